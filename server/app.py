@@ -116,7 +116,8 @@ class Server:
         self._tokens = Tokens(store.tokens())
         figures = self._figures
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
-        self._notifications = Notifications(settings, tenants, Outbox(store.outbox()), metrics, soundness, figures)
+        self._outbox = Outbox(store.outbox())
+        self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
         self._closing = Closing(
@@ -182,6 +183,8 @@ class Server:
             trials=DryRuns(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
+            outbox=self._outbox,
+            herald=self._notifications.herald,
             overview=self._overview,
             bans=self._bans,
             soundness=self._soundness,

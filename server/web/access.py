@@ -10,6 +10,7 @@ An answer never reveals whether another tenant exists: its name is answered like
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated
@@ -62,7 +63,10 @@ def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
 
 
 class BearerNeeds(SecurityBase):
-    """A dependency of the API's routes: returns the Visit, or raises NotDone."""
+    """A dependency of the API's routes: returns the Visit, or raises NotDone.
+
+    A query parameter that comes twice is refused too.
+    """
 
     def __init__(self, need: Need) -> None:
         self.need = need
@@ -75,7 +79,9 @@ class BearerNeeds(SecurityBase):
         token = await office.tokens.find(text, utc_now()) if text else None
         if text and token is None:
             await slow_down(request)
-        return await admitted(self.need, token, request)
+        visit = await admitted(self.need, token, request)
+        refuse_repeated(request)
+        return visit
 
 
 class SessionNeeds:
@@ -140,6 +146,15 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
             broken.code = code or broken.code
             raise broken
     return Visit(office, token, tenant or "")
+
+
+def refuse_repeated(request: Request) -> None:
+    """Raise NotDone 422 if a query parameter comes twice: which of the values is meant cannot be known."""
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = {name: "comes more than once" for name, count in counted.items() if count > 1}
+    if repeated:
+        name, sentence = next(iter(repeated.items()))
+        raise HttpProblem(422, f"{name}: {sentence}.", code="bad_request", errors=repeated)
 
 
 async def has_valid_token(request: Request) -> bool:

@@ -74,16 +74,21 @@ def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping
 
 async def file_download(request: Request, path: Path, name: str, media_type: str = "text/csv") -> Response:
     """Return the file at `path`. Raises NotDone 404 if there is none."""
-    try:
-        file = await asyncio.to_thread(path.open, "rb")
-    except FileNotFoundError:
-        raise HttpProblem(404, "This file does not exist, or is no longer kept.", code="no_file") from None
+    file = await asyncio.to_thread(opened, path)
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
         file.close()
     # No charset: the bytes are sent as uploaded, in any encoding.
     headers = {"content-length": str(size), "content-type": media_type}
     return download(request, _chunks(file), name, media_type, headers=headers)
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open the file at `path`. Raises NotDone 404 if there is none. Blocks."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise HttpProblem(404, "This file does not exist, or is no longer kept.", code="no_file") from None
 
 
 async def _chunks(file: BinaryIO) -> Pieces:

@@ -13,9 +13,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import islice
-from pathlib import Path
+from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,15 +24,15 @@ from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Export, ShownUser
 from importer.users.users import Users
-from server.web.downloads import Pieces, download, file_download
+from server.web.downloads import Pieces, download, file_download, opened
 from server.web.office import Visit
 
 BATCH = 100
 """The users read at once: few enough not to delay other work."""
 
 JSON_LINES = "application/jsonl"
-
-TOUCHED_COLUMNS = ("identifier", "name", "email", "action", "line")
+TOUCHED = ("identifier", "name", "email", "action", "line")
+"""The columns of the list of users that an import would change."""
 
 
 async def send_users_csv(request: Request, visit: Visit) -> Response:
@@ -61,27 +60,31 @@ async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> 
 
 
 async def send_touched(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the users that a held import or a dry run would change, as CSV. Raises Refused for an unknown id.
-
-    If the import has no such list, the file has only its header.
-    """
+    """Send the users that a held import or a dry run would change, as CSV. Raises Refused and NotDone as above."""
     await visit.entry(import_id)
-    pieces = touched_as_csv(visit.folder.touched(import_id))
+    settings = await visit.settings()
+    lines = await asyncio.to_thread(opened, visit.folder.touched(import_id))
+    if request.method == "HEAD":
+        lines.close()
+    pieces = touched_as_csv(lines, settings.delimiter)
     return download(request, pieces, f"sync_users-{import_id}.touched.csv", "text/csv")
 
 
-async def touched_as_csv(path: Path) -> Pieces:
-    """Yield the list at `path` (`<id>.touched.jsonl`) as CSV, in UTF-8 with BOM: without it Excel misreads names."""
-    yield codecs.BOM_UTF8 + _rows([TOUCHED_COLUMNS], ",")
-    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
-        while piece := await asyncio.to_thread(_touched, islice(lines, BATCH)):
-            yield piece
+async def touched_as_csv(lines: BinaryIO, delimiter: str) -> Pieces:
+    """Yield the `lines` of a `touched.jsonl` as CSV in UTF-8 with BOM, as spreadsheets read it; close them.
+
+    Cells that a spreadsheet would run as formulas are escaped.
+    """
+    with lines:
+        yield codecs.BOM_UTF8 + _rows([TOUCHED], delimiter)
+        while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
+            yield await asyncio.to_thread(_touched, batch, delimiter)
 
 
-def _touched(lines: Iterable[str]) -> bytes:
-    """Return these lines of the list as CSV; an absent user has no line."""
-    found = map(json.loads, lines)
-    return _rows(([escape_formula(str(each.get(name) or "")) for name in TOUCHED_COLUMNS] for each in found), ",")
+def _touched(lines: Iterable[bytes], delimiter: str) -> bytes:
+    users = map(json.loads, lines)
+    rows = [["" if user.get(name) is None else str(user[name]) for name in TOUCHED] for user in users]
+    return _rows([[escape_formula(cell) for cell in row] for row in rows], delimiter)
 
 
 async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:

@@ -40,6 +40,7 @@ STATUS = {
     "bad_comment": 422,
     "bad_email": 422,
     "bad_expiry": 422,
+    "bad_role": 422,
     "bad_setting": 422,
     "unknown_setting": 422,
     "too_many_trials": 429,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.dry_runs import DryRuns
 from server.hourly import Hourly
+from server.notify.herald import TenantHerald
+from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import SignInMails
 from server.settings import ServerSettings
 from server.tenants.bans import BanBook
@@ -37,6 +40,8 @@ from server.upkeep.overview import Overview
 from server.web.live import Live
 from server.web.slowing import Slowing
 
+log = logging.getLogger(__name__)
+
 LINK_REQUESTS = 5
 """The most requests for a sign-in link from one source in an hour."""
 
@@ -47,8 +52,9 @@ class Office:
 
     `queue` is the server's queue: a decision made there wakes the worker. `reader` reads lists and reports on its own
     connection, so that an open page does not delay an upload. `sftp_port` returns the port of SFTP, and `host_keys`
-    are its host keys. `parts_up` returns which parts of the server are up, by name. `sign_in_mails` is None if
-    no sign-in link can be sent; `link_requests` limits the requests for links of each source.
+    are its host keys. `herald` writes notifications, and `outbox` stores them. `parts_up` returns which parts of the
+    server are up, by name. `sign_in_mails` is None if no sign-in link can be sent; `link_requests` limits the
+    requests for links of each source.
     """
 
     settings: ServerSettings
@@ -60,6 +66,8 @@ class Office:
     trials: DryRuns
     live: Live
     key_uses: KeyUses
+    outbox: Outbox
+    herald: TenantHerald
     overview: Overview
     bans: BanBook
     soundness: Soundness
@@ -126,6 +134,21 @@ class Visit:
         """Open the history of the tenant's users, with the identifier of its current settings."""
         async with self.users.history(identity_of(await self.settings())) as history:
             yield history
+
+    async def protect(self, identifier: str, *, protected: bool) -> bool:
+        """Protect a user of the tenant from deactivation by imports, or end the protection; log who did it.
+
+        Returns False if no user has this identifier. Raises TryAgain while an import writes.
+        """
+        identity = identity_of(await self.settings())
+        if not await self.users.set_protected(identifier, protected, identity):
+            return False
+        log.info(
+            "A user of %s is %s now, by %s.",
+            *(self.tenant, "protected" if protected else "no longer protected", self.token.bearer),
+            extra={"event": "user_protected" if protected else "user_unprotected", "tenant": self.tenant},
+        )
+        return True
 
     async def revoke_key(self, fingerprint: str) -> None:
         """Revoke a key of the tenant, and delete when it was used. Raises KeyRefused if there is none."""

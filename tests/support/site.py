@@ -26,6 +26,8 @@ from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.files.hooks import HookTable
 from server.hooks.dry_runs import DryRuns
+from server.notify.herald import TenantHerald
+from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import sign_in_mails
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
@@ -186,6 +188,8 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
             trials=DryRuns(opened, queue, closing, sftp.space),
             live=live,
             key_uses=KeyUses(store.key_uses(), opened.ring),
+            outbox=Outbox(store.outbox()),
+            herald=TenantHerald(opened.folder, opened.settings),
             overview=overview,
             bans=BanBook(store.bans(), settings.penalty_max_s),
             soundness=soundness,

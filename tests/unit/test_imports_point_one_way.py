@@ -175,6 +175,7 @@ PURE = {
     "server.files.hooks",
     "server.files.near_names",
     "server.files.paths",
+    "server.web.api.examples",
     "server.web.api.reading",
     "server.web.crowd",
     "server.web.pages.imports.chart",

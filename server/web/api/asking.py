@@ -19,7 +19,7 @@ import server.web.segments  # noqa: F401 - registers the path convertors
 from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need
 from server.web.http_problem import HttpProblem, unfit
-from server.web.office import Visit
+from server.web.office import Office, Visit
 
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
@@ -64,9 +64,19 @@ def listed(
 ) -> dict[str, Any]:
     """Return one page of a list. `following` is the `cursor` of the next page; None on the last page."""
     if following is not None:
-        target = request.url.include_query_params(**{cursor: following})
-        response.headers["link"] = f'<?{target.query}>; rel="next"'
+        query = request.url.include_query_params(**{cursor: following}).query
+        path = request.scope["raw_path"].decode("latin-1")  # as the client encoded it
+        response.headers["link"] = f'<{origin_of(request)}{path}?{query}>; rel="next"'
     return {noun: entries, "next": following}
+
+
+def origin_of(request: Request) -> str:
+    """Return the address of the server as its clients open it, without a slash at the end.
+
+    It is HTTP_PUBLIC_URL, or else the address of the request, as a trusted proxy gives it.
+    """
+    office: Office = request.app.state.office
+    return (office.settings.http_public_url or str(request.base_url)).rstrip("/")
 
 
 class Sent(Generic[M]):

@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
+from pydantic import BaseModel, Field
 
 from server.web.api import models
 from server.web.api.asking import After, Asked, Limit, Looking, Routes, listed
 from server.web.api.refusals import LOOKING, refuses
 
 router = Routes(prefix="/tenants/{tenant}/changes", tags=["users"])
+
+
+class FollowedChange(models.AnyChange):
+    """A change of one field of one user, or the creation of a user."""
+
+    field: str | None = Field(
+        description="Null: the user was created, or with `undo` the creation was undone; there are no values.",
+        examples=["job_title"],
+    )
+
+
+class FollowedChanges(BaseModel):
+    """Oldest first."""
+
+    changes: list[FollowedChange]
+    next: int = Field(description="Never null: the `after` of the next request.", examples=[31])
 
 
 class FollowingAsked(Asked):
@@ -20,7 +37,7 @@ class FollowingAsked(Asked):
 
 @router.get(
     "",
-    response_model=models.FollowedChanges,
+    response_model=FollowedChanges,
     responses=refuses(*LOOKING, "bad_request", "changes_gone"),
     summary="Follow changes of users",
 )

@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from server.tenants.settings import TenantSettings
 from server.web import api
-from server.web.api import models
+from server.web.api import examples, models, webhooks
+from server.web.api.asking import origin_of
 from server.web.api.reading import METHODS
 
 DEFAULT_DESCRIPTION = "Successful Response"
@@ -36,6 +38,7 @@ TAGS = {
     "settings": "The settings of a tenant.",
     "keys": "The public keys for SFTP logins of a tenant.",
     "tokens": "The tokens of a tenant, for its owners and the operator.",
+    "notifications": "The mails and webhooks about imports of a tenant.",
     "tenants": "All tenants, for the operator.",
 }
 
@@ -67,12 +70,22 @@ def document() -> dict[str, Any]:
                     DONE.get(status, "") if answer["description"] == DEFAULT_DESCRIPTION else answer["description"]
                 )
     schemas = found["components"]["schemas"]
-    for model in (models.Problem, models.NewKey, models.NewToken, models.TokenName, models.NewTenant):
+    described: tuple[type[BaseModel], ...] = (
+        models.Problem,
+        models.NewKey,
+        models.NewToken,
+        models.TokenName,
+        models.NewTenant,
+        *webhooks.MODELS,
+    )
+    for model in described:
         schemas.update(_schemas(model))
     for name, schema in _schemas(TenantSettings).items():
         schemas.setdefault(name, schema)
     schemas["SettingsPatch"] = _patch("SettingsPatch", _or_null)
     schemas["SettingsMerge"] = _patch("SettingsMerge", lambda schema: _or_null(_any_table(schema)))
+    found["webhooks"] = webhooks.webhooks()
+    examples.add_to(found)
     return found
 
 
@@ -111,5 +124,6 @@ def _or_null(schema: Schema) -> Schema:
 
 
 @public.get(f"{PREFIX}/openapi.json")
-async def show_document() -> Response:
-    return JSONResponse(document(), headers={"cache-control": "no-cache"})
+async def show_document(request: Request) -> Response:
+    servers = [{"url": origin_of(request), "description": "This server."}]
+    return JSONResponse({**document(), "servers": servers}, headers={"cache-control": "no-cache"})

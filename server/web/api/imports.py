@@ -19,7 +19,7 @@ from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
 from server.web.api.waiting import LONGEST_S, import_at_its_end
-from server.web.exports import send_rejected_rows, send_uploaded_file
+from server.web.exports import send_rejected_rows, send_touched, send_uploaded_file
 from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
@@ -103,7 +103,7 @@ async def list_imports(
         limit=asked.limit + 1,
         before=asked.before,
         messages=False,
-        dry_run=asked.dry_run and asked.dry_run == "true",
+        dry_run=None if asked.dry_run is None else asked.dry_run == "true",
         sha256=asked.sha256,
         since=asked.since,
     )
@@ -157,6 +157,18 @@ async def list_touched(
         touched_in, file, action=asked.action, after=asked.after, limit=asked.limit
     )
     return listed(request, response, "touched", touched, following, "after")
+
+
+@router.get(
+    "/{import_id}/touched.csv", response_class=Response, responses=FILE, summary="Download the affected users"
+)
+async def download_touched(visit: Looking, import_id: ImportId, request: Request) -> Response:
+    """The users that a held import or a dry run would change, as CSV.
+
+    The columns are `identifier`, `name`, `email`, `action` and `line`. `line` is that of the user's row, and blank if
+    no row has the user.
+    """
+    return await send_touched(request, visit, import_id)
 
 
 @router.get("/{import_id}/changes", response_model=models.Changes, responses=ONE, summary="List changes")

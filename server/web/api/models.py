@@ -41,8 +41,8 @@ class FileFacts(BaseModel):
 
     name: str = Field(examples=["sync_users.csv"])
     size: Count = Field(description="In bytes.", examples=[182734])
-    sha256: str | None = Field(description="Null until the file was read.")
-    rows: Count | None = Field(description="Null until the file was read.", examples=[1200])
+    sha256: str | None = Field(description="Null until the file was read.", examples=["5f2b8c0d" * 8])
+    rows: Count | None = Field(description="Null until the file was read.", examples=[75])
 
 
 class Counts(BaseModel):
@@ -54,10 +54,10 @@ class Counts(BaseModel):
 
     created: Count
     updated: Count
-    unchanged: Count
+    unchanged: Count = Field(examples=[75])
     reactivated: Count
-    deactivated: Count
-    deactivated_absent: Count = Field(description="The part of `deactivated` that was on no row.")
+    deactivated: Count = Field(examples=[25])
+    deactivated_absent: Count = Field(description="The part of `deactivated` that was on no row.", examples=[25])
     rejected: Count
     ignored: Count
     warnings: Count
@@ -70,9 +70,9 @@ class Guard(BaseModel):
     """Why an import is held."""
 
     reasons: list[Reason]
-    limit_percent: float
-    active: Count = Field(description="Users that were active before the import.")
-    would_deactivate: Count
+    limit_percent: float = Field(examples=[10])
+    active: Count = Field(description="Users that were active before the import.", examples=[100])
+    would_deactivate: Count = Field(examples=[25])
 
 
 class Message(BaseModel):
@@ -91,7 +91,7 @@ class Import(BaseModel):
 
     id: int = Field(ge=1, description="Counted per tenant, from 1.", examples=[7])
     tenant: str = Field(examples=["acme"])
-    state: State
+    state: State = Field(examples=["held"])
     dry_run: bool
     uploaded_at: Moment
     started_at: Moment | None
@@ -167,6 +167,7 @@ class Touched(BaseModel):
     email: str | None
     name: str = Field(examples=["Ann Smith"])
     absent: bool = Field(description="Whether the user would be deactivated because no row has it.")
+    line: int | None = Field(None, description="The line of the user's row; null if no row has the user.")
 
 
 class TouchedUsers(BaseModel):
@@ -192,22 +193,6 @@ class Change(AnyChange):
     """A change of one field of one user."""
 
     field: str = Field(description="A field, or `created` (without values).", examples=["job_title"])
-
-
-class FollowedChange(AnyChange):
-    """A change of one field of one user, or the creation of a user."""
-
-    field: str | None = Field(
-        description="Null: the user was created, or with `undo` the creation was undone; there are no values.",
-        examples=["job_title"],
-    )
-
-
-class FollowedChanges(BaseModel):
-    """Oldest first."""
-
-    changes: list[FollowedChange]
-    next: int = Field(description="Never null: the `after` of the next request.", examples=[31])
 
 
 class Changes(BaseModel):

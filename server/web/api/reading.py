@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-METHODS = ("get", "post", "patch", "delete")
+from server.web.api.examples import example_of
+
+METHODS = ("get", "post", "put", "patch", "delete")
 TELLING = 1_000_000
 """A higher bound is not shown."""
-
-MOMENT = "2026-03-02T06:00:04.120Z"
 
 Schema = Mapping[str, Any]
 
@@ -115,34 +115,7 @@ class _Reader:
         media_type, said = content
         if not media_type.endswith("json"):
             return ""
-        return json.dumps(self._example(said["schema"]), indent=2, ensure_ascii=False)
-
-    def _example(self, schema: Schema) -> Any:
-        schema = self._resolved(schema)
-        if "examples" in schema:
-            return schema["examples"][0]
-        for name in ("default", "const"):
-            if name in schema:
-                return schema[name]
-        if "enum" in schema:
-            return schema["enum"][0]
-        if "anyOf" in schema:
-            return self._example(schema["anyOf"][0])
-        return self._of_type(schema)
-
-    def _of_type(self, schema: Schema) -> Any:
-        match schema.get("type"):
-            case "object":
-                return {name: self._example(each) for name, each in schema.get("properties", {}).items()}
-            case "array":
-                return [self._example(schema["items"])]
-            case "string":
-                return MOMENT if schema.get("format") == "date-time" else "…"
-            case "integer" | "number":
-                return int(schema.get("minimum", 0))
-            case "boolean":
-                return False
-        return None
+        return json.dumps(said["example"], indent=2, ensure_ascii=False)
 
     def _resolved(self, schema: Schema) -> Schema:
         return self._schemas[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
@@ -151,7 +124,7 @@ class _Reader:
         """Return `path` with an example for every brace, and the required query parameters."""
         asked = []
         for each in parameters:
-            value = str(_value(each) if "examples" in each else self._example(each["schema"]))
+            value = str(_value(each) if "examples" in each else example_of(each["schema"], self._schemas))
             path = path.replace(f"{{{each['name']}}}", value)
             if each["in"] == "query" and each.get("required"):
                 asked.append(f"{each['name']}={value}")

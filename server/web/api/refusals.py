@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.web.http_problem import MEDIA_TYPE
+from server.web.http_problem import MEDIA_TYPE, HttpProblem
 
 Responses = dict[int | str, dict[str, Any]]
 """The `responses` of a route, by status, for FastAPI."""
@@ -34,6 +34,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "identifier_missing": (409, "An active user has no value in the field that would become the identifier."),
     "identifier_shared": (409, "Two users share a value in the field that would become the identifier."),
     "tenant_exists": (409, "There is a tenant with this name already."),
+    "nobody_to_tell": (409, "The tenant has no notifications: set `notify_email` or `notify_webhook`."),
     "key_duplicate": (409, "The tenant has this key already."),
     "key_too_many": (409, "The tenant has 100 keys, and can have no more."),
     "token_too_many": (409, "The tenant has 100 tokens, and can have no more."),
@@ -79,7 +80,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "disk_full": (507, "The server's disk is full."),
 }
 
-ALWAYS = ("no_token", "too_many_tries", "too_many_connections", "crowded")
+ALWAYS = ("no_token", "bad_request", "too_many_tries", "too_many_connections", "crowded")
+"""The codes of every route. A query parameter that comes twice is refused everywhere."""
 LATER = ("database_busy", "disk_error", "disk_full")
 """The codes of every route that changes data."""
 LOOKING = (*ALWAYS, "no_tenant", "no_folder", "tenant_broken")
@@ -101,16 +103,17 @@ _HEADERS: Mapping[int, tuple[str, str]] = {
 def refuses(*codes: str) -> Responses:
     """Return the `responses` of a route that may answer with these codes, by status."""
     by_status: dict[int, list[str]] = {}
-    for code in codes:
+    for code in dict.fromkeys(codes):
         by_status.setdefault(CODES[code][0], []).append(code)
     return {status: _response(status, found) for status, found in sorted(by_status.items())}
 
 
 def _response(status: int, codes: list[str]) -> dict[str, Any]:
     lines = "\n".join(f"- `{code}`: {CODES[code][1]}" for code in codes)
+    example = HttpProblem(status, CODES[codes[0]][1], code=codes[0]).to_json()
     found: dict[str, Any] = {
         "description": lines,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
     }
     if status in _HEADERS:
         name, meaning = _HEADERS[status]

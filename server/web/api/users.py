@@ -9,8 +9,8 @@ from pydantic import Field
 
 from importer.users.directory import ShownUser
 from server.web.api import models
-from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Routes, listed
-from server.web.api.refusals import LOOKING, Responses, refuses
+from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Owning, Routes, listed
+from server.web.api.refusals import LATER, LOOKING, OWNING, Responses, refuses
 from server.web.exports import JSON_LINES, send_users_csv, send_users_json_lines
 from server.web.http_problem import HttpProblem
 from server.web.office import Visit
@@ -78,6 +78,29 @@ async def show_user(visit: Looking, identifier: Identifier) -> ShownUser:
     return await _user(visit, identifier)
 
 
+@router.put(
+    "/users/{identifier:segment}/protection",
+    response_model=models.User,
+    responses=refuses(*OWNING, "no_user", "bad_request", *LATER),
+    summary="Protect a user",
+)
+async def protect_user(visit: Owning, identifier: Identifier) -> ShownUser:
+    """Protect a user: imports never deactivate it."""
+    await _protect(visit, identifier, protected=True)
+    return await _user(visit, identifier)
+
+
+@router.delete(
+    "/users/{identifier:segment}/protection",
+    status_code=204,
+    responses=refuses(*OWNING, "no_user", "bad_request", *LATER),
+    summary="End the protection of a user",
+)
+async def unprotect_user(visit: Owning, identifier: Identifier) -> None:
+    """End the protection of a user: imports may deactivate it."""
+    await _protect(visit, identifier, protected=False)
+
+
 @router.get(
     "/users/{identifier:segment}/history",
     response_model=models.Changes,
@@ -102,5 +125,14 @@ async def _user(visit: Visit, identifier: str) -> ShownUser:
     async with visit.directory() as directory:
         user = await directory.get(identifier)
     if user is None:
-        raise HttpProblem(404, f"There is no user “{identifier}” in {visit.tenant}.", code="no_user")
+        raise _no_user(visit, identifier)
     return user
+
+
+async def _protect(visit: Visit, identifier: str, *, protected: bool) -> None:
+    if not await visit.protect(identifier, protected=protected):
+        raise _no_user(visit, identifier)
+
+
+def _no_user(visit: Visit, identifier: str) -> HttpProblem:
+    return HttpProblem(404, f"There is no user “{identifier}” in {visit.tenant}.", code="no_user")

@@ -137,6 +137,43 @@ async def test_the_users_that_a_held_import_would_change_are_listed(site: Site) 
     assert all(each["absent"] for each in gone)
 
 
+async def test_the_users_that_a_dry_run_would_change_are_a_csv(site: Site) -> None:
+    await site.office.tenants.change_settings("acme", {"delimiter": ";"})
+    rows = [("Ann", "Lee", "ann@example.com", "Clerk"), ("Zoë", "Day", "zoe@example.com", "Clerk")]
+    header = ("first_name", "last_name", "email", "job_title")
+    await site.imported(sheet(rows[0], header=header).replace(b",", b";"))
+    next_file = sheet(("Ann", "Lee", "ann@example.com", "Chief"), rows[1], header=header)
+    number = await site.imported(next_file.replace(b",", b";"), dry_run=True)
+    file = site.office.tenants.folder("acme").touched(number)
+    file.write_text(file.read_text("utf-8").replace("Zoë Day", "=1+1 Zoë"), "utf-8")
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
+    assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.touched.csv"'
+    assert (
+        answer.content
+        == (
+            "\ufeffidentifier;name;email;action;line\r\n"
+            "ann@example.com;Ann Lee;ann@example.com;updated;2\r\n"
+            "zoe@example.com;'=1+1 Zoë;zoe@example.com;created;3\r\n"
+        ).encode()
+    )
+    head = await site.api("viewer").head(f"{IMPORTS}/{number}/touched.csv")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_an_applied_import_has_no_csv_of_users_to_change(site: Site) -> None:
+    number = await site.imported(people("ann"))
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
+
+
+async def test_an_absent_user_has_no_line_in_the_csv(site: Site) -> None:
+    number = await held(site)
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
+    rows = answer.content.decode("utf-8-sig").splitlines()
+    assert len(rows) == 16
+    assert rows[1] == "user5@example.com,User5 Smith,user5@example.com,deactivated,"
+
+
 async def test_the_changes_of_an_import_are_listed(site: Site) -> None:
     await site.imported(people("ann", "bob", "cid", job_title="Clerk"))
     number = await site.imported(people("ann", "bob", "cid", job_title="Chief"))

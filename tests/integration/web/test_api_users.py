@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -170,3 +171,52 @@ async def test_a_download_does_not_block_a_checkpoint_of_the_database(site: Site
             return not busy
 
         await eventually(emptied)
+
+
+@pytest.mark.logs("user_protected")
+@pytest.mark.logs("user_unprotected")
+async def test_an_owner_protects_a_user_and_ends_that(site: Site) -> None:
+    await site.imported(people("ann"))
+    client, path = site.api("owner"), f"{USERS}/ann@example.com/protection"
+    protected = await client.put(path)
+    assert (protected.status_code, protected.json()["protected"]) == (200, True)
+    assert (await client.get(f"{USERS}/ann@example.com")).json() == protected.json()
+    ended = await client.delete(path)
+    assert (ended.status_code, ended.content) == (204, b"")
+    assert not (await client.get(f"{USERS}/ann@example.com")).json()["protected"]
+
+
+async def test_users_with_unusual_identifiers_are_protected(by_number: Site) -> None:
+    for identifier in ODD:
+        answer = await by_number.api("owner").put(f"{USERS}/{quote(identifier, safe='')}/protection")
+        assert (answer.status_code, answer.json()["protected"]) == (200, True), identifier
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_protecting_an_unknown_user_is_404(site: Site, method: str) -> None:
+    answer = await site.api("owner").request(method, f"{USERS}/nobody@example.com/protection")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_user")
+
+
+async def test_the_next_page_has_a_complete_address_whatever_the_identifier(by_number: Site) -> None:
+    rows = [(f"User{place}", "Jones", f"user{place}@example.com", number) for place, number in enumerate(ODD)]
+    await by_number.imported(sheet(*rows, header=("first_name", "last_name", "email", "number")))
+    for identifier in ODD:
+        path = f"{USERS}/{quote(identifier, safe='')}/history"
+        first = await by_number.api("viewer").get(path, params={"limit": 1})
+        link = first.links["next"]["url"]
+        assert link.startswith(f"{by_number.url}{path}?"), identifier
+        assert len((await by_number.api("viewer").get(link)).json()["changes"]) == 1, identifier
+
+
+async def test_links_begin_with_the_public_address_or_that_of_a_trusted_proxy(site: Site) -> None:
+    await site.imported(people("ann", "ben"))
+    client, proxied = site.api("viewer"), {"x-forwarded-proto": "https", "host": "hr.example.com"}
+    answer = await client.get(USERS, params={"limit": 1}, headers=proxied)
+    assert answer.links["next"]["url"] == f"https://hr.example.com{USERS}?limit=1&after=1"
+    document = (await client.get("/api/v1/openapi.json", headers=proxied)).json()
+    assert [each["url"] for each in document["servers"]] == ["https://hr.example.com"]
+    settings = site.office.settings.model_copy(update={"http_public_url": "https://public.example.com/hr/"})
+    site.app.state.office = replace(site.office, settings=settings)
+    answer = await client.get(USERS, params={"limit": 1}, headers=proxied)
+    assert answer.links["next"]["url"] == f"https://public.example.com/hr{USERS}?limit=1&after=1"

@@ -128,6 +128,16 @@ async def test_owners_and_the_operator_have_access_to_all_their_routes(site: Sit
             assert not where.startswith("/sign-in"), f"{role} {method} {path}"
 
 
+async def test_a_parameter_that_comes_twice_is_refused_on_every_route_of_the_api(site: Site) -> None:
+    operator = site.api("operator")
+    for method, path, needs in routes_of(site.app):
+        if isinstance(needs, BearerNeeds):
+            answer = await operator.request(method, f"{path_for(path, 'acme')}?limit=1&limit=1")
+            assert answer.status_code == 422, f"{method} {path}"
+            if method != "HEAD":
+                assert {"name": "limit", "detail": "comes more than once"} in answer.json()["errors"], path
+
+
 async def test_a_missing_tenant_folder_is_answered_503_to_its_own_users_alone(site: Site) -> None:
     root = site.office.tenants.folder("acme").root
     root.rename(root.with_name("elsewhere"))

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
+
+from importer.model import FileFacts, ImportState
+from importer.report import Report
+from server.notify import letters
 from server.web.api.document import METHODS, document
+from server.web.api.examples import bodies_of
 from server.web.api.refusals import CODES
 from tests.support import ROOT
 from tests.support.sentences import assert_short
 
+REPORT = Report(7, "acme", ImportState.HELD, False, FileFacts("a.csv", 5, None, None), "2026-03-01T12:00:00.000Z")
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
@@ -43,3 +50,54 @@ def test_every_operation_and_answer_is_described() -> None:
 def test_the_page_repeats_the_sentence_of_every_code() -> None:
     for code, (status, sentence) in CODES.items():
         assert f"| `{code}` | {status} | {sentence} |\n" in PAGE
+
+
+def bodies() -> list[tuple[str, dict[str, Any]]]:
+    return list(bodies_of(document()))
+
+
+def test_every_body_has_an_example_that_fits_its_schema() -> None:
+    assert len(bodies()) > 100
+    components = document()["components"]
+    for media_type, content in bodies():
+        if media_type.endswith("json"):
+            schema = {**content["schema"], "components": components}
+            jsonschema_rs.validate(schema, content["example"])
+        else:
+            assert isinstance(content["example"], str)
+
+
+def test_every_operation_has_a_parameter_or_body_to_copy() -> None:
+    for path, item in document()["paths"].items():
+        shared = item.get("parameters", [])
+        for operation in (item[method] for method in METHODS if method in item):
+            for each in (*shared, *operation.get("parameters", [])):
+                assert each["in"] != "path" or each.get("examples") or each["schema"].get("examples"), path
+
+
+def test_every_answer_with_content_shows_it() -> None:
+    for path, item in document()["paths"].items():
+        for operation in (item[method] for method in METHODS if method in item):
+            for status, answer in operation["responses"].items():
+                assert status == "204" or answer["content"], (path, status)
+
+
+def test_the_webhooks_are_the_events_of_notifications() -> None:
+    assert set(document()["webhooks"]) == {*letters.EVENTS.values(), letters.STALE, letters.TEST}
+
+
+def test_the_bodies_of_webhooks_fit_the_document() -> None:
+    at = "2026-03-02T06:00:04.120Z"
+    stale = {"tenant": "acme", "stale_after_days": 3, "last_applied_at": None}
+    leavers = [{"identifier": "1", "email": None, "name": "Ann Smith", "action": "deactivated", "absent": True}]
+    data: dict[str, Any] = {letters.STALE: stale, letters.TEST: {"tenant": "acme"}}
+    for event, item in document()["webhooks"].items():
+        (content,) = item["post"]["requestBody"]["content"].values()
+        report = letters.import_data(REPORT, leavers)
+        body = letters.webhook_body(event, at, data.get(event, report))
+        jsonschema_rs.validate({**content["schema"], "components": document()["components"]}, body)
+        assert {each["name"] for each in item["post"]["parameters"]} == {
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+        }

@@ -1,0 +1,77 @@
+"""`/notifications`: the newest mails and webhooks of a tenant, and a test of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from ground.moments import utc_now
+from server.notify.herald import destination
+from server.web.api import models
+from server.web.api.asking import Asked, Limit, Looking, Owning, Routes
+from server.web.api.refusals import LATER, LOOKING, OWNING, refuses
+from server.web.http_problem import HttpProblem
+
+router = Routes(prefix="/tenants/{tenant}/notifications", tags=["notifications"])
+
+
+class Notification(BaseModel):
+    """A mail or webhook about an event."""
+
+    id: int = Field(examples=[12])
+    channel: Literal["mail", "webhook"]
+    topic: str = Field(description="The event, once for each channel.", examples=["import 7 held"])
+    state: Literal["waiting", "sent", "given_up", "dropped"] = Field(
+        description="`dropped`: the tenant no longer wanted it."
+    )
+    attempts: models.Count = Field(examples=[1])
+    error: str | None = Field(description="Why the newest attempt failed.")
+    created_at: models.Moment
+    finished_at: models.Moment | None
+
+
+class Notifications(BaseModel):
+    """Newest first; always one page."""
+
+    notifications: list[Notification]
+    next: None
+
+
+class TestSent(BaseModel):
+    """The addresses to which a test was queued."""
+
+    told: list[str] = Field(examples=[["hr@acme.example"]])
+
+
+class NotificationsAsked(Asked):
+    limit: Limit = 100
+
+
+@router.get("", response_model=Notifications, responses=refuses(*LOOKING), summary="List notifications")
+async def list_notifications(visit: Looking, asked: Annotated[NotificationsAsked, Query()]) -> dict[str, Any]:
+    """The newest mails and webhooks about imports, newest first. They are kept for 30 days after they were sent."""
+    messages = await visit.office.outbox.newest(visit.tenant, asked.limit)
+    return {"notifications": [message.to_json() for message in messages], "next": None}
+
+
+@router.post(
+    "/test",
+    status_code=202,
+    response_model=TestSent,
+    responses=refuses(*OWNING, "nobody_to_tell", *LATER),
+    summary="Send a test notification",
+)
+async def test_notifications(visit: Owning) -> dict[str, Any]:
+    """Queue a test notification to all addresses in `notify_email` and to `notify_webhook`."""
+    settings = await visit.settings()
+    notices = await visit.office.herald.test_notices(visit.tenant, utc_now())
+    if not notices:
+        raise HttpProblem(
+            409,
+            f"{visit.tenant} has no notifications. Set notify_email or notify_webhook first.",
+            code="nobody_to_tell",
+        )
+    await visit.office.outbox.put(notices)
+    return {"told": [address for notice in notices for address in destination(settings, notice.channel)]}
