@@ -21,6 +21,8 @@ WHY = {
     "integration/test_versions.py": "files of older schemas are made, and their schema is read",
     "integration/upkeep/test_indexing.py": "how far the index has followed the log is in the file of the index alone",
     "integration/upkeep/test_overview.py": "query plans",
+    "integration/upkeep/test_keeping.py": "a table is away while it would be read",
+    "integration/users/test_following.py": "users are changed by hand, and two tables are compared",
     "integration/users/test_query_plans.py": "query plans",
     "integration/users/test_shared_records.py": "a history is made as older versions wrote it",
     "integration/web/test_api_users.py": "a checkpoint is asked for, which a reader could hold up",

@@ -131,7 +131,7 @@ async def test_the_operator_sees_all_tenants(site: Site) -> None:
 
 async def test_the_document_needs_no_token(site: Site) -> None:
     answer = await site.anybody().get("/api/v1/openapi.json")
-    assert answer.json() == document()
+    assert {name: part for name, part in answer.json().items() if name != "servers"} == document()
     assert answer.json()["openapi"].startswith("3.1")
 
 

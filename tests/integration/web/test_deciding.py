@@ -117,8 +117,9 @@ async def test_a_list_of_an_earlier_version_has_no_lines(site: Site) -> None:
     assert {row[4] for row in (await rows_of(site, number))[1:]} == {""}
 
 
-async def test_an_applied_import_has_a_csv_without_users(site: Site) -> None:
-    assert await rows_of(site, await site.imported(people("ann"))) == [COLUMNS]
+async def test_an_applied_import_has_no_csv_of_users_to_change(site: Site) -> None:
+    number = await site.imported(people("ann"))
+    assert (await (await site.browser("viewer")).get(f"{IMPORTS}/{number}/touched.csv")).status_code == 404
     assert "touched.csv" not in await page(site, f"{IMPORTS}/1")
 
 
