@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -39,10 +39,20 @@ WAITS, TRIES = Growing(2.0, 30.0), 4
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """A link to sign in with a token, without the address of the server."""
+    """A link to sign in with a token, without the address of the server; `further` are more parameters."""
 
     token: Token
     secret: str
+    further: str = ""
+
+
+Further = Callable[[Token], str]
+"""Returns the further parameters of the link of a token, such as `&next=%2Ftenants`; may be ""."""
+
+
+def nothing(token: Token) -> str:
+    """Add no parameter to the link."""
+    return ""
 
 
 class SignInMails:
@@ -57,12 +67,12 @@ class SignInMails:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, email: str) -> None:
+    async def ask(self, email: str, further: Further = nothing) -> None:
         """Begin to send the links for this address, if a valid token has it. Return at once."""
         if len(self._tasks) >= WAITING_MOST:
             _log_failure("too many mails wait")
             return
-        task = asyncio.create_task(self._send(email), name="sign-in mail")
+        task = asyncio.create_task(self._send(email, further), name="sign-in mail")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -75,21 +85,21 @@ class SignInMails:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._mailer.close()
 
-    async def _send(self, email: str) -> None:
+    async def _send(self, email: str, further: Further) -> None:
         async with self._one_at_a_time:
             try:
                 tokens = await self._tokens.valid_with(email, utc_now())
                 address = tokens[0].email if tokens else None
                 if address and self._limit.allows(address, asyncio.get_running_loop().time()):
-                    await self._send_to(address, await self._links(tokens[:LINKS_MOST]))
+                    await self._send_to(address, await self._links(tokens[:LINKS_MOST], further))
             except (TryAgain, ServerAway, MailRefused) as error:
                 _log_failure(str(error))
             if len(self._tasks) == 1:
                 await self._mailer.leave()
 
-    async def _links(self, tokens: Sequence[Token]) -> list[SignInLink]:
+    async def _links(self, tokens: Sequence[Token], further: Further) -> list[SignInLink]:
         made = [(token, await self._sign_ins.make_link(token, utc_now())) for token in tokens]
-        return [SignInLink(token, secret) for token, secret in made if secret]
+        return [SignInLink(token, secret, further(token)) for token, secret in made if secret]
 
     async def _send_to(self, address: str, links: Sequence[SignInLink]) -> None:
         """Send one mail, with a few attempts. Raises MailRefused, ServerAway."""
@@ -122,7 +132,7 @@ def mail_of(links: Sequence[SignInLink], public_url: str) -> Body:
 
 def _entry(link: SignInLink, public_url: str) -> Link:
     place = f"Company {link.token.tenant}" if link.token.tenant else "All companies"
-    return Link(place, f"{public_url}{PATH}?code={quote(link.secret)}", text=f"as {link.token.bearer}")
+    return Link(place, f"{public_url}{PATH}?code={quote(link.secret)}{link.further}", text=f"as {link.token.bearer}")
 
 
 def sign_in_mails(settings: ServerSettings, tokens: Tokens, sign_ins: SignIns) -> SignInMails | None:

@@ -1,8 +1,9 @@
 """Authentication and access over HTTP: which token may do what to which tenant.
 
 The API takes bearer tokens (RFC 6750) and no cookies; the pages take the cookie of a session and no tokens. A page of
-another site cannot act for a user who is signed in. It has no token, and the cookie is SameSite=Strict. A request
-that changes something must come from a page of this server (`same_origin.py`).
+another site cannot act for a user who is signed in: it has no token. The cookie is SameSite=Lax: browsers send it
+with a link from another site, such as a mail, but with no form and no script of one. GET changes nothing, and a
+request that changes something must come from a page of this server (`same_origin.py`).
 
 An answer never reveals whether another tenant exists: its name is answered like an unknown one.
 """

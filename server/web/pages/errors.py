@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from server.web.access import session_of
 from server.web.http_problem import HttpProblem
@@ -24,19 +24,10 @@ TITLES = {
 """The headings of problems by status; other statuses have DEFAULT_TITLE. The API has the phrases of HTTP instead."""
 DEFAULT_TITLE = "Not possible"
 
-AGAIN = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0"><title>Headcount</title>
-<p><a href="">Continue</a></p></html>
-"""
-"""The answer to a link from another site, such as a web mail: the browser sends no SameSite=Strict cookie with it.
-This page reloads at once, and the browser sends the cookie with the reload."""
-
 
 async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
     if http_problem.status == 401:
-        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-            return HTMLResponse(AGAIN)
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         back = f"?{urlencode({'next': target})}" if request.method == "GET" and target != "/" else ""
         return RedirectResponse(SIGN_IN + back, 303)

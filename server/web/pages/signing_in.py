@@ -21,6 +21,7 @@ from server.tenants.sign_ins import LINK_S, SESSION_S
 from server.web.access import Looking, address_of, cookie_name, introduce, session_of, slow_down
 from server.web.http_problem import HttpProblem
 from server.web.office import Office
+from server.web.pages.leading import and_next, further, home_of, page_for, page_of_site
 from server.web.pages.rendering import render
 
 FORM_BYTES_MOST = 16 * 1024
@@ -38,7 +39,7 @@ async def home(visit: Looking) -> Response:
 async def ask(request: Request, then: Annotated[str, Query(alias="next")] = "") -> Response:
     token = await session_of(request)
     if token is not None:
-        return RedirectResponse(_inside(then) or home_of(token), 303)
+        return RedirectResponse(page_for(token, then), 303)
     return _form(request, then)
 
 
@@ -58,8 +59,12 @@ async def sign_in(
 
 
 @router.post("/sign-in/request-link")
-async def request_link(request: Request, email: Annotated[str, Form()] = "") -> Response:
-    """Answer at once; then send the links for this address, if a token has it."""
+async def request_link(
+    request: Request,
+    email: Annotated[str, Form()] = "",
+    then: Annotated[str, Form(alias="next")] = "",
+) -> Response:
+    """Answer at once; then send the links for this address, if a token has it. They lead to the page `next`."""
     office: Office = request.app.state.office
     if office.sign_in_mails is None:
         raise HttpProblem(404, "This server sends no sign-in links.", code="not_found")
@@ -71,40 +76,50 @@ async def request_link(request: Request, email: Annotated[str, Form()] = "") -> 
             code="too_many_tries",
             headers={"retry-after": "3600"},
         )
-    later = BackgroundTask(office.sign_in_mails.ask, email)
-    return RedirectResponse("/sign-in?done=link-requested", 303, background=later)
+    target = page_of_site(then)
+    later = BackgroundTask(office.sign_in_mails.ask, email, lambda token: further(token, target))
+    return RedirectResponse(f"/sign-in?done=link-requested{and_next(target)}", 303, background=later)
 
 
 @router.get("/sign-in/link")
-async def show_link(request: Request, code: Annotated[str, Query(max_length=200)] = "") -> Response:
+async def show_link(
+    request: Request,
+    code: Annotated[str, Query(max_length=200)] = "",
+    then: Annotated[str, Query(alias="next")] = "",
+) -> Response:
     """Show the button of a link. Opening the page uses nothing up."""
     office: Office = request.app.state.office
-    return _link_page(request, await office.sign_ins.find_link(code, utc_now()), code)
+    return _link_page(request, await office.sign_ins.find_link(code, utc_now()), code, then)
 
 
 @router.post("/sign-in/link")
-async def use_link(request: Request, code: Annotated[str, Form()] = "") -> Response:
+async def use_link(
+    request: Request,
+    code: Annotated[str, Form()] = "",
+    then: Annotated[str, Form(alias="next")] = "",
+) -> Response:
     """Use the link up, and open a session of its token."""
     office: Office = request.app.state.office
     found = await office.sign_ins.take_link(code, utc_now())
     if found is None:
         await slow_down(request)
-        return _link_page(request, None, "")
-    return await _signed_in(request, found, "")
+        return _link_page(request, None, "", then)
+    return await _signed_in(request, found, then)
 
 
 def _form(request: Request, then: str, *, status: int = 200, wrong: bool = False) -> Response:
     mails = request.app.state.office.sign_in_mails is not None
-    return render(request, "sign-in.html", status=status, next=_inside(then), wrong=wrong, mails=mails)
+    return render(request, "sign-in.html", status=status, next=page_of_site(then), wrong=wrong, mails=mails)
 
 
-def _link_page(request: Request, token: Token | None, code: str) -> Response:
+def _link_page(request: Request, token: Token | None, code: str, then: str) -> Response:
     return render(
         request,
         "sign-in-link.html",
         status=200 if token else 410,
         token=token,
         code=code,
+        next=page_of_site(then),
         mails=request.app.state.office.sign_in_mails is not None,
         minutes=LINK_S // 60,
     )
@@ -114,13 +129,13 @@ async def _signed_in(request: Request, found: Token, then: str) -> Response:
     """Open a session of this token."""
     office: Office = request.app.state.office
     introduce(request, found)
-    answer = RedirectResponse(_inside(then) or home_of(found), 303)
+    answer = RedirectResponse(page_for(found, then), 303)
     answer.set_cookie(
         cookie_name(request),
         await office.sign_ins.open(found, utc_now()),
         max_age=SESSION_S,
         httponly=True,
-        samesite="strict",
+        samesite="lax",
         secure=request.url.scheme == "https",
     )
     return answer
@@ -134,16 +149,5 @@ async def sign_out(request: Request) -> Response:
     if text := request.cookies.get(name):
         await office.sign_ins.close(text)
     answer = RedirectResponse("/sign-in?done=signed-out", 303)
-    answer.delete_cookie(name, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    answer.delete_cookie(name, httponly=True, samesite="lax", secure=request.url.scheme == "https")
     return answer
-
-
-def home_of(token: Token) -> str:
-    """Return the first page for this token."""
-    return f"/tenants/{token.tenant}/imports" if token.tenant else "/tenants"
-
-
-def _inside(target: str) -> str:
-    """Return `target` if it is a page of this server, else "": a link to the form cannot redirect to another site."""
-    fine = target.startswith("/") and target[1:2] not in {"/", "\\"} and target.isprintable()
-    return target if fine else ""

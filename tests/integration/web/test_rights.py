@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import Mount, Route
 
 from server.web.access import BearerNeeds, Need, SessionNeeds
+from tests.support.importing import people
 from tests.support.site import FROM_OURS, Site, open_site
 
 PUBLIC = {
@@ -156,3 +159,35 @@ async def test_forms_from_other_sites_are_refused_on_every_page(site: Site, send
     assert len(forms) > 5
     for path in forms:
         assert (await forger.post(path_for(path, "acme"))).status_code == 403, path
+
+
+def stored(data: Path) -> dict[str, bytes | list[str]]:
+    """Return everything in the data folder: the rows of databases, the bytes of other files."""
+    found: dict[str, bytes | list[str]] = {}
+    files = [each for each in data.rglob("*") if each.is_file() and each.suffix not in {".db-wal", ".db-shm"}]
+    for path in sorted(files):
+        if path.suffix == ".db":
+            with closing(sqlite3.connect(path)) as db:
+                found[str(path)] = list(db.iterdump())
+        else:
+            found[str(path)] = path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize("role", ["owner", "operator"])
+async def test_no_link_from_another_site_changes_anything(site: Site, tmp_path: Path, role: str) -> None:
+    """The cookie comes with links from other sites, so GET must change nothing: on every page, by its table."""
+    await site.office.tenants.change_settings("acme", {"deactivate_missing": True})
+    await site.imported(people(*(f"p{number}" for number in range(20))))
+    assert await site.imported(people("p1")) == 2, "it is held"
+    browser = await site.browser(role)
+    browser.headers["sec-fetch-site"] = "cross-site"
+    pages = {path for method, path, _ in routes_of(site.app) if method == "GET" and not path.startswith("/api/")}
+    before, opened = stored(tmp_path), 0
+    for path in sorted(pages - {"/static"}):
+        if not path.endswith("/events"):
+            for number in ("1", "2"):
+                answer = await browser.get(path_for(path, "acme").replace("/1", f"/{number}"))
+                opened += answer.status_code == 200
+    assert opened > 20
+    assert stored(tmp_path) == before

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from server.notify import sign_in_mails
 from server.notify.sign_in_mails import AN_HOUR, LINKS_MOST
 from server.tenants.sign_ins import LINK_S
 from server.web.office import LINK_REQUESTS
+from server.web.pages.leading import IN_MAIL_MOST
 from tests.support.forms import Form
 from tests.support.mailserver import MailHost
 from tests.support.site import FROM_OURS, Site, open_site
@@ -196,6 +197,46 @@ async def test_a_link_is_used_by_one_of_two_at_once(site: Site, mail: MailHost) 
     clients = [site.anybody(**FROM_OURS) for _ in range(2)]
     answers = await asyncio.gather(*(client.post(LINK, data={"code": code}) for client in clients))
     assert sorted(each.status_code for each in answers) == [303, 410]
+
+
+async def test_a_link_leads_to_the_page_that_was_asked_for(site: Site, mail: MailHost) -> None:
+    await site.office.tokens.create("other", Role.VIEWER, email=ANN)
+    client, target = site.anybody(**FROM_OURS), "/tenants/acme/imports/7?all=1&b=ä"
+    form = Form((await client.get("/sign-in", params={"next": target})).text, REQUEST)
+    answer = await client.post(REQUEST, data=form.but(email=ANN))
+    assert parse_qs(urlsplit(answer.headers["location"]).query) == {"done": ["link-requested"], "next": [target]}
+    assert Form((await client.get(answer.headers["location"])).text, "/sign-in")["next"] == target
+    await eventually(lambda: mail.mails)
+    leads = []
+    for link in re.findall(rf"{URL}({LINK}\?\S+)", text_in(mail)):
+        button = Form((await client.get(link)).text, LINK)
+        signed_in = await site.anybody(**FROM_OURS).post(LINK, data=dict(button.pairs))
+        leads.append(unquote(signed_in.headers["location"]))
+    assert leads == [target, "/tenants/other/imports"]
+    used = await client.get(link)
+    assert used.status_code == 410
+    assert Form((await client.get(f"{LINK}?code=x&next=/api")).text, REQUEST)["next"] == "/api"
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "x" * 501])
+async def test_a_link_leads_to_no_other_site(site: Site, mail: MailHost, target: str) -> None:
+    client = site.anybody(**FROM_OURS)
+    answer = await client.post(REQUEST, data={"email": ANN, "next": target})
+    assert answer.headers["location"] == "/sign-in?done=link-requested"
+    await eventually(lambda: mail.mails)
+    assert "next=" not in text_in(mail)
+    (code,) = codes_in(mail)
+    page = await client.get(LINK, params={"code": code, "next": target})
+    assert "evil.example" not in page.text
+    signed_in = await client.post(LINK, data={"code": code, "next": target})
+    assert signed_in.headers["location"] == "/tenants/acme/imports"
+
+
+async def test_a_page_of_more_than_500_characters_is_in_no_mail(site: Site, mail: MailHost) -> None:
+    target = "/tenants/acme/users?search=" + "x" * IN_MAIL_MOST
+    await site.anybody(**FROM_OURS).post(REQUEST, data={"email": ANN, "next": target})
+    await eventually(lambda: mail.mails)
+    assert "next=" not in text_in(mail)
 
 
 async def test_without_mail_or_public_url_no_link_is_offered(tmp_path: Path) -> None:
