@@ -72,7 +72,7 @@ async def test(tenant: str, as_json: bool) -> None:
         notices = await herald.test_notices(tenant, utc_now())
         if not notices:
             raise TenantRefused(
-                "nobody_to_tell",
+                "no_notifications",
                 f"{tenant} has no notifications. Set notify_email or notify_webhook: "
                 f"headcount tenant set {tenant} notify_email=ADDRESS",
             )

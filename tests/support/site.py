@@ -189,7 +189,7 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
             live=live,
             key_uses=KeyUses(store.key_uses(), opened.ring),
             outbox=Outbox(store.outbox()),
-            herald=TenantHerald(opened.folder, opened.settings),
+            herald=TenantHerald(opened.folder, opened.settings, settings.http_public_url),
             overview=overview,
             bans=BanBook(store.bans(), settings.penalty_max_s),
             soundness=soundness,

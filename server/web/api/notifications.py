@@ -60,7 +60,7 @@ async def list_notifications(visit: Looking, asked: Annotated[NotificationsAsked
     "/test",
     status_code=202,
     response_model=TestSent,
-    responses=refuses(*OWNING, "nobody_to_tell", *LATER),
+    responses=refuses(*OWNING, "no_notifications", *LATER),
     summary="Send a test notification",
 )
 async def test_notifications(visit: Owning) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def test_notifications(visit: Owning) -> dict[str, Any]:
         raise HttpProblem(
             409,
             f"{visit.tenant} has no notifications. Set notify_email or notify_webhook first.",
-            code="nobody_to_tell",
+            code="no_notifications",
         )
     await visit.office.outbox.put(notices)
     return {"told": [address for notice in notices for address in destination(settings, notice.channel)]}

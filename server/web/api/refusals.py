@@ -34,7 +34,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "identifier_missing": (409, "An active user has no value in the field that would become the identifier."),
     "identifier_shared": (409, "Two users share a value in the field that would become the identifier."),
     "tenant_exists": (409, "There is a tenant with this name already."),
-    "nobody_to_tell": (409, "The tenant has no notifications: set `notify_email` or `notify_webhook`."),
+    "no_notifications": (409, "The tenant has no notifications: set `notify_email` or `notify_webhook`."),
     "key_duplicate": (409, "The tenant has this key already."),
     "key_too_many": (409, "The tenant has 100 keys, and can have no more."),
     "token_too_many": (409, "The tenant has 100 tokens, and can have no more."),

@@ -60,7 +60,7 @@ async def test_a_list_of_notifications_has_at_most_its_limit(site: Site) -> None
 
 async def test_a_test_without_addresses_is_409_with_the_settings_to_set(site: Site) -> None:
     answer = await site.api("owner").post(f"{NOTIFICATIONS}/test")
-    assert (answer.status_code, answer.json()["code"]) == (409, "nobody_to_tell")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_notifications")
     assert "notify_email" in answer.json()["detail"]
 
 
