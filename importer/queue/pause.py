@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ground.moments import rfc3339
 from importer.model import ImportState
 from importer.queue.entry import Entry, Waiting
 
@@ -17,6 +18,11 @@ class Pause:
 
     until: datetime
     because: str = ""
+
+    @property
+    def ends_at(self) -> str:
+        """Return the end in RFC 3339, in UTC."""
+        return rfc3339(self.until)
 
     @property
     def message(self) -> str:

@@ -70,7 +70,7 @@ class TenantHerald:
 
     async def pause_notices(self, tenant: str, pause: Pause, files: int) -> list[Notice]:
         """Return the notifications of a pause that ends soon, while `files` wait; one topic for each end."""
-        until = rfc3339(pause.until)
+        until = pause.ends_at
         data = {"tenant": tenant, "paused_until": until, "paused_because": pause.because or None, "waiting": files}
         body = letters.webhook_body(letters.PAUSE_ENDING, rfc3339(utc_now()), data)
         mail = letters.pause_mail(tenant, until, pause.because, files, self._links)

@@ -14,7 +14,7 @@ import os
 import pwd
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,10 @@ class Tenants:
         if after.paused_until and "paused_until" in changes:
             mark.touch()  # the server may have removed it before the change
         return after
+
+    def perhaps_paused(self, names: Iterable[str]) -> Sequence[str]:
+        """Return those of these tenants whose settings may have a pause: `change_settings` leaves a mark. Blocks."""
+        return [name for name in names if self.folder(name).paused.exists()]
 
     def changed(self, now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
         """Return the settings `now` as `change_settings` would change them. Raises TenantRefused."""

@@ -1,6 +1,6 @@
 """Notifies a day before the pause of a feed ends: its waiting files are imported then.
 
-Only tenants that were paused are looked at: `Tenants.change_settings` leaves a file in their folders.
+Only tenants that were paused are looked at (`Tenants.perhaps_paused`).
 """
 
 from __future__ import annotations
@@ -46,16 +46,13 @@ class EndingPauses:
     async def look(self) -> None:
         """Queue a notification for every pause that ends soon. One tenant that fails stops no other."""
         names = [each.name for each in await self._tenants.list()]
-        for name in await asyncio.to_thread(self._perhaps_paused, names):
+        for name in await asyncio.to_thread(self._tenants.perhaps_paused, names):
             try:
                 await self._look_at(name)
             except Exception as error:
                 facts = {"event": "pause_untold", "tenant": name}
                 sentence = f"The notification about the end of the pause of {name} cannot be queued"
                 tell(log, sentence, error, facts, then="retrying in a minute")
-
-    def _perhaps_paused(self, names: Sequence[str]) -> list[str]:
-        return [name for name in names if self._tenants.folder(name).paused.exists()]
 
     async def _look_at(self, name: str) -> None:
         now = self._clock()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.tenants import Tenant
 from ground.moments import Clock, utc_now
+from importer.errors import DatabaseFault, ImporterError
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
+from importer.queue.pause import Pause
 from server.tenants.feeds import Feed, feeds
+from server.tenants.pauses import pause_of
+from server.tenants.settings import TenantRefused, read_settings
 from server.tenants.tenants import Tenants
 from server.upkeep.counting import Counting
 from server.upkeep.disk import DiskUsage
@@ -22,7 +28,7 @@ class TenantFacts:
     `newest` is its newest import that is not a dry run, without messages; None if there was none. `users` are counted
     by state; None: not counted yet, or, if `uncounted`, they cannot be counted. `disk_bytes` is the disk usage of its
     folder; None: not measured yet. `sessions` are open over SFTP now. `broken` says why the tenant cannot be used,
-    and what to do.
+    and what to do. `pause` is the pause of its feed now; None: it is not paused, or its settings cannot be read.
     """
 
     tenant: Tenant
@@ -33,6 +39,7 @@ class TenantFacts:
     disk_bytes: int | None
     broken: str | None = None
     uncounted: bool = False
+    pause: Pause | None = None
 
 
 class Overview:
@@ -62,6 +69,7 @@ class Overview:
         stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock(), figures.pauses)}
         without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}
         disk = await self._disk.usage([tenant.name for tenant in found])
+        pauses = await asyncio.to_thread(self._pauses, [tenant.name for tenant in found])
         sessions = self._open_sessions()
         return [
             TenantFacts(
@@ -73,9 +81,19 @@ class Overview:
                 disk_bytes=disk.get(tenant.name),
                 broken=self._why_broken(tenant.name),
                 uncounted=tenant.name in figures.uncounted,
+                pause=pauses.get(tenant.name),
             )
             for tenant in found
         ]
+
+    def _pauses(self, names: Sequence[str]) -> dict[str, Pause]:
+        """In a thread: return the pauses of the tenants that are paused now."""
+        now, found = self._clock(), {}
+        for name in self._tenants.perhaps_paused(names):
+            with suppress(ImporterError, DatabaseFault, TenantRefused):
+                if pause := pause_of(read_settings(self._tenants.users(name)), now):
+                    found[name] = pause
+        return found
 
     async def close(self) -> None:
         """End the measuring of disk usage."""

@@ -41,6 +41,26 @@ def test_every_version_of_every_database_is_kept() -> None:
     assert {*DUMPS} == {(kind, each) for kind in ("server", "tenant") for each in range(1, len(migrations(kind)) + 1)}
 
 
+def schema_of(path: Path) -> dict[str, str]:
+    """Return the statement that makes each table, index and trigger, by name, in one line."""
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {name: " ".join(statement.split()) for name, statement in rows}
+
+
+@pytest.mark.parametrize("kind", ["server", "tenant"])
+async def test_the_newest_kept_database_has_the_schema_of_an_upgraded_one(tmp_path: Path, kind: str) -> None:
+    schemas = []
+    for version in (1, len(migrations(kind))):
+        folder = tmp_path / str(version)
+        folder.mkdir()
+        path = restored(folder, kind, version)
+        await (await open_database(path, kind)).close()
+        schemas.append(schema_of(path))
+    assert len(schemas[0]) > 20
+    assert schemas[0] == schemas[1]
+
+
 GONE = {("users", "digest")}
 """Columns that a later version replaced by something else."""
 

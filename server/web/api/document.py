@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.tenants.settings import TenantSettings
 from server.web import api
-from server.web.api import examples, models, webhooks
+from server.web.api import access_models, examples, models, webhooks
 from server.web.api.asking import origin_of
 from server.web.api.reading import METHODS
 
@@ -72,10 +72,10 @@ def document() -> dict[str, Any]:
     schemas = found["components"]["schemas"]
     described: tuple[type[BaseModel], ...] = (
         models.Problem,
-        models.NewKey,
-        models.NewToken,
-        models.TokenName,
-        models.NewTenant,
+        access_models.NewKey,
+        access_models.NewToken,
+        access_models.TokenName,
+        access_models.NewTenant,
         *webhooks.MODELS,
     )
     for model in described:

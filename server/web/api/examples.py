@@ -49,7 +49,9 @@ def example_of(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
     if "enum" in schema:
         return schema["enum"][0]
     if "anyOf" in schema:
-        return example_of(schema["anyOf"][0], schemas)
+        first = schema["anyOf"][0]
+        unset = {"type": "null"} in schema["anyOf"] and not {"$ref", "examples", "items"} & first.keys()
+        return None if unset else example_of(first, schemas)
     return _of_type(schema, schemas)
 
 

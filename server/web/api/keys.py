@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import Depends, Path, Response
 
 from server.tenants.key_uses import with_uses
-from server.web.api import models
+from server.web.api import access_models
 from server.web.api.asking import Looking, Owning, Routes, Sent
 from server.web.api.refusals import BODY, KEY, LOOKING, OWNING, refuses
 
@@ -22,10 +22,10 @@ Fingerprint = Annotated[
         examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"],
     ),
 ]
-_sent = Sent(models.NewKey)
+_sent = Sent(access_models.NewKey)
 
 
-@router.get("", response_model=models.Keys, responses=refuses(*LOOKING), summary="List keys")
+@router.get("", response_model=access_models.Keys, responses=refuses(*LOOKING), summary="List keys")
 async def list_keys(visit: Looking) -> dict[str, Any]:
     """The keys of the tenant, oldest first, expired ones included."""
     keys = await asyncio.to_thread(visit.ring.keys)
@@ -35,7 +35,7 @@ async def list_keys(visit: Looking) -> dict[str, Any]:
 @router.post(
     "",
     status_code=201,
-    response_model=models.Key,
+    response_model=access_models.Key,
     responses={
         201: {"headers": {"Location": {"description": "The key.", "schema": {"type": "string"}}}},
         **refuses(*OWNING, *BODY, *KEY),
@@ -49,7 +49,7 @@ async def list_keys(visit: Looking) -> dict[str, Any]:
     summary="Add a key",
 )
 async def add_key(
-    visit: Owning, sent: Annotated[models.NewKey, Depends(_sent)], response: Response
+    visit: Owning, sent: Annotated[access_models.NewKey, Depends(_sent)], response: Response
 ) -> dict[str, Any]:
     """Add a public key that clients of the tenant can log in with."""
     key = await asyncio.to_thread(visit.ring.add, sent.key, sent.comment, sent.expires, sent.networks)
@@ -59,7 +59,7 @@ async def add_key(
 
 @router.get(
     "/{fingerprint:segments}",
-    response_model=models.Key,
+    response_model=access_models.Key,
     responses=refuses(*LOOKING, "key_unknown", "bad_request"),
     summary="Show a key",
 )

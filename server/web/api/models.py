@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from importer.rules.cells import LANGUAGES, ROLES
 
@@ -83,7 +83,10 @@ class Message(BaseModel):
     line: int | None = Field(description="The line of the file where the row begins.", examples=[17])
     column: str | None = Field(examples=["email"])
     value: str | None = Field(description="The cell, cut at 100 characters.", examples=["ann@example"])
-    message: str = Field(description="A sentence that says what to do.")
+    message: str = Field(
+        description="A sentence that says what to do.",
+        examples=["“ann@example” is not a valid email address. Fix it in the file."],
+    )
 
 
 class Import(BaseModel):
@@ -104,7 +107,8 @@ class Import(BaseModel):
     )
     decided_at: Moment | None
     message: str | None = Field(
-        description="The reason of the state, or the first thing to check; null if the state says it all."
+        description="The reason of the state, or the first thing to check; null if the state says it all.",
+        examples=["Held: this file would deactivate 25 of 100 active users. Approve or discard it."],
     )
 
 
@@ -123,19 +127,24 @@ class Advice(BaseModel):
     """Settings that fit the file better, tested on a copy of the users."""
 
     columns: list[AdvisedColumn] = Field(description="Every column of the file.")
-    settings: dict[str, Any] = Field(description="The settings to change, as a body for `PATCH /settings`; {}: none.")
+    settings: dict[str, Any] = Field(
+        description="The settings to change, as a body for `PATCH /settings`; {}: none.",
+        examples=[{"date_format": "%d.%m.%Y"}],
+    )
     toml: str | None = Field(
         description="All settings with these changes, as a file for `headcount tenant load`. Entries to complete"
-        " first are comments."
+        " first are comments.",
+        examples=['date_format = "%d.%m.%Y"\n'],
     )
     state: State | None = Field(
         description="The final state of the file with these settings; null: nothing to change."
     )
     counts: Counts | None = Field(description="The counts of the file with these settings.")
     sentences: list[str] = Field(
-        description="The effect of the settings, and what a person must decide. A guess is named as one."
+        description="The effect of the settings, and what a person must decide. A guess is named as one.",
+        examples=[["With these settings, all 75 rows are applied."]],
     )
-    gaps: list[str] = Field(description="Problems that no setting can fix.")
+    gaps: list[str] = Field(description="Problems that no setting can fix.", examples=[["1 row has no last name."]])
 
 
 class Report(Import):
@@ -164,7 +173,7 @@ class Touched(BaseModel):
 
     action: Action
     identifier: str | None = Field(examples=["ann@example.com"])
-    email: str | None
+    email: str | None = Field(examples=["ann@example.com"])
     name: str = Field(examples=["Ann Smith"])
     absent: bool = Field(description="Whether the user would be deactivated because no row has it.")
     line: int | None = Field(None, description="The line of the user's row; null if no row has the user.")
@@ -205,17 +214,17 @@ class Changes(BaseModel):
 class User(BaseModel):
     """One user, with the columns of the file."""
 
-    first_name: str
-    last_name: str
+    first_name: str = Field(examples=["Ann"])
+    last_name: str = Field(examples=["Smith"])
     email: str | None = Field(description="Null if another user has the address now.", examples=["ann@example.com"])
-    job_title: str | None
-    manager: str | None = Field(description="The identifier of a user.")
-    coach: str | None = Field(description="The identifier of a user.")
-    primary_team: str | None
-    secondary_team: list[str]
+    job_title: str | None = Field(examples=["Clerk"])
+    manager: str | None = Field(description="The identifier of a user.", examples=["grace@example.com"])
+    coach: str | None = Field(description="The identifier of a user.", examples=["ada@example.com"])
+    primary_team: str | None = Field(examples=["Sales"])
+    secondary_team: list[str] = Field(examples=[["On-call"]])
     role: str = Field(json_schema_extra={"enum": list(ROLES)})
     language: str = Field(json_schema_extra={"enum": list(LANGUAGES)})
-    location: str | None
+    location: str | None = Field(examples=["London"])
     time_zone: str | None = Field(description="An IANA name.", examples=["Europe/London"])
     hire_date: str | None = Field(json_schema_extra={"format": "date"}, examples=["2026-03-01"])
     leave_date: str | None = Field(
@@ -248,134 +257,6 @@ class SettingChanges(BaseModel):
 
     changes: list[SettingChange]
     next: Next
-
-
-class Key(BaseModel):
-    """A public key for SFTP logins of the tenant."""
-
-    fingerprint: str = Field(examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"])
-    type: str = Field(examples=["ssh-ed25519"])
-    key: str = Field(description="The key in base64, as in a .pub file.")
-    comment: str
-    added_at: Moment
-    expires: str | None = Field(
-        description="The last valid day (UTC), or a time in RFC 3339.", examples=["2027-01-31"]
-    )
-    networks: list[str] = Field(
-        description="The networks from which it may be used; empty: any.", examples=[["192.0.2.0/24"]]
-    )
-    last_used_at: Moment | None = Field(description="When the key last opened a connection; null: never.")
-    last_used_from: str | None = Field(description="The address of that connection.", examples=["192.0.2.7"])
-
-
-class Keys(BaseModel):
-    """Oldest first; always one page."""
-
-    keys: list[Key]
-    next: None
-
-
-class NewKey(BaseModel):
-    """A key to add."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: str = Field(description="One line, as in a .pub file.", examples=["ssh-ed25519 AAAA... ann@laptop"])
-    comment: str | None = Field(None, description="A name for the key; without it, the comment in `key`.")
-    expires: str | None = Field(None, description="The last valid day (UTC), or a time in RFC 3339.")
-    networks: list[str] = Field([], description="The networks from which it may be used; empty: any.")
-
-
-class Token(BaseModel):
-    """A token, without its secret text."""
-
-    id: int = Field(examples=[3])
-    tenant: str = Field(examples=["acme"])
-    role: Literal["owner", "viewer"]
-    created_at: Moment
-    expires_at: Moment | None = Field(description="When it ends; null: never.")
-    comment: str = Field(description="The name of its holder, shown beside their decisions.")
-    email: str | None = Field(description="The address that sign-in links are sent to; null: none.")
-
-
-class Tokens(BaseModel):
-    """Oldest first; always one page."""
-
-    tokens: list[Token]
-    next: None
-
-
-class MadeToken(Token):
-    """A new token, with its secret text."""
-
-    token: str = Field(description="The secret text, this once.", examples=["hc_..."])
-
-
-class NewToken(BaseModel):
-    """A token to create."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    role: Literal["owner", "viewer"]
-    comment: str = Field("", description="The name of its holder: one line, at most 100 characters.")
-    expires: str | None = Field(None, description="The last valid day (UTC), or a time in RFC 3339.")
-    email: str | None = Field(None, description="The address that sign-in links are sent to.")
-
-
-class TokenName(BaseModel):
-    """The new name of a token."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    comment: str = Field(description="One line, at most 100 characters.", examples=["Grace, HR"])
-
-
-class UserCounts(BaseModel):
-    """The number of users of a tenant."""
-
-    active: Count
-    deactivated: Count
-
-
-class Tenant(BaseModel):
-    """One tenant."""
-
-    name: str = Field(examples=["acme"])
-    created_at: Moment
-    last_import: Import | None = Field(description="The newest import that is not a dry run; null: none.")
-    last_applied_at: Moment | None
-    stale: bool | None = Field(
-        description="Whether `last_applied_at` is `stale_after_days` ago or longer; null: that is not set."
-    )
-    users: UserCounts | None = Field(description="Null: not counted yet, or they cannot be read.")
-    sessions: Count = Field(description="Open SFTP sessions.")
-    disk_bytes: Count | None = Field(description="The size of its folder; null: not measured yet.")
-    broken: str | None = Field(description="Why its data cannot be used, and what to do; null: it can be used.")
-
-
-class Tenants(BaseModel):
-    """By name."""
-
-    tenants: list[Tenant]
-    next: None
-
-
-class NewTenant(BaseModel):
-    """A tenant to add."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(
-        description="Its name, also for SFTP logins: 2 to 31 of a-z, 0-9 and hyphens, a letter first.",
-        examples=["acme"],
-    )
-
-
-class AddedTenant(BaseModel):
-    """A new tenant."""
-
-    name: str = Field(examples=["acme"])
-    created_at: Moment
 
 
 class Wrong(BaseModel):

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Response
 
 from server.upkeep.overview import TenantFacts
-from server.web.api import models
+from server.web.api.access_models import AddedTenant, NewTenant, Tenants
 from server.web.api.asking import Operating, Routes, Sent
 from server.web.api.refusals import ALWAYS, BODY, LATER, OWNING, refuses
 
 router = Routes(prefix="/tenants", tags=["tenants"])
 
 
-@router.get("", response_model=models.Tenants, responses=refuses(*ALWAYS, "forbidden"), summary="List tenants")
+@router.get("", response_model=Tenants, responses=refuses(*ALWAYS, "forbidden"), summary="List tenants")
 async def list_tenants(visit: Operating) -> dict[str, Any]:
     """All tenants and their status, by name."""
     return {"tenants": [_shown(facts) for facts in await visit.office.overview.tenants()], "next": None}
@@ -23,7 +23,7 @@ async def list_tenants(visit: Operating) -> dict[str, Any]:
 @router.post(
     "",
     status_code=201,
-    response_model=models.AddedTenant,
+    response_model=AddedTenant,
     responses={
         201: {"headers": {"Location": {"description": "Its imports.", "schema": {"type": "string"}}}},
         **refuses(*ALWAYS, "forbidden", *BODY, "bad_name", "tenant_exists", *LATER),
@@ -37,7 +37,9 @@ async def list_tenants(visit: Operating) -> dict[str, Any]:
     summary="Add a tenant",
 )
 async def add_tenant(
-    visit: Operating, sent: Annotated[models.NewTenant, Depends(Sent(models.NewTenant))], response: Response
+    visit: Operating,
+    sent: Annotated[NewTenant, Depends(Sent(NewTenant))],
+    response: Response,
 ) -> dict[str, Any]:
     """Add a tenant without keys and tokens. Clients can log in as soon as it has a key."""
     tenant = await visit.office.tenants.add(sent.name)
@@ -62,6 +64,7 @@ def _shown(facts: TenantFacts) -> dict[str, Any]:
         "last_import": facts.newest.report().to_json() if facts.newest else None,
         "last_applied_at": facts.feed.last_applied_at,
         "stale": facts.feed.stale,
+        "paused_until": facts.pause.ends_at if facts.pause else None,
         "users": facts.users,
         "sessions": facts.sessions,
         "disk_bytes": facts.disk_bytes,

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Response
 
 from engine.tokens import Role
 from importer.model import INTEGER_MAX
-from server.web.api import models
+from server.web.api import access_models
 from server.web.api.asking import Owning, Routes, Sent
 from server.web.api.refusals import BODY, LATER, OWNING, refuses
 
@@ -23,7 +23,7 @@ def _body(model: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.get("", response_model=models.Tokens, responses=refuses(*OWNING), summary="List tokens")
+@router.get("", response_model=access_models.Tokens, responses=refuses(*OWNING), summary="List tokens")
 async def list_tokens(visit: Owning) -> dict[str, Any]:
     """The tokens of the tenant, oldest first, expired ones included. The answer has no secret text."""
     return {"tokens": [each.to_json() for each in await visit.office.tokens.of(visit.tenant)], "next": None}
@@ -32,7 +32,7 @@ async def list_tokens(visit: Owning) -> dict[str, Any]:
 @router.post(
     "",
     status_code=201,
-    response_model=models.MadeToken,
+    response_model=access_models.MadeToken,
     responses={
         201: {"headers": {"Location": {"description": "The token.", "schema": {"type": "string"}}}},
         **refuses(*OWNING, *BODY, "bad_comment", "bad_email", "bad_expiry", "token_too_many", *LATER),
@@ -41,7 +41,7 @@ async def list_tokens(visit: Owning) -> dict[str, Any]:
     summary="Create a token",
 )
 async def create_token(
-    visit: Owning, sent: Annotated[models.NewToken, Depends(Sent(models.NewToken))], response: Response
+    visit: Owning, sent: Annotated[access_models.NewToken, Depends(Sent(access_models.NewToken))], response: Response
 ) -> dict[str, Any]:
     """Create a token of the tenant. Only this answer has its text, `token`."""
     made, text = await visit.office.tokens.create(
@@ -51,7 +51,7 @@ async def create_token(
     return {**made.to_json(), "token": text}
 
 
-@router.get("/{number}", response_model=models.Token, responses=refuses(*_ONE), summary="Show a token")
+@router.get("/{number}", response_model=access_models.Token, responses=refuses(*_ONE), summary="Show a token")
 async def show_token(visit: Owning, number: TokenId) -> dict[str, Any]:
     """One token, without its secret text."""
     return (await visit.office.tokens.show(visit.tenant, number)).to_json()
@@ -59,13 +59,13 @@ async def show_token(visit: Owning, number: TokenId) -> dict[str, Any]:
 
 @router.patch(
     "/{number}",
-    response_model=models.Token,
+    response_model=access_models.Token,
     responses=refuses(*_ONE, "bad_json", "too_large", "unsupported_type", "bad_comment", *LATER),
     openapi_extra=_body("TokenName"),
     summary="Rename a token",
 )
 async def rename_token(
-    visit: Owning, number: TokenId, sent: Annotated[models.TokenName, Depends(Sent(models.TokenName))]
+    visit: Owning, number: TokenId, sent: Annotated[access_models.TokenName, Depends(Sent(access_models.TokenName))]
 ) -> dict[str, Any]:
     """Change the comment of a token. Earlier decisions keep the earlier comment."""
     return (await visit.office.tokens.rename(visit.tenant, number, sent.comment)).to_json()

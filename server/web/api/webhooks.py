@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
-from server.web.api.models import Moment, Report
+from server.web.api.models import Count, Moment, Report
 
 
 class Leaver(BaseModel):
@@ -52,6 +52,23 @@ class StaleEvent(BaseModel):
     data: StaleFeed
 
 
+class EndingPause(BaseModel):
+    """A pause that ends within a day."""
+
+    tenant: str = Field(examples=["acme"])
+    paused_until: Moment
+    paused_because: str | None = Field(examples=["The HR system moves"])
+    waiting: Count = Field(description="The files that wait for the end of the pause.", examples=[2])
+
+
+class PauseEvent(BaseModel):
+    """A pause of more than a day ends within a day."""
+
+    type: Literal["feed.paused_ending"]
+    timestamp: Moment
+    data: EndingPause
+
+
 class TestedTenant(BaseModel):
     """The tenant whose notifications are tested."""
 
@@ -66,7 +83,7 @@ class TestEvent(BaseModel):
     data: TestedTenant
 
 
-MODELS: tuple[type[BaseModel], ...] = (ImportEvent, StaleEvent, TestEvent)
+MODELS: tuple[type[BaseModel], ...] = (ImportEvent, StaleEvent, PauseEvent, TestEvent)
 
 HEADERS = {
     "webhook-id": ("The id of the message, the same for every attempt.", "msg_5f2b8c0d9e1a4b37"),

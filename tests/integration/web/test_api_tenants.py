@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ground.moments import rfc3339, utc_now
 from tests.support.keypairs import public_line
 from tests.support.site import Site, open_site
 
@@ -74,3 +76,10 @@ async def test_only_the_operator_adds_and_removes_tenants(site: Site) -> None:
     assert (await site.anybody().post(TENANTS, json={"name": "globex"})).status_code == 401
     assert (await site.anybody().delete(f"{TENANTS}/acme")).status_code == 401
     assert await names(site) == ["acme", "other"]
+
+
+async def test_a_paused_tenant_shows_the_end_of_its_pause(site: Site) -> None:
+    until = rfc3339(utc_now() + timedelta(days=2))
+    await site.office.tenants.change_settings("acme", {"paused_until": until})
+    tenants = (await site.api("operator").get(TENANTS)).json()["tenants"]
+    assert {each["name"]: each["paused_until"] for each in tenants} == {"acme": until, "other": None}

@@ -80,6 +80,27 @@ async def test_a_stale_feed_needs_attention(site: Site) -> None:
     assert "No file was applied for 2 days" in text
 
 
+async def test_a_paused_company_shows_until_when_and_why(site: Site) -> None:
+    tenants, until = site.office.tenants, rfc3339(datetime.now(UTC) + timedelta(days=2))
+    assert "Imports paused" not in await page(site)
+    await tenants.change_settings("beta", {"paused_until": until, "paused_because": "Moving <b>"})
+    text = await page(site)
+    row = text.partition('<a href="/tenants/beta/imports">')[2].partition("</tr>")[0]
+    assert f'Imports paused until <time datetime="{until}"' in row
+    assert "Moving &lt;b&gt;" in row
+    assert text.count("Imports paused") == 1
+    assert named(text) == ["acme", "beta", "zoo"], "a pause needs no attention"
+    await tenants.change_settings("beta", {"paused_until": None})
+    assert "Imports paused" not in await page(site)
+
+
+async def test_a_pause_that_cannot_be_read_leaves_the_page(site: Site) -> None:
+    until = rfc3339(datetime.now(UTC) + timedelta(days=2))
+    await site.office.tenants.change_settings("beta", {"paused_until": until})
+    site.office.tenants.folder("beta").users_db.write_bytes(b"no database")
+    assert named(await page(site)) == ["beta", "acme", "zoo"]
+
+
 async def test_companies_are_found_by_name(site: Site) -> None:
     assert named(await page(site, "?search=ACM")) == ["acme"]
     assert "No company has “&lt;b&gt;x” in its name." in await page(site, "?search=%3Cb%3Ex")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +68,23 @@ def test_every_body_has_an_example_that_fits_its_schema() -> None:
             assert isinstance(content["example"], str)
 
 
+def test_every_operation_has_an_example_of_its_request_and_of_its_answer() -> None:
+    for path, item in document()["paths"].items():
+        for method, operation in ((method, item[method]) for method in METHODS if method in item):
+            sent = [operation["requestBody"]] if "requestBody" in operation else []
+            assert sent or method not in {"post", "patch"} or path.rsplit("/", 1)[-1] in NO_BODY, (method, path)
+            done = [answer for status, answer in operation["responses"].items() if status in {"200", "201", "202"}]
+            assert done or "204" in operation["responses"], (method, path)
+            for body in (*sent, *done):
+                examples = [content["example"] for content in body["content"].values()]
+                assert examples, (method, path)
+                assert "…" not in json.dumps(examples, ensure_ascii=False), (method, path)
+
+
+NO_BODY = {"approve", "discard", "undo", "test"}
+"""The ends of the paths whose POST needs no body."""
+
+
 def test_every_operation_has_a_parameter_or_body_to_copy() -> None:
     for path, item in document()["paths"].items():
         shared = item.get("parameters", [])
@@ -83,14 +101,20 @@ def test_every_answer_with_content_shows_it() -> None:
 
 
 def test_the_webhooks_are_the_events_of_notifications() -> None:
-    assert set(document()["webhooks"]) == {*letters.EVENTS.values(), letters.STALE, letters.TEST}
+    assert set(document()["webhooks"]) == {
+        *letters.EVENTS.values(),
+        letters.STALE,
+        letters.PAUSE_ENDING,
+        letters.TEST,
+    }
 
 
 def test_the_bodies_of_webhooks_fit_the_document() -> None:
     at = "2026-03-02T06:00:04.120Z"
     stale = {"tenant": "acme", "stale_after_days": 3, "last_applied_at": None}
     leavers = [{"identifier": "1", "email": None, "name": "Ann Smith", "action": "deactivated", "absent": True}]
-    data: dict[str, Any] = {letters.STALE: stale, letters.TEST: {"tenant": "acme"}}
+    ending = {"tenant": "acme", "paused_until": at, "paused_because": None, "waiting": 2}
+    data: dict[str, Any] = {letters.STALE: stale, letters.PAUSE_ENDING: ending, letters.TEST: {"tenant": "acme"}}
     for event, item in document()["webhooks"].items():
         (content,) = item["post"]["requestBody"]["content"].values()
         report = letters.import_data(REPORT, leavers)

@@ -39,7 +39,7 @@ class ShownPause:
 
 def form_of(pause: Pause | None) -> PauseForm:
     """Return the form before it is sent: with the pause that lasts now, or blank. Pure."""
-    return PauseForm(typed_form(rfc3339(pause.until)), pause.because) if pause else PauseForm()
+    return PauseForm(typed_form(pause.ends_at), pause.because) if pause else PauseForm()
 
 
 def typed_form(moment: str) -> str:
@@ -74,4 +74,4 @@ async def shown_pause(visit: Visit, settings: TenantSettings) -> ShownPause | No
     authors = (author_of(each["changed_by"]) for each in changes if each["key"] == "paused_until")
     queued = await visit.office.reader.queued(visit.tenant)
     files = sum(waits_by(pause, each) for each in queued)
-    return ShownPause(rfc3339(pause.until), pause.because, next(authors, ""), files)
+    return ShownPause(pause.ends_at, pause.because, next(authors, ""), files)
