@@ -25,7 +25,7 @@ class SignInStore(Protocol):
     async def add_link(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
         """Store a link of `token` that ends at `latest`, and remove those that are over: both or neither.
 
-        Return False if the token does not exist any more; then no link is stored.
+        Return False if the token does not exist any more, or has another address now; then no link is stored.
         """
 
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:

@@ -53,6 +53,10 @@ Check = Callable[[Token, Sequence[Token]], None]
 """Raises an exception if a token may not be changed. Its second argument are the other tokens of the same tenant."""
 
 
+Edit = Callable[[Token, Sequence[Token]], Token]
+"""Returns a token with another comment, role or address, or raises. Its arguments are those of a `Check`."""
+
+
 def accept(token: Token, others: Sequence[Token]) -> None:
     """Accept every change."""
 
@@ -82,8 +86,12 @@ class TokenStore(Protocol):
     async def with_email(self, email: str) -> Sequence[Token]:
         """Return the tokens with this address, of all tenants and of operators, oldest first."""
 
-    async def rename(self, number: int, comment: str, check: Check = accept) -> Token | None:
-        """Give the token with this id another comment, unless `check` raises. Return it; None if there is none."""
+    async def edit(self, number: int, edit: Edit) -> Token | None:
+        """Store the comment, role and address that `edit` returns for the token with this id; None if there is none.
+
+        `edit` is called in the same transaction: if it raises, nothing changes. A new address ends the links of the
+        token.
+        """
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:
         """Remove the token with this id, its sessions and its links. Return it; None if there is none.

@@ -45,7 +45,10 @@ class SignIns:
         return token if token and token.is_valid(now) else None
 
     async def make_link(self, token: Token, now: datetime) -> str | None:
-        """Return the secret of a new link for `token`; None if the token was revoked meanwhile. Ended links go."""
+        """Return the secret of a new link for `token`; ended links go.
+
+        None if the token was revoked or got another address meanwhile.
+        """
         text = secrets.token_urlsafe(32)
         made = await self._store.add_link(secret_hash(text), token, now=rfc3339(now), latest=_end_of_link(now))
         return text if made else None

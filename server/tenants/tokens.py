@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from engine.tokens import Role, Token, TokenStore
 from ground.moments import rfc3339, utc_now
@@ -74,17 +76,43 @@ class Tokens:
         found = await self._store.with_email(address) if address else []
         return [token for token in found if token.is_valid(now)]
 
-    async def rename(self, tenant: str | None, number: int, comment: str) -> Token:
-        """Give one of the tokens `of(tenant)` another comment. Raises TenantRefused."""
+    async def edit(
+        self,
+        by: Token,
+        tenant: str | None,
+        number: int,
+        *,
+        comment: str | None = None,
+        role: Role | None = None,
+        email: str | None = None,
+    ) -> Token:
+        """Change the facts that are not None of one of the tokens `of(tenant)`; return it. Raises TenantRefused.
 
-        def check(token: Token, others: Sequence[Token]) -> None:
-            if token.tenant != tenant:
-                raise _unknown(tenant, number)
+        An empty `email` removes the address. A new address ends the links that were sent to the earlier one. Only
+        the operator may change the role of the last valid owner's token.
+        """
+        now = utc_now()
+        changes: dict[str, Any] = {
+            name: value
+            for name, given, value in (
+                ("comment", comment, _checked(comment or "")),
+                ("role", role, role),
+                ("email", email, _address(email)),
+            )
+            if given is not None
+        }
 
-        renamed = await self._store.rename(number, _checked(comment), check)
-        if renamed is None:
+        def edited(token: Token, others: Sequence[Token]) -> Token:
+            after = replace(token, **changes)
+            _check_owned(token, tenant, number)
+            if after.role is not token.role:
+                _check_owner_stays(by, token, others, now)
+            return after
+
+        found = await self._store.edit(number, edited)
+        if found is None:
             raise _unknown(tenant, number)
-        return renamed
+        return found
 
     async def revoke(self, number: int) -> Token:
         """Delete the token with this id, which ends its access. Raises TenantRefused if there is none."""
@@ -101,13 +129,8 @@ class Tokens:
         now = utc_now()
 
         def check(token: Token, others: Sequence[Token]) -> None:
-            if token.tenant != tenant:
-                raise _unknown(tenant, number)
-            if by.role is not Role.OPERATOR and is_last_owner(token, others, now):
-                raise TenantRefused(
-                    "last_owner",
-                    f"this is the last owner's token of {tenant}. Create another one first, or ask the operator",
-                )
+            _check_owned(token, tenant, number)
+            _check_owner_stays(by, token, others, now)
 
         revoked = await self._store.remove(number, check)
         if revoked is None:
@@ -127,6 +150,21 @@ def is_last_owner(token: Token, others: Sequence[Token], now: datetime) -> bool:
         return each.role is Role.OWNER and each.is_valid(now)
 
     return works(token) and not any(map(works, others))
+
+
+def _check_owned(token: Token, tenant: str | None, number: int) -> None:
+    """Raise TenantRefused if this is not a token of the tenant."""
+    if token.tenant != tenant:
+        raise _unknown(tenant, number)
+
+
+def _check_owner_stays(by: Token, token: Token, others: Sequence[Token], now: datetime) -> None:
+    """Raise TenantRefused if `by` may not end the owner's access of `token`: it is the last one of its tenant."""
+    if by.role is not Role.OPERATOR and is_last_owner(token, others, now):
+        raise TenantRefused(
+            "last_owner",
+            f"this is the last owner's token of {token.tenant}. Create another one first, or ask the operator",
+        )
 
 
 def _unknown(tenant: str | None, number: int) -> TenantRefused:

@@ -68,6 +68,7 @@ class Operation:
             seen += [await store.tokens().list(), await store.figures().read(), await queue.lately_moved(MOST)]
             seen += [await store.bans().list(now=AT, latest=LATER), await store.bans().sources()]
             seen += [await store.sign_ins().find(each, now=AT, latest=LATER) for each in (b"1", b"2")]
+            seen.append(await store.sign_ins().find_link(b"3", now=AT, latest=LATER))
         return told(seen)
 
 
@@ -162,6 +163,16 @@ async def signed_in(store: Store) -> None:
     await store.sign_ins().open(b"1", token, now=AT, latest=LATER)
 
 
+async def link_sent(store: Store) -> None:
+    await add_token(store)
+    (token,) = await store.tokens().list()
+    await store.sign_ins().add_link(b"3", token, now=AT, latest=LATER)
+
+
+async def move_token(store: Store) -> None:
+    assert await store.tokens().edit(1, lambda token, _: replace(token, email="ann@acme.example"))
+
+
 async def sign_in_later(store: Store) -> None:
     (token,) = await store.tokens().list()
     await store.sign_ins().open(b"2", token, now=LATER, latest=LATER)
@@ -216,6 +227,7 @@ OF_STORE = {
     "a tenant is removed": Operation(lambda store: store.tenants().remove("acme"), everything),
     "a token is added": Operation(add_token),
     "a token is removed with its sessions": Operation(lambda store: store.tokens().remove(1), signed_in),
+    "a token gets another address, and its links end": Operation(move_token, link_sent),
     "a session is opened, another is over": Operation(sign_in_later, signed_in),
     "uses of keys are written": Operation(
         lambda store: store.key_uses().write("acme", {"SHA256:c": Use(LATER, "192.0.2.9")}, {"SHA256:a", "SHA256:c"}),

@@ -38,8 +38,9 @@ class SqliteSignInStore:
         def work(db: Inside) -> bool:
             db.execute(f"DELETE FROM sign_in_links WHERE NOT ({LIVES})", (now, latest))  # noqa: S608
             done = db.execute(
-                "INSERT INTO sign_in_links (hash, token_id, expires_at) SELECT ?, id, ? FROM tokens WHERE id = ?",
-                (secret_hash, latest, token.id),
+                "INSERT INTO sign_in_links (hash, token_id, expires_at) SELECT ?, id, ? FROM tokens"
+                " WHERE id = ? AND email IS ?",
+                (secret_hash, latest, token.id, token.email),
             )
             return done.rowcount > 0
 

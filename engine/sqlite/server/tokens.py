@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import aiosqlite
 
 from engine.sqlite.server.ledger import Ledger
-from engine.tokens import Check, Role, Token, accept
+from engine.tokens import Check, Edit, Role, Token, accept
 
 
 class SqliteTokenStore:
@@ -48,25 +48,36 @@ class SqliteTokenStore:
     async def with_email(self, email: str) -> list[Token]:
         return _read(await self._looking.read("SELECT * FROM tokens WHERE email = ? ORDER BY id", email))
 
-    async def rename(self, number: int, comment: str, check: Check = accept) -> Token | None:
-        return await self._change(number, check, "UPDATE tokens SET comment = ? WHERE id = ? RETURNING *", comment)
+    async def edit(self, number: int, edit: Edit) -> Token | None:
+        async with self._ledger.transaction():
+            token, others = await self._with_siblings(number)
+            if token is None:
+                return None
+            edited = edit(token, others)
+            await self._ledger.db.execute(
+                "UPDATE tokens SET comment = ?, role = ?, email = ? WHERE id = ?",
+                (edited.comment, edited.role.value, edited.email, number),
+            )
+            if edited.email != token.email:
+                await self._ledger.db.execute("DELETE FROM sign_in_links WHERE token_id = ?", (number,))
+        return edited
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:
-        return await self._change(number, check, "DELETE FROM tokens WHERE id = ? RETURNING *")
+        async with self._ledger.transaction():
+            token, others = await self._with_siblings(number)
+            if token is not None:
+                check(token, others)
+                await self._ledger.db.execute("DELETE FROM tokens WHERE id = ?", (number,))
+        return token
 
     async def list(self) -> list[Token]:
         return _read(await self._looking.read("SELECT * FROM tokens ORDER BY id"))
 
-    async def _change(self, number: int, check: Check, statement: str, *values: object) -> Token | None:
-        """Run the statement for one token if `check` accepts it; return its row."""
-        async with self._ledger.transaction():
-            found = _read(await self._ledger.rows(_SIBLINGS, number))
-            token = next((each for each in found if each.id == number), None)
-            if token is None:
-                return None
-            check(token, [each for each in found if each.id != number])
-            (changed,) = _read(await self._ledger.rows(statement, *values, number))
-        return changed
+    async def _with_siblings(self, number: int) -> tuple[Token | None, Sequence[Token]]:
+        """Return the token with this id, and the other tokens of the same tenant."""
+        found = _read(await self._ledger.rows(_SIBLINGS, number))
+        token = next((each for each in found if each.id == number), None)
+        return token, [each for each in found if each is not token]
 
     async def _knows(self, tenant: str) -> bool:
         return bool(await self._ledger.rows("SELECT 1 FROM tenants WHERE name = ?", tenant))

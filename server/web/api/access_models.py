@@ -95,12 +95,20 @@ class NewToken(BaseModel):
     )
 
 
-class TokenName(BaseModel):
-    """The new name of a token."""
+class TokenPatch(BaseModel):
+    """The changes of a token. Fields that are left out stay."""
 
     model_config = ConfigDict(extra="forbid")
 
-    comment: str = Field(description="One line, at most 100 characters.", examples=["Grace, HR"])
+    comment: str = Field(default_factory=str, description="One line, at most 100 characters.", examples=["Grace, HR"])
+    role: Literal["owner", "viewer"] = Field(
+        default_factory=lambda: "viewer", description="An owner may change data, a viewer only read."
+    )
+    email: str | None = Field(
+        default_factory=lambda: None,
+        description="The address that sign-in links are sent to; null: none.",
+        examples=["grace@acme.example"],
+    )
 
 
 class UserCounts(BaseModel):

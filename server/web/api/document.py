@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
         models.Problem,
         access_models.NewKey,
         access_models.NewToken,
-        access_models.TokenName,
+        access_models.TokenPatch,
         access_models.NewTenant,
         *webhooks.MODELS,
     )

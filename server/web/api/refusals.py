@@ -38,7 +38,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "key_duplicate": (409, "The tenant has this key already."),
     "key_too_many": (409, "The tenant has 100 keys, and can have no more."),
     "token_too_many": (409, "The tenant has 100 tokens, and can have no more."),
-    "last_owner": (409, "This is the last owner's token of the tenant: only the operator may revoke it."),
+    "last_owner": (409, "This is the last owner's token of the tenant: only the operator may end its access."),
     "changes_gone": (410, "Changes after `after` are no longer kept. Read `/users` again, and follow from `next`."),
     "settings_changed": (412, "The settings changed: they are not those that `If-Match` names. Load them again."),
     "too_large": (413, "The body is larger than 1 MiB."),

@@ -60,15 +60,26 @@ async def show_token(visit: Owning, number: TokenId) -> dict[str, Any]:
 @router.patch(
     "/{number}",
     response_model=access_models.Token,
-    responses=refuses(*_ONE, "bad_json", "too_large", "unsupported_type", "bad_comment", *LATER),
-    openapi_extra=_body("TokenName"),
-    summary="Rename a token",
+    responses=refuses(*_ONE, *BODY, "bad_comment", "bad_email", "last_owner", *LATER),
+    openapi_extra=_body("TokenPatch"),
+    summary="Change a token",
 )
-async def rename_token(
-    visit: Owning, number: TokenId, sent: Annotated[access_models.TokenName, Depends(Sent(access_models.TokenName))]
+async def change_token(
+    visit: Owning, number: TokenId, sent: Annotated[access_models.TokenPatch, Depends(Sent(access_models.TokenPatch))]
 ) -> dict[str, Any]:
-    """Change the comment of a token. Earlier decisions keep the earlier comment."""
-    return (await visit.office.tokens.rename(visit.tenant, number, sent.comment)).to_json()
+    """Change the comment, role or address of a token. Earlier decisions keep the earlier comment and role.
+
+    A new address ends the sign-in links that were sent to the earlier one. Only the operator may make the last owner
+    a viewer.
+    """
+    changes = sent.model_dump(exclude_unset=True)
+    role = Role(changes["role"]) if "role" in changes else None
+    email = (changes["email"] or "") if "email" in changes else None
+    tokens = visit.office.tokens
+    changed = await tokens.edit(
+        visit.token, visit.tenant, number, comment=changes.get("comment"), role=role, email=email
+    )
+    return changed.to_json()
 
 
 @router.delete(

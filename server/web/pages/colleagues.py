@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -26,11 +27,20 @@ OPERATORS = "/operators"
 ROLES = {Role.OWNER: "Owner", Role.VIEWER: "Viewer", Role.OPERATOR: "Operator"}
 FIELDS = {"role": "", "comment": "", "email": "", "expires": ""}
 NOTHING: Mapping[str, str] = {}
-ABOUT = {"bad_email": "email", "bad_expiry": "expires", "bad_role": "role"}
+ABOUT = {"bad_email": "email", "bad_expiry": "expires", "bad_role": "role", "last_owner": "role"}
 """The field that is wrong, by the code of a refusal. Other codes are about the name."""
 
 Number = Annotated[int, Form()]
 Text = Annotated[str, Form()]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The form of the token `number` as it was sent, with the errors by field."""
+
+    number: int
+    typed: Mapping[str, str]
+    wrong: Mapping[str, str]
 
 
 @router.get(COMPANY)
@@ -46,9 +56,12 @@ async def add_colleague(
     return await _add(request, visit, {"role": role, "comment": comment, "email": email, "expires": expires})
 
 
-@router.post(f"{COMPANY}/rename")
-async def rename_colleague(visit: Owning, number: Number = 0, comment: Text = "") -> Response:
-    return await _rename(visit, number, comment)
+@router.post(f"{COMPANY}/change")
+async def change_colleague(
+    request: Request, visit: Owning, number: Number = 0, role: Text = "", comment: Text = "", email: Text = ""
+) -> Response:
+    """Change the facts of a token. If that is refused, show its form with the error."""
+    return await _change(request, visit, number, {"role": role, "comment": comment, "email": email})
 
 
 @router.post(f"{COMPANY}/revoke")
@@ -70,9 +83,11 @@ async def add_operator(
     return await _add(request, visit, {"role": "operator", "comment": comment, "email": email, "expires": expires})
 
 
-@router.post(f"{OPERATORS}/rename")
-async def rename_operator(visit: Operating, number: Number = 0, comment: Text = "") -> Response:
-    return await _rename(visit, number, comment)
+@router.post(f"{OPERATORS}/change")
+async def change_operator(
+    request: Request, visit: Operating, number: Number = 0, comment: Text = "", email: Text = ""
+) -> Response:
+    return await _change(request, visit, number, {"role": "operator", "comment": comment, "email": email})
 
 
 @router.post(f"{OPERATORS}/revoke")
@@ -100,9 +115,20 @@ def _role(visit: Visit, chosen: str) -> Role:
     raise TenantRefused("bad_role", "choose a role: owner or viewer")
 
 
-async def _rename(visit: Visit, number: int, comment: str) -> Response:
-    await visit.office.tokens.rename(_whose(visit), number, comment)
-    return _back(visit, "token-renamed")
+async def _change(request: Request, visit: Visit, number: int, typed: Mapping[str, str]) -> Response:
+    try:
+        role = _role(visit, typed["role"])
+        changed = await visit.office.tokens.edit(
+            visit.token, _whose(visit), number, comment=typed["comment"], role=role, email=typed["email"]
+        )
+    except TenantRefused as error:
+        if error.code == "unknown_token":
+            raise
+        wrong = {ABOUT.get(error.code, "comment"): as_sentence(error.message)}
+        return await _page(request, visit, edited=Edited(number, typed, wrong), status=as_http_problem(error).status)
+    if number == visit.token.id and changed.role is Role.VIEWER:
+        return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=token-changed", 303)
+    return _back(visit, "token-changed")
 
 
 async def _revoke(visit: Visit, number: int) -> Response:
@@ -117,6 +143,7 @@ async def _page(
     wrong: Mapping[str, str] = NOTHING,
     status: int = 200,
     made: tuple[Token, str] | None = None,
+    edited: Edited | None = None,
 ) -> Response:
     now = utc_now()
     tokens = await visit.office.tokens.of(_whose(visit))
@@ -136,6 +163,7 @@ async def _page(
         typed=typed,
         wrong=wrong,
         made=made,
+        edited=edited,
         today=f"{now:%Y-%m-%d}",
     )
 

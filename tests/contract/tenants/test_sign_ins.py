@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,3 +102,16 @@ async def test_a_link_ends_with_its_token(store: Store, token: Token) -> None:
     await store.tokens().remove(token.id)
     assert await kept.find_link(b"1", now=AT, latest=END) is None
     assert not await kept.add_link(b"2", token, now=AT, latest=END)
+
+
+async def test_a_new_address_of_a_token_ends_its_links(store: Store, token: Token) -> None:
+    kept, tokens = store.sign_ins(), store.tokens()
+    other, _ = await Tokens(tokens).create("acme", Role.OWNER)
+    for secret, each in ((b"1", token), (b"2", other)):
+        await kept.add_link(secret, each, now=AT, latest=END)
+    await tokens.edit(token.id, lambda found, _: replace(found, comment="Ann"))
+    assert await kept.find_link(b"1", now=AT, latest=END)
+    await tokens.edit(token.id, lambda found, _: replace(found, email="ann@acme.example"))
+    assert await kept.find_link(b"1", now=AT, latest=END) is None
+    assert not await kept.add_link(b"3", token, now=AT, latest=END), "its address was read before the change"
+    assert await kept.find_link(b"2", now=AT, latest=END) == other

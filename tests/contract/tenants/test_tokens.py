@@ -108,15 +108,34 @@ async def test_an_expired_token_is_not_found_by_its_address(tokens: Tokens) -> N
     assert not await tokens.valid_with("ann@acme.example", NOW + timedelta(hours=2))
 
 
-async def test_a_token_is_renamed_within_its_tenant(store: Store, tokens: Tokens) -> None:
-    token, text = await tokens.create("acme", Role.OWNER, comment="Ann")
-    renamed = await tokens.rename("acme", token.id, "Ann Lee")
-    assert renamed == replace(token, comment="Ann Lee") == await tokens.find(text, NOW)
-    assert await store.tokens().rename(token.id + 1, "x") is None
-    for tenant, number in (("other", token.id), (None, token.id), ("acme", token.id + 1)):
+async def test_a_token_is_changed_within_its_tenant(store: Store, tokens: Tokens) -> None:
+    operator, _ = await tokens.create(None, Role.OPERATOR)
+    token, text = await tokens.create("acme", Role.OWNER, comment="Ann", email="ann@acme.example")
+    changed = await tokens.edit(operator, "acme", token.id, comment="Ann Lee")
+    assert changed == replace(token, comment="Ann Lee") == await tokens.find(text, NOW)
+    changed = await tokens.edit(operator, "acme", token.id, role=Role.VIEWER, email="BO@acme.example")
+    assert changed == replace(token, comment="Ann Lee", role=Role.VIEWER, email="bo@acme.example")
+    assert (await tokens.edit(operator, "acme", token.id, email="")).email is None
+    assert await store.tokens().edit(99, lambda token, _: token) is None
+    before = await tokens.list()
+    for tenant, number in (("other", token.id), (None, token.id), ("acme", 99)):
         with pytest.raises(TenantRefused, match="there is no token"):
-            await tokens.rename(tenant, number, "x")
-    assert await tokens.list() == [renamed]
+            await tokens.edit(operator, tenant, number, comment="x")
+    for wrong in ({"comment": "a\nb"}, {"email": "ann"}):
+        with pytest.raises(TenantRefused):
+            await tokens.edit(operator, "acme", token.id, **wrong)
+    assert await tokens.list() == before
+
+
+async def test_only_the_operator_makes_the_last_owner_a_viewer(tokens: Tokens) -> None:
+    operator, _ = await tokens.create(None, Role.OPERATOR)
+    owner, _ = await tokens.create("acme", Role.OWNER)
+    assert await tokens.edit(owner, "acme", owner.id, role=Role.OWNER, comment="Ann")
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.edit(owner, "acme", owner.id, role=Role.VIEWER, comment="Bo")
+    assert caught.value.code == "last_owner"
+    assert (await tokens.show("acme", owner.id)).comment == "Ann"
+    assert (await tokens.edit(operator, "acme", owner.id, role=Role.VIEWER)).role is Role.VIEWER
 
 
 async def test_a_token_stays_if_its_check_refuses(store: Store, tokens: Tokens) -> None:

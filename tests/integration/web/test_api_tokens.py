@@ -92,11 +92,57 @@ async def test_an_owner_sees_and_revokes_only_tokens_of_the_own_company(site: Si
     assert await site.office.tokens.list() == before
 
 
-async def test_a_token_is_renamed(site: Site) -> None:
-    number = (await made(site, comment="Grace"))["id"]
-    answer = await site.api("owner").patch(f"{TOKENS}/{number}", json={"comment": "Grace Hall"})
-    assert (answer.status_code, answer.json()["comment"]) == (200, "Grace Hall")
-    assert (await site.api("owner").get(f"{TOKENS}/{number}")).json() == answer.json()
+async def test_a_token_is_changed(site: Site) -> None:
+    token = await made(site, comment="Grace")
+    one, owner = f"{TOKENS}/{token['id']}", site.api("owner")
+    expected = {name: value for name, value in token.items() if name != "token"}
+    for changes in (
+        {"comment": "Grace Hall"},
+        {"email": "grace@acme.example"},
+        {"role": "owner", "comment": ""},
+        {"email": None},
+        {"email": ""},
+        {},
+    ):
+        answer = await owner.patch(one, json=changes)
+        expected |= {**changes, "email": changes.get("email", expected["email"]) or None}
+        assert (answer.status_code, answer.json()) == (200, expected)
+        assert (await owner.get(one)).json() == expected
+    assert (await site.anybody(authorization=f"Bearer {token['token']}").get(TOKENS)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"role": "operator"}, 422, "bad_request"),
+        ({"comment": None}, 422, "bad_request"),
+        ({"expires": "2099-01-01"}, 422, "bad_request"),
+        ({"comment": "x" * 101}, 422, "bad_comment"),
+        ({"email": "grace"}, 422, "bad_email"),
+    ],
+)
+async def test_a_token_that_is_not_changed_says_why(
+    site: Site, changes: dict[str, Any], status: int, code: str
+) -> None:
+    number = (await made(site))["id"]
+    before = await site.office.tokens.list()
+    answer = await site.api("owner").patch(f"{TOKENS}/{number}", json=changes)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await site.office.tokens.list() == before
+
+
+async def test_a_viewer_that_becomes_an_owner_stays_signed_in(site: Site) -> None:
+    number, browser = await id_of(site, "acme", Role.VIEWER), await site.browser("viewer")
+    for role, status in (("owner", 200), ("viewer", 403)):
+        assert (await site.api("owner").patch(f"{TOKENS}/{number}", json={"role": role})).status_code == 200
+        assert (await browser.get("/tenants/acme/colleagues")).status_code == status
+
+
+async def test_only_the_operator_makes_the_last_owner_a_viewer(site: Site) -> None:
+    one = f"{TOKENS}/{await id_of(site, 'acme', Role.OWNER)}"
+    answer = await site.api("owner").patch(one, json={"role": "viewer"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "last_owner")
+    assert (await site.api("operator").patch(one, json={"role": "viewer"})).json()["role"] == "viewer"
 
 
 async def test_a_revoked_token_ends_its_page_sessions_at_once(site: Site) -> None:

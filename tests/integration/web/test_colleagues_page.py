@@ -1,4 +1,4 @@
-"""The page of a company's tokens, and that of operators: create, rename and revoke, as without JavaScript."""
+"""The page of a company's tokens, and that of operators: create, change and revoke, as without JavaScript."""
 
 from __future__ import annotations
 
@@ -87,13 +87,52 @@ async def test_an_error_is_shown_beside_its_field_and_the_form_is_kept(
     assert await site.office.tokens.list() == before
 
 
-async def test_a_colleague_is_renamed(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_the_token_of_a_colleague_is_changed(site: Site, owner: httpx.AsyncClient) -> None:
     viewer = await one(site, Role.VIEWER)
-    answer = await owner.post(f"{HERE}/rename", data={"number": viewer.id, "comment": "Grace <i>Hall"})
-    assert answer.headers["location"] == f"{HERE}?done=token-renamed"
+    sent = {"number": viewer.id, "comment": "Grace <i>Hall", "role": "owner", "email": "Grace@acme.example"}
+    answer = await owner.post(f"{HERE}/change", data=sent)
+    assert answer.headers["location"] == f"{HERE}?done=token-changed"
     text = (await owner.get(answer.headers["location"])).text
-    assert "Token renamed." in text
+    assert "Token changed." in text
     assert "Grace &lt;i&gt;Hall" in text
+    changed = await site.office.tokens.show("acme", viewer.id)
+    assert (changed.comment, changed.role, changed.email) == ("Grace <i>Hall", Role.OWNER, "grace@acme.example")
+    assert f'id="email-{viewer.id}" name="email" type="email" value="grace@acme.example"' in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status", "sentence"),
+    [
+        ("comment", "x" * 101, 422, "at most 100 characters"),
+        ("role", "operator", 422, "Choose a role: owner or viewer."),
+        ("role", "viewer", 409, "This is the last owner&#39;s token of acme."),
+        ("email", '"><b>grace', 422, "Write only the email address"),
+    ],
+)
+async def test_a_change_that_is_refused_opens_the_form_of_its_token(
+    site: Site, owner: httpx.AsyncClient, field: str, value: str, status: int, sentence: str
+) -> None:
+    mine, before = await one(site, Role.OWNER), await site.office.tokens.list()
+    sent = {"number": mine.id, "role": "owner", "comment": "Ann", "email": "", field: value}
+    answer = await owner.post(f"{HERE}/change", data=sent)
+    assert answer.status_code == status
+    found = re.search(rf'id="{field}-{mine.id}-error">([^<]*)<', answer.text)
+    assert found
+    assert sentence in found[1]
+    assert f'aria-describedby="{field}-{mine.id}-error" aria-invalid="true"' in answer.text
+    assert answer.text.count("<details open>") == 1
+    assert "<title>Not saved:" in answer.text
+    assert "<b>grace" not in answer.text
+    assert await site.office.tokens.list() == before
+
+
+async def test_an_owner_who_becomes_a_viewer_gets_to_the_imports(site: Site, owner: httpx.AsyncClient) -> None:
+    mine = await one(site, Role.OWNER)
+    await create(owner, role="owner")
+    sent = {"number": mine.id, "role": "viewer", "comment": "Ann", "email": ""}
+    answer = await owner.post(f"{HERE}/change", data=sent)
+    assert (await owner.get(answer.headers["location"])).status_code == 200
+    assert (await owner.get(HERE)).status_code == 403
 
 
 async def test_revoking_a_token_asks_once_more_and_signs_its_holder_out(site: Site, owner: httpx.AsyncClient) -> None:
@@ -124,8 +163,8 @@ async def test_tokens_of_others_are_neither_shown_nor_changed(site: Site, owner:
     others = [await one(site, Role.OWNER, "other"), await one(site, Role.OPERATOR, None)]
     before = await site.office.tokens.list()
     for token in others:
-        for action in ("rename", "revoke"):
-            answer = await owner.post(f"{HERE}/{action}", data={"number": token.id, "comment": "x"})
+        for action in ("change", "revoke"):
+            answer = await owner.post(f"{HERE}/{action}", data={"number": token.id, "role": "viewer", "comment": "x"})
             assert answer.status_code == 404
     assert await site.office.tokens.list() == before
     text = (await owner.get(HERE)).text
@@ -148,8 +187,8 @@ async def test_the_operator_creates_and_revokes_tokens_of_operators(site: Site) 
     signed_in = await other.post("/sign-in", data={"token": shown_token(answer.text)})
     assert signed_in.headers["location"] == "/tenants"
     made = next(each for each in await site.office.tokens.of(None) if each.comment == "Ada")
-    renamed = await browser.post(f"{OPERATORS}/rename", data={"number": made.id, "comment": "Ada L"})
-    assert renamed.headers["location"] == f"{OPERATORS}?done=token-renamed"
+    renamed = await browser.post(f"{OPERATORS}/change", data={"number": made.id, "comment": "Ada L"})
+    assert renamed.headers["location"] == f"{OPERATORS}?done=token-changed"
     assert "Ada L" in (await browser.get(OPERATORS)).text
     assert (await browser.post(f"{OPERATORS}/revoke", data={"number": made.id})).status_code == 303
     assert (await other.get("/tenants")).status_code == 303

@@ -185,6 +185,16 @@ async def test_a_link_ends_with_its_token(site: Site, mail: MailHost) -> None:
     assert (await site.anybody(**FROM_OURS).post(LINK, data={"code": code})).status_code == 410
 
 
+async def test_a_link_ends_when_the_address_of_its_token_changes(site: Site, mail: MailHost) -> None:
+    code = await code_for(site, mail)
+    (token,) = await site.office.tokens.valid_with(ANN, utc_now())
+    changed = await site.api("owner").patch(
+        f"/api/v1/tenants/acme/tokens/{token.id}", json={"email": "ann.lee@acme.example"}
+    )
+    assert changed.status_code == 200
+    assert (await site.anybody(**FROM_OURS).post(LINK, data={"code": code})).status_code == 410
+
+
 async def test_the_secret_of_a_link_is_not_stored(site: Site, mail: MailHost, tmp_path: Path) -> None:
     code = await code_for(site, mail)
     files = list((tmp_path / "data").glob("headcount.db*"))
