@@ -20,7 +20,7 @@ from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import utc_now
 from importer.errors import Refused
 from importer.folder import TenantFolder
-from importer.rules.identity import Identity
+from importer.rules.identity import Identity, identity_of
 from importer.users.history import ChangesGone
 from importer.worker.pruning import prune
 from tests.integration.test_versions import DUMPS, restored
@@ -92,20 +92,24 @@ class Follower:
 
 
 async def users_now(site: Site) -> dict[str, Any]:
+    settings = await site.office.tenants.settings("acme")
+    identity = identity_of(settings)
     lines = (await site.api("viewer").get(f"{API}/users.jsonl")).text.splitlines()
-    return {user["custom"].get("staff"): user for user in map(json.loads, lines)}
+    users = [json.loads(line) for line in lines]
+    return {identity.key(name): user for user in users if (name := identity.of(user)) is not None}
 
 
-def random_file(chance: random.Random) -> bytes:
-    """Return a file of some of the users, whose addresses have moved between them."""
-    addresses = [f"{name}@example.com" for name in NAMES]
+def random_file(chance: random.Random, identifier: str) -> bytes:
+    """Return a file of some of the users: some addresses are spelled in another way, or have moved between users."""
+    addresses = [f"{name.title() if chance.random() < 0.05 else name}@example.com" for name in NAMES]
     for _ in range(chance.choice((0, 2))):
         one, other = chance.sample(range(len(addresses)), 2)
         addresses[one], addresses[other] = addresses[other], addresses[one]
+    manager = NAMES[0] if identifier == "staff" else addresses[0]
     rows = [
         (
             *(name, name.title(), "Smith", addresses[number], chance.choice(("Clerk", "Chief", ""))),
-            *(chance.choice(("", NAMES[0])), chance.choice(("", "Ops", "Ops,Care"))),
+            *(chance.choice(("", manager)), chance.choice(("", "Ops", "Ops,Care"))),
             *(str(chance.choice(("", 1, 2))), chance.choice(("", "", "", "yes"))),
         )
         for number, name in enumerate(NAMES)
@@ -131,14 +135,15 @@ async def prune_all(site: Site) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("identifier", ["email", "staff"])
 async def test_a_client_that_follows_changes_keeps_a_table_of_users_in_step(
-    site: Site, tmp_path: Path, seed: int
+    site: Site, tmp_path: Path, identifier: str, seed: int
 ) -> None:
-    settings = {**STAFF, "deactivate_missing": True, "max_deactivations_percent": 100, "require_final_newline": False}
-    await site.office.tenants.change_settings("acme", settings)
-    follower, chance = Follower(site, tmp_path / "table.db", IDENTIFIER="staff"), random.Random(seed)
+    settings = {"deactivate_missing": True, "max_deactivations_percent": 100, "require_final_newline": False}
+    await site.office.tenants.change_settings("acme", {**STAFF, **settings, "identifier": identifier})
+    follower, chance = Follower(site, tmp_path / "table.db", IDENTIFIER=identifier), random.Random(seed)
     for step in range(25):
-        await site.imported(random_file(chance))
+        await site.imported(random_file(chance, identifier))
         if chance.random() < 0.4:
             await undo_newest(site)
         if step % 8 == 7:
@@ -146,7 +151,33 @@ async def test_a_client_that_follows_changes_keeps_a_table_of_users_in_step(
         if chance.random() < 0.7:
             assert await follower.follow() == await users_now(site), f"step {step}"
     assert await follower.follow() == await users_now(site)
-    assert 0 < follower.read_all < 5
+    assert 0 < follower.read_all < (5 if identifier == "staff" else 20)
+
+
+async def test_a_leaver_whose_address_the_file_spells_in_another_way_leaves_the_table_too(
+    site: Site, tmp_path: Path
+) -> None:
+    await site.imported(people("ann", "ben", manager="ann@example.com"))
+    follower = Follower(site, tmp_path / "table.db")
+    await follower.follow()
+    await site.imported(people("Ann", deactivate="yes"))
+    table = await follower.follow()
+    assert (table["ann@example.com"]["email"], table["ann@example.com"]["state"]) == (
+        "Ann@example.com",
+        "deactivated",
+    )
+    assert table == await users_now(site)
+
+
+async def test_a_user_created_again_in_another_spelling_is_one_user_of_the_table(site: Site, tmp_path: Path) -> None:
+    """A creation has one entry: it does not say that the undone user had another spelling, and was a manager."""
+    await site.imported(people("ann", "ben", manager="ann@example.com"))
+    follower = Follower(site, tmp_path / "table.db")
+    await follower.follow()
+    await undo_newest(site)
+    await follower.follow()
+    await site.imported(people("Ann"))
+    assert await follower.follow() == await users_now(site)
 
 
 async def test_the_client_reads_all_users_if_many_are_new(site: Site, tmp_path: Path) -> None:
