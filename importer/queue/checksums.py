@@ -1,6 +1,6 @@
 """The checksums that tenants sent: stored when they arrive, compared when an import starts.
 
-The newest of each folder are kept. queue.py says how a checksum that proves a held import complete requeues it.
+The newest of each folder are kept, and those for imports that wait. queue.py says how a checksum that proves a held import complete requeues it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ from importer.queue.checksum import (
 from importer.queue.entry import Entry, Waiting
 
 KEPT = 50
-"""The number of checksums that are kept for each folder of a tenant."""
+"""The number of newest checksums that are kept for each folder of a tenant.
+
+While imports wait or are held, so many are also kept of those that arrived between two uploads, from the one before
+the oldest of them on: a pause may last longer than any number of checksums.
+"""
 
 WAITS_MOST = 1000
 """The number of uploads whose first look is remembered: more than ever wait at the same time."""

@@ -13,18 +13,30 @@ OF_FOLDER = "tenant = ? AND dry_run = ?"
 UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('arriving', 'aborted', 'ignored')"
 
 
+NEEDED = (
+    f"SELECT coalesce((SELECT max(sequence) {UPLOADS} AND sequence < oldest), 0) FROM"  # noqa: S608 - no values in it
+    f" (SELECT min(sequence) AS oldest {UPLOADS} AND undo IS NULL"
+    " AND (state IN ('queued', 'running') OR (state = 'held' AND dry_run = 0))) WHERE oldest IS NOT NULL"
+)
+"""The sequence from which on checksums may be for an upload that waits: that of the upload before the oldest of them."""
+
+PRUNE = (
+    f"DELETE FROM checksums WHERE {OF_FOLDER}"  # noqa: S608 - no values in it
+    f" AND id NOT IN (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)"
+    " AND id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY after ORDER BY id DESC) AS place"
+    f" FROM checksums WHERE {OF_FOLDER} AND after >= ({NEEDED})) WHERE place <= ?)"
+)
+
+
 def remember(db: Inside, tenant: str, sha256: str, *, dry_run: bool) -> None:
-    """Store a checksum that arrived, inside the caller's transaction; delete the oldest beyond KEPT."""
+    """Store a checksum that arrived, inside the caller's transaction, and delete old ones as KEPT says."""
+    folder = (tenant, dry_run)
     db.execute(
         "INSERT INTO checksums (tenant, dry_run, sha256, after)"
         " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
-        (tenant, dry_run, sha256),
+        (*folder, sha256),
     )
-    db.execute(
-        f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
-        f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
-        (tenant, dry_run, tenant, dry_run, KEPT),
-    )
+    db.execute(PRUNE, (*folder, *folder, KEPT, *folder, *folder, *folder, KEPT))
 
 
 class SqliteChecksumStore:

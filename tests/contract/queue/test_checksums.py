@@ -13,7 +13,7 @@ from importer.model import Guard, GuardReason, ImportState
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import KEPT, Compared
 from importer.queue.queue import Queue
-from tests.support.queues import NOON, enqueue, found, outcome
+from tests.support.queues import NOON, enqueue, found, outcome, run_to
 
 
 @pytest.fixture
@@ -83,6 +83,33 @@ async def test_the_newest_checksums_of_a_folder_are_kept(queue: Queue, tmp_path:
     assert (await compared(queue, number)).verdict is Verdict.FITS
     await queue.checksum_landed("acme", hash_of("one more"), dry_run=False)
     assert (await compared(queue, number)).verdict is Verdict.DIFFERS
+
+
+async def test_the_checksums_of_all_imports_that_wait_are_kept(queue: Queue, tmp_path: Path) -> None:
+    """A pause of days lets more files wait than KEPT."""
+    await queue.checksum_landed("acme", hash_of("a file before"), dry_run=False)
+    waiting = []
+    for name in range(KEPT + 5):
+        waiting.append(await uploaded(queue, tmp_path, str(name)))
+        await queue.checksum_landed("acme", hash_of(str(name) if name else "another file"), dry_run=False)
+    verdicts = [(await compared(queue, number)).verdict for number in waiting]
+    assert verdicts == [Verdict.DIFFERS, *[Verdict.FITS] * (KEPT + 4)]
+
+
+async def test_the_checksum_of_a_held_import_is_kept_while_others_end(queue: Queue, tmp_path: Path) -> None:
+    held = await uploaded(queue, tmp_path, "held")
+    await queue.checksum_landed("acme", hash_of("held"), dry_run=False)
+    entry = await queue.claim("acme", held)
+    assert entry
+    await queue.finish(entry.ended(replace(outcome(ImportState.HELD), file=entry.file), NOON), published=True)
+    for name in range(KEPT):
+        number = await uploaded(queue, tmp_path, str(name))
+        await queue.checksum_landed("acme", hash_of(str(name)), dry_run=False)
+        await run_to(queue, number, ImportState.COMPLETED)
+    assert (await compared(queue, held)).verdict is Verdict.FITS
+    await queue.discard("acme", held, by="a test")
+    await queue.checksum_landed("acme", hash_of("one more"), dry_run=False)
+    assert (await compared(queue, held)).verdict is Verdict.SILENT
 
 
 @pytest.mark.parametrize(
