@@ -1,6 +1,7 @@
 """The checksums that tenants sent: stored when they arrive, compared when an import starts.
 
-The newest of each folder are kept, and those for imports that wait. queue.py says how a checksum that proves a held import complete requeues it.
+The newest of each folder are kept, and those for imports that wait. queue.py says how a checksum that proves a held
+import complete requeues it.
 """
 
 from __future__ import annotations

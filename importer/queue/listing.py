@@ -82,8 +82,8 @@ class Listing(Protocol):
     async def under_way(self, tenant: str) -> list[Entry]:
         """Return the imports of a tenant that arrive, are queued or run, oldest first, without messages."""
 
-    async def is_busy(self, tenant: str) -> bool:
-        """Return whether an import of the tenant is arriving, queued or running."""
+    async def is_busy(self, tenant: str, pause: Pause | None = None) -> bool:
+        """Return whether an import of the tenant arrives, runs, or is queued and does not wait because of `pause`."""
 
     async def cut_off(self) -> list[Entry]:
         """Return the imports of all tenants that arrive or run, oldest first.

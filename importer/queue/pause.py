@@ -49,8 +49,8 @@ def waits_by(pause: Pause | None, import_: Entry | Waiting) -> bool:
     return pause is not None and not import_.dry_run and not decided
 
 
-def in_the_way(pause: Pause | None, entry: Entry) -> bool:
-    """Return whether an undo has to wait for `entry`, a real import that is queued or runs."""
+def in_the_way(pause: Pause | None, entry: Entry | Waiting) -> bool:
+    """Return whether an undo or retention has to wait for `entry`, an import that is queued or runs."""
     return entry.state is ImportState.RUNNING or not waits_by(pause, entry)
 
 

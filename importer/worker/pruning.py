@@ -23,6 +23,7 @@ from pathlib import Path
 from ground.moments import rfc3339
 from ground.words import counted
 from importer.folder import TenantFolder
+from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from importer.users.memory import Memory
 from importer.users.users import Users
@@ -41,15 +42,23 @@ class Busy(Exception):  # noqa: N818 - a state, not an error
 
 
 async def prune(
-    queue: Queue, tenant: str, folder: TenantFolder, users: Users, *, retention_days: int, now: datetime
+    queue: Queue,
+    tenant: str,
+    folder: TenantFolder,
+    users: Users,
+    *,
+    retention_days: int,
+    now: datetime,
+    pause: Pause | None = None,
 ) -> str | None:
     """Delete what is too old. Raises Busy and TryAgain; then a part is left for the next run.
 
+    Imports that wait because of `pause`, the pause of the tenant at `now`, do not make it busy.
     Returns when the oldest import ended that is not too old (RFC 3339); None if there is none.
     """
     before = rfc3339(now - timedelta(days=retention_days))
-    await _refuse_if_busy(queue, tenant)
-    effects = await _prune_history(queue, tenant, users, before)
+    await _refuse_if_busy(queue, tenant, pause)
+    effects = await _prune_history(queue, tenant, users, before, pause)
     spared = effects | await _shown(queue, tenant)
     past = await queue.past(tenant)
     going = imports_to_prune(past, spared, before)
@@ -106,26 +115,26 @@ def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:
         folder.copy(import_id).unlink(missing_ok=True)
 
 
-async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
-    if await queue.is_busy(tenant):
+async def _refuse_if_busy(queue: Queue, tenant: str, pause: Pause | None) -> None:
+    if await queue.is_busy(tenant, pause):
         raise Busy
 
 
-async def _prune_history(queue: Queue, tenant: str, users: Users, before: str) -> set[int]:
+async def _prune_history(queue: Queue, tenant: str, users: Users, before: str, pause: Pause | None) -> set[int]:
     """Delete old outcomes and their history; return the imports whose outcomes are kept."""
     async with users.memory() as memory:
         kept = await memory.prune_effects(lambda effects: effects_to_prune(effects, before))
         for import_id in await memory.imports_with_history():
             if import_id not in kept:
-                await _prune_changes(queue, tenant, memory, import_id)
+                await _prune_changes(queue, tenant, memory, import_id, pause)
     return kept
 
 
-async def _prune_changes(queue: Queue, tenant: str, memory: Memory, import_id: int) -> None:
+async def _prune_changes(queue: Queue, tenant: str, memory: Memory, import_id: int, pause: Pause | None) -> None:
     """Delete the history of an import whose outcome is deleted."""
     more = True
     while more:
-        await _refuse_if_busy(queue, tenant)
+        await _refuse_if_busy(queue, tenant, pause)
         more = await memory.prune_changes(import_id, STEP)
 
 

@@ -21,6 +21,7 @@ from importer.worker.pruning import Busy, prune, trim_copies
 from server.rounds import again, set_within
 from server.tenants.feeds import Feed, feeds
 from server.tenants.figures import FigureBook
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -217,7 +218,8 @@ class Keeper:
         tenant, now = await self._tenants.require(name), self._clock()
         too_many_soon = await self._trim(name, settings)
         days, folder, users = settings.retention_days, self._tenants.folder(name), self._tenants.users(name)
-        oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now)
+        pause = pause_of(settings, now)
+        oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now, pause=pause)
         if too_many_soon:  # check again the next day
             oldest = rfc3339(now - timedelta(days=days))
         self._note_pruned(tenant, days, settings.kept_bytes, oldest)

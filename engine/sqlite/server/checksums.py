@@ -18,7 +18,7 @@ NEEDED = (
     f" (SELECT min(sequence) AS oldest {UPLOADS} AND undo IS NULL"
     " AND (state IN ('queued', 'running') OR (state = 'held' AND dry_run = 0))) WHERE oldest IS NOT NULL"
 )
-"""The sequence from which on checksums may be for an upload that waits: that of the upload before the oldest of them."""
+"""The sequence of the upload before the oldest one that waits: checksums from there on may be for one that waits."""
 
 PRUNE = (
     f"DELETE FROM checksums WHERE {OF_FOLDER}"  # noqa: S608 - no values in it

@@ -141,13 +141,13 @@ class SqliteListing(Listing):
         )
         return sorted(found, key=lambda each: each.sequence)
 
-    async def is_busy(self, tenant: str) -> bool:
-        return bool(
-            await self._ledger.read(
-                "SELECT 1 FROM imports WHERE tenant = ? AND state IN ('arriving', 'queued', 'running') LIMIT 1",
-                tenant,
-            )
-        )
+    async def is_busy(self, tenant: str, pause: Pause | None = None) -> bool:
+        busy = "SELECT 1 FROM imports WHERE tenant = ? AND state IN ({}) LIMIT 1"
+        if pause is None:
+            return bool(await self._ledger.read(busy.format("'arriving', 'queued', 'running'"), tenant))
+        if await self._ledger.read(busy.format("'arriving', 'running'"), tenant):
+            return True
+        return any(in_the_way(pause, each) for each in await self.queued(tenant))
 
     async def cut_off(self) -> list[Entry]:
         return await self._entries(UNFINISHED)

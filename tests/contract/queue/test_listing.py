@@ -11,6 +11,7 @@ from engine.store import Store
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Past
+from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from tests.support.engines import OpenStore
 from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
@@ -54,6 +55,21 @@ async def test_a_tenant_is_busy_while_an_import_arrives_waits_or_runs(queue: Que
     busy.append(await queue.is_busy("acme"))
     assert busy == [False, True, False]
     assert not await queue.is_busy("globex")
+
+
+async def test_a_tenant_is_not_busy_because_of_imports_that_a_pause_keeps_waiting(queue: Queue) -> None:
+    pause = Pause(NOON)
+    real = await enqueue(queue)
+    assert (await queue.is_busy("acme"), await queue.is_busy("acme", pause)) == (True, False)
+    await queue.claim("acme", real)
+    assert await queue.is_busy("acme", pause)
+    await queue.requeue("acme", real)
+    dry = await enqueue(queue, dry_run=True)
+    assert await queue.is_busy("acme", pause)
+    await run_to(queue, dry, ImportState.COMPLETED)
+    assert not await queue.is_busy("acme", pause)
+    await promise(queue)
+    assert await queue.is_busy("acme", pause)
 
 
 async def test_imports_left_by_a_process_are_arriving_or_running(queue: Queue) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ground.moments import rfc3339
+from ground.moments import rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -205,6 +205,18 @@ async def test_nothing_is_deleted_while_an_import_waits_or_runs(yard: Yard) -> N
     with pytest.raises(Busy):
         await yard.prune()
     assert await yard.history() == {1, 2}
+
+
+async def test_imports_that_wait_because_of_a_pause_do_not_stop_retention(watch: Watch) -> None:
+    yard = Yard(watch.tenants.data_dir, watch.tenants.store)
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("bob").decode(), 200 * DAY)
+    await yard.upload(people("cy").decode())
+    assert await watch.keeper.prune(["acme"]) == ["acme"]
+    await watch.tenants.change_settings("acme", {"paused_until": rfc3339(utc_now() + 10 * DAY)})
+    assert await watch.keeper.prune(["acme"]) == []
+    assert await yard.history() == {2}
+    assert (await found(yard.queue, 3)).state is ImportState.QUEUED
 
 
 async def test_a_deletion_that_a_crash_interrupted_is_completed_the_next_time(yard: Yard) -> None:

@@ -22,9 +22,10 @@ from engine.sqlite.tenant.search_index import catch_up
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
+from importer.queue.pause import Pause
 from importer.rules.identity import BY_ADDRESS, Identity
 from tests.support.importing import Company, people
-from tests.support.queues import open_queue
+from tests.support.queues import NOON, open_queue
 
 pytestmark = pytest.mark.usefixtures("indexed_however_few")
 
@@ -160,6 +161,7 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
     "the last applied": lambda imports: imports.applied("acme", 30),
     "those under way": lambda imports: imports.under_way("acme"),
     "whether one is": lambda imports: imports.is_busy("acme"),
+    "whether one is, during a pause": lambda imports: imports.is_busy("acme", Pause(NOON)),
     "those that wait": lambda imports: imports.queued_or_held("acme"),
     "the copies that are needed": lambda imports: imports.copies_needed("acme"),
     "how many wait": lambda imports: imports.queue_length(),
