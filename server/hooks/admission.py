@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from ground.moments import Clock, utc_now
 from ground.refusals import Refusal
 from ground.words import counted
 from importer.errors import Refused, TryAgain
 from importer.model import ImportState
 from importer.queue.entry import Waiting
 from importer.queue.order import waits_with
+from importer.queue.pause import Pause, waits_by
 from importer.queue.queue import Queue
 from importer.worker.turns import Turns
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings
 
 log = logging.getLogger(__name__)
@@ -28,7 +31,8 @@ SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 class Admission:
     """Admits uploads to the queue, and supersedes the imports that they replace."""
 
-    def __init__(self, queue: Queue, turns: Turns, settings_of: SettingsOf) -> None:
+    def __init__(self, queue: Queue, turns: Turns, settings_of: SettingsOf, clock: Clock = utc_now) -> None:
+        self._clock = clock
         self._queue = queue
         self._turns = turns
         self._settings_of = settings_of
@@ -40,7 +44,7 @@ class Admission:
         """
         queued = await self._queue.queued(tenant)
         if queued and (settings := await self._settings(tenant)):
-            refuse_if_full(queued, settings, dry_run=dry_run)
+            refuse_if_full(queued, settings, dry_run=dry_run, pause=pause_of(settings, self._clock()))
 
     async def give_way(self, tenant: str) -> None:
         """Supersede the imports that a new file replaces, and delete their copies. Raises nothing.
@@ -68,10 +72,21 @@ class Admission:
 
 
 def refuse_if_full(
-    queued: Sequence[Waiting], settings: TenantSettings, *, dry_run: bool, trial: bool = False, coming: int = 0
+    queued: Sequence[Waiting],
+    settings: TenantSettings,
+    *,
+    dry_run: bool,
+    pause: Pause | None = None,
+    trial: bool = False,
+    coming: int = 0,
 ) -> None:
-    """Raise Refused (`too_many_waiting`) if one more import may not wait besides `queued` and `coming` others."""
+    """Raise Refused (`too_many_waiting`) if one more import may not wait besides `queued` and `coming` others.
+
+    A dry run does not wait for the imports that wait because of `pause`: they do not count for it.
+    """
     last = queued[-1].sequence if queued else 0
+    if dry_run:
+        queued = [each for each in queued if not waits_by(pause, each)]
     new = Waiting("", 0, ImportState.QUEUED, last + 1, dry_run, trial=trial)
     waits = waits_with(queued, new, complete_lists=settings.deactivate_missing) - 1 + coming
     if waits >= settings.max_waiting_imports:

@@ -35,6 +35,7 @@ from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
 from server.tenants.accounts import limits_of
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings, differences
 from server.tenants.tenants import Tenants
 
@@ -124,7 +125,8 @@ class DryRuns:
         self._under_way[tenant] += 1
         try:
             queued, others = await self._queue.queued(tenant), self._under_way[tenant] - 1
-            refuse_if_full(queued, settings, dry_run=True, trial=True, coming=others)
+            pause = pause_of(settings, utc_now())
+            refuse_if_full(queued, settings, dry_run=True, pause=pause, trial=True, coming=others)
             if sum(each.dry_run for each in queued) + others >= WAITING_MOST:
                 raise Refused(
                     "too_many_trials",

@@ -7,13 +7,14 @@ import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from engine.sqlite.store import open_store
 from engine.sqlite.tenant.users import open_users
-from ground.moments import utc_now
+from ground.moments import rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -225,6 +226,16 @@ async def test_a_dry_run_is_refused_while_too_many_imports_wait(desk: Desk) -> N
             await again
         assert caught.value.code == "too_many_waiting"
     assert desk.lying_about() == lay
+
+
+async def test_a_dry_run_is_not_refused_because_of_imports_that_a_pause_keeps_waiting(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    until = rfc3339(utc_now() + timedelta(days=1))
+    await desk.tenants.change_settings("acme", {"max_waiting_imports": 1, "paused_until": until})
+    await desk.uploaded(people("ann"))
+    await desk.trials.of_settings("acme", {}, "olga")
+    with pytest.raises(Refused, match="1 import waits already"):
+        await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
 
 
 async def test_a_dry_run_from_the_page_neither_supersedes_nor_is_superseded(desk: Desk) -> None:

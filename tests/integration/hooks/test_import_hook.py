@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ground.moments import utc_now
+from ground.moments import rfc3339, utc_now
 from importer.errors import TryAgain
 from importer.model import ImportState, Written
 from importer.worker.attempt import Starter
@@ -147,6 +148,15 @@ async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: H
     await house.queue.claim("acme", 1)  # a running import does not wait
     await land(house, chosen)
     assert await states(house) == "running queued aborted aborted queued"
+
+
+async def test_a_dry_run_is_accepted_while_too_many_imports_wait_for_the_end_of_a_pause(house: House) -> None:
+    chosen = Chosen(max_waiting_imports=1, paused_until=rfc3339(utc_now() + timedelta(days=1)))
+    await land(house, chosen)
+    with pytest.raises(HookRefused):
+        await land(house, chosen)
+    await land(house, chosen, dry_run=True)
+    assert await states(house) == "queued aborted queued"
 
 
 async def test_records_that_a_failure_left_do_not_count_as_waiting(house: House) -> None:
