@@ -13,9 +13,10 @@ def plain(address: Address) -> Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def source_of(address: Address) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 of an IPv6 one."""
+def source_of(address: Address, prefix: int = 64) -> str:
+    """Return what counts as one source: an IPv4 address, or the network of an IPv6 one with this `prefix`."""
     meant = plain(address)
     if isinstance(meant, IPv6Address):
-        return str(IPv6Address(int(meant) >> 64 << 64)) + "/64"
+        host_bits = 128 - prefix
+        return f"{IPv6Address(int(meant) >> host_bits << host_bits)}/{prefix}"
     return str(meant)

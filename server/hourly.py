@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HOUR_S = 3600.0
 KEYS_MOST = 10_000
-"""The most keys that are known at once. Above it, new keys are refused until others were not used for an hour."""
+"""The most keys that are known at once. Above it, the key that was counted longest ago is dropped."""
 
 
 class Hourly:
@@ -16,14 +16,22 @@ class Hourly:
 
     def allows(self, key: str, now: float) -> bool:
         """Count one time for `key` at `now`. Return whether it is allowed; one that is not counts for nothing."""
-        if key not in self._done and len(self._done) >= KEYS_MOST:
-            self._drop_old(now)
-            if len(self._done) >= KEYS_MOST:
-                return False
-        recent = [at for at in self._done.get(key, ()) if at > now - HOUR_S]
-        allowed = len(recent) < self._most
-        self._done[key] = [*recent, now] if allowed else recent
+        allowed = self.has_room(key, now)
+        if allowed:
+            self.count(key, now)
         return allowed
 
-    def _drop_old(self, now: float) -> None:
-        self._done = {key: times for key, times in self._done.items() if times[-1] > now - HOUR_S}
+    def has_room(self, key: str, now: float) -> bool:
+        """Return whether one more time is allowed for `key` at `now`."""
+        return len(self._recent(key, now)) < self._most
+
+    def count(self, key: str, now: float) -> None:
+        """Count one time for `key` at `now`."""
+        recent = self._recent(key, now)
+        self._done.pop(key, None)  # to the end: the dictionary is in the order of the last counts
+        self._done[key] = [*recent, now]
+        if len(self._done) > KEYS_MOST:
+            del self._done[next(iter(self._done))]
+
+    def _recent(self, key: str, now: float) -> list[float]:
+        return [at for at in self._done.get(key, ()) if at > now - HOUR_S]
