@@ -30,8 +30,12 @@ class Token:
     @property
     def bearer(self) -> str:
         """The holder of the token, as recorded with their decisions: `Ann (owner, token 3)`."""
-        number = f"token {self.id}"
-        return f"{self.comment} ({self.role.value}, {number})" if self.comment else f"{self.role.value}, {number}"
+        return f"{self.comment} ({self.number})" if self.comment else self.number
+
+    @property
+    def number(self) -> str:
+        """The token without the name of its holder: `owner, token 3`."""
+        return f"{self.role.value}, token {self.id}"
 
     def is_valid(self, now: datetime) -> bool:
         """Return whether the token has not expired."""

@@ -175,7 +175,7 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
         health = Health(checks, _no_metrics, _allow_all)
         tokens, sign_ins = Tokens(store.tokens()), SignIns(store.sign_ins())
-        mails = sign_in_mails(settings, tokens, sign_ins)
+        mails = sign_in_mails(settings, tokens, sign_ins, delay=lambda: 0.0)
         if mails:
             stack.push_async_callback(mails.stop, 0)
         office = Office(

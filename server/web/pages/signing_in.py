@@ -27,6 +27,9 @@ from server.web.pages.rendering import render
 FORM_BYTES_MOST = 16 * 1024
 """The limit of a form from a client that is not known yet: it holds a token and the page to go to."""
 
+SITE = 48
+"""The prefix of an IPv6 network that counts as one source of requests: a provider may give a customer that much."""
+
 router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
 
@@ -68,7 +71,7 @@ async def request_link(
     office: Office = request.app.state.office
     if office.sign_in_mails is None:
         raise HttpProblem(404, "This server sends no sign-in links.", code="not_found")
-    source = source_of(address_of(request))
+    source = source_of(address_of(request), SITE)
     if not office.link_requests.allows(source, asyncio.get_running_loop().time()):
         raise HttpProblem(
             429,
@@ -77,7 +80,7 @@ async def request_link(
             headers={"retry-after": "3600"},
         )
     target = page_of_site(then)
-    later = BackgroundTask(office.sign_in_mails.ask, email, lambda token: further(token, target))
+    later = BackgroundTask(office.sign_in_mails.ask, email, source, lambda token: further(token, target))
     return RedirectResponse(f"/sign-in?done=link-requested{and_next(target)}", 303, background=later)
 
 
