@@ -75,10 +75,11 @@ async def test_a_pause_is_notified_once_a_day_before_its_end(watch: Watch) -> No
         "waiting": 2,
     }
     assert mail.content["subject"] == "[Headcount] acme: the pause ends within a day"
-    first, second, reason, *_ = mail.content["text"].split("\n\n")
+    first, where, waiting, reason, *_ = mail.content["text"].split("\n\n")
     assert first.startswith("The imports of acme are paused until 20")
     assert first.endswith(" UTC.")
-    assert second.startswith("2 files wait. At the end of the pause")
+    assert where.startswith("The page Imports lists all uploads.")
+    assert waiting.startswith("2 files wait. At the end of the pause")
     assert reason == "Reason: Migration"
     assert len(await watch.look()) == 2, "also after a restart"
     await watch.pause(9)
