@@ -69,8 +69,9 @@ class History(Protocol):
     async def following(self, after: int, limit: int = 100) -> tuple[Changes, int]:
         """Return up to `limit` changes of all imports and undos after the number `after`, in their order.
 
-        Also returns the `after` of the next call. A number never means two changes. Raises ChangesGone if a change
-        after this number was deleted, or if no change has had this number yet.
+        0 is the beginning. Also returns the `after` of the next call. A number never means two changes, also not of
+        two tenants that had one name. Raises ChangesGone if a change after this number was deleted, or if no change
+        has had this number yet.
         """
 
 

@@ -30,7 +30,7 @@ SHARED = f"{RECORDS} AND c.more > 0 AND c.user_id BETWEEN ?1 AND ?1 + {LONGEST -
 
 FOLLOWING = f"{RECORDS} AND c.id > ? ORDER BY c.id LIMIT ?"
 NUMBERS = """
-    SELECT base, gone, max(gone, base + (SELECT coalesce(max(id), 0) FROM changes)) AS newest
+    SELECT began, base, gone, max(gone, base + (SELECT coalesce(max(id), 0) FROM changes)) AS newest
     FROM meta WHERE one = 1
 """
 """See schema/tenant-006.sql."""
@@ -76,7 +76,8 @@ class SqliteHistory:
 
     async def following(self, after: int, limit: int = 100) -> tuple[Changes, int]:
         async with self._one_moment():
-            ((base, gone, newest),) = await fetch(self._db, NUMBERS)
+            ((began, base, gone, newest),) = await fetch(self._db, NUMBERS)
+            after = after or began
             if not gone <= after <= newest:
                 raise ChangesGone(newest)
             stored_after = after - base

@@ -166,7 +166,7 @@ async def test_numbers_go_on_after_the_newest_changes_alone_were_deleted(company
     _, after = await everything_after(company, 0)
     await prune(company, 2, most=2)
     with pytest.raises(ChangesGone):
-        await everything_after(company, 1)
+        await everything_after(company, 0)
     await prune(company, 2)
     with pytest.raises(ChangesGone):
         await everything_after(company, after - 1)

@@ -206,9 +206,35 @@ async def test_pages_of_changes_name_the_next_page_and_the_last_one_itself(site:
 async def test_changes_that_are_not_kept_are_410_with_the_number_to_follow_from(site: Site) -> None:
     await site.imported(people("ann", job_title="Clerk"))
     await site.imported(people("ann", job_title="Chief"))
-    for after in (3, 10**18):
+    newest = (await site.api("viewer").get(f"{API}/changes")).json()["next"]
+    for after in (1, newest + 1, 10**18):
         answer = await site.api("viewer").get(f"{API}/changes", params={"after": after})
-        assert (answer.status_code, answer.json()["code"], answer.json()["next"]) == (410, "changes_gone", 2)
+        assert (answer.status_code, answer.json()["code"], answer.json()["next"]) == (410, "changes_gone", newest)
+
+
+async def test_no_number_of_a_removed_tenant_is_followed_in_a_new_one_of_its_name(site: Site) -> None:
+    await site.imported(people("ann", "ben", "cy"))
+    operator = site.api("operator")
+    old = (await operator.get(f"{API}/changes")).json()["next"]
+    assert (await operator.delete(API)).status_code == 204
+    assert (await operator.post("/api/v1/tenants", json={"name": "acme"})).status_code == 201
+    await site.imported(people(*(f"user{number}" for number in range(5))))
+    assert (await operator.get(f"{API}/changes", params={"after": old})).status_code == 410
+    page = (await operator.get(f"{API}/changes")).json()
+    assert [change["identifier"] for change in page["changes"]] == [
+        f"user{number}@example.com" for number in range(5)
+    ]
+
+
+async def test_the_numbers_of_changes_are_exact_in_javascript(tmp_path: Path) -> None:
+    firsts = set()
+    for number in range(20):
+        company = Company(tmp_path / str(number))
+        await company.run(people("ann"))
+        async with company.kept.history(Identity()) as history:
+            firsts.add((await history.following(0))[1])
+    assert len(firsts) == 20
+    assert 1 < min(firsts) < max(firsts) < 2**53 - 10**12
 
 
 async def test_an_import_still_lists_a_creation_as_created(site: Site) -> None:
@@ -219,18 +245,21 @@ async def test_an_import_still_lists_a_creation_as_created(site: Site) -> None:
 
 async def test_another_tenants_changes_are_not_followed(site: Site) -> None:
     await site.imported(people("ann"), "other")
-    assert (await site.api("viewer").get(f"{API}/changes")).json() == {"changes": [], "next": 0}
+    assert (await site.api("viewer").get(f"{API}/changes")).json()["changes"] == []
     assert (await site.api("viewer").get("/api/v1/tenants/other/changes")).status_code == 404
 
 
 async def test_changes_deleted_by_any_program_are_noticed(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben"))
+    async with company.kept.history(Identity()) as history:
+        _, newest = await history.following(0)
     await company.sql("DELETE FROM changes")
     async with company.kept.history(Identity()) as history:
-        with pytest.raises(ChangesGone):
-            await history.following(1)
-        assert await history.following(2) == ([], 2)
+        for after in (0, newest - 1):
+            with pytest.raises(ChangesGone):
+                await history.following(after)
+        assert await history.following(newest) == ([], newest)
 
 
 @pytest.mark.parametrize("version", sorted(each for kind, each in DUMPS if kind == "tenant"))

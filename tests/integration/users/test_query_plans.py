@@ -141,7 +141,7 @@ LOOKS_AT_HISTORY: dict[str, Callable[[SqliteHistory], Awaitable[Any]]] = {
     "an import": lambda history: history.page_of_import(1, 1),
     "a user": lambda history: history.page_of_user("ann@example.com", 1),
     "a user, newest first": lambda history: history.newest_of_user("ann@example.com", before=3),
-    "all imports": lambda history: history.following(1),
+    "all imports": lambda history: history.following(0),
 }
 
 
