@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 from ground.words import counted
 from importer.file.letters import one_line
@@ -22,7 +23,19 @@ MESSAGES_SHOWN = 10
 LEAVERS_SHOWN = 20
 """The most users named in the mail of a held import."""
 
-EVENTS = {
+Event = Literal[
+    "import.completed",
+    "import.completed_with_errors",
+    "import.held",
+    "import.failed",
+    "upload.aborted",
+    "feed.stale",
+    "feed.paused_ending",
+    "test",
+]
+"""Every event of a webhook. The OpenAPI document describes all of them."""
+
+EVENTS: Mapping[ImportState, Event] = {
     ImportState.COMPLETED: "import.completed",
     ImportState.COMPLETED_WITH_ERRORS: "import.completed_with_errors",
     ImportState.HELD: "import.held",
@@ -31,9 +44,9 @@ EVENTS = {
 }
 """Webhook event names by final state; `unchanged` sends none."""
 
-STALE = "feed.stale"
-PAUSE_ENDING = "feed.paused_ending"
-TEST = "test"
+STALE: Final = "feed.stale"
+PAUSE_ENDING: Final = "feed.paused_ending"
+TEST: Final = "test"
 
 HELD_ALREADY, DECIDE = "Held, nothing was changed: ", " Review the users, then approve or discard."
 """Parts of a held import's message that a mail says in its own words."""
@@ -118,7 +131,7 @@ def delivery_test_mail(tenant: str, links: Links = NO_LINKS) -> Body:
     )
 
 
-def webhook_body(event: str, at: str, data: Mapping[str, object]) -> dict[str, object]:
+def webhook_body(event: Event, at: str, data: Mapping[str, object]) -> dict[str, object]:
     """Return the body of a webhook, as Standard Webhooks proposes it: type, time and data."""
     return {"type": event, "timestamp": at, "data": dict(data)}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 
@@ -101,12 +102,13 @@ def test_every_answer_with_content_shows_it() -> None:
 
 
 def test_the_webhooks_are_the_events_of_notifications() -> None:
-    assert set(document()["webhooks"]) == {
-        *letters.EVENTS.values(),
-        letters.STALE,
-        letters.PAUSE_ENDING,
-        letters.TEST,
-    }
+    assert set(document()["webhooks"]) == set(get_args(letters.Event))
+
+
+def test_the_settings_page_lists_the_events_of_notifications() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    table = page.split("| event | when |", 1)[1].split("\n\n", 1)[0]
+    assert set(re.findall(r"^\| `(.+?)`", table, re.MULTILINE)) == set(get_args(letters.Event))
 
 
 def test_the_bodies_of_webhooks_fit_the_document() -> None:
