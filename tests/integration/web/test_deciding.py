@@ -232,5 +232,15 @@ async def test_changed_identifiers_are_named_with_the_setting(site: Site) -> Non
     assert "says which field identifies a user. It is now email ." in seen(text)
 
 
+async def test_an_import_held_for_another_reason_names_changed_identifiers(site: Site) -> None:
+    await settings(site, max_deactivations_percent=100, max_creations_percent=10)
+    names = [f"p{each}" for each in range(12)]
+    before = sheet(*[(name, "Lee", f"{name}@old.example") for name in names])
+    after = sheet(*[(name, "Lee", f"{name}.lee@new.example") for name in names])
+    text = await page(site, f"{IMPORTS}/{await hold(site, before, after)}")
+    assert "may already exist under another email" in seen(text)
+    assert '<a href="/tenants/acme/settings#identifier">' in text
+
+
 async def test_a_held_import_of_real_leavers_links_to_no_identifier(site: Site) -> None:
     assert "settings#identifier" not in await page(site, await crowd(site))

@@ -240,7 +240,8 @@ def _why(entry: Entry, path: Path, settings: TenantSettings) -> dict[str, Any]:
     if entry.state is not ImportState.HELD or not entry.outcome:
         return {"why": [], "same_users": False}
     why, guard = entry.outcome.why or (entry.message or "",), entry.outcome.guard
-    if guard and GuardReason.IDENTIFIERS_CHANGED in guard.reasons:
+    codes = {*(guard.reasons if guard else ()), *(each.code for each in entry.outcome.messages)}
+    if GuardReason.IDENTIFIERS_CHANGED in codes:
         return {"why": why, "same_users": True}
     moved = domain_changed(_with_another_domain(path, entry.outcome.counts.deactivated, settings), settings)
     return {"why": [*why, *moved], "same_users": bool(moved)}
