@@ -194,12 +194,13 @@ def _refuse_new_pause(now: TenantSettings, after: TenantSettings, at: datetime) 
     """Refuse a new end of the pause that is past, or too far away. One that was set before stays."""
     if after.paused_until in (None, now.paused_until):
         return
-    left = from_rfc3339(after.paused_until or "") - at
+    end = from_rfc3339(after.paused_until or "")
+    left, shown = end - at, f"{end:%Y-%m-%d %H:%M} UTC"
     sentence = ""
     if left <= timedelta():
-        sentence = f"{after.paused_until} is past. Set a later time, or reset the setting to end the pause"
+        sentence = f"{shown} is past. Set a later time, or reset the setting to end the pause"
     elif left > LONGEST_PAUSE:
-        sentence = f"{after.paused_until} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"
+        sentence = f"{shown} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"
     if sentence:
         raise TenantRefused("bad_setting", f"paused_until: {sentence}", {"paused_until": sentence})
 

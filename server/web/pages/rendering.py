@@ -23,7 +23,7 @@ STATIC = Path(__file__).parent / "static"
 FORM_BYTES_MOST = 1024 * 1024
 """The limit of a form's body: more than any form of the pages needs. A longer one is refused."""
 
-_UTC = re.compile(r"(20\d\d-[01]\d-[0-3]\d [0-2]\d:[0-5]\d) UTC")
+_UTC = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -54,11 +54,23 @@ def moment(text: str | None) -> Markup:
 
 
 def times(text: str) -> Markup:
-    """Return `text` as HTML, in which each time such as `2026-12-31 08:00 UTC` is one that `moment` writes."""
-    parts = _UTC.split(text)
-    return Markup("").join(
-        moment(f"{part.replace(' ', 'T')}:00Z") if at % 2 else Markup.escape(part) for at, part in enumerate(parts)
-    )
+    """Return `text` as HTML, in which each time such as `2026-12-31 08:00 UTC` is one that `moment` writes.
+
+    A time that does not exist stays text: a user may have typed it.
+    """
+    pieces: list[str] = []
+    end = 0
+    for found in _UTC.finditer(text):
+        pieces += [text[end : found.start()], _time(found)]
+        end = found.end()
+    return Markup("").join([*pieces, text[end:]])
+
+
+def _time(found: re.Match[str]) -> str:
+    try:
+        return moment(f"{found[1]}T{found[2]}:00Z")
+    except ValueError:
+        return found[0]
 
 
 def size(count: int) -> str:

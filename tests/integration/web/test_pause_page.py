@@ -78,7 +78,7 @@ async def test_an_owner_ends_the_pause_and_the_file_is_imported(site: Site) -> N
     ("sent", "reason"),
     [
         ({}, "Choose the date and the time at which the pause ends."),
-        ({"until": "2001-01-01T08:00"}, "2001-01-01T08:00:00.000Z is past."),
+        ({"until": "2001-01-01T08:00"}, "1 Jan 2001, 08:00 UTC is past."),
         ({"until": "2201-01-01T08:00"}, "is more than 366 days ahead."),
         ({"until": "soon"}, "Must be a time with its zone"),
         ({"until": typed(), "because": "x" * 201}, "at most 200 characters"),
@@ -103,6 +103,15 @@ async def test_only_owners_and_the_operator_pause_and_resume(site: Site) -> None
     operator = await site.browser("operator")
     assert (await operator.post(PAUSE, data={"until": typed()})).status_code == 303
     assert (await site.office.tenants.settings("acme")).paused_until is not None
+
+
+async def test_a_reason_with_a_time_that_does_not_exist_is_shown_as_it_was_typed(site: Site) -> None:
+    because = "Until 2026-02-30 25:61 UTC & <b>later</b>"
+    assert (await (await site.browser("owner")).post(PAUSE, data={"until": typed(), "because": because})).status_code
+    number = await site.upload(people("ann"))
+    await turned(site)
+    for path in (IMPORTS, f"{IMPORTS}/{number}"):
+        assert because in seen(await page(site, path, role="viewer"))
 
 
 async def test_an_undo_on_the_page_and_over_the_api_does_not_wait_for_a_paused_import(site: Site) -> None:

@@ -84,8 +84,8 @@ NOW = datetime(2026, 11, 28, 22, tzinfo=UTC)
         ("2026-12-31", "must be a time with its zone"),
         ("2026-12-31T08:00:00", "must be a time with its zone"),
         ("0001-01-01T00:00:00+12:00", "must be a time with its zone"),
-        ("2026-11-28T22:00:00Z", "2026-11-28T22:00:00.000Z is past. Set a later time, or reset the setting to end"),
-        ("2027-11-30T22:00:00Z", "2027-11-30T22:00:00.000Z is more than 366 days ahead. Set an earlier time"),
+        ("2026-11-28T22:00:00Z", "2026-11-28 22:00 UTC is past. Set a later time, or reset the setting to end"),
+        ("2027-11-30T22:00:00Z", "2027-11-30 22:00 UTC is more than 366 days ahead. Set an earlier time"),
     ],
 )
 def test_a_pause_ends_at_a_time_to_come_within_a_year(until: str, reason: str) -> None:
