@@ -16,6 +16,7 @@ from typing import Any, Literal
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.clients import client
+from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S
 
 FLAGS = (
@@ -88,3 +89,12 @@ async def sign_in(page: Page, token: str) -> None:
     await page.get_by_label("Access token").fill(token)
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def url(server: ServerProcess) -> str:
+    return f"http://127.0.0.1:{server.http_port}"
+
+
+def token(server: ServerProcess, tenant: str, role: str = "owner", *options: str) -> str:
+    """Create a token of Grace, and return it."""
+    return server.cli("token", "create", tenant, "--role", role, "--comment", "Grace", *options).text.strip()

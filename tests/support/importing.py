@@ -49,6 +49,11 @@ def people(*names: str, **columns: str) -> bytes:
     return sheet(*rows, header=(*HEADER, *columns))
 
 
+def crowd(size: int, *, without: int = 0) -> bytes:
+    """Return a file of `size` users, p0 and so on, without the last of them."""
+    return people(*(f"p{number}" for number in range(size - without)))
+
+
 def passing_folder() -> tempfile.TemporaryDirectory[str]:
     """Yield a folder for one example of a property, in memory if possible: a disk would take most of the time."""
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from ground.moments import rfc3339
 from server.tenants.setting_texts import SETTING_TEXTS
-from tests.support.browser import open_page, sign_in
+from tests.support.browser import open_page, sign_in, token, url
 from tests.support.clients import client, needs
 from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
@@ -52,14 +49,6 @@ def tenant(server: ServerProcess) -> str:
 def label(setting: str) -> str:
     """Return the label of a setting in the form."""
     return SETTING_TEXTS[setting].label
-
-
-def url(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.http_port}"
-
-
-def token(server: ServerProcess, tenant: str, role: str = "owner") -> str:
-    return server.cli("token", "create", tenant, "--role", role, "--comment", "Grace").text.strip()
 
 
 async def not_reloaded(page: Page) -> bool:
@@ -125,76 +114,6 @@ async def test_errors_are_opened_filtered_and_downloaded(
             await page.get_by_role("link", name="Rejected rows").click()
         rows = Path(await (await fetched.value).path()).read_text(encoding="utf-8-sig").splitlines()
         assert [row.split(",")[0] for row in rows] == ["_line", "4", "5"]
-
-
-@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
-async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it_in_two_steps(
-    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
-) -> None:
-    server.put(tenant, crowd(40))
-    server.wait(tenant)
-    server.put(tenant, crowd(40, without=15))
-    assert server.wait(tenant)["state"] == "held"
-    async with open_page(browser, url(server), javascript=javascript) as page:
-        await sign_in(page, token(server, tenant))
-        await page.get_by_role("link", name="Review").click()
-        await expect(page.get_by_role("region", name="Users to deactivate").locator("tbody tr")).to_have_count(15)
-        sure = page.get_by_role("button", name="Deactivate 15 users", exact=True)
-        await expect(sure).to_be_hidden()
-        await page.get_by_text("Approve: deactivate 15 users").click()
-        await expect(page.get_by_text("The approval deactivates 15 users.")).to_be_visible()
-        assert server.report(tenant, 2)["state"] == "held", "the first step only asks"
-        await sure.click()
-        await expect(page.locator(".notice")).to_contain_text("Approved")
-        await expect(page.locator(".badge.completed")).to_be_visible()
-    report = server.report(tenant, 2)
-    assert (report["state"], report["counts"]["deactivated"]) == ("completed", 15)
-    assert report["decided_by"].startswith("Grace (owner, token ")
-
-
-@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
-async def test_the_users_that_an_import_would_change_are_searched_sorted_and_downloaded(
-    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
-) -> None:
-    server.put(tenant, crowd(60))
-    server.wait(tenant)
-    server.put(tenant, crowd(60, without=30) + b"Ann,Lee,ann@acme.example,Sales\n")
-    assert server.wait(tenant)["state"] == "held"
-    async with open_page(browser, url(server), javascript=javascript) as page:
-        await sign_in(page, token(server, tenant, "viewer"))
-        await page.get_by_role("link", name="View", exact=True).click()
-        await expect(page.get_by_text("1-25 of 30")).to_be_visible()
-        pages = page.get_by_role("navigation", name="Pages: touched")
-        await pages.get_by_role("link", name="Next page").click()
-        await expect(page.get_by_text("26-30 of 30")).to_be_visible()
-        await page.get_by_role("navigation", name="Actions").get_by_role("link", name="All 31").click()
-        rows = page.get_by_role("region", name="Users to change").locator("tbody tr")
-        await expect(rows.first).to_contain_text("Ann Lee")
-        await page.get_by_label("Sort by").select_option("Action")
-        await page.get_by_role("button", name="Show", exact=True).click()
-        await expect(rows.first).to_contain_text("Deactivate")
-        await page.get_by_role("searchbox").fill("p3 EXAMPLE")
-        await page.get_by_role("searchbox").press("Enter")
-        await expect(rows).to_have_count(10)
-        async with page.expect_download() as fetched:
-            await page.get_by_role("link", name="Users to change").click()
-        lines = Path(await (await fetched.value).path()).read_text(encoding="utf-8-sig").splitlines()
-    assert len(lines) == 32
-    assert lines[-1] == "ann@acme.example,Ann Lee,ann@acme.example,created,32"
-
-
-async def test_a_viewer_sees_a_held_import_and_no_button(
-    server: ServerProcess, browser: Browser, tenant: str
-) -> None:
-    server.put(tenant, crowd(40))
-    server.wait(tenant)
-    server.put(tenant, crowd(40, without=15))
-    server.wait(tenant)
-    async with open_page(browser, url(server)) as page:
-        await sign_in(page, token(server, tenant, "viewer"))
-        await page.goto(f"/tenants/{tenant}/imports/2")
-        await expect(page.get_by_text("Only an owner can approve or discard.")).to_be_visible()
-        await expect(page.get_by_role("button", name=re.compile("Approve|Discard"))).to_have_count(0)
 
 
 async def test_settings_can_be_tested_on_the_newest_file_before_saving(
@@ -285,35 +204,6 @@ async def test_a_sign_out_ends_the_session_in_every_tab(server: ServerProcess, b
         await expect(page.locator(".notice")).to_contain_text("signed out")
         await other.reload()
         await expect(other.get_by_label("Access token")).to_be_visible()
-
-
-@pytest.mark.parametrize("javascript", [True, False])
-async def test_an_owner_pauses_the_imports_and_ends_the_pause(
-    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
-) -> None:
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0)
-    zone = ZoneInfo("Europe/Berlin") if javascript else UTC  # the browser's, or the one that the page names
-    async with open_page(browser, url(server), javascript=javascript) as page:
-        await sign_in(page, token(server, tenant))
-        await page.get_by_text("Pause the imports", exact=True).first.click()
-        field = page.get_by_label("Pause until" if javascript else "Pause until (UTC)", exact=True)
-        await field.fill(f"{tomorrow.astimezone(zone):%Y-%m-%dT%H:%M}")
-        await page.get_by_label("Reason", exact=True).fill("Migration")
-        await page.get_by_role("button", name="Pause the imports").click()
-        await expect(page.locator(".notice")).to_contain_text("The imports are paused.")
-        await expect(page.locator(".calls")).to_contain_text("Grace (owner, token")
-        await expect(page.locator(".calls")).to_contain_text("No file waits.")
-        stored = server.cli("tenant", "show", tenant, "--json").json["settings"]
-        assert (stored["paused_until"], stored["paused_because"]) == (rfc3339(tomorrow), "Migration")
-        await page.get_by_text("Change the pause", exact=True).first.click()
-        await expect(field).to_have_value(f"{tomorrow.astimezone(zone):%Y-%m-%dT%H:%M}")
-        server.put(tenant, people("Ann"))
-        if not javascript:
-            await page.goto(f"/tenants/{tenant}/imports")
-        await expect(page.locator(".calls")).to_contain_text("1 file waits for the end of the pause.")
-        await page.get_by_role("button", name="End the pause").click()
-        await expect(page.locator(".notice")).to_contain_text("The pause has ended.")
-    assert server.reaches(tenant, 1, "completed")
 
 
 async def test_every_page_works_without_javascript(
