@@ -65,6 +65,8 @@ async def remove_company(request: Request, visit: Operating, name: Annotated[str
 async def _refused(request: Request, visit: Visit, form: str, name: str, error: TenantRefused) -> Response:
     """Show the page with the error beside the name in the form."""
     sentence = f"There is no company “{name}”." if error.code == "no_tenant" else as_sentence(error.message)
+    if error.code == "bad_name":
+        sentence = sentence.replace("cannot be the name of a tenant.", "cannot be the name of a company.")
     if error.code == "tenant_exists":
         sentence = f"There is a company “{name.strip()}” already."
     status = as_http_problem(error).status

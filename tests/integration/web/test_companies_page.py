@@ -151,8 +151,8 @@ async def test_the_operator_adds_a_company_and_a_token_for_its_owner(site: Site)
     ("name", "status", "sentence"),
     [
         ("acme", 409, "There is a company “acme” already."),
-        ("<B>", 422, "Use 2 to 31 of"),
-        ("", 422, "Use 2 to 31 of"),
+        ("<B>", 422, "cannot be the name of a company. Use 2 to 31 of"),
+        ("", 422, "cannot be the name of a company. Use 2 to 31 of"),
     ],
 )
 async def test_a_company_that_is_not_added_says_why(site: Site, name: str, status: int, sentence: str) -> None:
