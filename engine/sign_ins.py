@@ -13,8 +13,11 @@ class SignInStore(Protocol):
     A session that ends after `latest` counts as over: it was opened before the clock was set back.
     """
 
-    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> None:
-        """Store a session of `token` from `now` to `latest`, and remove those that are over: both or neither."""
+    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+        """Store a session of `token` from `now` to `latest`, and remove those that are over: both or neither.
+
+        Return False if the token does not exist any more; then no session is stored.
+        """
 
     async def find(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         """Return the token of a session, expired or not. None if there is no such session or it is over."""
@@ -31,5 +34,10 @@ class SignInStore(Protocol):
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         """Return the token of a link, expired or not. None if there is no such link or it is over."""
 
-    async def take_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
-        """Remove a link and return its token, as `find_link` does: to one of several callers at most."""
+    async def open_by_link(
+        self, link_hash: bytes, secret_hash: bytes, *, now: str, link_latest: str, latest: str
+    ) -> Token | None:
+        """Remove a link and store a session of its token: both or neither, and for one of several callers at most.
+
+        Return its token, expired or not. None if `find_link` finds none until `link_latest`; then nothing is stored.
+        """

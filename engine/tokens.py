@@ -65,6 +65,10 @@ def accept(token: Token, others: Sequence[Token]) -> None:
     """Accept every change."""
 
 
+class TooMany(Exception):  # noqa: N818 - what is the case
+    """The tenant has as many tokens as it may have."""
+
+
 class TokenStore(Protocol):
     """The tokens of all tenants and of the operator. A token is removed with its tenant."""
 
@@ -78,8 +82,12 @@ class TokenStore(Protocol):
         expires_at: str | None,
         comment: str,
         email: str | None = None,
+        most: int | None = None,
     ) -> Token | None:
-        """Store a new token and return it with its id; None if the tenant does not exist, then nothing is stored."""
+        """Store a new token and return it with its id, which no token ever had.
+
+        Return None if the tenant does not exist. Raises TooMany if it has `most` tokens. Then nothing is stored.
+        """
 
     async def list(self) -> Sequence[Token]:
         """Return all tokens, oldest first."""

@@ -33,11 +33,14 @@ class SignIns:
     def __init__(self, store: SignInStore) -> None:
         self._store = store
 
-    async def open(self, token: Token, now: datetime) -> str:
-        """Open a session for the bearer of `token`; return the text of the cookie. Ended sessions are deleted."""
+    async def open(self, token: Token, now: datetime) -> str | None:
+        """Open a session for the bearer of `token`, and delete ended ones. Return the text of the cookie.
+
+        Return None if the token was revoked meanwhile.
+        """
         text = secrets.token_urlsafe(32)
-        await self._store.open(secret_hash(text), token, now=rfc3339(now), latest=_end_of_one_opened(now))
-        return text
+        opened = await self._store.open(secret_hash(text), token, now=rfc3339(now), latest=_end_of_one_opened(now))
+        return text if opened else None
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """Return the token of the session `text`; None if the session has ended."""
@@ -58,10 +61,20 @@ class SignIns:
         token = await self._store.find_link(secret_hash(text), now=rfc3339(now), latest=_end_of_link(now))
         return token if token and token.is_valid(now) else None
 
-    async def take_link(self, text: str, now: datetime) -> Token | None:
-        """Use up the link, and return what `find_link` does: to one of several callers at most."""
-        token = await self._store.take_link(secret_hash(text), now=rfc3339(now), latest=_end_of_link(now))
-        return token if token and token.is_valid(now) else None
+    async def open_by_link(self, link: str, now: datetime) -> str | None:
+        """Use up the text of a link, and open a session of its token: both or neither. Return the text of the cookie.
+
+        Return None if `find_link` finds nothing: one of several callers at most gets a session.
+        """
+        text = secrets.token_urlsafe(32)
+        token = await self._store.open_by_link(
+            secret_hash(link),
+            secret_hash(text),
+            now=rfc3339(now),
+            link_latest=_end_of_link(now),
+            latest=_end_of_one_opened(now),
+        )
+        return text if token and token.is_valid(now) else None
 
     async def close(self, text: str) -> None:
         """End the session if it exists."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from engine.tokens import Role, Token, TokenStore
+from engine.tokens import Role, Token, TokenStore, TooMany
 from ground.moments import rfc3339, utc_now
 from importer.rules.cells import Invalid
 from importer.rules.emails import check_email, email_key
@@ -40,14 +40,22 @@ class Tokens:
         comment, address = _checked(comment), _address(email)
         now = utc_now()
         until = _expiry(expires, now)
-        if tenant is not None and len(await self._store.of(tenant)) >= TOKENS_MOST:
+        text = PREFIX + secrets.token_urlsafe(32)
+        try:
+            made = await self._store.add(
+                secret_hash(text),
+                tenant,
+                role,
+                created_at=rfc3339(now),
+                expires_at=until,
+                comment=comment,
+                email=address,
+                most=TOKENS_MOST if tenant else None,
+            )
+        except TooMany:
             raise TenantRefused(
                 "token_too_many", f"{tenant} has {TOKENS_MOST} tokens, and can have no more. Revoke one first"
-            )
-        text = PREFIX + secrets.token_urlsafe(32)
-        made = await self._store.add(
-            secret_hash(text), tenant, role, created_at=rfc3339(now), expires_at=until, comment=comment, email=address
-        )
+            ) from None
         if made is None:
             raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
         return made, text

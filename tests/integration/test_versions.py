@@ -33,7 +33,8 @@ def restored(folder: Path, kind: str, version: int) -> Path:
 
 def tables_of(path: Path) -> dict[str, list[str]]:
     with closing(sqlite3.connect(path)) as db:
-        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        names = [name for (name,) in db.execute(query)]
         return {name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for name in names}
 
 
@@ -121,6 +122,22 @@ async def test_imports_of_older_versions_are_numbered_in_the_order_of_applicatio
         numbered, in_time = [db.execute(query).fetchall() for query in ORDERS[kind]]
     assert numbered == in_time
     assert len(numbered) == 4
+
+
+async def test_sessions_and_ids_of_tokens_go_on_after_an_upgrade(tmp_path: Path) -> None:
+    path = restored(tmp_path, "server", 5)
+    with closing(sqlite3.connect(path)) as db:
+        ((newest,),) = db.execute("SELECT max(id) FROM tokens").fetchall()
+        db.execute("INSERT INTO sessions VALUES (x'01', ?, '2026-01-01', '2026-01-02')", (newest,))
+        db.commit()
+    await (await open_database(path, "server")).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA foreign_keys=ON")
+        assert db.execute("SELECT token_id FROM sessions").fetchall() == [(newest,)]
+        db.execute("DELETE FROM tokens WHERE id = ?", (newest,))
+        assert db.execute("SELECT token_id FROM sessions").fetchall() == []
+        made = db.execute("INSERT INTO tokens (hash, role, created_at) VALUES (x'02', 'operator', '') RETURNING id")
+        assert made.fetchall() == [(newest + 1,)]
 
 
 async def test_an_import_whose_undo_was_queued_at_the_upgrade_has_its_number(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from engine.sqlite.server.tokens import read_token
 from engine.tokens import Token
 
 LIVES = "expires_at > ? AND expires_at <= ?"
+TOKEN_OF_LINK = f"SELECT * FROM tokens WHERE id = (SELECT token_id FROM sign_in_links WHERE hash = ? AND {LIVES})"  # noqa: S608
 
 
 class SqliteSignInStore:
@@ -16,13 +17,8 @@ class SqliteSignInStore:
         self._ledger = ledger
         self._looking = looking
 
-    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> None:
-        async with self._ledger.transaction():
-            await self._ledger.db.execute(f"DELETE FROM sessions WHERE NOT ({LIVES})", (now, latest))  # noqa: S608
-            await self._ledger.db.execute(
-                "INSERT INTO sessions (hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
-                (secret_hash, token.id, now, latest),
-            )
+    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+        return await self._ledger.at_once(lambda db: _open(db, secret_hash, token.id, now, latest))
 
     async def find(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         rows = await self._looking.read(
@@ -47,13 +43,27 @@ class SqliteSignInStore:
         return await self._ledger.at_once(work)
 
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
-        rows = await self._looking.read(
-            f"SELECT * FROM tokens WHERE id = (SELECT token_id FROM sign_in_links WHERE hash = ? AND {LIVES})",  # noqa: S608
-            *(secret_hash, now, latest),
-        )
+        rows = await self._looking.read(TOKEN_OF_LINK, secret_hash, now, latest)
         return next(map(read_token, rows), None)
 
-    async def take_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
-        found = await self.find_link(secret_hash, now=now, latest=latest)
-        taken = await self._ledger.change("DELETE FROM sign_in_links WHERE hash = ?", secret_hash)
-        return found if taken else None
+    async def open_by_link(
+        self, link_hash: bytes, secret_hash: bytes, *, now: str, link_latest: str, latest: str
+    ) -> Token | None:
+        def work(db: Inside) -> Token | None:
+            token = next(map(read_token, db.execute(TOKEN_OF_LINK, (link_hash, now, link_latest))), None)
+            if token is not None:
+                db.execute("DELETE FROM sign_in_links WHERE hash = ?", (link_hash,))
+                _open(db, secret_hash, token.id, now, latest)
+            return token
+
+        return await self._ledger.at_once(work)
+
+
+def _open(db: Inside, secret_hash: bytes, number: int, now: str, latest: str) -> bool:
+    """Store a session if the token with this id exists; return whether it does."""
+    db.execute(f"DELETE FROM sessions WHERE NOT ({LIVES})", (now, latest))  # noqa: S608
+    done = db.execute(
+        "INSERT INTO sessions (hash, token_id, created_at, expires_at) SELECT ?, id, ?, ? FROM tokens WHERE id = ?",
+        (secret_hash, now, latest, number),
+    )
+    return done.rowcount > 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import aiosqlite
 
 from engine.sqlite.server.ledger import Ledger
-from engine.tokens import Check, Edit, Role, Token, accept
+from engine.tokens import Check, Edit, Role, Token, TooMany, accept
 
 
 class SqliteTokenStore:
@@ -27,10 +27,13 @@ class SqliteTokenStore:
         expires_at: str | None,
         comment: str,
         email: str | None = None,
+        most: int | None = None,
     ) -> Token | None:
         async with self._ledger.transaction():
             if tenant is not None and not await self._knows(tenant):
                 return None
+            if most is not None and len(await self._ledger.rows(_OF, tenant)) >= most:
+                raise TooMany
             done = await self._ledger.db.execute(
                 "INSERT INTO tokens (hash, tenant, role, created_at, expires_at, comment, email)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -43,7 +46,7 @@ class SqliteTokenStore:
         return next(map(read_token, rows), None)
 
     async def of(self, tenant: str | None) -> list[Token]:
-        return _read(await self._looking.read("SELECT * FROM tokens WHERE tenant IS ? ORDER BY id", tenant))
+        return _read(await self._looking.read(_OF, tenant))
 
     async def with_email(self, email: str) -> list[Token]:
         return _read(await self._looking.read("SELECT * FROM tokens WHERE email = ? ORDER BY id", email))
@@ -82,6 +85,8 @@ class SqliteTokenStore:
     async def _knows(self, tenant: str) -> bool:
         return bool(await self._ledger.rows("SELECT 1 FROM tenants WHERE name = ?", tenant))
 
+
+_OF = "SELECT * FROM tokens WHERE tenant IS ? ORDER BY id"
 
 _SIBLINGS = "SELECT * FROM tokens WHERE tenant IS (SELECT tenant FROM tokens WHERE id = ?) ORDER BY id"
 """The tokens of the same tenant, itself included."""

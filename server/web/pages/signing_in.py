@@ -55,10 +55,12 @@ async def sign_in(
     """Open a session for a valid token. For a wrong token, show the form again after a delay."""
     office: Office = request.app.state.office
     found = await office.tokens.find(token.strip(), utc_now())
-    if found is None:
-        await slow_down(request)
-        return _form(request, then, status=401, wrong=True)
-    return await _signed_in(request, found, then)
+    if found is not None:
+        introduce(request, found)
+        if cookie := await office.sign_ins.open(found, utc_now()):
+            return _signed_in(request, found, cookie, then)
+    await slow_down(request)
+    return _form(request, then, status=401, wrong=True)
 
 
 @router.post("/sign-in/request-link")
@@ -101,13 +103,15 @@ async def use_link(
     code: Annotated[str, Form()] = "",
     then: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Use the link up, and open a session of its token."""
+    """Use the link up, and open a session of its token. If no session can be opened now, the link stays."""
     office: Office = request.app.state.office
-    found = await office.sign_ins.take_link(code, utc_now())
-    if found is None:
-        await slow_down(request)
-        return _link_page(request, None, "", then)
-    return await _signed_in(request, found, then)
+    found = await office.sign_ins.find_link(code, utc_now())
+    if found is not None:
+        introduce(request, found)
+        if cookie := await office.sign_ins.open_by_link(code, utc_now()):
+            return _signed_in(request, found, cookie, then)
+    await slow_down(request)
+    return _link_page(request, None, "", then)
 
 
 def _form(request: Request, then: str, *, status: int = 200, wrong: bool = False) -> Response:
@@ -128,14 +132,12 @@ def _link_page(request: Request, token: Token | None, code: str, then: str) -> R
     )
 
 
-async def _signed_in(request: Request, found: Token, then: str) -> Response:
-    """Open a session of this token."""
-    office: Office = request.app.state.office
-    introduce(request, found)
+def _signed_in(request: Request, found: Token, cookie: str, then: str) -> Response:
+    """Return the answer that gives the cookie of a session of this token."""
     answer = RedirectResponse(page_for(found, then), 303)
     answer.set_cookie(
         cookie_name(request),
-        await office.sign_ins.open(found, utc_now()),
+        cookie,
         max_age=SESSION_S,
         httponly=True,
         samesite="lax",

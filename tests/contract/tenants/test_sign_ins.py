@@ -10,6 +10,7 @@ import pytest
 
 from engine.store import Store
 from engine.tokens import Role, Token
+from importer.errors import DatabaseFault
 from server.tenants.sign_ins import SESSION_S, SignIns
 from server.tenants.tokens import Tokens
 
@@ -28,37 +29,54 @@ def sign_ins(store: Store) -> SignIns:
     return SignIns(store.sign_ins())
 
 
+async def opened(sign_ins: SignIns, token: Token, at: datetime = NOW) -> str:
+    text = await sign_ins.open(token, at)
+    assert text
+    return text
+
+
 async def test_a_session_is_found_only_by_its_text(sign_ins: SignIns, token: Token) -> None:
-    text = await sign_ins.open(token, NOW)
+    text = await opened(sign_ins, token)
     assert await sign_ins.find(text, NOW) == token
     assert await sign_ins.find(f"{text}x", NOW) is None
 
 
 async def test_a_session_ends_after_its_time(sign_ins: SignIns, token: Token) -> None:
-    text = await sign_ins.open(token, NOW)
+    text = await opened(sign_ins, token)
     assert await sign_ins.find(text, NOW + timedelta(seconds=SESSION_S - 1)) == token
     assert await sign_ins.find(text, NOW + timedelta(seconds=SESSION_S)) is None
 
 
 async def test_a_session_opened_by_a_clock_that_was_ahead_is_over(sign_ins: SignIns, token: Token) -> None:
-    text = await sign_ins.open(token, NOW + 7 * DAY)
+    text = await opened(sign_ins, token, NOW + 7 * DAY)
     assert await sign_ins.find(text, NOW) is None
 
 
 async def test_an_expired_session_is_removed_when_another_opens(sign_ins: SignIns, token: Token) -> None:
-    old = await sign_ins.open(token, NOW)
+    old = await opened(sign_ins, token)
     await sign_ins.open(token, NOW + DAY)
     assert await sign_ins.find(old, NOW) is None
 
 
 async def test_a_session_ends_with_its_token(store: Store, sign_ins: SignIns, token: Token) -> None:
-    text = await sign_ins.open(token, NOW)
+    text = await opened(sign_ins, token)
     await store.tokens().remove(token.id)
     assert await sign_ins.find(text, NOW) is None
 
 
+async def test_a_token_revoked_meanwhile_gets_no_session_and_no_link(
+    store: Store, sign_ins: SignIns, token: Token
+) -> None:
+    """Not even if another token is made at once: it gets another id."""
+    await store.tokens().remove(token.id)
+    other, _ = await Tokens(store.tokens()).create(None, Role.OPERATOR)
+    assert other.id != token.id
+    assert await sign_ins.open(token, NOW) is None
+    assert await sign_ins.make_link(token, NOW) is None
+
+
 async def test_signing_out_ends_one_session(sign_ins: SignIns, token: Token) -> None:
-    one, other = await sign_ins.open(token, NOW), await sign_ins.open(token, NOW)
+    one, other = await opened(sign_ins, token), await opened(sign_ins, token)
     await sign_ins.close(one)
     assert [await sign_ins.find(text, NOW) for text in (one, other)] == [None, token]
 
@@ -67,21 +85,38 @@ END = "2026-03-01T12:10:00.000Z"
 AT = "2026-03-01T12:00:00.000Z"
 
 
-async def test_a_link_is_taken_once_and_found_until_then(store: Store, token: Token) -> None:
+LATE = "2026-03-02T00:00:00.000Z"
+
+
+async def test_a_link_opens_one_session_and_is_found_until_then(store: Store, token: Token) -> None:
     kept = store.sign_ins()
     assert await kept.add_link(b"1", token, now=AT, latest=END)
     for _ in range(2):
         assert await kept.find_link(b"1", now=AT, latest=END) == token
-    assert await kept.take_link(b"1", now=AT, latest=END) == token
-    assert await kept.take_link(b"1", now=AT, latest=END) is None
+    assert await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, latest=LATE) == token
+    assert await kept.find(b"a", now=AT, latest=LATE) == token
+    assert await kept.open_by_link(b"1", b"b", now=AT, link_latest=END, latest=LATE) is None
+    assert await kept.find(b"b", now=AT, latest=LATE) is None
     assert await kept.find_link(b"1", now=AT, latest=END) is None
 
 
-async def test_a_link_is_taken_by_one_of_many_at_once(store: Store, token: Token) -> None:
+async def test_a_link_is_used_by_one_of_many_at_once(store: Store, token: Token) -> None:
     kept = store.sign_ins()
     await kept.add_link(b"1", token, now=AT, latest=END)
-    taken = await asyncio.gather(*(kept.take_link(b"1", now=AT, latest=END) for _ in range(5)))
-    assert sorted(taken, key=bool) == [None, None, None, None, token]
+    hashes = [str(number).encode() for number in range(5)]
+    used = [kept.open_by_link(b"1", each, now=AT, link_latest=END, latest=LATE) for each in hashes]
+    assert sorted(await asyncio.gather(*used), key=bool) == [None, None, None, None, token]
+    found = [await kept.find(each, now=AT, latest=LATE) for each in hashes]
+    assert sorted(found, key=bool) == [None, None, None, None, token]
+
+
+async def test_a_link_stays_if_its_session_cannot_be_stored(store: Store, token: Token) -> None:
+    kept = store.sign_ins()
+    await kept.add_link(b"1", token, now=AT, latest=END)
+    assert await kept.open(b"a", token, now=AT, latest=LATE)
+    with pytest.raises(DatabaseFault):  # two sessions cannot have one hash
+        await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, latest=LATE)
+    assert await kept.find_link(b"1", now=AT, latest=END) == token
 
 
 @pytest.mark.parametrize(
@@ -93,7 +128,7 @@ async def test_a_link_that_is_over_opens_nothing(store: Store, token: Token, now
     kept = store.sign_ins()
     await kept.add_link(b"1", token, now=AT, latest=END)
     assert await kept.find_link(b"1", now=now, latest=latest) is None
-    assert await kept.take_link(b"1", now=now, latest=latest) is None
+    assert await kept.open_by_link(b"1", b"a", now=now, link_latest=latest, latest=LATE) is None
 
 
 async def test_a_link_ends_with_its_token(store: Store, token: Token) -> None:

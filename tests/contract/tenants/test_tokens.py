@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 
 from engine.store import Store
 from engine.tenants import Tenant
-from engine.tokens import Role, Token
+from engine.tokens import Role, Token, TooMany
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import TOKENS_MOST, Tokens, is_last_owner
 
@@ -174,6 +175,35 @@ def test_an_expired_owners_token_counts_as_none() -> None:
     assert is_last_owner(valid, [expired], NOW)
     assert not is_last_owner(expired, [], NOW)
     assert not is_last_owner(valid, [owner(3, None)], NOW)
+
+
+async def test_the_id_of_a_revoked_token_is_never_used_again(store: Store, tokens: Tokens) -> None:
+    """Logs, reports and the history of settings name a token by its id."""
+    seen = [(await tokens.create("acme", Role.OWNER))[0].id]
+    for _ in range(3):
+        await tokens.revoke(seen[-1])
+        seen.append((await tokens.create(None, Role.OPERATOR))[0].id)
+    await tokens.create("acme", Role.VIEWER)
+    seen.append((await tokens.of("acme"))[-1].id)
+    await store.tenants().remove("acme")
+    seen.append((await tokens.create(None, Role.OPERATOR))[0].id)
+    assert seen == sorted(set(seen))
+
+
+async def test_tokens_made_at_once_do_not_exceed_their_most(store: Store) -> None:
+    kept = store.tokens()
+
+    async def add(secret: bytes) -> Token | None:
+        try:
+            return await kept.add(secret, "acme", Role.VIEWER, created_at=AT, expires_at=None, comment="", most=2)
+        except TooMany:
+            return None
+
+    made = await asyncio.gather(*(add(str(number).encode()) for number in range(6)))
+    assert sum(each is not None for each in made) == len(await kept.of("acme")) == 2
+
+
+AT = "2026-03-01T12:00:00.000Z"
 
 
 async def test_a_tenant_has_at_most_100_tokens(tokens: Tokens) -> None:

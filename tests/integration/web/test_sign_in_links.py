@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -262,7 +264,19 @@ async def test_a_link_works_for_10_minutes(site: Site) -> None:
     text = await sign_ins.make_link(token, now)
     assert text
     assert await sign_ins.find_link(text, now + timedelta(seconds=LINK_S - 1)) == token
-    assert await sign_ins.take_link(text, now + timedelta(seconds=LINK_S)) is None
+    assert await sign_ins.open_by_link(text, now + timedelta(seconds=LINK_S)) is None
+
+
+async def test_a_link_stays_if_the_session_cannot_be_opened_now(
+    site: Site, mail: MailHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = await code_for(site, mail)
+    browser = site.anybody(**FROM_OURS)
+    await site.office.tenants.store.ledger.db.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(tmp_path / "data" / "headcount.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert (await browser.post(LINK, data={"code": code})).status_code == 503
+    assert (await browser.post(LINK, data={"code": code})).status_code == 303
 
 
 async def test_a_link_ends_with_its_token(site: Site, mail: MailHost) -> None:

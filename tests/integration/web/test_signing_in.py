@@ -78,6 +78,7 @@ async def test_a_session_ends_by_itself(site: Site) -> None:
     token = await site.office.tokens.find(site.tokens["owner"], now)
     assert token
     text = await site.office.sign_ins.open(token, now)
+    assert text
     assert await site.office.sign_ins.find(text, now + timedelta(seconds=SESSION_S - 1)) == token
     assert await site.office.sign_ins.find(text, now + timedelta(seconds=SESSION_S)) is None
 
@@ -87,6 +88,7 @@ async def test_a_clock_that_steps_back_does_not_extend_a_session(site: Site) -> 
     token = await site.office.tokens.find(site.tokens["owner"], now)
     assert token
     text = await site.office.sign_ins.open(token, now)
+    assert text
     week_ago = now - timedelta(days=7)
     assert await site.office.sign_ins.find(text, week_ago) is None
     await site.office.sign_ins.open(token, week_ago)
@@ -103,6 +105,7 @@ async def test_a_session_does_not_outlive_its_token(site: Site) -> None:
     now = datetime.now(UTC)
     token, _ = await site.office.tokens.create("acme", Role.OWNER, (now + timedelta(hours=1)).isoformat())
     text = await site.office.sign_ins.open(token, now)
+    assert text
     assert await site.office.sign_ins.find(text, now + timedelta(minutes=59)) == token
     assert await site.office.sign_ins.find(text, now + timedelta(minutes=61)) is None
 
