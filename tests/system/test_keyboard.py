@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from ground.moments import utc_now
 from server.tenants.setting_texts import SETTING_TEXTS
-from tests.support.browser import open_page
+from tests.support.browser import open_page, url
 from tests.support.clients import needs
-from tests.support.importing import people
+from tests.support.importing import crowd
 from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
 
@@ -26,7 +28,7 @@ OWNERS = (
 )
 VIEWERS = tuple(f"{HOME}/{name}" for name in ("imports/2", "settings", "keys", "try"))
 EMPTY = tuple(f"/tenants/globex/{name}" for name in ("imports", "users", "keys", "settings/history"))
-OPERATORS = ("/tenants", *EMPTY)
+OPERATORS = ("/tenants", "/operators", *EMPTY)
 
 CONTROLS = """() => {
     const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
@@ -50,10 +52,6 @@ STOPS_MOST = 400
 pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
 
 
-def crowd(size: int) -> bytes:
-    return people(*(f"p{number}" for number in range(size)))
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Start a server with a company whose import 2 is held, and an empty one."""
@@ -64,10 +62,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
             started.wait("acme")
         started.cli("tenant", "add", "globex")
         yield started
-
-
-def url(server: ServerProcess) -> str:
-    return f"http://127.0.0.1:{server.http_port}"
 
 
 async def signed_in(page: Page, server: ServerProcess, *bearer: str) -> None:
@@ -152,6 +146,8 @@ async def test_every_page_works_by_keyboard(server: ServerProcess, browser: Brow
         await send_for_a_test(page, file)
         await change_a_setting(page)
         await add_and_revoke_a_key(page)
+        await create_rename_and_revoke_a_token(page)
+        await pause_and_resume(page)
         await find_a_user(page)
         await undo(page)
         await press(page, page.get_by_role("button", name="Sign out"))
@@ -214,6 +210,38 @@ async def add_and_revoke_a_key(page: Page) -> None:
     await expect(key).to_have_count(0)
 
 
+async def create_rename_and_revoke_a_token(page: Page) -> None:
+    await open_in_menu(page, "Colleagues")
+    await press(page, page.get_by_label("Role", exact=True), "ArrowDown")
+    await tab_to(page, page.get_by_label("Name", exact=True))
+    await page.keyboard.type("Ada")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Token of Ada")).to_be_focused()
+    ada = page.get_by_role("listitem").filter(has_text="Ada")
+    await expect(ada).to_contain_text("Owner")
+    await press(page, ada.locator("summary", has_text="Rename"))
+    await tab_to(page, ada.get_by_label("New name"))
+    await page.keyboard.type("Ada L")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".notice")).to_have_text("Token renamed.")
+    await press(page, ada.locator("summary", has_text="Revoke"))
+    await press(page, ada.get_by_role("button", name="Revoke this token"), "Space")
+    await expect(page.locator(".notice")).to_have_text("Token revoked. Its holder is signed out.")
+    await expect(ada).to_have_count(0)
+
+
+async def pause_and_resume(page: Page) -> None:
+    await open_in_menu(page, "Imports")
+    await press(page, page.locator("summary", has_text="Pause the imports"))
+    await tab_to(page, page.get_by_label("Pause until", exact=True))
+    day = f"{utc_now() + timedelta(days=3):%Y-%m-%dT%H:%M}"
+    await page.get_by_label("Pause until", exact=True).fill(day)  # the order of its parts depends on the system
+    await press(page, page.get_by_role("button", name="Pause the imports"))
+    await expect(page.locator(".notice")).to_contain_text("The imports are paused.")
+    await press(page, page.get_by_role("button", name="End the pause"))
+    await expect(page.locator(".notice")).to_contain_text("The pause has ended.")
+
+
 async def find_a_user(page: Page) -> None:
     await open_in_menu(page, "Users")
     await tab_to(page, page.get_by_role("searchbox"))
@@ -231,3 +259,19 @@ async def undo(page: Page) -> None:
     await press(page, page.get_by_role("button", name="Undo import #2"), "Space")
     await expect(page.locator(".notice")).to_have_text("The undo is queued.")
     await expect(page.locator(".badge.undone")).to_be_visible()
+
+
+async def test_the_operator_adds_and_removes_a_company_by_keyboard(server: ServerProcess, browser: Browser) -> None:
+    async with open_page(browser, url(server)) as page:
+        await signed_in(page, server, "--operator")
+        await tab_to(page, page.locator("#add-name"))
+        await page.keyboard.type("initech")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".notice")).to_contain_text("Company added.")
+        await press(page, page.get_by_role("link", name="All companies"))
+        await press(page, page.locator("summary", has_text="Remove a company"))
+        await tab_to(page, page.locator("#remove-name"))
+        await page.keyboard.type("initech")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".notice")).to_contain_text("Company removed.")
+    assert "initech" not in server.cli("tenant", "list").text
