@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 LINK_REQUESTS = 5
 """The most requests for a sign-in link from one source in an hour."""
 
+TEST_NOTIFICATIONS = 10
+"""The most tests of the notifications of one tenant over the API in an hour: they go to any address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -77,6 +80,7 @@ class Office:
     slowing: Slowing = field(default_factory=Slowing)
     sign_in_mails: SignInMails | None = None
     link_requests: Hourly = field(default_factory=lambda: Hourly(LINK_REQUESTS))
+    notification_tests: Hourly = field(default_factory=lambda: Hourly(TEST_NOTIFICATIONS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "key_network": (422, "One of `networks` is not a network."),
     "too_many_tries": (429, "Too many wrong tokens came from this address."),
     "too_many_trials": (429, "Ten dry runs of the tenant are queued already."),
+    "too_many_tests": (429, "The notifications of the tenant were tested ten times within an hour."),
     "too_many_connections": (429, "The token has a quarter of all connections already."),
     "too_many_streams": (429, "The token has as many event streams as `MAX_EVENT_STREAMS_PER_TOKEN` allows."),
     "no_folder": (503, "The tenant's folder is missing."),

@@ -68,3 +68,20 @@ async def test_another_tenant_has_its_own_notifications(site: Site) -> None:
     await site.office.tenants.change_settings("other", {"notify_email": ["hr@other.example"]})
     assert (await site.api("elsewhere").post("/api/v1/tenants/other/notifications/test")).status_code == 202
     assert (await site.api("viewer").get(NOTIFICATIONS)).json() == {"notifications": [], "next": None}
+
+
+async def test_the_notifications_of_a_tenant_are_tested_at_most_ten_times_an_hour(site: Site) -> None:
+    for tenant in ("acme", "other"):
+        await site.office.tenants.change_settings(tenant, {"notify_email": ["stranger@elsewhere.example"]})
+    answers = [await site.api(role).post(f"{NOTIFICATIONS}/test") for role in ["owner"] * 11 + ["operator"]]
+    assert [each.status_code for each in answers] == [202] * 10 + [429] * 2
+    assert (answers[-1].json()["code"], answers[-1].headers["retry-after"]) == ("too_many_tests", "3600")
+    assert len(await site.office.outbox.newest("acme", 100)) == 10
+    assert (await site.api("elsewhere").post("/api/v1/tenants/other/notifications/test")).status_code == 202
+
+
+async def test_a_test_that_reaches_no_address_does_not_count(site: Site) -> None:
+    for _ in range(11):
+        assert (await site.api("owner").post(f"{NOTIFICATIONS}/test")).status_code == 409
+    await site.office.tenants.change_settings("acme", {"notify_email": ["hr@acme.example"]})
+    assert (await site.api("owner").post(f"{NOTIFICATIONS}/test")).status_code == 202
