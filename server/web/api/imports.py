@@ -166,7 +166,7 @@ async def download_touched(visit: Looking, import_id: ImportId, request: Request
     """The users that a held import or a dry run would change, as CSV.
 
     The columns are `identifier`, `name`, `email`, `action` and `line`. `line` is that of the user's row, and blank if
-    no row has the user.
+    no row has the user. The list is kept when a held import is discarded or superseded.
     """
     return await send_touched(request, visit, import_id)
 

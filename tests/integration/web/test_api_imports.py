@@ -166,6 +166,26 @@ async def test_an_applied_import_has_no_csv_of_users_to_change(site: Site) -> No
     assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
 
 
+async def test_the_list_of_a_held_import_is_kept_when_it_is_discarded_or_superseded(site: Site) -> None:
+    superseded = await held(site)
+    discarded = await site.imported(people(*NAMES[:6]))
+    assert (await site.api("owner").post(f"{IMPORTS}/{discarded}/discard")).json()["state"] == "discarded"
+    assert (await site.api("viewer").get(f"{IMPORTS}/{superseded}")).json()["state"] == "superseded"
+    for number, count in ((superseded, 15), (discarded, 14)):
+        answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
+        assert (answer.status_code, len(answer.text.splitlines())) == (200, count + 1)
+        assert len(await everything(site, f"{IMPORTS}/{number}/touched", "touched")) == count
+
+
+async def test_an_approved_import_has_no_csv_of_users_to_change(site: Site) -> None:
+    number = await held(site)
+    await site.api("owner").post(f"{IMPORTS}/{number}/approve")
+    await site.run()
+    assert (await site.api("viewer").get(f"{IMPORTS}/{number}")).json()["state"] == "completed"
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
+
+
 async def test_an_absent_user_has_no_line_in_the_csv(site: Site) -> None:
     number = await held(site)
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
