@@ -9,11 +9,13 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.tokens import Role
+from ground.moments import rfc3339, utc_now
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
 from tests.support.forms import Form
 from tests.support.importing import HEADER, people, sheet
@@ -58,6 +60,14 @@ async def test_an_approval_asks_once_more_and_carries_the_list_that_was_shown(si
     assert (await site.office.reader.require("acme", number)).state == "held"
     form = Form(text, f"{here}/approve").but()
     assert (await owner.post(f"{here}/approve", data=form)).status_code == 303
+
+
+async def test_the_page_says_when_another_file_replaces_a_held_import(site: Site) -> None:
+    here = f"{IMPORTS}/{await hold(site, people(*(f'p{each}' for each in range(20))), people('p0'))}"
+    assert "You can also send the right file: it replaces this one." in seen(await page(site, here))
+    await settings(site, paused_until=rfc3339(utc_now() + timedelta(days=1)))
+    told = seen(await page(site, here))
+    assert "the right file: it replaces this one when the pause of the imports has ended." in told
 
 
 async def test_an_import_that_deactivates_no_user_is_approved_by_its_number(site: Site) -> None:

@@ -102,6 +102,7 @@ async def _shown(
     entry = await visit.entry(import_id)
     http_problem = as_http_problem(refused) if refused else None
     settings = await visit.settings()
+    pause = pause_of(settings, utc_now())
     facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, settings, asked)
     return render(
         request,
@@ -119,7 +120,8 @@ async def _shown(
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
         owners=await _owners(visit) if entry.state is ImportState.HELD and not visit.may_change else [],
-        why_not_undone=await visit.office.reader.why_not_undone(entry, pause_of(settings, utc_now())),
+        why_not_undone=await visit.office.reader.why_not_undone(entry, pause),
+        paused=pause is not None,
         **facts,
     )
 
