@@ -95,7 +95,7 @@ async def show(name: str, as_toml: bool, as_json: bool) -> None:
     """Show the tenant NAME: keys, number of users, settings."""
     async with tenants() as opened:
         if as_toml:
-            click.echo(to_toml(name, await opened.settings(name)).encode("utf-8"), nl=False)
+            click.echo(to_toml(name, await opened.settings(name), utc_now()).encode("utf-8"), nl=False)
             return
         facts = await _facts(opened, await opened.require(name))
     if as_json:

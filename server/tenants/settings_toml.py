@@ -9,18 +9,29 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
+from ground.moments import utc_now
 from importer.rules.settings import ImportSettings
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantRefused, TenantSettings
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-def to_toml(tenant: str, settings: TenantSettings, unfinished: Mapping[str, Mapping[str, str]] | None = None) -> str:
+def to_toml(
+    tenant: str,
+    settings: TenantSettings,
+    now: datetime,
+    unfinished: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """Return all settings of `tenant` as TOML; `from_toml` reads those that are not at their default.
 
-    `unfinished` holds, by table, entries that a person must complete first. They are written as comments.
+    A pause that has ended at `now` is left out, because no tenant can be set to it. `unfinished` holds, by table,
+    entries that a person must complete first. They are written as comments.
     """
+    if settings.paused_until and pause_of(settings, now) is None:
+        settings = settings.model_copy(update={"paused_until": None, "paused_because": None})
     left = dict(unfinished or {})
     lines = [*_head(tenant), *_lines(settings), *_tables(settings, left)]
     for path, pairs in left.items():
@@ -31,7 +42,7 @@ def to_toml(tenant: str, settings: TenantSettings, unfinished: Mapping[str, Mapp
 def in_toml(tenant: str, settings: ImportSettings, unfinished: Mapping[str, Mapping[str, str]]) -> str:
     """Return the settings that an import ran with, as `to_toml` does."""
     assert isinstance(settings, TenantSettings)
-    return to_toml(tenant, settings, unfinished)
+    return to_toml(tenant, settings, utc_now(), unfinished)
 
 
 def _dotted(path: str) -> str:

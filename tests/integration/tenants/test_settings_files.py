@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from server.tenants.settings_toml import from_toml, to_toml
 from tests.integration.reconcile.test_hr_exports import HR_EXPORT
 from tests.support.cli import run_cli
 
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 EDITED: dict[str, Any] = {
     "delimiter": "\t",
     "date_format": "%d.%m.%Y",
@@ -47,16 +49,27 @@ def loaded(text: str) -> TenantSettings:
 @pytest.mark.parametrize("chosen", [{}, EDITED])
 def test_settings_shown_as_a_file_are_the_same_when_loaded(chosen: Mapping[str, Any]) -> None:
     settings = TenantSettings.model_validate(chosen)
-    again = loaded(to_toml("acme", settings))
+    again = loaded(to_toml("acme", settings, NOW))
     assert again == settings
     assert list(again.field_mapping) == list(settings.field_mapping)
+
+
+def test_a_pause_that_has_ended_is_not_in_the_file() -> None:
+    """Another tenant could not load it, nor the same one after a reset: the time is past."""
+    lasting = TenantSettings.model_validate({"paused_until": "2026-11-28T12:00:01Z", "paused_because": "Migration"})
+    assert from_toml(to_toml("acme", lasting, NOW)) == {
+        "paused_until": lasting.paused_until,
+        "paused_because": "Migration",
+    }
+    ended = lasting.model_copy(update={"paused_until": "2026-11-28T12:00:00.000Z"})
+    assert from_toml(to_toml("acme", ended, NOW)) == {}
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(max_size=5), min_size=1, max_size=3))
 @example({"\ufffd\x7f": "\ufffd"})
 def test_any_words_survive_the_file(words: dict[str, str]) -> None:
     settings = TenantSettings.model_construct(value_mapping={"role": words})
-    assert from_toml(to_toml("acme", settings)).get("value_mapping", {}) == (
+    assert from_toml(to_toml("acme", settings, NOW)).get("value_mapping", {}) == (
         {"role": words} if words else {"role": {}}
     )
 
