@@ -21,6 +21,9 @@ from importer.messages.spool import Touched
 ACTIONS = ("deactivated", "created", "reactivated", "updated")
 """The actions, the gravest first."""
 
+SHOWN_MOST = 10_000
+"""The most users on all pages together: a page further back would need the places of all users before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -42,12 +45,25 @@ class Found:
     before: int
     total: int
 
+    @property
+    def next(self) -> int | None:
+        """The number of users before the next page; None if this page is the last one."""
+        after = self.before + len(self.users)
+        return after if after < min(self.total, SHOWN_MOST) else None
+
+    @property
+    def are_all(self) -> bool:
+        """Whether no user follows this page."""
+        return self.before + len(self.users) >= self.total
+
 
 def find_touched(path: Path, wanted: Wanted, *, before: int, limit: int) -> Found:
     """Return up to `limit` users of the list at `path`, after the first `before`. Without a file there are none.
 
-    If there are not so many users, return the first page.
+    If there are not so many users, or the page would end after SHOWN_MOST, return the first page.
     """
+    if before + limit > SHOWN_MOST:
+        before = 0
     with suppress(FileNotFoundError), path.open("rb") as file:
         numbers = count()
         # zip takes a number only for a place: the next number is the number of places.

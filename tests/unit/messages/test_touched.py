@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from importer.messages.spool import Touched
-from importer.messages.touched import Found, Wanted, find_touched, folded, has_words, with_another_domain
+from importer.messages.touched import SHOWN_MOST, Found, Wanted, find_touched, folded, has_words, with_another_domain
+from importer.model import INTEGER_MAX
 
 
 def user(action: str, email: str | None, name: str = "Ann Lee", identifier: str | None = None) -> Touched:
@@ -37,6 +39,19 @@ def test_users_whose_address_differs_only_in_the_domain_are_paired() -> None:
         user("created", "cy@new.example"),
     ]
     assert with_another_domain(users) == [("Ann@old.example", "ann@new.example")]
+
+
+def test_a_page_far_back_is_the_first_one_and_keeps_few_places(tmp_path: Path) -> None:
+    path, every = tmp_path / "1.touched.jsonl", range(SHOWN_MOST + 25)
+    path.write_text("".join(f"{json.dumps(user('created', None, f'{number:06}'))}\n" for number in every))
+    first = find_touched(path, Wanted(), before=0, limit=25)
+    assert (first.before, first.next, first.are_all, first.total) == (0, 25, False, len(every))
+    last = find_touched(path, Wanted(), before=SHOWN_MOST - 25, limit=25)
+    assert (last.users[-1]["name"], last.next, last.are_all) == (f"{SHOWN_MOST - 1:06}", None, False)
+    for before in (SHOWN_MOST, INTEGER_MAX):
+        assert find_touched(path, Wanted(), before=before, limit=25) == first
+    found = find_touched(path, Wanted("000007"), before=0, limit=25)
+    assert (found.next, found.are_all) == (None, True)
 
 
 def test_without_a_list_no_user_is_found(tmp_path: Path) -> None:
