@@ -220,3 +220,14 @@ async def test_links_begin_with_the_public_address_or_that_of_a_trusted_proxy(si
     site.app.state.office = replace(site.office, settings=settings)
     answer = await client.get(USERS, params={"limit": 1}, headers=proxied)
     assert answer.links["next"]["url"] == f"https://public.example.com/hr{USERS}?limit=1&after=1"
+    await site.imported(people("ann", "ben", job_title="Clerk"))
+    for path, cursor in (
+        ("/imports", "before=2"),
+        ("/changes", "after="),
+        ("/users/ann%40example.com/history", "before="),
+        ("/imports/2/changes", "after="),
+    ):
+        path = USERS.removesuffix("/users") + path
+        answer = await client.get(path, params={"limit": 1}, headers=proxied)
+        assert answer.headers["link"].startswith(f"<https://public.example.com/hr{path}?limit=1&{cursor}"), path
+        assert answer.headers["link"].endswith('>; rel="next"')
