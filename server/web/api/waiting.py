@@ -18,8 +18,8 @@ LONGEST_S = 60
 async def import_at_its_end(request: Request, visit: Visit, import_id: int, wait_s: int) -> Entry:
     """Return the import as soon as it has ended or is held, or as it is after `wait_s`.
 
-    Returns at once if the client has disconnected or the server stops. Raises Refused for an unknown id; NotDone 429
-    if the token has too many event streams, and 401 if the token ended meanwhile.
+    Returns at once if the client has disconnected or the server stops. Raises Refused for an unknown id, and
+    HttpProblem: 429 if the token has too many event streams, 401 if the token ended meanwhile.
     """
     seen = await visit.office.reader.newest_move()  # before the import is read, so that no change is missed
     entry = await visit.entry(import_id)
