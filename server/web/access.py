@@ -64,7 +64,7 @@ def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
 
 
 class BearerNeeds(SecurityBase):
-    """A dependency of the API's routes: returns the Visit, or raises NotDone.
+    """A dependency of the API's routes: returns the Visit, or raises HttpProblem.
 
     A query parameter that comes twice is refused too.
     """
@@ -122,7 +122,7 @@ async def token_of(request: Request) -> Token | None:
 
 
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
-    """Return the visit. Raises NotDone: 401, 403 or 404 without access; 429 if the token has too many connections."""
+    """Return the visit. Raises HttpProblem: 401, 403 or 404 without access; 429 above the share of the token."""
     office: Office = request.app.state.office
     if token is not None:
         introduce(request, token)
@@ -150,7 +150,7 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
 
 
 def refuse_repeated(request: Request) -> None:
-    """Raise NotDone 422 if a query parameter comes twice: which of the values is meant cannot be known."""
+    """Raise HttpProblem 422 if a query parameter comes twice: which of the values is meant cannot be known."""
     counted = Counter(name for name, _ in request.query_params.multi_items())
     repeated = {name: "comes more than once" for name, count in counted.items() if count > 1}
     if repeated:
@@ -166,13 +166,13 @@ async def has_valid_token(request: Request) -> bool:
 
 
 def introduce(request: Request, token: Token) -> None:
-    """Count the connection as one of this valid token. Raises NotDone 429 if the token has too many."""
+    """Count the connection as one of this valid token. Raises HttpProblem 429 if the token has too many."""
     if caller := caller_of(request):
         caller.shows(token.id)
 
 
 def count_stream(request: Request) -> None:
-    """Count an event stream of the token. Raises NotDone 429 if it has too many."""
+    """Count an event stream of the token. Raises HttpProblem 429 if it has too many."""
     if caller := caller_of(request):
         caller.follows()
 
@@ -208,7 +208,7 @@ def cookie_name(request: Request) -> str:
 
 
 async def slow_down(request: Request) -> None:
-    """Delay the answer to a wrong token; each failure makes it longer. Raises NotDone 429 above the limit."""
+    """Delay the answer to a wrong token; each failure makes it longer. Raises HttpProblem 429 above the limit."""
     office: Office = request.app.state.office
     address = address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())

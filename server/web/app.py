@@ -31,7 +31,7 @@ from server.web.segments import Segments
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
 ANSWERS = (HttpProblem, HTTPException, RequestValidationError, Refusal)
-"""The exceptions that are answers: each becomes a NotDone, sent as JSON or as a page."""
+"""The exceptions that are answers: each becomes an HttpProblem, sent as JSON or as a page."""
 
 UNREADABLE = (OSError, RingUnreadable, DatabaseUnusable, DatabaseFault)
 """The exceptions for a folder or a database that cannot be used."""

@@ -41,14 +41,14 @@ class Caller:
         self._door = door
 
     def shows(self, token: int) -> None:
-        """Count the connection as one of this token. Raises NotDone 429 above the token's share."""
+        """Count the connection as one of this token. Raises HttpProblem 429 above the token's share."""
         leaving = self._door.crowd.recognize(self.guest, token)
         if leaving is None:
             raise _too_many("too_many_connections", "This token has too many requests at once. Try again later.")
         self._door.dismiss(leaving)
 
     def follows(self) -> None:
-        """Count the request as an event stream until it ends. Raises NotDone 429 above the cap."""
+        """Count the request as an event stream until it ends. Raises HttpProblem 429 above the cap."""
         if not self._door.crowd.follow(self.guest):
             raise _too_many("too_many_streams", "This token has too many event streams. Close one.")
 

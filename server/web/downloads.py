@@ -73,7 +73,7 @@ def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping
 
 
 async def file_download(request: Request, path: Path, name: str, media_type: str = "text/csv") -> Response:
-    """Return the file at `path`. Raises NotDone 404 if there is none."""
+    """Return the file at `path`. Raises HttpProblem 404 if there is none."""
     file = await asyncio.to_thread(opened, path)
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
@@ -84,7 +84,7 @@ async def file_download(request: Request, path: Path, name: str, media_type: str
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open the file at `path`. Raises NotDone 404 if there is none. Blocks."""
+    """Open the file at `path`. Raises HttpProblem 404 if there is none. Blocks."""
     try:
         return path.open("rb")
     except FileNotFoundError:

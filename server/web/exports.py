@@ -48,19 +48,19 @@ async def send_users_json_lines(request: Request, visit: Visit) -> Response:
 
 
 async def send_rejected_rows(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the rejected rows of an import. Raises Refused for an unknown id, NotDone if no file is kept."""
+    """Send the rejected rows of an import. Raises Refused for an unknown id, HttpProblem if no file is kept."""
     await visit.entry(import_id)
     return await file_download(request, visit.folder.errors(import_id), f"sync_users-{import_id}.errors.csv")
 
 
 async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the uploaded file of an import. Raises Refused and NotDone as above."""
+    """Send the uploaded file of an import. Raises Refused and HttpProblem as above."""
     entry = await visit.entry(import_id)
     return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
 async def send_touched(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the users that a held import or a dry run would change, as CSV. Raises Refused and NotDone as above."""
+    """Send the users that an import would change, as CSV. Raises Refused and HttpProblem as above."""
     await visit.entry(import_id)
     settings = await visit.settings()
     lines = await asyncio.to_thread(opened, visit.folder.touched(import_id))

@@ -59,7 +59,7 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
 
     `detail` is a sentence that says what to do. `code` is stable; None if the status says enough. `errors` has a
     sentence for each wrong parameter, field or setting, by name. `more` has further members of the body.
-    `as_http_problem` converts a `Refusal` to a NotDone.
+    `as_http_problem` converts a `Refusal` to an HttpProblem.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
 
 
 def as_http_problem(error: Exception) -> HttpProblem:
-    """Map an exception that is an answer to the NotDone sent to the client. Pure."""
+    """Map an exception that is an answer to the HttpProblem sent to the client. Pure."""
     if isinstance(error, HttpProblem):
         return error
     if isinstance(error, HTTPException):
@@ -125,7 +125,7 @@ _SENTENCES = {
 
 
 def unfit(errors: Sequence[ErrorDetails]) -> HttpProblem:
-    """Return the NotDone for a request that does not fit: all errors, and the first as the sentence. Pure."""
+    """Return the HttpProblem for a request that does not fit: all errors, and the first as the sentence. Pure."""
     found: dict[str, str] = {}
     for each in errors:
         found.setdefault(_where(each), reason(each))

@@ -33,7 +33,7 @@ class FormFile:
     """The file in the field `field` of a form. `name()` once, then `chunks()` once."""
 
     def __init__(self, request: Request, field: str) -> None:
-        """Raises NotDone if the body is not a multipart form."""
+        """Raises HttpProblem if the body is not a multipart form."""
         remove_size_limit(request)
         self._stream = request.stream()
         self._field = field.encode()
@@ -48,7 +48,7 @@ class FormFile:
     async def name(self) -> str:
         """Read the form up to the file, and return the file's name on the client.
 
-        Raises NotDone if no file was chosen, or the file does not begin within BEGIN_S.
+        Raises HttpProblem if no file was chosen, or the file does not begin within BEGIN_S.
         """
         try:
             async with asyncio.timeout(BEGIN_S):
@@ -61,7 +61,7 @@ class FormFile:
         return self._name
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes of the file. Raises NotDone if the form ends before the file does."""
+        """Yield the bytes of the file. Raises HttpProblem if the form ends before the file does."""
         while True:
             if self._came:
                 came, self._came = self._came, []

@@ -80,7 +80,7 @@ def origin_of(request: Request) -> str:
 
 
 class Sent(Generic[M]):
-    """A dependency that reads the body as this model. Raises NotDone: 400, 413, 415 or 422."""
+    """A dependency that reads the body as this model. Raises HttpProblem: 400, 413, 415 or 422."""
 
     def __init__(self, model: type[M], *types: str) -> None:
         self.model = model
@@ -95,7 +95,7 @@ class Sent(Generic[M]):
 
 
 async def body_of(request: Request, types: Sequence[str]) -> Any:
-    """Return the body, read as JSON. Raises NotDone if it is too large, of another media type, or not valid JSON."""
+    """Return the body, read as JSON. Raises HttpProblem if it is too large, of another media type, or not JSON."""
     if media_type_of(request) not in types:
         raise unsupported(types)
     found = bytearray()

@@ -56,7 +56,7 @@ class HistoryAsked(Asked):
 
 
 async def _changes(request: Request) -> dict[str, Any]:
-    """Return the body: an object of settings. Raises NotDone."""
+    """Return the body: an object of settings. Raises HttpProblem."""
     content = await body_of(request, TYPES)
     if not isinstance(content, dict):
         raise HttpProblem(422, "The body must be a JSON object of settings.", code="bad_request")
@@ -174,7 +174,7 @@ def _merge(now: Any, patch: Any) -> Any:
 
 
 def _expected(if_match: str | None, now: TenantSettings) -> str | None:
-    """Return the ETag that the settings must have when they change (RFC 9110, 13.1.1). Raises NotDone 412."""
+    """Return the ETag that the settings must have when they change (RFC 9110, 13.1.1). Raises HttpProblem 412."""
     if if_match is None or if_match.strip() == "*":
         return None
     if _quoted(now) not in {each.strip() for each in if_match.split(",")}:

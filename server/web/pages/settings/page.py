@@ -161,7 +161,7 @@ _TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
 
 
 async def _sheet(request: Request, visit: Visit) -> Sheet:
-    """Read the form that was sent. Raises NotDone if the body is not a form."""
+    """Read the form that was sent. Raises HttpProblem if the body is not a form."""
     async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
         typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
     expected = typed.pop("etag", "")
