@@ -15,6 +15,7 @@ from ground.words import counted, listed
 from importer.file.letters import one_line
 from importer.model import APPLIED, Counts, ImportState
 from importer.queue.entry import Entry
+from importer.queue.pause import Pause
 from server.notify.layout import Body, Link, Links, Section
 from server.notify.letters import FIND_LIST, counted_users, first_sentence, shown_time, why_held
 
@@ -71,11 +72,17 @@ def week_before(now: datetime) -> Week:
 
 
 def digest_mail(
-    tenant: str, week: Week, ended: Sequence[Entry], held: Sequence[Entry], stale_days: int | None, links: Links
+    tenant: str,
+    week: Week,
+    ended: Sequence[Entry],
+    held: Sequence[Entry],
+    stale_days: int | None,
+    links: Links,
+    pause: Pause | None = None,
 ) -> Body:
     """Return the digest of `week`: `ended` are its imports, newest first; `held` those that are held now.
 
-    `stale_days` is the limit of a feed that is stale now, else None.
+    `stale_days` is the limit of a feed that is stale now, else None. `pause` is that of the feed now.
     """
     needs = _needs(ended, held, stale_days)
     need = listed(needs) if needs else "there is nothing to do"
@@ -86,7 +93,7 @@ def digest_mail(
         subject=f"[Headcount] {tenant}: week to {week.day}: {listed(needs) if needs else 'nothing to do'}",
         first=f"In the week to {week.day}, {happened}, and {need}{sums}.",
         link=Link("See the imports", links.imports(tenant), FIND_LIST),
-        sections=tuple(_sections(tenant, ended, held, stale_days, links)),
+        sections=(*_paused(tenant, pause), *_sections(tenant, ended, held, stale_days, links)),
         facts=(("Company", tenant),),
     )
 
@@ -106,6 +113,13 @@ def _needs(ended: Sequence[Entry], held: Sequence[Entry], stale_days: int | None
     if stale_days is not None:
         found.append("the export must be checked")
     return found
+
+
+def _paused(tenant: str, pause: Pause | None) -> Iterator[Section]:
+    if pause is not None:
+        reason = f" Reason: {pause.because}" if pause.because else ""
+        until = shown_time(rfc3339(pause.until))
+        yield Section(f"The imports of {tenant} are paused until {until}. Files that arrive wait until then.{reason}")
 
 
 def _sections(

@@ -28,6 +28,8 @@ from server.notify.outbox import Outbox
 from server.notify.rendering import letter_from
 from server.rounds import again, set_within
 from server.tenants.feeds import feed_of
+from server.tenants.figures import pauses_in
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import TenantBroken
 from server.tenants.tenants import Tenants
@@ -133,8 +135,10 @@ class Weekly:
         newest = await self._listing.applied(name, 1)
         applied_at = newest[0].finished_at if newest else None
         days = settings.stale_after_days
-        feed = feed_of(await self._tenants.require(name), applied_at, days, self._clock())
-        mail = digest_mail(name, week, ended, held, days if feed.stale else None, self._links)
+        now, pauses = self._clock(), await pauses_in(self._tenants, name)
+        feed = feed_of(await self._tenants.require(name), applied_at, days, now, pauses)
+        stale_days = days if feed.stale and not feed.paused else None
+        mail = digest_mail(name, week, ended, held, stale_days, self._links, pause_of(settings, now))
         content = json.dumps(asdict(letter_from(mail)), ensure_ascii=False)
         return Notice(name, Channel.MAIL, week.topic, content)
 

@@ -38,6 +38,12 @@ UNSETTLED_S = 2.0
 """Seconds after a write in which a file may change without a new time. No file system has coarser times."""
 
 
+async def pauses_in(tenants: Tenants, tenant: str) -> Sequence[Span]:
+    """Read the pauses of this tenant, oldest first. Raises the error of a read."""
+    changes, _ = await settings_history(tenants.users(tenant), NEWEST_CHANGES)
+    return spans(changes)
+
+
 class FigureBook:
     """The figures of all tenants. `broken` names the tenants whose users.db is not read."""
 
@@ -106,8 +112,7 @@ class FigureBook:
         """Return the pauses of this tenant, read only if its users.db has changed. Raises the error of a read."""
         seen = self.seen(tenant)
         if seen is None or self._pauses_seen.get(tenant) != seen:
-            changes, _ = await settings_history(self._tenants.users(tenant), NEWEST_CHANGES)
-            self._pauses[tenant], self._pauses_seen[tenant] = spans(changes), seen
+            self._pauses[tenant], self._pauses_seen[tenant] = await pauses_in(self._tenants, tenant), seen
         return self._pauses[tenant]
 
     # Looking

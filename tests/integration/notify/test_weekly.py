@@ -176,3 +176,22 @@ async def test_digests_of_an_unreadable_list_of_tenants_are_retried(
     await weekly.stop()
     assert len(await desk.mails()) == 1
     assert rfc3339(datetime.now(UTC)) < rfc3339(desk.now)
+
+
+async def test_the_digest_of_a_paused_company_names_the_pause_and_asks_for_no_export(desk: Desk) -> None:
+    until = rfc3339(utc_now() + 300 * timedelta(days=1))
+    pause = {"stale_after_days": 1, "paused_until": until, "paused_because": "Migration"}
+    await desk.tenants.change_settings("acme", pause)
+    desk.now += timedelta(days=3)
+    await desk.start_anew().write()
+    (mail,) = await desk.mails()
+    assert mail["subject"].endswith("nothing to do")
+    assert "The imports of acme are paused until" in mail["text"]
+    assert "Reason: Migration" in mail["text"]
+    assert "Check that the export runs" not in mail["text"]
+    await desk.tenants.change_settings("acme", {"paused_until": None})
+    desk.now += WEEK
+    await desk.start_anew().write()
+    later = (await desk.mails())[-1]
+    assert "paused" not in later["text"]
+    assert later["subject"].endswith("the export must be checked")
