@@ -192,7 +192,7 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "Invite new users by email",
         "off; immediately, after the import that created the user; or on_hire_date, from the start of that day "
         "in the user's time zone. A user without a future hire date is invited at once. An invitation needs a link: "
-        "add one to an invitation text.",
+        "add one to each invitation text.",
     ),
     "invitation_templates": SettingText(
         Group.INVITATIONS,

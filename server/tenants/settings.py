@@ -39,8 +39,8 @@ CHANGED_MEANWHILE = (
 )
 
 NO_LINK = (
-    "an invitation needs a link. Add one that begins with https:// to a text in invitation_templates, or ask the "
-    "operator to set HEADCOUNT_HTTP_PUBLIC_URL"
+    "an invitation needs a link. Add one that begins with https:// to each text in invitation_templates, and add a "
+    "text in “en”. Or ask the operator to set HEADCOUNT_HTTP_PUBLIC_URL"
 )
 
 
@@ -176,10 +176,17 @@ def changed(
 
 
 def _refuse_without_link(now: TenantSettings, after: TenantSettings, public_url: str | None) -> None:
-    """Refuse to turn on invitations that would have no link. Those that are on already stay as they are."""
-    linked = public_url is not None or any(each.has_link for each in after.invitation_templates.values())
-    if after.invitations not in ("off", now.invitations) and not linked:
-        raise TenantRefused("bad_setting", f"invitations: {NO_LINK}", {"invitations": NO_LINK})
+    """Refuse new invitations or templates with which an invitation would have no link. Older ones stay.
+
+    The built-in template, for languages without a template, has a link only with `public_url`.
+    """
+    templates = after.invitation_templates
+    linked = public_url is not None or ("en" in templates and all(each.has_link for each in templates.values()))
+    if after.invitations == "off" or linked:
+        return
+    for name in ("invitations", "invitation_templates"):
+        if getattr(after, name) != getattr(now, name):
+            raise TenantRefused("bad_setting", f"{name}: {NO_LINK}", {name: NO_LINK})
 
 
 def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:

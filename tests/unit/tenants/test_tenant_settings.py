@@ -281,3 +281,21 @@ def test_invitations_that_are_on_already_stay_as_they_are() -> None:
     assert changed(stored, {"invitations": "off"}).invitations == "off"
     with pytest.raises(TenantRefused, match="needs a link"):
         changed(stored, {"invitations": "on_hire_date"})
+
+
+@pytest.mark.parametrize(
+    "templates",
+    [None, {"en": PLAIN["en"]}, {"de": LINKED["en"]}, {"en": LINKED["en"], "de": PLAIN["en"]}],
+    ids=["none", "no link", "no en", "one of two has no link"],
+)
+def test_invitations_never_lose_their_link(templates: dict[str, Any] | None) -> None:
+    on = changed(TenantSettings(), {**ON, "invitation_templates": LINKED})
+    change = {"invitation_templates": templates}
+    with pytest.raises(TenantRefused, match=r"^invitation_templates: an invitation needs a link") as caught:
+        changed(on, change)
+    assert caught.value.setting == "invitation_templates"
+    with pytest.raises(TenantRefused, match=r"^invitations: an invitation needs a link"):
+        changed(TenantSettings(), {**ON, **change})
+    assert changed(on, change, public_url="https://hr.example.com").invitations == on.invitations
+    off = changed(on, {**change, "invitations": "off"})
+    assert off.invitations == "off"

@@ -64,7 +64,8 @@ EVERY: dict[str, Any] = {
     "notify_webhook": "https://example.com/hooks?x=1",
     "notify_digest": "weekly",
     "invitation_templates": {
-        "pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo! https://example.com\n"}
+        "pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo! https://example.com\n"},
+        "en": {"subject": "Hello", "text": "https://example.com"},
     },
     "stale_after_days": 7,
     "retention_days": 30,
