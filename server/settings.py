@@ -46,14 +46,17 @@ def _has_port(parts: SplitResult) -> bool:
 
 
 def _is_address_of_pages(url: str) -> bool:
-    """Return whether links can begin with `url`: it is http or https, and has no login, query or fragment."""
-    if not re.fullmatch(r"[!-~]+", url) or "?" in url or "#" in url:
+    """Return whether links can begin with `url`: it is http or https, a host, and perhaps a port, and nothing more.
+
+    The pages link to absolute paths, so a proxy cannot serve them below a path.
+    """
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?/?", url, re.IGNORECASE):
         return False
     try:
         parts = urlsplit(url)
     except ValueError:  # an address in brackets that is not IPv6
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and _has_port(parts)
+    return bool(parts.hostname) and _has_port(parts)
 
 
 def _lowered(value: object) -> object:
@@ -142,7 +145,7 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _pages(cls, url: str | None) -> str | None:
         if url is not None and not _is_address_of_pages(url):
-            raise ValueError("must be a web address without query, such as https://headcount.example.com")
+            raise ValueError("must be a web address without path and query, such as https://headcount.example.com")
         return url.rstrip("/") if url else None
 
     @field_validator("smtp_from")

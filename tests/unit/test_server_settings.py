@@ -123,7 +123,7 @@ def test_no_network_is_unbanned_and_no_balancer_trusted_by_default(
     [
         ("https://hr.example.com/", "https://hr.example.com"),
         ("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
-        ("https://example.com/headcount/", "https://example.com/headcount"),
+        ("HTTPS://hr.example.com:8443", "HTTPS://hr.example.com:8443"),
     ],
 )
 def test_the_public_address_of_the_pages_is_kept_without_its_last_slash(
@@ -152,11 +152,24 @@ def test_the_public_address_of_the_pages_is_kept_without_its_last_slash(
             "https://a?",
         ),
         "https://me:hunter2@hr.example.com",
+        *(
+            "https://example.com/headcount",
+            "https://example.com//",
+            "https://example.com/;a",
+            "https://example.com/%20",
+        ),
+        *(
+            'https://example.com/"><b>',
+            "https://a_b<.example",
+            "javascript://example.com",
+            "https:///x",
+            "https://a\\b",
+        ),
     ],
 )
 def test_a_wrong_public_address_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("HEADCOUNT_HTTP_PUBLIC_URL", given)
-    said = r"^HEADCOUNT_HTTP_PUBLIC_URL: must be a web address without query, such as https://headcount\.example\.com"
+    said = r"^HEADCOUNT_HTTP_PUBLIC_URL: must be a web address without path and query, such as https://headcount\.example\.com"
     with pytest.raises(SettingsError, match=said) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
