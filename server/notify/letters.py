@@ -108,9 +108,10 @@ def stale_mail(tenant: str, days: int, last: str | None, links: Links = NO_LINKS
 def pause_mail(tenant: str, until: str, because: str, files: int, links: Links = NO_LINKS) -> Body:
     """Return the mail about a pause that ends at `until` (RFC 3339), while `files` wait."""
     waits = counted(files, "file waits", "files wait")
+    end = shown_time(until)
     return Body(
         subject=f"[Headcount] {tenant}: the pause ends within a day",
-        first=f"The imports of {tenant} are paused until {shown_time(until)}.",
+        first=f"The pause of {tenant} ends at {end}: extend it before then if imports must wait longer.",
         link=Link("See the imports, or end or change the pause", links.imports(tenant), FIND_LIST),
         sections=(
             Section(f"{waits}. At the end of the pause, waiting files are imported in order."),

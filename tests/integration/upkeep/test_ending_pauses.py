@@ -76,8 +76,8 @@ async def test_a_pause_is_notified_once_a_day_before_its_end(watch: Watch) -> No
     }
     assert mail.content["subject"] == "[Headcount] acme: the pause ends within a day"
     first, where, waiting, reason, *_ = mail.content["text"].split("\n\n")
-    assert first.startswith("The imports of acme are paused until 20")
-    assert first.endswith(" UTC.")
+    assert first.startswith("The pause of acme ends at 20")
+    assert "extend it before then if imports must wait longer" in first
     assert where.startswith("The page Imports lists all uploads.")
     assert waiting.startswith("2 files wait. At the end of the pause")
     assert reason == "Reason: Migration"
