@@ -26,6 +26,11 @@ _WRAPPED = re.compile(r"""[^<>()\[\]@]*[<(\[]\s*(?:mailto:)?\s*([^<>()\[\]\s:]+)
 _MAILTO = re.compile(r"[^@]*?mailto:\s*([^\s?;,:]+)(?:\?.*)?[\s;,]*", re.IGNORECASE)
 
 
+def fits_header(address: str) -> bool:
+    """Return whether a mail header shows `address` as it is. One with an encoded word (`=?utf-8?...`) it does not."""
+    return "=?" not in address
+
+
 def plain_address(text: str) -> str | None:
     """Return the address as it is stored if `text` is a common one; None: use `check_email`.
 

@@ -21,6 +21,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from ground.moments import Clock, utc_now
 from importer.file.letters import one_line
+from importer.rules.emails import fits_header
 from server.notify.layout import Letter
 
 TIMEOUT_S = 30.0
@@ -177,7 +178,7 @@ def deliverable(address: str) -> str:
 
     An address with an encoded word (`=?utf-8?q?...?=@example.com`) is refused: the header would show another address.
     """
-    if "=?" in address:
+    if not fits_header(address):
         raise MailRefused("this address cannot be written in a mail header", for_good=True)
     if address.isascii():
         return address

@@ -6,19 +6,21 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from engine.tokens import Role, Token, TokenStore, TooMany
 from ground.moments import rfc3339, utc_now
 from importer.rules.cells import Invalid
-from importer.rules.emails import check_email, email_key
+from importer.rules.emails import check_email, email_key, fits_header
 from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenants.settings import TenantRefused
 
 PREFIX = "hc_"  # lets scanners for leaked secrets recognize a token
 COMMENT_MAX = 100
+LASTING = timedelta(days=30)
+"""An owner's token that expires sooner does not count as another one."""
 TOKENS_MOST = 100
 """The most tokens of one tenant."""
 
@@ -132,7 +134,7 @@ class Tokens:
     async def revoke_for(self, by: Token, tenant: str | None, number: int) -> Token:
         """Delete one of the tokens `of(tenant)` for its owner or the operator. Raises TenantRefused.
 
-        Only the operator may revoke the last valid owner's token of a tenant.
+        Only the operator may revoke the last owner's token of a tenant. One that expires soon is not another one.
         """
         now = utc_now()
 
@@ -152,12 +154,12 @@ class Tokens:
 
 
 def is_last_owner(token: Token, others: Sequence[Token], now: datetime) -> bool:
-    """Return whether a valid owner's token is the only one among it and `others`. Pure."""
+    """Return whether an owner's token is valid, and none of `others` is for `LASTING` more. Pure."""
 
-    def works(each: Token) -> bool:
-        return each.role is Role.OWNER and each.is_valid(now)
+    def works(each: Token, at: datetime) -> bool:
+        return each.role is Role.OWNER and each.is_valid(at)
 
-    return works(token) and not any(map(works, others))
+    return works(token, now) and not any(works(each, now + LASTING) for each in others)
 
 
 def _check_owned(token: Token, tenant: str | None, number: int) -> None:
@@ -171,7 +173,8 @@ def _check_owner_stays(by: Token, token: Token, others: Sequence[Token], now: da
     if by.role is not Role.OPERATOR and is_last_owner(token, others, now):
         raise TenantRefused(
             "last_owner",
-            f"this is the last owner's token of {token.tenant}. Create another one first, or ask the operator",
+            f"this is the last owner's token of {token.tenant}: one that expires within {LASTING.days} days does not "
+            "count. Create another one first, or ask the operator",
         )
 
 
@@ -186,6 +189,8 @@ def _address(email: str | None) -> str | None:
     found = check_email(text)
     if isinstance(found, Invalid):
         raise TenantRefused("bad_email", found.message)
+    if not fits_header(found):
+        raise TenantRefused("bad_email", "no mail can be sent to this address. Use another one")
     return email_key(found)
 
 

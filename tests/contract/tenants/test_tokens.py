@@ -177,6 +177,20 @@ def test_an_expired_owners_token_counts_as_none() -> None:
     assert not is_last_owner(valid, [owner(3, None)], NOW)
 
 
+@pytest.mark.parametrize(("days", "last"), [(29, True), (31, False)])
+def test_an_owners_token_that_expires_soon_is_not_another_one(days: int, last: bool) -> None:
+    soon = Token(2, "acme", Role.OWNER, AT, (NOW + timedelta(days=days)).isoformat())
+    assert is_last_owner(Token(1, "acme", Role.OWNER, AT, None), [soon], NOW) is last
+
+
+@pytest.mark.parametrize("email", ["=?utf-8?q?x?=@x.com", "a@x.com\r\nBcc: b@x.com"])
+async def test_an_address_to_which_no_mail_can_go_is_refused(tokens: Tokens, email: str) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.create("acme", Role.OWNER, email=email)
+    assert caught.value.code == "bad_email"
+    assert not await tokens.valid_with(email, NOW)
+
+
 async def test_the_id_of_a_revoked_token_is_never_used_again(store: Store, tokens: Tokens) -> None:
     """Logs, reports and the history of settings name a token by its id."""
     seen = [(await tokens.create("acme", Role.OWNER))[0].id]
