@@ -209,6 +209,14 @@ def test_a_private_key_given_by_mistake_is_named_and_not_stored(data_dir: Path) 
     assert not any(b"PRIVATE" in path.read_bytes() for path in data_dir.rglob("*") if path.is_file())
 
 
+def test_a_token_keeps_the_address_of_its_holder() -> None:
+    done("token", "create", "--operator")
+    done("tenant", "add", "acme")
+    made = done("token", "create", "acme", "--role", "viewer", "--email", " Ann@ACME.example ", "--json").json
+    assert made["email"] == "ann@acme.example"
+    assert "ann@acme.example" in done("token", "list").text
+
+
 def test_creating_a_token_prints_the_token_and_nothing_else() -> None:
     operator = done("token", "create", "--operator").text
     assert operator.startswith("hc_")
