@@ -66,11 +66,12 @@ def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
 class BearerNeeds(SecurityBase):
     """A dependency of the API's routes: returns the Visit, or raises HttpProblem.
 
-    A query parameter that comes twice is refused too.
+    A query parameter that comes twice is refused too. Without `sound`, a broken tenant is admitted.
     """
 
-    def __init__(self, need: Need) -> None:
+    def __init__(self, need: Need, *, sound: bool = True) -> None:
         self.need = need
+        self.sound = sound
         self.model = HTTPBearer(description="A token created by `headcount token create`.")
         self.scheme_name = "token"
 
@@ -80,7 +81,7 @@ class BearerNeeds(SecurityBase):
         token = await office.tokens.find(text, utc_now()) if text else None
         if text and token is None:
             await slow_down(request)
-        visit = await admitted(self.need, token, request)
+        visit = await admitted(self.need, token, request, sound=self.sound)
         refuse_repeated(request)
         return visit
 
@@ -121,8 +122,11 @@ async def token_of(request: Request) -> Token | None:
     return await office.tokens.find(text, utc_now()) if text else await session_of(request)
 
 
-async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
-    """Return the visit. Raises HttpProblem: 401, 403 or 404 without access; 429 above the share of the token."""
+async def admitted(need: Need, token: Token | None, request: Request, *, sound: bool = True) -> Visit:
+    """Return the visit. Raises HttpProblem: 401, 403 or 404 without access; 429 above the share of the token.
+
+    With `sound`, also 503 if the tenant is broken.
+    """
     office: Office = request.app.state.office
     if token is not None:
         introduce(request, token)
@@ -134,7 +138,12 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
         raise no_such_tenant(tenant)
     if verdict is Verdict.FORBIDDEN:
         raise HttpProblem(403, _FORBIDDEN[need], code="forbidden")
-    if tenant is not None:
+    if tenant is not None and not sound:
+        try:
+            await office.tenants.require(tenant)
+        except TenantRefused:
+            raise no_such_tenant(tenant) from None
+    elif tenant is not None:
         code = None
         try:
             await office.tenants.get(tenant)

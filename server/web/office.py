@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from engine.tenants import Tenant
 from engine.tokens import Role, Token
 from ground.moments import utc_now
 from importer.errors import TryAgain
@@ -37,6 +38,7 @@ from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.overview import Overview
+from server.web.forms_once import FormsOnce
 from server.web.live import Live
 from server.web.slowing import Slowing
 
@@ -57,7 +59,7 @@ class Office:
     connection, so that an open page does not delay an upload. `sftp_port` returns the port of SFTP, and `host_keys`
     are its host keys. `herald` writes notifications, and `outbox` stores them. `parts_up` returns which parts of the
     server are up, by name. `sign_in_mails` is None if no sign-in link can be sent; `link_requests` limits the
-    requests for links of each source.
+    requests for links of each source. `forms` knows the forms that were sent and must not be sent twice.
     """
 
     settings: ServerSettings
@@ -79,6 +81,7 @@ class Office:
     parts_up: Callable[[], Awaitable[dict[str, bool]]]
     slowing: Slowing = field(default_factory=Slowing)
     sign_in_mails: SignInMails | None = None
+    forms: FormsOnce = field(default_factory=FormsOnce)
     link_requests: Hourly = field(default_factory=lambda: Hourly(LINK_REQUESTS))
     notification_tests: Hourly = field(default_factory=lambda: Hourly(TEST_NOTIFICATIONS))
 
@@ -153,6 +156,44 @@ class Visit:
             extra={"event": "user_protected" if protected else "user_unprotected", "tenant": self.tenant},
         )
         return True
+
+    async def create_token(
+        self, tenant: str | None, role: Role, expires: str | None, comment: str, email: str | None
+    ) -> tuple[Token, str]:
+        """Create a token as `Tokens.create` does, and log who did it. Raises TenantRefused, TryAgain."""
+        made, text = await self.office.tokens.create(tenant, role, expires, comment, email)
+        self._log("Token %d (%s) of %s was created by %s.", made, {"event": "token_created"})
+        return made, text
+
+    async def revoke_token(self, tenant: str | None, number: int) -> None:
+        """Revoke a token as `Tokens.revoke_for` does, and log who did it. Raises TenantRefused, TryAgain."""
+        revoked = await self.office.tokens.revoke_for(self.token, tenant, number)
+        self._log("Token %d (%s) of %s was revoked by %s.", revoked, {"event": "token_revoked"})
+
+    def _log(self, sentence: str, token: Token, event: Mapping[str, str]) -> None:
+        facts = {
+            **event,
+            "tenant": token.tenant,
+            "token": token.id,
+            "role": token.role.value,
+            "by": self.token.bearer,
+        }
+        log.info(sentence, token.id, token.role.value, token.tenant or "operators", self.token.bearer, extra=facts)
+
+    async def add_tenant(self, name: str) -> Tenant:
+        """Add a tenant, and log who did it. Raises TenantRefused, TryAgain."""
+        added = await self.office.tenants.add(name)
+        by = self.token.bearer
+        log.info("Tenant %s was added by %s.", name, by, extra={"event": "tenant_added", "tenant": name, "by": by})
+        return added
+
+    async def remove_tenant(self, name: str) -> None:
+        """Remove a tenant, and log who did it. Raises TenantRefused, TryAgain."""
+        await self.office.tenants.remove(name)
+        by = self.token.bearer
+        log.info(
+            "Tenant %s was removed by %s.", name, by, extra={"event": "tenant_removed", "tenant": name, "by": by}
+        )
 
     async def revoke_key(self, fingerprint: str) -> None:
         """Revoke a key of the tenant, and delete when it was used. Raises KeyRefused if there is none."""

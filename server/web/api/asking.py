@@ -24,6 +24,8 @@ from server.web.office import Office, Visit
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
 Operating = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR))]
+Removing = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR, sound=False))]
+"""The operator, also at a broken tenant."""
 
 BODY_BYTES_MOST = 1024 * 1024
 JSON = "application/json"

@@ -8,8 +8,8 @@ from fastapi import Depends, Response
 
 from server.upkeep.overview import TenantFacts
 from server.web.api.access_models import AddedTenant, NewTenant, Tenants
-from server.web.api.asking import Operating, Routes, Sent
-from server.web.api.refusals import ALWAYS, BODY, LATER, OWNING, refuses
+from server.web.api.asking import Operating, Removing, Routes, Sent
+from server.web.api.refusals import ALWAYS, BODY, LATER, refuses
 
 router = Routes(prefix="/tenants", tags=["tenants"])
 
@@ -42,7 +42,7 @@ async def add_tenant(
     response: Response,
 ) -> dict[str, Any]:
     """Add a tenant without keys and tokens. Clients can log in as soon as it has a key."""
-    tenant = await visit.office.tenants.add(sent.name)
+    tenant = await visit.add_tenant(sent.name)
     response.headers["location"] = f"/api/v1/tenants/{tenant.name}/imports"
     return tenant.to_json()
 
@@ -50,12 +50,12 @@ async def add_tenant(
 @router.delete(
     "/{tenant}",
     status_code=204,
-    responses=refuses(*OWNING, *LATER),
+    responses=refuses(*ALWAYS, "no_tenant", "forbidden", *LATER),
     summary="Remove a tenant",
 )
-async def remove_tenant(visit: Operating) -> None:
-    """Remove a tenant: end its sessions, tokens and imports, and move its folder to `removed/`."""
-    await visit.office.tenants.remove(visit.tenant)
+async def remove_tenant(visit: Removing) -> None:
+    """Remove a tenant: end its sessions, tokens and imports, and move its folder to `removed/`. A broken one, too."""
+    await visit.remove_tenant(visit.tenant)
 
 
 def _shown(facts: TenantFacts) -> dict[str, Any]:

@@ -44,9 +44,7 @@ async def create_token(
     visit: Owning, sent: Annotated[access_models.NewToken, Depends(Sent(access_models.NewToken))], response: Response
 ) -> dict[str, Any]:
     """Create a token of the tenant. Only this answer has its text, `token`."""
-    made, text = await visit.office.tokens.create(
-        visit.tenant, Role(sent.role), sent.expires, sent.comment, sent.email
-    )
+    made, text = await visit.create_token(visit.tenant, Role(sent.role), sent.expires, sent.comment, sent.email)
     response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/tokens/{made.id}"
     return {**made.to_json(), "token": text}
 
@@ -90,4 +88,4 @@ async def change_token(
 )
 async def revoke_token(visit: Owning, number: TokenId) -> None:
     """Revoke a token, and end its page sessions. Only the operator may revoke the last owner's token."""
-    await visit.office.tokens.revoke_for(visit.token, visit.tenant, number)
+    await visit.revoke_token(visit.tenant, number)

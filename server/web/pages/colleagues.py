@@ -16,6 +16,7 @@ from ground.words import as_sentence
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import is_last_owner
 from server.web.access import Operating, Owning
+from server.web.forms_once import new_form
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
@@ -50,10 +51,16 @@ async def list_colleagues(request: Request, visit: Owning) -> Response:
 
 @router.post(COMPANY)
 async def add_colleague(
-    request: Request, visit: Owning, role: Text = "", comment: Text = "", email: Text = "", expires: Text = ""
+    request: Request,
+    visit: Owning,
+    role: Text = "",
+    comment: Text = "",
+    email: Text = "",
+    expires: Text = "",
+    form: Text = "",
 ) -> Response:
     """Create a token of the company and show it, this once. If it is refused, show the form with the error."""
-    return await _add(request, visit, {"role": role, "comment": comment, "email": email, "expires": expires})
+    return await _add(request, visit, {"role": role, "comment": comment, "email": email, "expires": expires}, form)
 
 
 @router.post(f"{COMPANY}/change")
@@ -77,10 +84,11 @@ async def list_operators(request: Request, visit: Operating) -> Response:
 
 @router.post(OPERATORS)
 async def add_operator(
-    request: Request, visit: Operating, comment: Text = "", email: Text = "", expires: Text = ""
+    request: Request, visit: Operating, comment: Text = "", email: Text = "", expires: Text = "", form: Text = ""
 ) -> Response:
     """Create a token of an operator and show it, this once."""
-    return await _add(request, visit, {"role": "operator", "comment": comment, "email": email, "expires": expires})
+    typed = {"role": "operator", "comment": comment, "email": email, "expires": expires}
+    return await _add(request, visit, typed, form)
 
 
 @router.post(f"{OPERATORS}/change")
@@ -95,11 +103,14 @@ async def revoke_operator(visit: Operating, number: Number = 0) -> Response:
     return await _revoke(visit, number)
 
 
-async def _add(request: Request, visit: Visit, typed: Mapping[str, str]) -> Response:
+async def _add(request: Request, visit: Visit, typed: Mapping[str, str], form: str) -> Response:
+    """Create a token, unless the form of this number was sent before: by a reload, or a second click."""
+    if not visit.office.forms.is_first(visit.token.id, form):
+        return await _page(request, visit, repeated=True)
     expires = typed["expires"].strip() or None
     try:
         role = _role(visit, typed["role"])
-        made = await visit.office.tokens.create(_whose(visit), role, expires, typed["comment"], typed["email"])
+        made = await visit.create_token(_whose(visit), role, expires, typed["comment"], typed["email"])
     except TenantRefused as error:
         wrong = {ABOUT.get(error.code, "comment"): as_sentence(error.message)}
         return await _page(request, visit, typed, wrong, status=as_http_problem(error).status)
@@ -132,7 +143,7 @@ async def _change(request: Request, visit: Visit, number: int, typed: Mapping[st
 
 
 async def _revoke(visit: Visit, number: int) -> Response:
-    await visit.office.tokens.revoke_for(visit.token, _whose(visit), number)
+    await visit.revoke_token(_whose(visit), number)
     return _back(visit, "token-revoked")
 
 
@@ -144,6 +155,8 @@ async def _page(
     status: int = 200,
     made: tuple[Token, str] | None = None,
     edited: Edited | None = None,
+    *,
+    repeated: bool = False,
 ) -> Response:
     now = utc_now()
     tokens = await visit.office.tokens.of(_whose(visit))
@@ -164,6 +177,9 @@ async def _page(
         wrong=wrong,
         made=made,
         edited=edited,
+        repeated=repeated,
+        form=new_form(),
+        mails=visit.office.sign_in_mails is not None,
         today=f"{now:%Y-%m-%d}",
     )
 

@@ -46,7 +46,7 @@ async def list_companies(
 async def add_company(request: Request, visit: Operating, name: Annotated[str, Form()] = "") -> Response:
     """Add a company. If it is refused, show the page with the error."""
     try:
-        await visit.office.tenants.add(name.strip())
+        await visit.add_tenant(name.strip())
     except TenantRefused as error:
         return await _refused(request, visit, "add", name, error)
     return RedirectResponse(f"/tenants/{name.strip()}/colleagues?done=company-added", 303)
@@ -56,7 +56,7 @@ async def add_company(request: Request, visit: Operating, name: Annotated[str, F
 async def remove_company(request: Request, visit: Operating, name: Annotated[str, Form()] = "") -> Response:
     """Remove the company whose name was typed; a broken one, too."""
     try:
-        await visit.office.tenants.remove(name.strip())
+        await visit.remove_tenant(name.strip())
     except TenantRefused as error:
         return await _refused(request, visit, "remove", name, error)
     return RedirectResponse("/tenants?done=company-removed", 303)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +68,23 @@ async def test_a_removed_tenants_folder_is_moved_and_its_tokens_open_nothing(sit
     assert (await site.api("elsewhere").get(f"{TENANTS}/other/imports")).status_code == 200
     again = await site.api("operator").delete(f"{TENANTS}/acme")
     assert (again.status_code, again.json()["code"]) == (404, "no_tenant")
+
+
+@pytest.mark.parametrize("fault", ["damaged", "gone"])
+async def test_the_operator_removes_a_broken_tenant(site: Site, fault: str) -> None:
+    folder = site.office.tenants.folder("other")
+    if fault == "gone":
+        shutil.rmtree(folder.root)
+    else:
+        for file in folder.root.glob("users.db*"):
+            file.write_bytes(b"no database" * 1000)
+        await site.office.soundness.look("other", ValueError("damaged"))
+        assert site.office.soundness.why("other")
+    operator = site.api("operator")
+    assert (await operator.get(f"{TENANTS}/other/imports")).status_code == 503
+    assert (await site.api("owner").delete(f"{TENANTS}/other")).status_code == 404
+    assert (await operator.delete(f"{TENANTS}/other")).status_code == 204
+    assert await names(site) == ["acme"]
 
 
 async def test_only_the_operator_adds_and_removes_tenants(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -194,3 +196,62 @@ async def test_the_operator_creates_and_revokes_tokens_of_operators(site: Site) 
     assert (await other.get("/tenants")).status_code == 303
     company = await one(site, Role.OWNER)
     assert (await browser.post(f"{OPERATORS}/revoke", data={"number": company.id})).status_code == 404
+
+
+@pytest.mark.parametrize(("here", "role"), [(HERE, "owner"), (OPERATORS, "operator")])
+async def test_a_form_that_is_sent_twice_creates_one_token(site: Site, here: str, role: str) -> None:
+    client = await site.browser(role)
+    data = Form((await client.get(here)).text, here).but(comment="Grace")
+    answers = await asyncio.gather(*(client.post(here, data=data) for _ in range(3)))
+    assert sum("Token created" in each.text for each in answers) == 1
+    assert sum("This form was sent twice" in each.text for each in answers) == 2
+    assert [each.comment for each in await site.office.tokens.list()].count("Grace") == 1
+    again = Form(answers[0].text, here).but(comment="Grace")
+    assert "Token created" in (await client.post(here, data=again)).text
+
+
+async def test_the_page_offers_sign_in_links_only_if_the_server_sends_them(site: Site, tmp_path: Path) -> None:
+    link = "sign in with a link"
+    text = await page(site, HERE, role="owner")
+    assert link not in text
+    assert "This server sends no sign-in links" in text
+    mails = {"smtp_url": "smtp://127.0.0.1:1", "http_public_url": "https://hr.example.com"}
+    async with open_site(tmp_path / "mails", "acme", **mails) as sending:
+        assert link in await page(sending, HERE, role="owner")
+
+
+@pytest.mark.logs("token_created")
+@pytest.mark.logs("token_revoked")
+@pytest.mark.logs("tenant_added")
+@pytest.mark.logs("tenant_removed")
+async def test_the_log_says_which_token_created_and_revoked_what(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "server.web.office")
+    owner, operator = await one(site, Role.OWNER), await one(site, Role.OPERATOR, None)
+    client, api = await site.browser("owner"), site.api("owner")
+    await create(client, comment="Eve", email="eve@acme.example")
+    eve = next(each for each in await site.office.tokens.of("acme") if each.comment == "Eve")
+    await client.post(f"{HERE}/revoke", data={"number": eve.id})
+    made = (await api.post("/api/v1/tenants/acme/tokens", json={"role": "owner"})).json()
+    await api.delete(f"/api/v1/tenants/acme/tokens/{made['id']}")
+    root = await site.browser("operator")
+    await create(root, OPERATORS, comment="Ada")
+    ada = next(each for each in await site.office.tokens.of(None) if each.comment == "Ada")
+    await root.post("/tenants", data={"name": "globex"})
+    await root.post("/tenants/remove", data={"name": "globex"})
+    await site.api("operator").post("/api/v1/tenants", json={"name": "initech"})
+    await site.api("operator").delete("/api/v1/tenants/initech")
+    mine, root_is = owner.bearer, operator.bearer
+    assert [each.getMessage() for each in caplog.records if each.name == "server.web.office"] == [
+        f"Token {eve.id} (viewer) of acme was created by {mine}.",
+        f"Token {eve.id} (viewer) of acme was revoked by {mine}.",
+        f"Token {made['id']} (owner) of acme was created by {mine}.",
+        f"Token {made['id']} (owner) of acme was revoked by {mine}.",
+        f"Token {ada.id} (operator) of operators was created by {root_is}.",
+        f"Tenant globex was added by {root_is}.",
+        f"Tenant globex was removed by {root_is}.",
+        f"Tenant initech was added by {root_is}.",
+        f"Tenant initech was removed by {root_is}.",
+    ]
+    assert "eve@acme.example" not in caplog.text
