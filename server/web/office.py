@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -162,23 +162,49 @@ class Visit:
     ) -> tuple[Token, str]:
         """Create a token as `Tokens.create` does, and log who did it. Raises TenantRefused, TryAgain."""
         made, text = await self.office.tokens.create(tenant, role, expires, comment, email)
-        self._log("Token %d (%s) of %s was created by %s.", made, {"event": "token_created"})
+        whose = made.tenant or "operators"
+        log.info(
+            "Token %d (%s) of %s was created by %s.",
+            made.id,
+            made.role.value,
+            whose,
+            self.token.bearer,
+            extra={"event": "token_created", **self._of_token(made)},
+        )
         return made, text
+
+    async def change_token(
+        self, tenant: str | None, number: int, *, comment: str | None, role: Role | None, email: str | None
+    ) -> Token:
+        """Change a token as `Tokens.edit` does, and log who did it. Raises TenantRefused, TryAgain."""
+        changed = await self.office.tokens.edit(self.token, tenant, number, comment=comment, role=role, email=email)
+        whose = changed.tenant or "operators"
+        log.info(
+            "Token %d (%s) of %s was changed by %s.",
+            changed.id,
+            changed.role.value,
+            whose,
+            self.token.bearer,
+            extra={"event": "token_changed", **self._of_token(changed)},
+        )
+        return changed
 
     async def revoke_token(self, tenant: str | None, number: int) -> None:
         """Revoke a token as `Tokens.revoke_for` does, and log who did it. Raises TenantRefused, TryAgain."""
         revoked = await self.office.tokens.revoke_for(self.token, tenant, number)
-        self._log("Token %d (%s) of %s was revoked by %s.", revoked, {"event": "token_revoked"})
+        whose = revoked.tenant or "operators"
+        log.info(
+            "Token %d (%s) of %s was revoked by %s.",
+            revoked.id,
+            revoked.role.value,
+            whose,
+            self.token.bearer,
+            extra={"event": "token_revoked", **self._of_token(revoked)},
+        )
 
-    def _log(self, sentence: str, token: Token, event: Mapping[str, str]) -> None:
-        facts = {
-            **event,
-            "tenant": token.tenant,
-            "token": token.id,
-            "role": token.role.value,
-            "by": self.token.bearer,
-        }
-        log.info(sentence, token.id, token.role.value, token.tenant or "operators", self.token.bearer, extra=facts)
+    def _of_token(self, token: Token) -> dict[str, object]:
+        """Return what a line of the log says about a token."""
+        return {"tenant": token.tenant, "token": token.id, "role": token.role.value, "by": self.token.bearer}
 
     async def add_tenant(self, name: str) -> Tenant:
         """Add a tenant, and log who did it. Raises TenantRefused, TryAgain."""

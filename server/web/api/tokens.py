@@ -73,10 +73,7 @@ async def change_token(
     changes = sent.model_dump(exclude_unset=True)
     role = Role(changes["role"]) if "role" in changes else None
     email = (changes["email"] or "") if "email" in changes else None
-    tokens = visit.office.tokens
-    changed = await tokens.edit(
-        visit.token, visit.tenant, number, comment=changes.get("comment"), role=role, email=email
-    )
+    changed = await visit.change_token(visit.tenant, number, comment=changes.get("comment"), role=role, email=email)
     return changed.to_json()
 
 

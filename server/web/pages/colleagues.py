@@ -129,8 +129,8 @@ def _role(visit: Visit, chosen: str) -> Role:
 async def _change(request: Request, visit: Visit, number: int, typed: Mapping[str, str]) -> Response:
     try:
         role = _role(visit, typed["role"])
-        changed = await visit.office.tokens.edit(
-            visit.token, _whose(visit), number, comment=typed["comment"], role=role, email=typed["email"]
+        changed = await visit.change_token(
+            _whose(visit), number, comment=typed["comment"], role=role, email=typed["email"]
         )
     except TenantRefused as error:
         if error.code == "unknown_token":

@@ -107,7 +107,7 @@ async def test_the_token_of_a_colleague_is_changed(site: Site, owner: httpx.Asyn
     [
         ("comment", "x" * 101, 422, "at most 100 characters"),
         ("role", "operator", 422, "Choose a role: owner or viewer."),
-        ("role", "viewer", 409, "This is the last owner&#39;s token of acme."),
+        ("role", "viewer", 409, "This is the last owner&#39;s token of acme:"),
         ("email", '"><b>grace', 422, "Write only the email address"),
     ],
 )
@@ -221,10 +221,11 @@ async def test_the_page_offers_sign_in_links_only_if_the_server_sends_them(site:
 
 
 @pytest.mark.logs("token_created")
+@pytest.mark.logs("token_changed")
 @pytest.mark.logs("token_revoked")
 @pytest.mark.logs("tenant_added")
 @pytest.mark.logs("tenant_removed")
-async def test_the_log_says_which_token_created_and_revoked_what(
+async def test_the_log_says_which_token_created_changed_and_revoked_what(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "server.web.office")
@@ -232,8 +233,10 @@ async def test_the_log_says_which_token_created_and_revoked_what(
     client, api = await site.browser("owner"), site.api("owner")
     await create(client, comment="Eve", email="eve@acme.example")
     eve = next(each for each in await site.office.tokens.of("acme") if each.comment == "Eve")
+    await client.post(f"{HERE}/change", data={"number": eve.id, "role": "viewer", "comment": "Eva"})
     await client.post(f"{HERE}/revoke", data={"number": eve.id})
     made = (await api.post("/api/v1/tenants/acme/tokens", json={"role": "owner"})).json()
+    await api.patch(f"/api/v1/tenants/acme/tokens/{made['id']}", json={"role": "viewer"})
     await api.delete(f"/api/v1/tenants/acme/tokens/{made['id']}")
     root = await site.browser("operator")
     await create(root, OPERATORS, comment="Ada")
@@ -245,9 +248,11 @@ async def test_the_log_says_which_token_created_and_revoked_what(
     mine, root_is = owner.bearer, operator.bearer
     assert [each.getMessage() for each in caplog.records if each.name == "server.web.office"] == [
         f"Token {eve.id} (viewer) of acme was created by {mine}.",
+        f"Token {eve.id} (viewer) of acme was changed by {mine}.",
         f"Token {eve.id} (viewer) of acme was revoked by {mine}.",
         f"Token {made['id']} (owner) of acme was created by {mine}.",
-        f"Token {made['id']} (owner) of acme was revoked by {mine}.",
+        f"Token {made['id']} (viewer) of acme was changed by {mine}.",
+        f"Token {made['id']} (viewer) of acme was revoked by {mine}.",
         f"Token {ada.id} (operator) of operators was created by {root_is}.",
         f"Tenant globex was added by {root_is}.",
         f"Tenant globex was removed by {root_is}.",

@@ -34,7 +34,7 @@ PUBLIC = {
 
 REMOVAL = ("DELETE", "/api/v1/tenants/{tenant}")
 OWN = {"viewer": {Need.VIEWER}, "owner": {Need.VIEWER, Need.OWNER}, "operator": set(Need)}
-"""What each role may do."""
+"""Each role with the routes that it may use."""
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from server.tenants.settings import TenantSettings
 from server.web import forms, slow_clients, slowing
 from server.web.api.asking import BODY_BYTES_MOST
 from server.web.crowd import CONNECTIONS, SPARE
+from server.web.office import TEST_NOTIFICATIONS
 from tests.support import ROOT
 
 SECTION = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").split("\n## Limits\n")[1].split("\n## ")[0]
@@ -82,6 +83,9 @@ SEEN_BY = {
         "idle_connections_without_a_token_block_no_other_client"
     ],
     "event streams of one token": ["an_event_stream_above_the_cap_is_refused_until_another_ends"],
+    "tests of a tenant's notifications in an hour": [
+        "the_notifications_of_a_tenant_are_tested_at_most_ten_times_an_hour"
+    ],
     "wrong tokens of one address at once": ["wrong_tokens_at_once_are_refused_while_a_right_one_is_answered"],
     "size of a form, except a file to test": ["a_form_above_1_mib_is_refused"],
     "size of an API request body, except a file": ["a_body_that_is_too_large_is_refused"],
@@ -129,6 +133,7 @@ def test_the_limits_without_a_setting_are_those_of_the_code() -> None:
     documented_as = {row[0]: row[1] for row in ROWS}
     assert documented_as["size of an SFTP packet"] == f"{MAX_PACKET // 1024} KiB"
     assert documented_as["connections only for `/healthz`, `/readyz` and `/metrics`"] == f"{SPARE} more"
+    assert documented_as["tests of a tenant's notifications in an hour"] == f"{TEST_NOTIFICATIONS}"
     assert documented_as["wrong tokens of one address at once"] == f"{slowing.WAITING_MOST}"
     assert documented_as["size of a form, except a file to test"] == f"{forms.FORM_BYTES_MOST // 1024**2} MiB"
     assert documented_as["size of an API request body, except a file"] == f"{BODY_BYTES_MOST // 1024**2} MiB"
