@@ -27,6 +27,7 @@ WHY = {
     "integration/users/test_shared_records.py": "a history is made as older versions wrote it",
     "integration/web/test_api_users.py": "a checkpoint is asked for, which a reader could hold up",
     "integration/web/test_rights.py": "all that is stored is compared, whether or not anything shows it",
+    "integration/web/test_sign_in_links.py": "a lock of another process",
     "integration/worker/test_advising.py": "a fault is raised as the driver raises it",
     "support/crashing.py": "statements are counted, and the process is killed before one",
     "support/fill_databases.py": "what older versions wrote is kept as text",
