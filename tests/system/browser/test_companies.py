@@ -64,8 +64,9 @@ async def test_the_operator_sets_a_company_up_and_removes_it_without_a_shell(
 
 
 async def first_token(page: Page) -> str:
-    await page.get_by_label("Role", exact=True).select_option("Owner")
-    await page.get_by_label("Name", exact=True).fill("Grace")
+    form = page.get_by_role("region", name="Create a token")
+    await form.get_by_label("Role", exact=True).select_option("Owner")
+    await form.get_by_label("Name", exact=True).fill("Grace")
     await page.get_by_role("button", name="Create this token").click()
     return await page.get_by_label("Token of Grace").input_value()
 
@@ -98,7 +99,8 @@ async def test_the_operator_gives_another_operator_a_token_and_revokes_it(
     ):
         await sign_in(page, server.cli("token", "create", "--operator").text.strip())
         await page.get_by_role("link", name="Operators").click()
-        await page.get_by_label("Name", exact=True).fill("Ada")
+        form = page.get_by_role("region", name="Create a token")
+        await form.get_by_label("Name", exact=True).fill("Ada")
         await page.get_by_role("button", name="Create this token").click()
         await sign_in(other, await page.get_by_label("Token of Ada").input_value())
         await expect(other.get_by_role("heading", name="All companies")).to_be_visible()
