@@ -154,7 +154,8 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
     async with tenants() as opened:
         pause = pause_of(await opened.settings(tenant), utc_now())
         queue, folder = opened.store.imports(), opened.folder(tenant)
-        asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
+        with _naming_the_list(tenant):
+            asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
         if not no_wait:
             ended = await _end_of(queue, asked, _data_dir(folder), None)
             _print_report(ended, folder, as_json=as_json)
@@ -190,12 +191,18 @@ async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
     """Open a tenant. A refusal that is about one import also names the command that lists the imports."""
     async with tenants() as opened:
         await opened.get(tenant)
-        try:
+        with _naming_the_list(tenant):
             yield opened.store.imports(), opened.folder(tenant)
-        except Refused as error:
-            if error.code not in ABOUT_ONE:
-                raise
-            raise Refused(error.code, f"{error.message}; see: headcount import list {tenant}") from error
+
+
+@contextmanager
+def _naming_the_list(tenant: str) -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        if error.code not in ABOUT_ONE:
+            raise
+        raise Refused(error.code, f"{error.message}; see: headcount import list {tenant}") from error
 
 
 async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
