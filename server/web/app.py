@@ -25,6 +25,7 @@ from server.web.forms import Forms
 from server.web.health import Health
 from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.office import Office
+from server.web.pages.help.book import PICTURES
 from server.web.same_origin import API, Fence
 from server.web.segments import Segments
 
@@ -46,6 +47,7 @@ def build_app(office: Office, health: Health) -> FastAPI:
     app.include_router(api.router, prefix=document.PREFIX)
     app.include_router(pages.router)
     app.mount("/static", KeptFiles(directory=STATIC), name="static")
+    app.mount("/help/images", KeptFiles(directory=PICTURES), name="pictures")
     for kind in ANSWERS:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(ClientDisconnect, _disconnected)

@@ -178,6 +178,7 @@ PURE = {
     "server.web.api.examples",
     "server.web.api.reading",
     "server.web.crowd",
+    "server.web.pages.help.markdown",
     "server.web.pages.imports.chart",
     "server.web.pages.sentences",
     "server.web.pages.settings.controls",

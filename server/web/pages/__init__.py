@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from server.web.pages import api, colleagues, companies, events, keys, signing_in, testing, users
 from server.web.pages.errors import answer_of
+from server.web.pages.help import page as help_page
 from server.web.pages.imports import files as import_files
 from server.web.pages.imports import one as import_page
 from server.web.pages.imports import page as imports_page
@@ -15,7 +16,7 @@ __all__ = ["answer_of", "router"]
 
 router = APIRouter(include_in_schema=False)
 for _page in (
-    *(signing_in, api, events, imports_page, import_page, import_files),
+    *(signing_in, api, help_page, events, imports_page, import_page, import_files),
     *(testing, users, settings_page, keys, colleagues, companies),
 ):
     router.include_router(_page.router)

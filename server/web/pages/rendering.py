@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from ground.words import as_sentence, counted
 from server.web.office import Visit
+from server.web.pages.help.book import book
 from server.web.pages.sentences import users, with_stop
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
 from server.web.segments import segment
@@ -38,9 +39,13 @@ def render(
 
 
 def prepare() -> None:
-    """Compile all templates, so that no request does it on the event loop. Blocks: run it in a thread."""
+    """Compile all templates and render the help, so that no request does it on the event loop.
+
+    Blocks: run it in a thread.
+    """
     for name in _templates.list_templates(extensions=["html"]):
         _templates.get_template(name)
+    book()
 
 
 def moment(text: str | None) -> Markup:

@@ -29,8 +29,12 @@ PUBLIC = {
     "/static",
     "/api",
     "/api/v1/openapi.json",
+    "/help",
+    "/help/sync_users.csv",
+    "/help/{topic}",
+    "/help/images",
 }
-"""The routes without an access check; `/` only redirects."""
+"""The routes without an access check; `/` only redirects, and the help has no secret."""
 
 REMOVAL = ("DELETE", "/api/v1/tenants/{tenant}")
 OWN = {"viewer": {Need.VIEWER}, "owner": {Need.VIEWER, Need.OWNER}, "operator": set(Need)}

@@ -16,7 +16,7 @@ from server.tenants.settings_toml import from_toml
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
-ROW = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
+ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$", re.MULTILINE)
 WORDS = {
     ByteSize: "size",
     int: "whole number",

@@ -1,0 +1,68 @@
+"""A wheel, which `pip install .` builds, has every file that the server needs; no document is twice in the source."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from headcount.__main__ import PACKAGES
+from server.web.pages.help.book import DOCS, TOPICS
+from tests.support import ROOT
+
+PROBE = "from server.web.pages.help.book import book, sample; print(*book(), len(sample()))"
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel from a copy of the source, without a network, and unpack it."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in (*PACKAGES, "headcount", "docs"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
+    subprocess.run([*command, "--wheel-dir", folder, source], check=True, capture_output=True, timeout=120)
+    (wheel,) = folder.glob("headcount-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+def files(folder: Path, top: str) -> set[str]:
+    """Return the files below `top` in `folder`, without compiled ones; links to folders are followed."""
+    found, waiting = set(), [folder / top]
+    while waiting:
+        for each in waiting.pop().iterdir():
+            if each.is_dir() and each.name != "__pycache__":
+                waiting.append(each)
+            elif each.is_file():
+                found.add(each.relative_to(folder).as_posix())
+    return found
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "headcount"])
+def test_a_wheel_has_every_file_of_a_package(unpacked: Path, package: str) -> None:
+    assert sorted(files(ROOT, package) - files(unpacked, package)) == []
+
+
+def test_the_help_of_a_wheel_is_rendered(unpacked: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        env={"PYTHONPATH": str(unpacked), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=unpacked,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split()[:-1] == list(TOPICS)
+
+
+def test_the_documents_of_the_help_are_those_of_the_repository() -> None:
+    assert DOCS.is_symlink()
+    assert DOCS.resolve() == ROOT / "docs"
