@@ -147,6 +147,11 @@ def test_every_link_inside_the_help_leads_to_a_page_and_an_anchor(name: str) -> 
 
 
 @pytest.mark.parametrize("name", TOPICS)
+def test_a_link_has_the_title_of_a_page_and_not_the_name_of_a_file(name: str) -> None:
+    assert re.findall(r"<a [^>]*>[^<]*\.md</a>", book()[name].html) == []
+
+
+@pytest.mark.parametrize("name", TOPICS)
 def test_every_anchor_of_a_page_exists_once(name: str) -> None:
     found = book()[name]
     ids = re.findall(r' id="([^"]+)"', found.html)

@@ -1,0 +1,127 @@
+"""The help in a real browser: it fits every screen, and works by keyboard and without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from server.web.pages.help.book import TOPICS
+from tests.support.browser import open_page, sign_in
+from tests.support.clients import needs
+from tests.support.server_process import ServerProcess
+
+AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
+HOME = "/tenants/acme"
+FAILING = b"first_name,last_name,email\nAnn,Lee,ann@example.com\nBo,Ng,bo\n"
+
+pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Start a server with a company whose import 1 has a rejected row."""
+    with ServerProcess(tmp_path_factory.mktemp("help")) as started:
+        started.add_tenant("acme")
+        started.put("acme", FAILING)
+        started.wait("acme")
+        yield started
+
+
+def url(server: ServerProcess) -> str:
+    return f"http://127.0.0.1:{server.http_port}"
+
+
+def token(server: ServerProcess, *who: str) -> str:
+    return server.cli("token", "create", *who).text.strip()
+
+
+async def faults_of(page: Page) -> dict[str, object]:
+    """Return the faults that axe finds in the open page, and by how much it is wider than the screen."""
+    await page.evaluate(AXE)
+    violations = (await page.evaluate("axe.run()"))["violations"]
+    found: dict[str, object] = {each["id"]: [node["html"][:200] for node in each["nodes"]] for each in violations}
+    if wider := await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"):
+        found["wider than the screen"] = wider
+    return found
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_every_page_of_the_help_fits_and_passes_accessibility_checks(
+    server: ServerProcess, browser: Browser, width: int, dark: bool
+) -> None:
+    found: dict[str, object] = {}
+    async with open_page(browser, url(server), dark=dark) as page:
+        await page.set_viewport_size({"width": width, "height": 800})
+        for path in ("/help", *(f"/help/{name}" for name in TOPICS)):
+            await page.goto(path)
+            if faults := await faults_of(page):
+                found[path] = faults
+    assert found == {}
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_help_opens_at_the_section_of_the_page(
+    server: ServerProcess, browser: Browser, javascript: bool
+) -> None:
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await sign_in(page, token(server, "acme", "--role", "owner"))
+        await page.goto(f"{HOME}/keys")
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Help", exact=False).first.click()
+        section = await opened.value
+        await expect(section).to_have_url(f"{url(server)}/help/owner-guide#connecting")
+        await expect(section.get_by_role("heading", name="Connecting")).to_be_in_viewport()
+        await expect(section.get_by_role("button", name="Sign out")).to_be_visible()
+        await expect(section.get_by_role("link", name="Help", exact=True).first).to_have_attribute(
+            "aria-current", "page"
+        )
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_the_code_of_a_message_opens_its_row(server: ServerProcess, browser: Browser, javascript: bool) -> None:
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await sign_in(page, token(server, "acme", "--role", "viewer"))
+        await page.goto(f"{HOME}/imports/1")
+        async with page.expect_popup() as opened:
+            await page.get_by_role("cell").get_by_role("link", name="invalid_email").click()
+        row = (await opened.value).locator("tr:target")
+        await expect(row).to_be_in_viewport()
+        await expect(row).to_contain_text("Write one email address")
+
+
+async def test_a_setting_opens_its_row_and_the_form_keeps_what_was_typed(
+    server: ServerProcess, browser: Browser
+) -> None:
+    async with open_page(browser, url(server)) as page:
+        await sign_in(page, token(server, "acme", "--role", "owner"))
+        await page.goto(f"{HOME}/settings")
+        await page.locator("#encoding").fill("cp1252")
+        async with page.expect_popup() as opened:
+            await page.get_by_role("link", name="Help on encoding").click()
+        await expect((await opened.value).locator("tr:target")).to_contain_text("The encoding of files")
+        await expect(page.locator("#encoding")).to_have_value("cp1252")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_the_contents_lead_to_a_section_by_keyboard(
+    server: ServerProcess, browser: Browser, javascript: bool
+) -> None:
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await page.goto("/help")
+        await page.get_by_role("link", name="Guide for owners").focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/help/owner-guide")
+        link = page.get_by_role("navigation", name="On this page").get_by_role("link", name="Held imports")
+        await link.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Held imports")).to_be_in_viewport()
+        assert page.url.endswith("/help/owner-guide#held-imports")
+        picture = page.get_by_role("img", name="A held import", exact=True)
+        await picture.scroll_into_view_if_needed()
+        await expect(picture).to_have_js_property("complete", True)
+        assert await picture.evaluate("each => each.naturalWidth") > 300
