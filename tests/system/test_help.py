@@ -1,11 +1,14 @@
-"""The help in a real browser: it fits every screen, and works by keyboard and without JavaScript."""
+"""The help and the steps to the first file in a real browser: on every screen, by keyboard, without JavaScript."""
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import asyncssh
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -125,3 +128,36 @@ async def test_the_contents_lead_to_a_section_by_keyboard(
         await picture.scroll_into_view_if_needed()
         await expect(picture).to_have_js_property("complete", True)
         assert await picture.evaluate("each => each.naturalWidth") > 300
+
+
+@pytest.mark.parametrize(("company", "javascript"), [("scripted", True), ("plain", False)])
+async def test_the_steps_of_an_empty_company_lead_to_its_first_import(
+    server: ServerProcess, browser: Browser, company: str, javascript: bool
+) -> None:
+    server.cli("tenant", "add", company)
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    server.private_key(company).write_bytes(key.export_private_key())
+    server.private_key(company).chmod(0o600)
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await sign_in(page, token(server, company, "--role", "owner"))
+        steps = page.get_by_role("region", name="No files yet").get_by_role("listitem")
+        await expect(steps.get_by_text("Done", exact=True)).to_have_count(0)
+        await page.get_by_role("link", name="Add a key").click()
+        await page.get_by_label("Public key").fill(key.export_public_key().decode())
+        await page.get_by_role("button", name="Add this key").click()
+        await page.get_by_role("link", name="Imports").first.click()
+        await expect(steps.filter(has_text="Done")).to_have_text([re.compile("^\\s*Add a key Done")])
+        assert not javascript or await faults_of(page) == {}
+        await page.get_by_role("link", name="FileZilla").first.wait_for()
+        async with page.expect_download() as fetched:
+            await page.get_by_role("link", name="Download a sample").click()
+        file = Path(await (await fetched.value).path()).read_bytes()
+        await asyncio.to_thread(server.sftp, company, "ls")
+        await page.reload()
+        await expect(steps.filter(has_text="Done")).to_have_count(2)
+        await asyncio.to_thread(server.put, company, file)
+        await asyncio.to_thread(server.wait, company)
+        if not javascript:
+            await page.reload()
+        await expect(page.get_by_role("row", name="#1")).to_contain_text("Completed")
+        await expect(steps).to_have_count(0)

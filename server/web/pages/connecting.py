@@ -6,7 +6,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from keys.host import ShownHostKey
+from server.web.office import Visit
 
 SSH_PORT = 22
 TYPES = {
@@ -50,3 +53,10 @@ class Connection:
     def _target(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return shlex.quote(f"{self.user}@{host}")
+
+
+def connection_of(request: Request, visit: Visit) -> Connection:
+    """Return where clients of the tenant connect: the operator's setting, else the host name of this request."""
+    settings, office = visit.office.settings, visit.office
+    host = settings.sftp_public_host or request.url.hostname or "localhost"
+    return Connection(host, settings.sftp_public_port or office.sftp_port(), visit.tenant, office.host_keys)

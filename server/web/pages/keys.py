@@ -19,7 +19,7 @@ from server.tenants.key_uses import with_uses
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
-from server.web.pages.connecting import TYPES, Connection
+from server.web.pages.connecting import TYPES, connection_of
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 
 router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)
@@ -85,15 +85,8 @@ async def _page(
         typed=typed,
         wrong=wrong,
         today=f"{now:%Y-%m-%d}",
-        connection=_connection(request, visit),
+        connection=connection_of(request, visit),
     )
-
-
-def _connection(request: Request, visit: Visit) -> Connection:
-    """Return where clients connect: the operator's setting, else the host name of this request."""
-    settings, office = visit.office.settings, visit.office
-    host = settings.sftp_public_host or request.url.hostname or "localhost"
-    return Connection(host, settings.sftp_public_port or office.sftp_port(), visit.tenant, office.host_keys)
 
 
 def _text(content: bytes) -> str:

@@ -17,7 +17,7 @@ from tests.unit.docs.test_errors_docs import codes_in_the_program
 from tests.unit.test_readme import anchors as anchors_of_github
 
 TEMPLATES = ROOT / "server" / "web" / "pages" / "templates"
-LINK = re.compile(r"/help/([\w-]+)(?:#([\w.-]+))?")
+LINK = re.compile(r"/help/([\w-]+)(?![\w.-]*\.csv)(?:#([\w.-]+))?")
 
 
 def document(source: str) -> Document:

@@ -20,6 +20,7 @@ from server.tenants.settings import TenantRefused
 from server.web.access import Looking, Owning
 from server.web.office import Visit
 from server.web.pages.imports.chart import Point, draw, scale_of
+from server.web.pages.imports.first import first_file
 from server.web.pages.imports.pausing import PauseForm, form_of, moment_of, shown_pause, typed_form
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.sentences import sentence
@@ -89,6 +90,8 @@ async def _page(
     below = max(0, min(before, INTEGER_MAX))
     moved = await reader.newest_move()
     entries = await reader.page(tenant, state=wanted, messages=False, before=below, limit=PAGE + 1)
+    newest = before == INTEGER_MAX
+    first = await first_file(request, visit) if newest and not (entries or wanted) else None
     return render(
         request,
         "imports.html",
@@ -99,7 +102,8 @@ async def _page(
         form=form or form_of(pause_of(settings, utc_now())),
         entries=entries[:PAGE],
         older=entries[PAGE - 1].id if len(entries) > PAGE else None,
-        newest=before == INTEGER_MAX,
+        newest=newest,
+        first=first,
         wanted=wanted,
         states=STATES_SHOWN,
         held=await reader.held(tenant),
