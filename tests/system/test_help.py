@@ -16,6 +16,7 @@ from server.web.pages.help.book import TOPICS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
 from tests.support.server_process import ServerProcess
+from tests.system.test_keyboard import unreachable
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
 HOME = "/tenants/acme"
@@ -128,6 +129,13 @@ async def test_the_contents_lead_to_a_section_by_keyboard(
         await picture.scroll_into_view_if_needed()
         await expect(picture).to_have_js_property("complete", True)
         assert await picture.evaluate("each => each.naturalWidth") > 300
+
+
+async def test_every_control_of_the_help_is_reached_by_keyboard(server: ServerProcess, browser: Browser) -> None:
+    async with open_page(browser, url(server)) as page:
+        for path in ("/help", "/help/owner-guide", "/help/file-format", "/help/errors"):
+            await page.goto(path)
+            assert await unreachable(page) == [], path
 
 
 @pytest.mark.parametrize(("company", "javascript"), [("scripted", True), ("plain", False)])
