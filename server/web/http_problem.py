@@ -85,8 +85,10 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
         return HTTPStatus(self.status).phrase
 
     def answer(self) -> JSONResponse:
-        """Return the answer as application/problem+json."""
+        """Return the answer as application/problem+json. A Link header leads to the row of the code in the help."""
         headers = {**({"www-authenticate": "Bearer"} if self.status == 401 else {}), **self.headers}
+        if self.code:
+            headers["link"] = f'</help/api#{self.code}>; rel="help"'
         return JSONResponse(self.to_json(), self.status, headers, media_type=MEDIA_TYPE)
 
     def to_json(self) -> dict[str, Any]:

@@ -153,3 +153,17 @@ async def test_the_code_of_a_problem_on_the_page_of_the_api_links_to_its_row(sit
     codes = set(re.findall(r'href="/help/api#(\w+)"', text))
     assert {"no_token", "not_held", "bad_setting", "key_private"} <= codes
     assert codes <= book()["api"].anchors
+
+
+async def test_a_problem_of_the_api_links_to_the_row_of_its_code(site: Site) -> None:
+    for client, path, code in (
+        (site.anybody(), "/api/v1/tenants/acme/imports", "no_token"),
+        (site.api("elsewhere"), "/api/v1/tenants/acme/imports", "no_tenant"),
+        (site.api("owner"), "/api/v1/tenants/acme/imports?limit=0", "bad_request"),
+        (site.api("owner"), "/api/v1/nothing", "not_found"),
+    ):
+        answer = await client.get(path)
+        link = answer.links["help"]["url"]
+        assert (answer.json()["code"], link) == (code, f"/help/api#{code}")
+        assert code in book()["api"].anchors
+        assert (await client.get(link)).status_code == 200
