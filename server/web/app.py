@@ -26,7 +26,7 @@ from server.web.health import Health
 from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.office import Office
 from server.web.pages.help.book import PICTURES
-from server.web.same_origin import API, Fence
+from server.web.same_origin import API, HEADERS, NOT_KEPT, Fence
 from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
@@ -56,7 +56,7 @@ def build_app(office: Office, health: Health) -> FastAPI:
     app.add_exception_handler(Exception, _internal_error)
     app.add_middleware(Forms)
     app.add_middleware(Segments)
-    app.add_middleware(Fence)
+    app.add_middleware(Fence, answer=_answer)
     return app
 
 
@@ -108,4 +108,6 @@ async def _disconnected(request: Request, error: Exception) -> Response:
 async def _internal_error(request: Request, error: Exception) -> Response:
     """Answer an internal error with a sentence; uvicorn logs the exception."""
     sentence = "Headcount failed with an internal error. The log has the cause."
-    return await _answer(request, HttpProblem(500, sentence, code="internal_error"))
+    answer = await _answer(request, HttpProblem(500, sentence, code="internal_error"))
+    answer.headers.update({**HEADERS, "cache-control": NOT_KEPT})  # this handler is outside of the middleware
+    return answer

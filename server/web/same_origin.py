@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.web.http_problem import HttpProblem
@@ -37,11 +39,15 @@ def is_same_origin(headers: Mapping[str, str], scheme: str) -> bool:
     return headers.get("origin") == f"{scheme}://{headers.get('host')}"
 
 
-class Fence:
-    """ASGI middleware around the whole app."""
+Answer = Callable[[Request, Exception], Awaitable[Response]]
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class Fence:
+    """ASGI middleware around the whole app. `answer` makes the answer to a form that is refused."""
+
+    def __init__(self, app: ASGIApp, answer: Answer) -> None:
         self._app = app
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,5 +66,5 @@ class Fence:
         by_cookie = scope["method"] not in SAFE and not scope["path"].startswith(API)
         if by_cookie and not is_same_origin(Headers(scope=scope), scope["scheme"]):
             sentence = "This form was not sent from a page of this server."
-            app = HttpProblem(403, sentence, code="foreign_origin").answer()
+            app = await self._answer(Request(scope), HttpProblem(403, sentence, code="foreign_origin"))
         await app(scope, receive, send_with_headers)

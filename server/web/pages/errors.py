@@ -7,8 +7,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ground.refusals import Refusal
+from importer.errors import DatabaseFault, DatabaseUnusable
+from server.tenants.settings import TenantRefused
 from server.web.access import session_of
 from server.web.http_problem import HttpProblem
+from server.web.office import Office, Visit
 from server.web.pages.rendering import render
 
 SIGN_IN = "/sign-in"
@@ -16,6 +20,7 @@ SIGN_IN = "/sign-in"
 TITLES = {
     403: "No access",
     404: "Not found",
+    405: "Not a page",
     413: "Too large",
     429: "Too many requests",
     500: "Internal error",
@@ -24,6 +29,23 @@ TITLES = {
 """The headings of problems by status; other statuses have DEFAULT_TITLE. The API has the phrases of HTTP instead."""
 DEFAULT_TITLE = "Not possible"
 
+SENTENCES = {
+    "no_tenant": "There is no company with this name.",
+    "bad_method": "This address only receives a form. Open its page again.",
+}
+"""The sentences of problems on pages by code, if they differ from those of the API."""
+
+SECTIONS = {
+    "imports": "Imports",
+    "users": "Users",
+    "settings": "Settings",
+    "keys": "Keys",
+    "notifications": "Notifications",
+    "colleagues": "Colleagues",
+    "try": "Test a file",
+}
+"""The parts of a company's pages, by the name in the address."""
+
 
 async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
@@ -31,13 +53,47 @@ async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         back = f"?{urlencode({'next': target})}" if request.method == "GET" and target != "/" else ""
         return RedirectResponse(SIGN_IN + back, 303)
+    visit = await _visitor(request)
     answer = render(
         request,
         "problem.html",
+        visit,
         status=http_problem.status,
         title=TITLES.get(http_problem.status, DEFAULT_TITLE),
-        problem=http_problem,
-        signed_in=await session_of(request) is not None,
+        sentence=SENTENCES.get(http_problem.code or "", http_problem.detail),
+        back=way_back(request.url.path, visit.tenant) if visit else (SIGN_IN, "Sign in"),
     )
     answer.headers.update(http_problem.headers)
     return answer
+
+
+def way_back(path: str, tenant: str) -> tuple[str, str]:
+    """Return address and label of the page above `path`, for a visitor of this company ("": of all). Pure."""
+    if not tenant:
+        return "/tenants", "All companies"
+    home = f"/tenants/{tenant}"
+    section = path.removeprefix(f"{home}/").partition("/")[0] if path.startswith(f"{home}/") else ""
+    known = section if section in SECTIONS and path != f"{home}/{section}" else "imports"
+    return f"{home}/{known}", SECTIONS[known]
+
+
+async def _visitor(request: Request) -> Visit | None:
+    """Return the visit whose navigation the page of a problem shows; None without a session that can be read."""
+    office: Office = request.app.state.office
+    try:
+        token = await session_of(request)
+        if token is None:
+            return None
+        return Visit(office, token, token.tenant or await _named(office, request.url.path))
+    except (Refusal, DatabaseFault, DatabaseUnusable, OSError):
+        return None
+
+
+async def _named(office: Office, path: str) -> str:
+    """Return the company that an operator's address names; "" if there is none with this name."""
+    parts = path.split("/")
+    name = parts[2] if parts[1] == "tenants" and len(parts) > 3 else ""
+    try:
+        return (await office.tenants.require(name)).name
+    except TenantRefused:
+        return ""
