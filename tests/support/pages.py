@@ -6,6 +6,8 @@ import html
 import re
 from typing import Any
 
+import httpx
+
 from tests.support.site import Site
 
 IMPORTS = "/tenants/acme/imports"
@@ -27,6 +29,12 @@ def seen(text: str) -> str:
 def listed(text: str) -> list[int]:
     """Return the ids in a list of imports."""
     return [int(found) for found in re.findall(r'<th scope="row"><a href="[^"]*/imports/(\d+)"', text)]
+
+
+def done(answer: httpx.Response) -> tuple[str, str]:
+    """Return where the answer to a form leads, and the code of the notice that is shown there."""
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"], answer.cookies["headcount-notice"].partition(".")[0]
 
 
 async def settings(site: Site, **changes: Any) -> None:

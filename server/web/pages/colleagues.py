@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from engine.tokens import Role, Token
 from ground.moments import utc_now
@@ -19,6 +19,7 @@ from server.web.access import Operating, Owning
 from server.web.forms_once import new_form
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 
 router = APIRouter(max_body_size=FORM_BYTES_MOST)
@@ -72,9 +73,9 @@ async def change_colleague(
 
 
 @router.post(f"{COMPANY}/revoke")
-async def revoke_colleague(visit: Owning, number: Number = 0) -> Response:
+async def revoke_colleague(request: Request, visit: Owning, number: Number = 0) -> Response:
     """Revoke a token; its sessions on the page end at once."""
-    return await _revoke(visit, number)
+    return await _revoke(request, visit, number)
 
 
 @router.get(OPERATORS)
@@ -99,8 +100,8 @@ async def change_operator(
 
 
 @router.post(f"{OPERATORS}/revoke")
-async def revoke_operator(visit: Operating, number: Number = 0) -> Response:
-    return await _revoke(visit, number)
+async def revoke_operator(request: Request, visit: Operating, number: Number = 0) -> Response:
+    return await _revoke(request, visit, number)
 
 
 async def _add(request: Request, visit: Visit, typed: Mapping[str, str], form: str) -> Response:
@@ -138,13 +139,13 @@ async def _change(request: Request, visit: Visit, number: int, typed: Mapping[st
         wrong = {ABOUT.get(error.code, "comment"): as_sentence(error.message)}
         return await _page(request, visit, edited=Edited(number, typed, wrong), status=as_http_problem(error).status)
     if number == visit.token.id and changed.role is Role.VIEWER:
-        return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=token-changed", 303)
-    return _back(visit, "token-changed")
+        return redirect(request, f"/tenants/{visit.tenant}/imports", "token-changed")
+    return _back(request, visit, "token-changed")
 
 
-async def _revoke(visit: Visit, number: int) -> Response:
+async def _revoke(request: Request, visit: Visit, number: int) -> Response:
     await visit.revoke_token(_whose(visit), number)
-    return _back(visit, "token-revoked")
+    return _back(request, visit, "token-revoked")
 
 
 async def _page(
@@ -193,5 +194,5 @@ def _here(visit: Visit) -> str:
     return COMPANY.format(tenant=visit.tenant) if visit.tenant else OPERATORS
 
 
-def _back(visit: Visit, done: str) -> Response:
-    return RedirectResponse(f"{_here(visit)}?done={done}", 303)
+def _back(request: Request, visit: Visit, done: str) -> Response:
+    return redirect(request, _here(visit), done)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from ground.words import as_sentence, counted
 from importer.model import ImportState
@@ -16,6 +16,7 @@ from server.upkeep.overview import TenantFacts
 from server.web.access import Operating
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 
 router = APIRouter(max_body_size=FORM_BYTES_MOST)
@@ -49,7 +50,7 @@ async def add_company(request: Request, visit: Operating, name: Annotated[str, F
         await visit.add_tenant(name.strip())
     except TenantRefused as error:
         return await _refused(request, visit, "add", name, error)
-    return RedirectResponse(f"/tenants/{name.strip()}/colleagues?done=company-added", 303)
+    return redirect(request, f"/tenants/{name.strip()}/colleagues", "company-added")
 
 
 @router.post("/tenants/remove")
@@ -59,7 +60,7 @@ async def remove_company(request: Request, visit: Operating, name: Annotated[str
         await visit.remove_tenant(name.strip())
     except TenantRefused as error:
         return await _refused(request, visit, "remove", name, error)
-    return RedirectResponse("/tenants?done=company-removed", 303)
+    return redirect(request, "/tenants", "company-removed")
 
 
 async def _refused(request: Request, visit: Visit, form: str, name: str, error: TenantRefused) -> Response:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -13,9 +11,8 @@ from server.tenants.settings import TenantRefused
 from server.web.access import session_of
 from server.web.http_problem import HttpProblem
 from server.web.office import Office, Visit
+from server.web.pages.leading import sign_in_for
 from server.web.pages.rendering import render
-
-SIGN_IN = "/sign-in"
 
 TITLES = {
     403: "No access",
@@ -51,8 +48,7 @@ async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
     if http_problem.status == 401:
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        back = f"?{urlencode({'next': target})}" if request.method == "GET" and target != "/" else ""
-        return RedirectResponse(SIGN_IN + back, 303)
+        return RedirectResponse(sign_in_for(target if request.method == "GET" and target != "/" else ""), 303)
     visit = await _visitor(request)
     answer = render(
         request,
@@ -61,7 +57,7 @@ async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
         status=http_problem.status,
         title=TITLES.get(http_problem.status, DEFAULT_TITLE),
         sentence=SENTENCES.get(http_problem.code or "", http_problem.detail),
-        back=way_back(request.url.path, visit.tenant) if visit else (SIGN_IN, "Sign in"),
+        back=way_back(request.url.path, visit.tenant) if visit else (sign_in_for(""), "Sign in"),
     )
     answer.headers.update(http_problem.headers)
     return answer

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from ground.moments import utc_now
 from ground.words import as_sentence
@@ -20,6 +20,7 @@ from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.connecting import TYPES, connection_of
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 
 router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)
@@ -53,14 +54,14 @@ async def add_key(request: Request, visit: Owning) -> Response:
         about = ABOUT.get(error.code, "key")
         wrong = {about: as_sentence(error.message)}
         return await _page(request, visit, kept, wrong, status=as_http_problem(error).status)
-    return RedirectResponse(f"{request.url.path}?done=key-added", 303)
+    return redirect(request, request.url.path, "key-added")
 
 
 @router.post("/revoke")
-async def revoke_key(visit: Owning, fingerprint: Annotated[str, Form()] = "") -> Response:
+async def revoke_key(request: Request, visit: Owning, fingerprint: Annotated[str, Form()] = "") -> Response:
     """Revoke a key; its open sessions end within seconds."""
     await visit.revoke_key(fingerprint)
-    return RedirectResponse(f"/tenants/{visit.tenant}/keys?done=key-revoked", 303)
+    return redirect(request, f"/tenants/{visit.tenant}/keys", "key-revoked")
 
 
 async def _page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from engine.tokens import Token
 
@@ -30,6 +30,11 @@ def page_for(token: Token, target: str) -> str:
 def further(token: Token, target: str) -> str:
     """Return the further parameter of a sign-in link of `token` in a mail that leads to `target`; may be ""."""
     return and_next(target) if target == page_for(token, target) and len(target) <= IN_MAIL_MOST else ""
+
+
+def sign_in_for(target: str) -> str:
+    """Return the address of the sign-in page that leads to the page `target`, if it is one. Pure."""
+    return f"/sign-in?{urlencode({'next': target})}" if target else "/sign-in"
 
 
 def and_next(target: str) -> str:

@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse
 from ground.words import as_sentence, counted
 from server.web.office import Visit
 from server.web.pages.help.book import book
+from server.web.pages.notices import drop_notice, notice_of
 from server.web.pages.sentences import users, with_stop
-from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
+from server.web.pages.words import ACTIONS, SEVERITIES, STATES, value_text
 from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
@@ -32,10 +33,13 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 def render(
     request: Request, template: str, visit: Visit | None = None, *, status: int = 200, **facts: Any
 ) -> HTMLResponse:
-    """Render the page `template` with these facts. `?done=CODE` in the address shows the notice of that code."""
-    notice = NOTICES.get(request.query_params.get("done", ""))
+    """Render the page `template` with these facts, and with the notice of the action that led to it, once."""
+    notice = notice_of(request)
     html = _templates.get_template(template).render(visit=visit, path=request.url.path, notice=notice, **facts)
-    return HTMLResponse(html, status)
+    answer = HTMLResponse(html, status)
+    if notice:
+        drop_notice(request, answer)
+    return answer
 
 
 def prepare() -> None:

@@ -21,7 +21,8 @@ from server.tenants.sign_ins import LINK_S, SESSION_S
 from server.web.access import Looking, address_of, cookie_name, introduce, session_of, slow_down
 from server.web.http_problem import HttpProblem
 from server.web.office import Office
-from server.web.pages.leading import and_next, further, home_of, page_for, page_of_site
+from server.web.pages.leading import further, home_of, page_for, page_of_site, sign_in_for
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import render
 
 FORM_BYTES_MOST = 16 * 1024
@@ -83,7 +84,7 @@ async def request_link(
         )
     target = page_of_site(then)
     later = BackgroundTask(office.sign_in_mails.ask, email, source, lambda token: further(token, target))
-    return RedirectResponse(f"/sign-in?done=link-requested{and_next(target)}", 303, background=later)
+    return redirect(request, sign_in_for(target), "link-requested", later=later)
 
 
 @router.get("/sign-in/link")
@@ -153,6 +154,6 @@ async def sign_out(request: Request) -> Response:
     name = cookie_name(request)
     if text := request.cookies.get(name):
         await office.sign_ins.close(text)
-    answer = RedirectResponse("/sign-in?done=signed-out", 303)
+    answer = redirect(request, "/sign-in", "signed-out", signed_out=True)
     answer.delete_cookie(name, httponly=True, samesite="lax", secure=request.url.scheme == "https")
     return answer

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from ground.refusals import Refusal
 from server.web.access import Looking, Owning
 from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.multipart import FormFile
 from server.web.office import Visit
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import render
 
 router = APIRouter(prefix="/tenants/{tenant}/try")
@@ -36,7 +37,7 @@ async def test_file(request: Request, visit: Owning) -> Response:
         return await _form(request, visit, as_http_problem(error))
     except ClientDisconnect:
         return Response(status_code=400)  # the client is gone
-    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=testing", 303)
+    return redirect(request, f"/tenants/{visit.tenant}/imports/{number}", "testing")
 
 
 async def _form(request: Request, visit: Visit, http_problem: HttpProblem | None = None) -> Response:

@@ -75,7 +75,7 @@ NOTICES = {
     "resumed": "The pause has ended. Waiting files are imported in order.",
     "testing": "File received. The test changes nothing.",
 }
-"""The notice at the top of the page that follows an action, by the code in the address (`?done=CODE`)."""
+"""The notice at the top of the page that follows an action, by its code (`notices.redirect`)."""
 
 
 def labels_of(custom: Iterable[CustomField]) -> dict[str, str]:

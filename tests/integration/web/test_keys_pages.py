@@ -12,6 +12,7 @@ import pytest
 
 from keys.ring import KeyRing
 from tests.support.keypairs import keypair, public_line
+from tests.support.pages import done
 from tests.support.site import HOST_KEYS, Site, open_site
 
 KEYS = "/tenants/acme/keys"
@@ -51,7 +52,7 @@ async def test_a_pasted_key_is_added_with_comment_expiry_and_networks(
 ) -> None:
     form = {"key": PUBLIC, "comment": "Payroll", "expires": "2099-01-31", "networks": "192.0.2.0/24, 2001:db8::7"}
     answer = await owner.post(KEYS, data=form)
-    assert answer.headers["location"] == f"{KEYS}?done=key-added"
+    assert done(answer) == (f"{KEYS}", "key-added")
     (key,) = ring.keys()
     assert (key.comment, key.expires) == ("Payroll", "2099-01-31")
     text = (await owner.get(answer.headers["location"])).text
@@ -112,7 +113,7 @@ async def test_a_key_is_revoked(ring: KeyRing, owner: httpx.AsyncClient) -> None
     key = ring.add(PUBLIC)
     assert "This is the only key that works." in (await owner.get(KEYS)).text
     answer = await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})
-    assert answer.headers["location"] == f"{KEYS}?done=key-revoked"
+    assert done(answer) == (f"{KEYS}", "key-revoked")
     assert ring.keys() == ()
     assert (await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})).status_code == 404
 

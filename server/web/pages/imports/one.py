@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from engine.tokens import Role
 from ground.moments import utc_now
@@ -24,6 +24,7 @@ from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import render
 from server.web.pages.sentences import approval_means, undo_means
 from server.web.pages.settings.words import in_words
@@ -92,7 +93,7 @@ async def _decided(
         await decide(entry)
     except Refusal as error:
         return await _shown(request, visit, import_id, Asked(), refused=error)
-    return RedirectResponse(f"/tenants/{visit.tenant}/{then or f'imports/{import_id}'}?done={done}", 303)
+    return redirect(request, f"/tenants/{visit.tenant}/{then or f'imports/{import_id}'}", done)
 
 
 async def _shown(

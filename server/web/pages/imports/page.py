@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from ground.moments import utc_now
 from importer.model import APPLIED, INTEGER_MAX, WAITING, ImportState
@@ -22,6 +22,7 @@ from server.web.office import Visit
 from server.web.pages.imports.chart import Point, draw, scale_of
 from server.web.pages.imports.first import first_file
 from server.web.pages.imports.pausing import PauseForm, form_of, moment_of, shown_pause, typed_form
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.sentences import sentence
 
@@ -63,16 +64,16 @@ async def pause_imports(
         if not error.settings:
             raise
         return await _page(request, visit, form=replace(form, errors=error.settings), status=422)
-    return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=paused", 303)
+    return redirect(request, f"/tenants/{visit.tenant}/imports", "paused")
 
 
 @router.post("/resume")
-async def resume_imports(visit: Owning) -> Response:
+async def resume_imports(request: Request, visit: Owning) -> Response:
     """End the pause of the feed: the waiting imports run in order."""
     changes = {"paused_until": None, "paused_because": None}
     await visit.office.tenants.change_settings(visit.tenant, changes, by=visit.token.bearer)
     visit.office.queue.changed.set()
-    return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=resumed", 303)
+    return redirect(request, f"/tenants/{visit.tenant}/imports", "resumed")
 
 
 async def _page(

@@ -21,6 +21,7 @@ from server.tenants.tenants import Tenants
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
+from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
     Wanted,
@@ -107,7 +108,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
         return _merged(request, visit, await _reloaded(visit, sheet))
     except TryAgain as error:
         return _not_now(request, visit, sheet, error)
-    return RedirectResponse(f"{request.url.path}?done={'settings-saved' if changes else 'settings-same'}", 303)
+    return redirect(request, request.url.path, "settings-saved" if changes else "settings-same")
 
 
 @router.post("/try")
