@@ -110,6 +110,33 @@ async def test_the_chart_shows_applied_imports_and_has_a_table(site: Site) -> No
     assert re.findall(r"<td>([\d,–]+)</td>", table[0]) == ["2", "2", "0", "0", "3", "1", "0", "0"]
 
 
+async def test_the_chart_has_no_dry_run_and_no_undone_import(site: Site) -> None:
+    for names in (("ann",), ("ann", "bo"), ("ann", "bo", "cy")):
+        await site.imported(people(*names))
+    await site.office.queue.undo("acme", 3, by="Grace (owner, token 2)")
+    await site.run()
+    await site.imported(people("ann", "bo", "dee"), dry_run=True)
+    assert re.findall(r"<title>#(\d+),", await page(site)) == ["1", "2"]
+
+
+async def test_before_the_second_applied_import_a_sentence_stands_for_the_chart(site: Site) -> None:
+    sentence = "After 2 applied imports, a chart here shows what the imports changed."
+    assert sentence not in await page(site)
+    await site.imported(people("ann"))
+    assert sentence in await page(site)
+    await site.imported(people("bo"))
+    assert sentence not in await page(site)
+
+
+async def test_a_chart_of_imports_without_changes_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.web.pages.imports.page.DRAWN", 2)
+    for _ in range(2):
+        await site.imported(people("ann"))
+    assert "These imports changed no users." not in await page(site)
+    await site.imported(people("ann"))
+    assert "These imports changed no users." in await page(site)
+
+
 # Live events
 
 

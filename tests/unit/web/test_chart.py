@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from server.web.pages.imports.chart import HEIGHT, ZERO, Point, Scale, described, draw
+from server.web.pages.imports.chart import ZERO, Point, Scale, described, draw, height_of, round_up, scale_of
 
 POINTS = [Point("#1", 400, 400, 0, 0), Point("#2", 395, 2, 30, 7), Point("#4", 395, 0, 0, 0)]
 
@@ -57,7 +57,7 @@ def test_the_chart_draws_nothing_outside_its_box(count: int) -> None:
     for kind in ("added", "updated", "deactivated", "hint"):
         for bar in shapes(points, "rect", kind):
             assert 0 <= bar["x"] <= bar["x"] + bar["width"] <= 100.02
-            assert 0 <= bar["y"] <= bar["y"] + bar["height"] <= HEIGHT
+            assert 0 <= bar["y"] <= bar["y"] + bar["height"] <= height_of(points)
 
 
 def test_an_import_without_a_user_count_leaves_a_gap_in_the_line_only() -> None:
@@ -102,3 +102,73 @@ def test_a_larger_count_is_never_lower(most: int) -> None:
     assert all(one < other for one, other in pairwise(heights))
     assert scale(most) == 1
     assert all(0 < scale(mark) <= 1 for mark in scale.marks)
+
+
+@pytest.mark.parametrize(
+    ("count", "end"),
+    [
+        (0, 0),
+        (1, 1),
+        (7, 8),
+        (9, 10),
+        (11, 12),
+        (13, 15),
+        (16, 20),
+        (21, 25),
+        (112, 120),
+        (1_037, 1_200),
+        (9_999, 10_000),
+    ],
+)
+def test_a_scale_ends_at_a_round_integer(count: int, end: int) -> None:
+    assert round_up(count) == end
+
+
+def test_a_scale_wastes_at_most_a_quarter_of_its_height() -> None:
+    assert all(count <= round_up(count) <= count * 4 / 3 for count in range(3, 3000))
+
+
+@pytest.mark.parametrize(("top", "marks"), [(0, []), (1, [1]), (2, [1, 2]), (3, [3]), (5, [5]), (10, [5, 10])])
+def test_the_grid_has_integers_only(top: int, marks: list[int]) -> None:
+    assert sorted(Scale(top).marks) == marks
+
+
+def test_the_marks_of_small_counts_are_not_tens() -> None:
+    points = [Point("#1", 7, 7, 0, 0), Point("#2", 8, 1, 3, 0)]
+    texts = [each.text for each in drawn(points).iter("text")]
+    assert texts == ["0", "4", "8", "4", "8", "0"]
+
+
+def test_two_imports_share_the_complete_width() -> None:
+    hints = shapes(POINTS[:2], "rect", "hint")
+    assert [(hint["x"], hint["width"]) for hint in hints] == [(0, 50), (50, 50)]
+    assert all(bar["width"] <= 2.5 for bar in shapes(POINTS[:2], "rect", "added"))
+
+
+def test_without_deactivated_users_the_chart_ends_at_the_zero_line() -> None:
+    calm = [Point("#1", 5, 5, 0, 0), Point("#2", 6, 1, 0, 0)]
+    assert float(drawn(calm).get("height") or 0) == height_of(calm) == ZERO + 4
+    assert height_of(POINTS) > height_of(calm)
+
+
+def test_a_large_first_import_does_not_flatten_the_others() -> None:
+    points = [Point("#1", 1000, 1000, 0, 0), *(Point(f"#{n}", 1000 + n, n, 0, 0) for n in range(1, 5))]
+    assert scale_of(points).top == 4
+    first, *others = shapes(points, "rect", "added")
+    assert first["height"] == others[-1]["height"]
+    assert len(shapes(points, "rect", "gap")) == 1
+    assert [each.text for each in drawn(points).iter("text") if each.get("class")] == ["1,000"]
+
+
+def test_many_large_imports_are_not_cut() -> None:
+    points = [Point(f"#{n}", 100, 0, n, 100 - n) for n in range(1, 31)]
+    assert shapes(points, "rect", "gap") == []
+
+
+def test_a_cut_bar_down_has_its_number_inside_the_chart() -> None:
+    points = [*(Point(f"#{n}", 99, 0, 1, 0) for n in range(9)), Point("#9", 10, 0, 0, 900)]
+    (gap,) = shapes(points, "rect", "gap")
+    assert ZERO < gap["y"] < height_of(points)
+    assert [(each.text, each.get("class")) for each in drawn(points).iter("text") if each.get("class")] == [
+        ("900", "before")
+    ]

@@ -6,10 +6,10 @@ and heights in pixels: the chart fits any width, and its text keeps its size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median_low
 
 from markupsafe import Markup
 
@@ -21,15 +21,17 @@ ZERO = 186
 
 HIGHEST = 56
 """The height of the highest bar, up or down."""
-HEIGHT = ZERO + HIGHEST + 4
 MARGIN = 48
 """The width of the numbers on the left. headcount.css has the same margin."""
 
-SLOTS_LEAST = 8
-"""A chart of fewer imports has empty slots, so that its bars are not too wide."""
+BAR_MOST = 2.5
+"""The most width of a bar in percent: few imports have thin bars in wide slots."""
 
-LINEAR_UP_TO = 50
-"""Above this count the bars are logarithmic: otherwise a large first import would flatten all others."""
+STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+"""The numbers, times a power of ten, at which a scale may end."""
+
+OUTLIER = 20
+"""A count above so many times the usual one does not stretch the scale: its bar is cut, and has its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Point:
     updated: int
     deactivated: int
 
+    @property
+    def changes(self) -> tuple[int, int, int]:
+        return self.added, self.updated, self.deactivated
+
 
 def draw(points: Sequence[Point]) -> Markup:
     """Return the chart, with the oldest import on the left. A screen reader gets one image with a description."""
@@ -49,7 +55,7 @@ def draw(points: Sequence[Point]) -> Markup:
     return Markup(
         '<svg class="chart" role="img" aria-labelledby="chart-title chart-desc" width="100%" height="{}">'
         '<title id="chart-title">{}</title><desc id="chart-desc">{}</desc>{}</svg>'
-    ).format(HEIGHT, "The newest imports", described(points), Markup("").join(parts))
+    ).format(height_of(points), "The newest imports", described(points), Markup("").join(parts))
 
 
 def described(points: Sequence[Point]) -> str:
@@ -66,29 +72,33 @@ def _counts(added: int, updated: int, deactivated: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The height of a count as a part of the highest; logarithmic if `most` is above LINEAR_UP_TO."""
+    """The height of a count as a part of `top`, a round integer: at most 1."""
 
-    most: int
+    top: int
 
     def __call__(self, count: int) -> float:
-        if not self.logarithmic:
-            return count / max(self.most, 1)
-        return math.log1p(count) / math.log1p(self.most)
+        return min(count / max(self.top, 1), 1)
 
-    @property
-    def logarithmic(self) -> bool:
-        return self.most > LINEAR_UP_TO
+    def cuts(self, count: int) -> bool:
+        """Return whether the bar of `count` is cut."""
+        return count > self.top
 
     @property
     def marks(self) -> list[int]:
-        """Return the counts that may get a grid line."""
-        if not self.logarithmic:
-            return [self.most] if self.most else []
-        return [10**power for power in range(1, 10) if 10**power <= self.most]
+        """Return the counts with a grid line: the top, and half of it if that is an integer."""
+        half = [self.top // 2] if self.top % 2 == 0 else []
+        return [mark for mark in (*half, self.top) if mark]
+
+
+def round_up(count: int) -> int:
+    """Return the lowest round integer from `count` on, at which a scale ends; 0 for 0."""
+    power = 10 ** max(0, len(str(count)) - 1)
+    ends = (step * power for step in STEPS)
+    return next(round(end) for end in ends if end >= count and end == int(end)) if count else 0
 
 
 def _slot(points: Sequence[Point]) -> float:
-    return 100 / max(len(points), SLOTS_LEAST)
+    return 100 / max(len(points), 1)
 
 
 def _center(points: Sequence[Point], index: int) -> float:
@@ -96,9 +106,9 @@ def _center(points: Sequence[Point], index: int) -> float:
 
 
 def _line(points: Sequence[Point]) -> Iterator[Markup]:
-    most = max((point.active or 0 for point in points), default=0)
+    scale = _scale_of_users(points)
     places = [
-        (_center(points, index), LINE_BOTTOM - (LINE_BOTTOM - LINE_TOP) * point.active / max(most, 1))
+        (_center(points, index), _level(scale, point.active))
         for index, point in enumerate(points)
         if point.active is not None
     ]
@@ -108,14 +118,26 @@ def _line(points: Sequence[Point]) -> Iterator[Markup]:
         yield Markup('<circle class="users" cx="{:.2f}%" cy="{:.1f}" r="3"/>').format(x, y)
 
 
+def _scale_of_users(points: Sequence[Point]) -> Scale:
+    return Scale(round_up(max((point.active or 0 for point in points), default=0)))
+
+
+def _level(scale: Scale, active: int) -> float:
+    return LINE_BOTTOM - (LINE_BOTTOM - LINE_TOP) * scale(active)
+
+
 def _bars(points: Sequence[Point]) -> Iterator[Markup]:
     scale = scale_of(points)
-    width = _slot(points) * 0.3
+    width = min(_slot(points) * 0.3, BAR_MOST)
     for index, point in enumerate(points):
         left = _center(points, index) - width
         yield from _bar("added", left, width, -HIGHEST * scale(point.added))
         yield from _bar("updated", left + width, width, -HIGHEST * scale(point.updated))
         yield from _bar("deactivated", left, 2 * width, HIGHEST * scale(point.deactivated))
+        if scale.cuts(most := max(point.added, point.updated)):
+            yield from _cut(left, 2 * width, ZERO - HIGHEST, most)
+        if scale.cuts(point.deactivated):
+            yield from _cut(left, 2 * width, ZERO + HIGHEST, point.deactivated)
 
 
 def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
@@ -126,19 +148,37 @@ def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
         yield rect.format(kind, x, top, width, high)
 
 
+def _cut(x: float, width: float, end: float, count: int) -> Iterator[Markup]:
+    """Draw a gap near the end of a bar that is cut, and its number beside it, toward the middle of the chart."""
+    gap = end + 8 if end < ZERO else end - 11
+    yield Markup('<rect class="gap" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="3"/>').format(x, gap, width)
+    number = Markup('<text class="{}" x="{:.2f}%" dx="{}" y="{:.1f}">{}</text>')
+    before = x > 50
+    yield number.format(
+        "before" if before else "after", x if before else x + width, -4 if before else 4, gap + 5, f"{count:,}"
+    )
+
+
 def scale_of(points: Sequence[Point]) -> Scale:
-    """Return the scale of all bars, up and down."""
-    return Scale(max((max(point.added, point.updated, point.deactivated) for point in points), default=0))
+    """Return the scale of all bars, up and down. Imports with far more changes than usual do not stretch it."""
+    peaks = [max(point.changes) for point in points]
+    changed = [peak for peak in peaks if peak]
+    usual = median_low(changed) * OUTLIER if changed else 0
+    return Scale(round_up(max((peak for peak in changed if peak <= usual), default=0)))
+
+
+def height_of(points: Sequence[Point]) -> int:
+    """Return the height of the chart: without deactivated users there are no bars below the zero line."""
+    return ZERO + 4 + (HIGHEST if any(point.deactivated for point in points) else 0)
 
 
 def _grid(points: Sequence[Point]) -> Iterator[Markup]:
-    most = max((point.active or 0 for point in points), default=0)
-    yield from _mark(LINE_TOP, f"{most:,}")
-    yield from _mark(LINE_BOTTOM, "0")
-    scale = scale_of(points)
-    for count in scale.marks[-1:]:
-        yield from _mark(ZERO - HIGHEST * scale(count), f"{count:,}")
-    yield from _mark(ZERO, "")
+    users, changes = _scale_of_users(points), scale_of(points)
+    for count in [0, *users.marks]:
+        yield from _mark(_level(users, count), f"{count:,}")
+    for count in changes.marks:
+        yield from _mark(ZERO - HIGHEST * changes(count), f"{count:,}")
+    yield from _mark(ZERO, "0")
 
 
 def _mark(y: float, text: str) -> Iterable[Markup]:
@@ -154,4 +194,4 @@ def _hints(points: Sequence[Point]) -> Iterator[Markup]:
     for index, point in enumerate(points):
         active = "" if point.active is None else f"; {counted(point.active, 'active user', 'active users')}"
         text = f"{point.label}: {_counts(point.added, point.updated, point.deactivated)}{active}"
-        yield hint.format(slot * index, slot, HEIGHT, text)
+        yield hint.format(slot * index, slot, height_of(points), text)

@@ -90,6 +90,7 @@ async def _page(
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     below = max(0, min(before, INTEGER_MAX))
     moved = await reader.newest_move()
+    points = await points_of(reader, tenant)
     entries = await reader.page(tenant, state=wanted, messages=False, before=below, limit=PAGE + 1)
     newest = before == INTEGER_MAX
     first = await first_file(request, visit) if newest and not (entries or wanted) else None
@@ -109,9 +110,9 @@ async def _page(
         states=STATES_SHOWN,
         held=await reader.held(tenant),
         under_way=await reader.under_way(tenant),
-        points=await points_of(reader, tenant),
+        points=points,
         draw=draw,
-        scale_of=scale_of,
+        cut=any(scale_of(points).cuts(count) for point in points for count in point.changes),
         outcome=lambda entry: outcome(entry, visit),
         has_counts=has_counts,
         look_first=lambda entry: entry.message is not None and entry.state in APPLIED,
