@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import aiosqlite
@@ -27,7 +27,9 @@ def translating() -> Iterator[None]:
         raise DatabaseFault(f"the database cannot be used: {error}") from error
 
 
-async def fetch(db: aiosqlite.Connection, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+async def fetch(
+    db: aiosqlite.Connection, query: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> list[sqlite3.Row]:
     """Return all rows of `query`. Raises as `translating` does."""
     with translating():
         return list(await db.execute_fetchall(query, values))

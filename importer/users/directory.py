@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, TypedDict
 
 from importer.file.formulas import escape_formula
@@ -42,6 +44,35 @@ class Report(TypedDict):
     state: str
 
 
+class Sort(StrEnum):
+    """The order of a list of users. Names are compared without case and accents; users without a value come last."""
+
+    CREATED = "created"
+    NEWEST = "newest"
+    LAST_NAME = "last_name"
+    FIRST_NAME = "first_name"
+    EMAIL = "email"
+    TEAM = "primary_team"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The users of a list. `search` finds words as search.py defines.
+
+    `team` is the name of a primary or secondary team, `location` that of a location; both are compared as in a file.
+    None: any.
+    """
+
+    search: str = ""
+    state: str | None = None
+    team: str | None = None
+    location: str | None = None
+    protected: bool | None = None
+
+
+ALL = Wanted()
+
+
 class Directory(Protocol):
     """The users of one tenant, identified by its identity. Each answer is of one moment."""
 
@@ -49,14 +80,24 @@ class Directory(Protocol):
         """Return how many users are active and how many are deactivated."""
 
     async def page(
-        self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
+        self, wanted: Wanted = ALL, *, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[ShownUser], int | None]:
-        """Return up to `limit` users in the order of their creation, and the `after` of the next page.
+        """Return up to `limit` of the users in the order of their creation, and the `after` of the next page.
 
-        It is None if there are no more. `search` finds words as search.py defines; without a usable index it looks
-        for their letters anywhere in a name, the address or the identifier. With `known`, users whose creation was
-        undone are left out.
+        It is None if there are no more. Without a usable index, a search looks for the letters of its words anywhere
+        in a name, the address or the identifier. With `known`, users whose creation was undone are left out.
         """
+
+    async def sorted_page(
+        self, wanted: Wanted, sort: Sort, *, skip: int, limit: int, most: int
+    ) -> tuple[list[ShownUser], int] | None:
+        """Return up to `limit` of the users after the first `skip` in this order, and how many users there are.
+
+        Return None if they are more than `most`: sorting them takes too long.
+        """
+
+    async def names(self, limit: int) -> tuple[list[str], list[str]]:
+        """Return the names of the teams and of the locations, each in order, up to `limit` of each."""
 
     async def get(self, identifier: str) -> ShownUser | None:
         """Return the user with this identifier; None if there is none."""
@@ -68,8 +109,10 @@ class Directory(Protocol):
         out.
         """
 
-    def all_users(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
-        """Yield all users in batches, deactivated ones too; with `known` without those whose creation was undone."""
+    def all_users(
+        self, batch: int = 1000, *, known: bool = False, wanted: Wanted = ALL
+    ) -> AsyncIterator[list[ShownUser]]:
+        """Yield the users in batches, deactivated ones too; with `known` without those whose creation was undone."""
 
 
 class Export:

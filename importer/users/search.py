@@ -15,6 +15,12 @@ FEW = 500
 LONGEST = 500
 
 
+def sort_key(text: str | None) -> str:
+    """Return `text` as lists are sorted by it: without case and accents; "" for None."""
+    letters = unicodedata.normalize("NFKD", (text or "").casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 def clean(search: str) -> str:
     """Return `search` as it is compared: in NFC as names are, cut to LONGEST characters, and without NUL."""
     return unicodedata.normalize("NFC", search[:LONGEST].replace("\0", " ")).strip()

@@ -12,7 +12,7 @@ import click
 
 from ground.words import counted
 from importer.rules.identity import Identity, identity_of
-from importer.users.directory import Export, ShownUser
+from importer.users.directory import Export, ShownUser, Wanted
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
 from server.cli.report_view import change_line
@@ -43,7 +43,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
             after: int | None = 0
             while after is not None and (limit is None or len(found) < limit):
                 size = PAGE if limit is None else min(PAGE, limit - len(found))
-                page, after = await directory.page(search=search, state=state, limit=size, after=after)
+                page, after = await directory.page(Wanted(search, state), limit=size, after=after)
                 found += page
     columns = {
         "identifier": "IDENTIFIER",

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from importer.file.formulas import escape_formula
 from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.directory import Export, ShownUser
+from importer.users.directory import ALL, Export, ShownUser, Wanted
 from importer.users.users import Users
 from server.web.downloads import Pieces, download, file_download, opened
 from server.web.office import Visit
@@ -35,16 +35,16 @@ TOUCHED = ("identifier", "name", "email", "action", "line")
 """The columns of the list of users that an import would change."""
 
 
-async def send_users_csv(request: Request, visit: Visit) -> Response:
-    """Send all users as a `sync_users.csv`."""
-    pieces = users_as_csv(visit.users, await visit.settings())
-    return download(request, pieces, "sync_users.csv", "text/csv")
+async def send_users_csv(request: Request, visit: Visit, wanted: Wanted = ALL) -> Response:
+    """Send all users as a `sync_users.csv`. A part of them has another name, because it is not a complete list."""
+    pieces = users_as_csv(visit.users, await visit.settings(), wanted)
+    return download(request, pieces, "sync_users.csv" if wanted == ALL else "some-users.csv", "text/csv")
 
 
-async def send_users_json_lines(request: Request, visit: Visit) -> Response:
-    """Send all users as JSON lines."""
-    pieces = users_as_json_lines(visit.users, await visit.settings())
-    return download(request, pieces, "users.jsonl", JSON_LINES)
+async def send_users_json_lines(request: Request, visit: Visit, wanted: Wanted = ALL) -> Response:
+    """Send the users as JSON lines."""
+    pieces = users_as_json_lines(visit.users, await visit.settings(), wanted)
+    return download(request, pieces, "users.jsonl" if wanted == ALL else "some-users.jsonl", JSON_LINES)
 
 
 async def send_rejected_rows(request: Request, visit: Visit, import_id: int) -> Response:
@@ -87,21 +87,21 @@ def _touched(lines: Iterable[bytes], delimiter: str) -> bytes:
     return _rows([[escape_formula(cell) for cell in row] for row in rows], delimiter)
 
 
-async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
+async def users_as_csv(users: Users, settings: ImportSettings, wanted: Wanted = ALL) -> Pieces:
     """Yield a `sync_users.csv` that would change no user. Users without an identifier are left out."""
     export, identity = Export(settings), identity_of(settings)
     if codecs.lookup(settings.encoding).name != "utf-8":
         yield codecs.BOM_UTF8  # a BOM overrides the encoding setting
     yield _rows([export.header], settings.delimiter)
     async with users.directory(identity) as directory:
-        async for batch in directory.all_users(BATCH, known=True):
+        async for batch in directory.all_users(BATCH, known=True, wanted=wanted):
             yield await asyncio.to_thread(_csv, batch, export, identity, settings.delimiter)
 
 
-async def users_as_json_lines(users: Users, settings: ImportSettings) -> Pieces:
-    """Yield all users, one JSON object a line, in the form of the API's list of users."""
+async def users_as_json_lines(users: Users, settings: ImportSettings, wanted: Wanted = ALL) -> Pieces:
+    """Yield the users, one JSON object a line, in the form of the API's list of users."""
     async with users.directory(identity_of(settings)) as directory:
-        async for batch in directory.all_users(BATCH):
+        async for batch in directory.all_users(BATCH, wanted=wanted):
             yield await asyncio.to_thread(_json_lines, batch)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import aiosqlite
 
-from engine.sqlite.faults import fetch
-from engine.sqlite.tenant.search import Index, patterns_of
+from engine.sqlite.faults import fetch, translating
+from engine.sqlite.tenant.search import FILTERS, Index, patterns_of
+from importer.rules.cells import name_key
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.users.directory import Report, ShownUser
-from importer.users.search import clean
+from importer.users.directory import ALL, Report, ShownUser, Sort, Wanted
+from importer.users.search import clean, sort_key
 
 SELECT_USER = """
     SELECT u.*, {manager} AS manager, {coach} AS coach, t.name AS primary_team, l.name AS location,
@@ -28,6 +30,18 @@ SELECT_USER = """
 SEARCHED = (
     "u.first_name || ' ' || u.last_name || char(10) || ifnull(u.email, '') || char(10) || ifnull(u.external_id, '')"
 )
+
+BACKSLASH = "'\\'"
+
+NO_SUCH = 0
+"""The id of no team and no location."""
+
+ORDERS = {
+    Sort.LAST_NAME: "folded(u.last_name), folded(u.first_name)",
+    Sort.FIRST_NAME: "folded(u.first_name), folded(u.last_name)",
+    Sort.EMAIL: "u.email_key IS NULL, u.email_key",
+    Sort.TEAM: "t.name IS NULL, folded(t.name), folded(u.last_name), folded(u.first_name)",
+}
 
 
 class SqliteDirectory:
@@ -51,45 +65,90 @@ class SqliteDirectory:
         return {"active": total - deactivated, "deactivated": deactivated}
 
     async def page(
-        self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
+        self, wanted: Wanted = ALL, *, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[ShownUser], int | None]:
-        """Return up to `limit` users in the order of their creation, and the `after` of the next page.
-
-        It is None if there are no more. `search` finds words as search.py defines; without a usable index it looks
-        for their letters anywhere in a name, the address or the identifier. With `known`, users whose creation was
-        undone are left out.
-        """
-        search = clean(search)
-        ids = None
-        if self._index and (search or state):
-            ids = await self._index.find(search, state, known=known, after=after, limit=limit + 1)
-        if ids is None:
-            found = await self._scan(search, state, known=known, after=after, limit=limit + 1)
-        else:
-            found = await self._rows("u.id IN (SELECT value FROM json_each(?))", [json.dumps(ids)])
+        asked = await self._asked(wanted, known=known, after=after, limit=limit + 1)
+        if asked is None:
+            return [], None
+        ids = await self._by_index(asked)
+        found = await self._scan(self._select, asked) if ids is None else await self._rows(ids)
         more = found[limit - 1]["id"] if len(found) > limit else None
         return [user_json(row) for row in found[:limit]], more
 
-    async def _scan(
-        self, search: str, state: str | None, *, known: bool, after: int, limit: int
-    ) -> list[aiosqlite.Row]:
-        """Find users by reading them one after the other, if no index can answer."""
-        where: list[str] = ["u.id > ?", *["u.known = 1"] * known]
-        values: list[object] = [after]
-        if state == "deactivated":  # written literally: SQLite uses the partial index only then
-            where.append("u.state = 'deactivated'")
-        elif state:
-            where.append("u.state = ?")
-            values.append(state)
-        for word in search.split():
-            patterns = patterns_of(word)
-            where.append("(" + " OR ".join([f"{SEARCHED} LIKE ? ESCAPE '\\'"] * len(patterns)) + ")")
-            values += patterns
-        return await self._rows(" AND ".join(where), values, limit)
+    async def sorted_page(
+        self, wanted: Wanted, sort: Sort, *, skip: int, limit: int, most: int
+    ) -> tuple[list[ShownUser], int] | None:
+        asked = await self._asked(wanted, known=False, after=0, limit=most + 1)
+        if asked is None:
+            return [], 0
+        ids = await self._by_index(asked)
+        if ids is None:
+            ids = [row["id"] for row in await self._scan("SELECT u.id FROM users AS u", asked)]
+        if len(ids) > most:
+            return None
+        if sort is Sort.NEWEST:
+            ids.reverse()
+        elif sort is not Sort.CREATED:
+            ids = await self._sorted(ids, sort)
+        shown = ids[skip : skip + limit]
+        rows = {row["id"]: row for row in await self._rows(shown)}
+        return [user_json(rows[each]) for each in shown if each in rows], len(ids)
 
-    async def _rows(self, where: str, values: list[object], limit: int = -1) -> list[aiosqlite.Row]:
-        query = f"{self._select} WHERE {where} ORDER BY u.id LIMIT ?"
-        return await fetch(self._db, query, (*values, limit))
+    async def names(self, limit: int) -> tuple[list[str], list[str]]:
+        teams, locations = [
+            [str(row[0]) for row in await fetch(self._db, f"SELECT name FROM {table} ORDER BY key LIMIT ?", (limit,))]  # noqa: S608
+            for table in ("teams", "locations")
+        ]
+        return teams, locations
+
+    async def _asked(self, wanted: Wanted, *, known: bool, after: int, limit: int) -> dict[str, Any] | None:
+        """Return the values of the statements that find these users; None if no user can be found."""
+        team, location = await self._id_of("teams", wanted.team), await self._id_of("locations", wanted.location)
+        if NO_SUCH in {team, location}:
+            return None
+        filters = {"state": wanted.state, "team": team, "location": location, "protected": wanted.protected}
+        return {**filters, "search": clean(wanted.search), "known": known, "after": after, "limit": limit}
+
+    async def _by_index(self, asked: Mapping[str, Any]) -> list[int] | None:
+        """Return the ids of the users that the index finds; None if it cannot answer."""
+        return await self._index.find(asked) if self._index and (asked["search"] or asked["state"]) else None
+
+    async def _id_of(self, table: str, name: str | None) -> int | None:
+        """Return the id of a team or location; None for no name, NO_SUCH for an unknown one."""
+        if name is None:
+            return None
+        rows = await fetch(self._db, f"SELECT id FROM {table} WHERE key = ?", (name_key(name.strip()),))  # noqa: S608
+        return int(rows[0][0]) if rows else NO_SUCH
+
+    async def _scan(self, select: str, asked: Mapping[str, Any]) -> list[aiosqlite.Row]:
+        """Find users by reading them one after the other."""
+        where: list[str] = ["u.id > :after", *["u.known = 1"] * asked["known"]]
+        if asked["state"] == "deactivated":  # written literally: SQLite uses the partial index only then
+            where.append("u.state = 'deactivated'")
+        elif asked["state"]:
+            where.append("u.state = :state")
+        where += [FILTERS[name] for name in FILTERS if asked[name] is not None]
+        patterns: dict[str, str] = {}
+        for word in asked["search"].split():
+            named = {f"pattern{at}": each for at, each in enumerate(patterns_of(word), start=len(patterns))}
+            patterns |= named
+            where.append(f"({' OR '.join(f'{SEARCHED} LIKE :{name} ESCAPE {BACKSLASH}' for name in named)})")
+        query = f"{select} WHERE {' AND '.join(where)} ORDER BY u.id LIMIT :limit"
+        return await fetch(self._db, query, {**asked, **patterns})
+
+    async def _rows(self, ids: list[int]) -> list[aiosqlite.Row]:
+        """Return the users with these ids, in the order of their creation."""
+        query = f"{self._select} WHERE u.id IN (SELECT value FROM json_each(?)) ORDER BY u.id"  # noqa: S608
+        return await fetch(self._db, query, (json.dumps(ids),))
+
+    async def _sorted(self, ids: list[int], sort: Sort) -> list[int]:
+        with translating():
+            await self._db.create_function("folded", 1, sort_key, deterministic=True)
+        query = (
+            "SELECT u.id FROM users AS u LEFT JOIN teams AS t ON t.id = u.primary_team_id"  # noqa: S608 - constants
+            f" WHERE u.id IN (SELECT value FROM json_each(?)) ORDER BY {ORDERS[sort]}, u.id"
+        )
+        return [row[0] for row in await fetch(self._db, query, (json.dumps(ids),))]
 
     async def get(self, identifier: str) -> ShownUser | None:
         rows = await fetch(
@@ -110,10 +169,12 @@ class SqliteDirectory:
             found[f"{link}_of"] = [{"identifier": row[0], "name": row[1], "state": row[2]} for row in rows]
         return found
 
-    async def all_users(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
+    async def all_users(
+        self, batch: int = 1000, *, known: bool = False, wanted: Wanted = ALL
+    ) -> AsyncIterator[list[ShownUser]]:
         after: int | None = 0
         while after is not None:
-            users, after = await self.page(limit=batch, after=after, known=known)
+            users, after = await self.page(wanted, limit=batch, after=after, known=known)
             yield users
 
 

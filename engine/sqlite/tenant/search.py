@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -53,8 +53,14 @@ STANDING = """
 FOUND = """
     SELECT p.rowid FROM {people} AS p CROSS JOIN main.users AS u ON u.id = p.rowid
     WHERE p.{name} MATCH :match AND p.rowid > :after AND (:state IS NULL OR u.state = :state) AND u.known >= :known
-        AND p.rowid NOT IN (SELECT value FROM json_each(:late)) ORDER BY p.rowid LIMIT :limit"""
+        AND {filters} AND p.rowid NOT IN (SELECT value FROM json_each(:late)) ORDER BY p.rowid LIMIT :limit"""
 LATE = "late_people"
+FILTERS = {
+    "team": "(u.primary_team_id = :team OR instr(',' || u.secondary_team_ids || ',', ',' || :team || ','))",
+    "location": "u.location_id = :location",
+    "protected": "u.protected = :protected",
+}
+"""The conditions on a user that no index answers: the users found are read."""
 
 
 def match_of(search: str, state: str | None) -> str | None:
@@ -108,13 +114,13 @@ class Index:
         self._path = path
         self._attached = attached
 
-    async def find(self, search: str, state: str | None, *, known: bool, after: int, limit: int) -> list[int] | None:
-        """Return the ids of the first `limit` users above `after` that `search` (made by `clean`) finds, in order."""
-        match = match_of(search, state)
-        if not match:
-            return None
-        asked = {"match": match, "after": after, "state": state, "known": known, "limit": limit}
-        return await self._excused(self._find(asked, limit))
+    async def find(self, asked: Mapping[str, Any]) -> list[int] | None:
+        """Return the ids of the first `limit` users above `after` that `search` (made by `clean`) finds, in order.
+
+        `asked` has these three by name, `known`, and `state` and the values of FILTERS; None: any.
+        """
+        match = match_of(asked["search"], asked["state"])
+        return await self._excused(self._find({**asked, "match": match}, asked["limit"])) if match else None
 
     async def counts(self) -> dict[str, int] | None:
         """Return how many users are active and how many are deactivated."""
@@ -134,7 +140,7 @@ class Index:
         if standing is None:
             return None
         asked["late"] = json.dumps(standing.late)
-        found = [] if standing.alone else await self._ids(FOUND.format(people="indexed.people", name="people"), asked)
+        found = [] if standing.alone else await self._ids(_found("indexed.people", "people", asked), asked)
         if standing.late:
             found += await self._late(asked)
         return sorted(found)[:limit]
@@ -166,10 +172,15 @@ class Index:
         await self._db.execute(TABLE.format(name=f"temp.{LATE}"))
         which = "id IN (SELECT value FROM json_each(:late))"
         await self._db.execute(TAKE_IN.format(name=f"temp.{LATE}", users="main.users", which=which), asked)
-        return await self._ids(FOUND.format(people=f"temp.{LATE}", name=LATE), {**asked, "late": "[]"})
+        return await self._ids(_found(f"temp.{LATE}", LATE, asked), {**asked, "late": "[]"})
 
     async def _ids(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[int]:
         return [row[0] for row in await self._db.execute_fetchall(query, values)]
+
+
+def _found(people: str, name: str, asked: Mapping[str, object]) -> str:
+    filters = " AND ".join(FILTERS[each] for each in FILTERS if asked[each] is not None)
+    return FOUND.format(people=people, name=name, filters=filters or "1")
 
 
 async def attach_index(db: aiosqlite.Connection, path: Path) -> Index:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
-from importer.users.directory import ShownUser
+from importer.users.directory import ShownUser, Wanted
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import LATER, LOOKING, OWNING, Responses, refuses
@@ -32,6 +32,9 @@ class UsersAsked(Asked):
         "", max_length=255, description="Beginnings of words in the name, email address or identifier."
     )
     state: models.UserState | None = None
+    team: str | None = Field(None, max_length=255, description="The name of a primary or secondary team.")
+    location: str | None = Field(None, max_length=255, description="The name of a location.")
+    protected: bool | None = None
     limit: Limit = 100
     after: After = 0
 
@@ -51,10 +54,9 @@ async def list_users(
     visit: Looking, asked: Annotated[UsersAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """The users of the tenant, deactivated ones included, in the order in which they were created."""
+    wanted = Wanted(asked.search, asked.state, asked.team, asked.location, asked.protected)
     async with visit.directory() as directory:
-        users, following = await directory.page(
-            search=asked.search, state=asked.state, limit=asked.limit, after=asked.after
-        )
+        users, following = await directory.page(wanted, limit=asked.limit, after=asked.after)
     return listed(request, response, "users", users, following, "after")
 
 

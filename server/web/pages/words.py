@@ -73,6 +73,8 @@ NOTICES = {
     "undoing": "The undo is queued.",
     "paused": "The imports are paused. Files land and wait.",
     "resumed": "The pause has ended. Waiting files are imported in order.",
+    "user-protected": "The user is protected: no import deactivates it.",
+    "user-unprotected": "The protection has ended: imports may deactivate the user.",
     "testing": "File received. The test changes nothing.",
 }
 """The notice at the top of the page that follows an action, by its code (`notices.redirect`)."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from importer.rules.identity import Identity
+from importer.users import search as search_module
+from importer.users.directory import Sort, Wanted
 from tests.support.importing import Company, people, sheet
 
 LINKED = ("first_name", "last_name", "email", "manager", "coach")
@@ -61,10 +67,93 @@ async def test_users_come_in_pages_and_one_by_one_as_they_were_created(company: 
         first, after = await directory.page(limit=2)
         rest, end = await directory.page(limit=2, after=after or 0)
         known, _ = await directory.page(known=True)
-        active, _ = await directory.page(state="active", limit=1)
+        active, _ = await directory.page(Wanted(state="active"), limit=1)
         ann = await directory.get("Ann@example.com")
         assert await directory.get("nobody@example.com") is None
     assert [user["first_name"] for user in (*first, *rest)] == ["Ann", "Ben", "Cy"]
     assert end is None
     assert [user["first_name"] for user in known] == ["Ann", "Ben"]
     assert active == first[:1] == [ann]
+
+
+STAFF = (
+    ("Åsa", "Zorn", "asa@example.com", "Sales", "", "Oslo"),
+    ("bo", "åberg", "bo@example.com", "sales", "", ""),
+    ("Cy", "Berg", "cy@example.com", "Ops", "Choir,Sales", "Bergen"),
+    ("Di", "Ahl", "Ab@example.com", "", "", "oslo"),
+)
+STAFF_HEADER = ("first_name", "last_name", "email", "primary_team", "secondary_team", "location", "staff")
+BY_STAFF: dict[str, Any] = {"identifier": "staff", "custom_fields": ({"key": "staff"},)}
+
+
+@pytest.fixture(params=[False, True], ids=["few", "many"])
+async def staff(request: pytest.FixtureRequest, company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """Yield a company with these users; they are indexed if they are many enough."""
+    if request.param:
+        monkeypatch.setattr(search_module, "FEW", -1)
+    rows = [(*user, f"e{number}") for number, user in enumerate(STAFF)]
+    await company.run(sheet(*rows, header=STAFF_HEADER), **BY_STAFF)
+    assert await company.kept.set_protected("e2", True, Identity("staff"))
+    company.kept.catch_up_index()
+    return company
+
+
+WANTED = [
+    (Wanted(), "Åsa bo Cy Di"),
+    (Wanted(team="SALES"), "Åsa bo Cy"),
+    (Wanted(team=" Choir "), "Cy"),
+    (Wanted(team="Nothing"), ""),
+    (Wanted(location="Oslo"), "Åsa Di"),
+    (Wanted(protected=True), "Cy"),
+    (Wanted(protected=False), "Åsa bo Di"),
+    (Wanted("b", team="Sales"), "bo Cy"),
+    (Wanted("b", "active", "Sales", "Bergen", protected=True), "Cy"),
+    (Wanted(state="deactivated", team="Sales"), ""),
+    (Wanted("--", team="Sales"), ""),
+]
+
+
+@pytest.mark.parametrize(("wanted", "names"), WANTED)
+async def test_filters_find_the_same_users_on_every_page_and_in_a_download(
+    staff: Company, wanted: Wanted, names: str
+) -> None:
+    async with staff.kept.directory(Identity("staff")) as directory:
+        page, _ = await directory.page(wanted)
+        counted = await directory.sorted_page(wanted, Sort.CREATED, skip=0, limit=9, most=9)
+        batches = [user async for batch in directory.all_users(1, wanted=wanted) for user in batch]
+    assert counted == (page, len(page))
+    assert page == batches
+    assert " ".join(user["first_name"] for user in page) == names
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        (Sort.CREATED, "Åsa bo Cy Di"),
+        (Sort.NEWEST, "Di Cy bo Åsa"),
+        (Sort.LAST_NAME, "bo Di Cy Åsa"),
+        (Sort.FIRST_NAME, "Åsa bo Cy Di"),
+        (Sort.EMAIL, "Di Åsa bo Cy"),
+        (Sort.TEAM, "Cy bo Åsa Di"),
+    ],
+)
+async def test_users_are_sorted_without_case_and_accents_and_blanks_come_last(
+    staff: Company, sort: Sort, names: str
+) -> None:
+    async with staff.kept.directory(Identity("staff")) as directory:
+        pages = [await directory.sorted_page(Wanted(), sort, skip=skip, limit=3, most=4) for skip in (0, 3, 6)]
+    assert all(page and page[1] == 4 for page in pages)
+    assert [len(page[0]) for page in pages if page] == [3, 1, 0]
+    assert " ".join(user["first_name"] for page in pages if page for user in page[0]) == names
+
+
+async def test_more_users_than_the_limit_are_not_sorted(staff: Company) -> None:
+    async with staff.kept.directory(Identity("staff")) as directory:
+        assert await directory.sorted_page(Wanted(), Sort.EMAIL, skip=0, limit=1, most=3) is None
+        assert await directory.sorted_page(Wanted(team="Sales"), Sort.EMAIL, skip=0, limit=1, most=3) is not None
+
+
+async def test_the_names_of_teams_and_locations_come_in_order(staff: Company) -> None:
+    async with staff.kept.directory(Identity("staff")) as directory:
+        assert await directory.names(9) == (["Choir", "Ops", "Sales"], ["Bergen", "Oslo"])
+        assert await directory.names(1) == (["Choir"], ["Bergen"])

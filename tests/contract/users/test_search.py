@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from importer.users import search as search_module
+from importer.users.directory import Wanted
 from tests.support.importing import Company, people, sheet
 
 STAFF: dict[str, Any] = {"identifier": "staff", "custom_fields": ({"key": "staff"},)}
@@ -31,7 +32,7 @@ async def searched(request: pytest.FixtureRequest, company: Company, monkeypatch
 
 async def found(company: Company, search: str, **filters: Any) -> list[str]:
     async with company.kept.directory() as directory:
-        users, _ = await directory.page(search=search, **filters)
+        users, _ = await directory.page(Wanted(search, filters.pop("state", None)), **filters)
     return [user["last_name"] for user in users]
 
 

@@ -24,6 +24,7 @@ from importer.model import ImportState
 from importer.queue.listing import Listing
 from importer.queue.pause import Pause
 from importer.rules.identity import BY_ADDRESS, Identity
+from importer.users.directory import Sort, Wanted
 from tests.support.importing import Company, people
 from tests.support.queues import NOON, open_queue
 
@@ -94,10 +95,15 @@ LOOKS_AT_USERS: dict[str, Callable[[SqliteDirectory], Awaitable[Any]]] = {
     "all": lambda directory: directory.page(limit=1),
     "the next page": lambda directory: directory.page(limit=1, after=1),
     "who is known": lambda directory: directory.page(known=True),
-    "who is active": lambda directory: directory.page(state="active"),
-    "who is deactivated": lambda directory: directory.page(state="deactivated", after=1),
-    "a search": lambda directory: directory.page(search="ann exa", after=1),
-    "a search among the active": lambda directory: directory.page(search="ann", state="active"),
+    "who is active": lambda directory: directory.page(Wanted(state="active")),
+    "who is deactivated": lambda directory: directory.page(Wanted(state="deactivated"), after=1),
+    "a search": lambda directory: directory.page(Wanted("ann exa"), after=1),
+    "a search among the active": lambda directory: directory.page(Wanted("ann", "active")),
+    "a team": lambda directory: directory.page(Wanted(team="Sales"), after=1),
+    "a search in a location": lambda directory: directory.page(Wanted("ann", location="Oslo"), after=1),
+    "who is protected": lambda directory: directory.page(Wanted(protected=True)),
+    "the newest of few": lambda directory: directory.sorted_page(Wanted(), Sort.NEWEST, skip=0, limit=1, most=9),
+    "too many to sort": lambda directory: directory.sorted_page(Wanted(), Sort.EMAIL, skip=0, limit=1, most=1),
     "one": lambda directory: directory.get("ann@example.com"),
     "reports": lambda directory: directory.reports("ann@example.com"),
     "how many": lambda directory: directory.count_by_state(),
@@ -110,16 +116,24 @@ async def test_users_are_found_by_index(users: Any, what: str) -> None:
     assert users.slow == []
 
 
+@pytest.mark.parametrize("sort", [sort for sort in Sort if sort not in {Sort.CREATED, Sort.NEWEST}])
+async def test_only_users_that_were_found_are_sorted(users: Any, sort: Sort) -> None:
+    """Their number is limited: `sorted_page` gives no answer above `most`."""
+    directory = SqliteDirectory(users, BY_ADDRESS, users.index)
+    assert await directory.sorted_page(Wanted("ann"), sort, skip=0, limit=1, most=9)
+    assert users.slow == ["USE TEMP B-TREE FOR ORDER BY"]
+
+
 async def test_a_search_uses_the_index_while_some_users_have_changed(users: Any, tmp_path: Path) -> None:
     await Company(tmp_path).sql("UPDATE users SET last_name = 'Late'")
-    found, _ = await SqliteDirectory(users, BY_ADDRESS, users.index).page(search="late")
+    found, _ = await SqliteDirectory(users, BY_ADDRESS, users.index).page(Wanted("late"))
     assert len(found) == 2
     assert users.slow == []
 
 
 @pytest.mark.parametrize("state", ["active", "deactivated"])
 async def test_users_of_a_state_are_not_sorted_without_a_search_index(users: Any, state: str) -> None:
-    await SqliteDirectory(users).page(state=state)
+    await SqliteDirectory(users).page(Wanted(state=state))
     assert users.slow == []
 
 

@@ -19,6 +19,7 @@ from engine.sqlite.tenant.search_index import catch_up
 from importer.errors import ImporterError
 from importer.folder import TenantFolder
 from importer.users import search as search_module
+from importer.users.directory import Wanted
 from importer.users.search import clean
 from tests.support.importing import Company, people, sheet
 from tests.support.writing import being_written
@@ -49,8 +50,12 @@ async def company(tmp_path: Path) -> Company:
 async def found(company: Company, search: str = "", **filters: Any) -> list[str]:
     """Return the last names of the users that the directory finds."""
     async with company.kept.directory() as directory:
-        users, _ = await directory.page(search=search, **filters)
+        users, _ = await directory.page(Wanted(search, filters.pop("state", None)), **filters)
     return [user["last_name"] for user in users]
+
+
+FILTERS = ("state", "team", "location", "protected")
+ASKED: dict[str, Any] = {"known": False, "after": 0, "limit": 100, **dict.fromkeys(FILTERS)}
 
 
 async def by_index(company: Company, search: str) -> list[int] | None:
@@ -65,7 +70,7 @@ async def answers(company: Company, *searches: str) -> list[list[int] | None]:
         index = await attach_index(db, TenantFolder(company.folder).search_db)
         if index is None:
             return [None] * len(searches)
-        return [await index.find(clean(each), None, known=False, after=0, limit=100) for each in searches]
+        return [await index.find({**ASKED, "search": clean(each)}) for each in searches]
     finally:
         await db.close()
 
@@ -164,7 +169,7 @@ async def test_pages_follow_each_other_and_miss_no_user(company: Company) -> Non
     names, after = [], 0
     async with company.kept.directory() as directory:
         while True:
-            users, following = await directory.page(search="exam", limit=1, after=after)
+            users, following = await directory.page(Wanted("exam"), limit=1, after=after)
             names += [user["first_name"] for user in users]
             if following is None:
                 break

@@ -132,7 +132,7 @@ async def test_a_download_that_the_client_interrupts_ends_its_work(
             await asyncio.sleep(0)  # as closing a database takes a moment
             ended.set()
 
-    monkeypatch.setattr("server.web.exports.users_as_csv", lambda folder, settings: endless())
+    monkeypatch.setattr("server.web.exports.users_as_csv", lambda *_: endless())
     async with site.api("viewer").stream("GET", f"{USERS}.csv") as answer:
         await anext(answer.aiter_raw())
         assert not ended.is_set()
@@ -153,7 +153,7 @@ async def test_a_download_whose_client_stops_reading_is_ended(site: Site, monkey
         finally:
             ended.set()
 
-    monkeypatch.setattr("server.web.exports.users_as_csv", lambda folder, settings: endless())
+    monkeypatch.setattr("server.web.exports.users_as_csv", lambda *_: endless())
     async with site.api("viewer").stream("GET", f"{USERS}.csv"):
         await asyncio.wait_for(ended.wait(), 10)
     assert made < 1000
