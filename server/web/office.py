@@ -24,8 +24,8 @@ from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.dry_runs import DryRuns
-from server.hourly import Hourly
-from server.notify.herald import TenantHerald
+from server.hourly import HOUR_S, Hourly
+from server.notify.herald import TenantHerald, destination
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import SignInMails
 from server.settings import ServerSettings
@@ -39,6 +39,7 @@ from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.overview import Overview
 from server.web.forms_once import FormsOnce
+from server.web.http_problem import HttpProblem
 from server.web.live import Live
 from server.web.slowing import Slowing
 
@@ -220,6 +221,30 @@ class Visit:
         log.info(
             "Tenant %s was removed by %s.", name, by, extra={"event": "tenant_removed", "tenant": name, "by": by}
         )
+
+    async def send_test(self) -> list[str]:
+        """Queue a test notification to all addresses of the tenant; return them.
+
+        Raises HttpProblem if it has none, or was tested too often within an hour.
+        """
+        settings = await self.settings()
+        notices = await self.office.herald.test_notices(self.tenant, utc_now())
+        if not notices:
+            raise HttpProblem(
+                409,
+                f"{self.tenant} has no notifications. Set notify_email or notify_webhook first.",
+                code="no_notifications",
+            )
+        if not self.office.notification_tests.allows(self.tenant, asyncio.get_running_loop().time()):
+            raise HttpProblem(
+                429,
+                f"The notifications of {self.tenant} were tested {TEST_NOTIFICATIONS} times within an hour. "
+                "Try again in an hour.",
+                code="too_many_tests",
+                headers={"retry-after": f"{HOUR_S:.0f}"},
+            )
+        await self.office.outbox.put(notices)
+        return [address for notice in notices for address in destination(settings, notice.channel)]
 
     async def revoke_key(self, fingerprint: str) -> None:
         """Revoke a key of the tenant, and delete when it was used. Raises KeyRefused if there is none."""

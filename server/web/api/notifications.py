@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, Field
 
-from ground.moments import utc_now
-from server.hourly import HOUR_S
-from server.notify.herald import destination
 from server.web.api import models
 from server.web.api.asking import Asked, Limit, Looking, Owning, Routes
 from server.web.api.refusals import LATER, LOOKING, OWNING, refuses
-from server.web.http_problem import HttpProblem
-from server.web.office import TEST_NOTIFICATIONS
 
 router = Routes(prefix="/tenants/{tenant}/notifications", tags=["notifications"])
 
@@ -71,21 +65,4 @@ async def test_notifications(visit: Owning) -> dict[str, Any]:
 
     A tenant can be tested ten times an hour.
     """
-    settings = await visit.settings()
-    notices = await visit.office.herald.test_notices(visit.tenant, utc_now())
-    if not notices:
-        raise HttpProblem(
-            409,
-            f"{visit.tenant} has no notifications. Set notify_email or notify_webhook first.",
-            code="no_notifications",
-        )
-    if not visit.office.notification_tests.allows(visit.tenant, asyncio.get_running_loop().time()):
-        raise HttpProblem(
-            429,
-            f"The notifications of {visit.tenant} were tested {TEST_NOTIFICATIONS} times within an hour. "
-            "Try again in an hour.",
-            code="too_many_tests",
-            headers={"retry-after": f"{HOUR_S:.0f}"},
-        )
-    await visit.office.outbox.put(notices)
-    return {"told": [address for notice in notices for address in destination(settings, notice.channel)]}
+    return {"told": await visit.send_test()}

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.pages import api, colleagues, companies, events, keys, signing_in, testing, users
+from server.web.pages import (
+    api,
+    colleagues,
+    companies,
+    events,
+    keys,
+    notifications,
+    signing_in,
+    testing,
+    users,
+)
 from server.web.pages.errors import answer_of
 from server.web.pages.help import page as help_page
 from server.web.pages.imports import files as import_files
@@ -17,6 +27,6 @@ __all__ = ["answer_of", "router"]
 router = APIRouter(include_in_schema=False)
 for _page in (
     *(signing_in, api, help_page, events, imports_page, import_page, import_files),
-    *(testing, users, settings_page, keys, colleagues, companies),
+    *(testing, users, settings_page, keys, notifications, colleagues, companies),
 ):
     router.include_router(_page.router)

@@ -73,6 +73,7 @@ NOTICES = {
     "undoing": "The undo is queued.",
     "paused": "The imports are paused. Files land and wait.",
     "resumed": "The pause has ended. Waiting files are imported in order.",
+    "test-queued": "A test is queued for every address. The list below shows its state: reload the page.",
     "user-protected": "The user is protected: no import deactivates it.",
     "user-unprotected": "The protection has ended: imports may deactivate the user.",
     "testing": "File received. The test changes nothing.",

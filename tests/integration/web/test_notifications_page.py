@@ -1,0 +1,96 @@
+"""The page of notifications: what was sent where, and a test of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from importer.queue.notices import Channel
+from tests.support.pages import done, page, seen, settings
+from tests.support.site import Site, open_site
+
+HERE = "/tenants/acme/notifications"
+MAIL = "hr@acme.example"
+WEBHOOK = "https://acme.example/hook?a=<b>"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    smtp = {"smtp_url": "smtp://127.0.0.1:1", "smtp_from": "headcount@example.com"}
+    async with open_site(tmp_path, "acme", "other", **smtp) as opened:
+        yield opened
+
+
+async def sent_test(site: Site, role: str = "owner") -> httpx.Response:
+    return await (await site.browser(role)).post(f"{HERE}/test")
+
+
+async def test_without_an_address_the_page_says_what_to_do(site: Site) -> None:
+    owners, viewers = seen(await page(site, HERE)), seen(await page(site, HERE, role="viewer"))
+    assert "No notifications yet" in owners
+    assert "Enter an email address or a webhook in the settings." in owners
+    assert "Send a test" not in owners
+    assert "An owner enters an email address or a webhook in the settings." in viewers
+
+
+@pytest.mark.parametrize("role", ["owner", "operator"])
+async def test_a_test_is_queued_for_every_address_and_listed(site: Site, role: str) -> None:
+    await settings(site, notify_email=[MAIL, "it@acme.example"], notify_webhook=WEBHOOK)
+    text = await page(site, HERE, role=role)
+    assert f"Mails go to {MAIL}, it@acme.example" in seen(text)
+    assert f"Webhooks go to {WEBHOOK}" in seen(text)
+    assert "<b>" not in text
+    assert done(await sent_test(site, role)) == (HERE, "test-queued")
+    listed = re.findall(r'<th scope="row">\s*(.+?)\s*<span class="under">(\w+)<', await page(site, HERE))
+    assert listed == [("test", "Webhook"), ("test", "Mail")]
+    assert {each.channel for each in await site.office.outbox.newest("acme", 9)} == set(Channel)
+
+
+async def test_a_viewer_reads_the_list_and_sends_no_test(site: Site) -> None:
+    await settings(site, notify_email=[MAIL])
+    assert "Send a test" not in await page(site, HERE, role="viewer")
+    assert (await sent_test(site, "viewer")).status_code == 403
+    assert (await sent_test(site, "elsewhere")).status_code == 404
+    assert await site.office.outbox.newest("acme", 9) == []
+
+
+async def test_a_test_without_an_address_is_refused_with_the_reason(site: Site) -> None:
+    answer = await sent_test(site)
+    assert answer.status_code == 409
+    assert "There is no address yet." in seen(answer.text)
+
+
+async def test_a_notification_about_an_import_links_to_it_and_shows_why_it_failed(site: Site) -> None:
+    await settings(site, notify_email=[MAIL])
+    number = await site.imported(b"first_name,last_name\nAnn,Lee\n")
+    notices = await site.office.herald.notices_of(await site.office.reader.require("acme", number))
+    await site.office.outbox.put(notices)
+    (message,) = await site.office.outbox.due(Channel.MAIL)
+    begun = await site.office.outbox.begin(message)
+    assert begun
+    await site.office.outbox.failed(begun, "the mail server answered 451 <busy>")
+    text = await page(site, HERE, role="viewer")
+    assert f'<a href="/tenants/acme/imports/{number}">import {number} failed' in text
+    assert "The mail server answered 451 &lt;busy&gt;." in text
+    assert ">Waiting<" in text
+
+
+async def test_the_page_shows_only_the_notifications_of_its_company(site: Site) -> None:
+    await settings(site, notify_email=[MAIL])
+    await sent_test(site)
+    browser = await site.browser("elsewhere")
+    answer = await browser.get("/tenants/other/notifications")
+    assert "No notifications yet" in answer.text
+    assert MAIL not in answer.text
+
+
+async def test_the_page_says_that_no_mail_server_is_set(tmp_path: Path) -> None:
+    async with open_site(tmp_path / "plain", "acme") as plain:
+        sentence = "This server cannot send mails"
+        assert sentence not in await page(plain, HERE)
+        await settings(plain, notify_email=[MAIL])
+        assert sentence in await page(plain, HERE)
