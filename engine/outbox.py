@@ -73,6 +73,9 @@ class OutboxStore(Protocol):
     async def lengths(self) -> dict[Channel, int]:
         """Return how many messages wait, for every channel."""
 
+    async def owed(self, limit: int) -> list[Message]:
+        """Return the first `limit` waiting messages to all tenants, oldest first."""
+
     async def newest(self, tenant: str, limit: int) -> list[Message]:
         """Return the newest messages to a tenant, in every state, newest first."""
 

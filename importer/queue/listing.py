@@ -82,6 +82,11 @@ class Listing(Protocol):
     async def under_way(self, tenant: str) -> list[Entry]:
         """Return the imports of a tenant that arrive, are queued or run, oldest first, without messages."""
 
+    async def all_under_way(self, limit: int) -> list[Entry]:
+        """Return the first `limit` imports of all tenants that arrive, are queued or run, oldest first, without
+        messages.
+        """
+
     async def is_busy(self, tenant: str, pause: Pause | None = None) -> bool:
         """Return whether an import of the tenant arrives, runs, or is queued and does not wait because of `pause`."""
 

@@ -72,6 +72,10 @@ class Outbox:
         """Return the number of waiting messages, by channel."""
         return await self._store.lengths()
 
+    async def owed(self, limit: int) -> list[Message]:
+        """Return the waiting messages to all tenants, oldest first, up to `limit`."""
+        return await self._store.owed(limit)
+
     async def newest(self, tenant: str, limit: int) -> list[Message]:
         """Return the newest messages to a tenant, in any state."""
         return await self._store.newest(tenant, limit)

@@ -86,6 +86,10 @@ class Overview:
             for tenant in found
         ]
 
+    def inviting(self) -> int:
+        """Return how many tenants have invitations that wait to be sent, as of the last look."""
+        return sum(figures.inviting for figures in self._counting.figures.all.values())
+
     def _pauses(self, names: Sequence[str]) -> dict[str, Pause]:
         """In a thread: return the pauses of the tenants that are paused now."""
         now, found = self._clock(), {}

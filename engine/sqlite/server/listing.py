@@ -141,6 +141,13 @@ class SqliteListing(Listing):
         )
         return sorted(found, key=lambda each: each.sequence)
 
+    async def all_under_way(self, limit: int) -> list[Entry]:
+        return await self._entries(
+            f"SELECT {BRIEF}* FROM imports WHERE state IN ('arriving', 'queued', 'running')"  # noqa: S608 - a constant
+            " ORDER BY sequence LIMIT ?",
+            limit,
+        )
+
     async def is_busy(self, tenant: str, pause: Pause | None = None) -> bool:
         busy = "SELECT 1 FROM imports WHERE tenant = ? AND state IN ({}) LIMIT 1"
         if pause is None:

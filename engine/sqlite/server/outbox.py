@@ -77,6 +77,12 @@ class SqliteOutboxStore:
         )
         return dict.fromkeys(Channel, 0) | {Channel(row[0]): row[1] for row in rows}
 
+    async def owed(self, limit: int) -> list[Message]:
+        return await self._messages(
+            f"SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' ORDER BY id LIMIT ?",  # noqa: S608 - a constant
+            limit,
+        )
+
     async def newest(self, tenant: str, limit: int) -> list[Message]:
         return await self._messages(
             f"SELECT {COLUMNS} FROM outbox WHERE tenant = ? ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant

@@ -11,6 +11,7 @@ from server.web.pages import (
     events,
     keys,
     notifications,
+    operating,
     signing_in,
     testing,
     users,
@@ -27,6 +28,6 @@ __all__ = ["answer_of", "router"]
 router = APIRouter(include_in_schema=False)
 for _page in (
     *(signing_in, api, help_page, events, imports_page, import_page, import_files),
-    *(testing, users, settings_page, keys, notifications, colleagues, companies),
+    *(testing, users, settings_page, keys, notifications, colleagues, companies, operating),
 ):
     router.include_router(_page.router)

@@ -76,6 +76,7 @@ NOTICES = {
     "test-queued": "A test is queued for every address. The list below shows its state: reload the page.",
     "user-protected": "The user is protected: no import deactivates it.",
     "user-unprotected": "The protection has ended: imports may deactivate the user.",
+    "ban-lifted": "Ban lifted. The address can connect within a second.",
     "testing": "File received. The test changes nothing.",
 }
 """The notice at the top of the page that follows an action, by its code (`notices.redirect`)."""

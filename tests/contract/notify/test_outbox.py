@@ -47,6 +47,18 @@ async def test_each_channel_sends_a_topic_once(sender: Sender) -> None:
     assert await sender.outbox.lengths() == {Channel.MAIL: 1, Channel.WEBHOOK: 1}
 
 
+async def test_the_owed_messages_of_all_tenants_are_those_that_wait_the_oldest_first(
+    store: Store, sender: Sender
+) -> None:
+    await store.tenants().add(Tenant("globex", SINCE, 0))
+    await sender.put("import 1", "import 2")
+    await sender.put("import 9", tenant="globex", channel=Channel.WEBHOOK)
+    await sender.outbox.sent((await sender.due())[0])
+    owed = await sender.outbox.owed(9)
+    assert [(each.tenant, each.topic) for each in owed] == [("acme", "import 2"), ("globex", "import 9")]
+    assert await sender.outbox.owed(1) == owed[:1]
+
+
 async def test_only_the_oldest_message_of_each_tenant_is_due(store: Store, sender: Sender) -> None:
     await store.tenants().add(Tenant("globex", SINCE, 0))
     await sender.put("import 1", "import 2")

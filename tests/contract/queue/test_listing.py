@@ -72,6 +72,21 @@ async def test_a_tenant_is_not_busy_because_of_imports_that_a_pause_keeps_waitin
     assert await queue.is_busy("acme", pause)
 
 
+async def test_the_imports_under_way_of_all_tenants_come_in_the_order_of_landing(queue: Queue) -> None:
+    first, arriving = await enqueue(queue), await promise(queue)
+    other, ended = await enqueue(queue, tenant="globex"), await enqueue(queue)
+    await run_to(queue, first, ImportState.COMPLETED)
+    assert await queue.claim("globex", other)
+    found = await queue.all_under_way(9)
+    assert sorted((each.tenant, each.id, each.state) for each in found) == [
+        ("acme", arriving, ImportState.ARRIVING),
+        ("acme", ended, ImportState.QUEUED),
+        ("globex", other, ImportState.RUNNING),
+    ]
+    assert [each.sequence for each in found] == sorted(each.sequence for each in found)
+    assert await queue.all_under_way(1) == found[:1]
+
+
 async def test_imports_left_by_a_process_are_arriving_or_running(queue: Queue) -> None:
     arriving, running, _ = await promise(queue), await enqueue(queue), await enqueue(queue)
     await queue.claim("acme", running)

@@ -179,6 +179,7 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
     "those that wait": lambda imports: imports.queued_or_held("acme"),
     "the copies that are needed": lambda imports: imports.copies_needed("acme"),
     "how many wait": lambda imports: imports.queue_length(),
+    "those of all tenants under way": lambda imports: imports.all_under_way(50),
     "those cut off": lambda imports: imports.cut_off(),
 }
 
