@@ -20,15 +20,13 @@ from tests.support.server_process import ServerProcess
 HOME = "/tenants/acme"
 OWNERS = (
     *(f"{HOME}/{name}" for name in ("imports", "imports?state=held", "imports/1", "imports/2", "users", "settings")),
-    *(
-        f"{HOME}/{name}"
-        for name in ("users/p1@example.com", "settings/history", "keys", "colleagues", "try", "nothing")
-    ),
+    *(f"{HOME}/{name}" for name in ("users/p1@example.com", "settings/history", "keys", "notifications")),
+    *(f"{HOME}/{name}" for name in ("colleagues", "try", "nothing")),
     "/api",
 )
 VIEWERS = tuple(f"{HOME}/{name}" for name in ("imports/2", "settings", "keys", "try"))
 EMPTY = tuple(f"/tenants/globex/{name}" for name in ("imports", "users", "keys", "settings/history"))
-OPERATORS = ("/tenants", "/operators", *EMPTY)
+OPERATORS = ("/tenants", "/operators", "/server", *EMPTY)
 
 CONTROLS = """() => {
     const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";

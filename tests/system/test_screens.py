@@ -36,11 +36,13 @@ OWNERS = {
     "held": f"{HOME}/imports/3",
     "dry-run": f"{HOME}/imports/4",
     "users": f"{HOME}/users",
+    "users-filtered": f"{HOME}/users?sort=last_name&protected=no",
     "users-none": f"{HOME}/users?search=unknown",
     "user": f"{HOME}/users/priya.raman@acme.example",
     "settings": f"{HOME}/settings",
     "keys": f"{HOME}/keys",
     "colleagues": f"{HOME}/colleagues",
+    "notifications": f"{HOME}/notifications",
     "try": f"{HOME}/try",
     "not-found": f"{HOME}/nothing",
     "api": "/api",
@@ -49,9 +51,10 @@ EMPTY = {
     "empty-imports": "/tenants/globex/imports",
     "empty-users": "/tenants/globex/users",
     "empty-keys": "/tenants/globex/keys",
+    "empty-notifications": "/tenants/globex/notifications",
     "empty-colleagues": "/tenants/globex/colleagues",
 }
-OPERATORS = {"companies": "/tenants", "operators": "/operators", **EMPTY}
+OPERATORS = {"companies": "/tenants", "server": "/server", "operators": "/operators", **EMPTY}
 VIEWERS = {"viewer-held": f"{HOME}/imports/3", "viewer-settings": f"{HOME}/settings", "viewer-keys": f"{HOME}/keys"}
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
@@ -136,7 +139,7 @@ LENGTHY = {
 LONG_PAGES = (
     *("imports", "imports/1", "imports/2", "imports/3", "imports/4", "imports/5", "imports/6", "imports?state=held"),
     *("users", "users/m@long.example", f"users/{'a' * 50}@{'d' * 50}.example", "settings", "settings/history"),
-    *("keys", "try", "nothing-" + "n" * 90),
+    *("users?sort=last_name&team=" + "W" * 60, "notifications", "keys", "try", "nothing-" + "n" * 90),
 )
 ENDS = ("completed", "completed_with_errors", "unchanged", "held", "failed")
 SPREAD = """style => {
@@ -179,7 +182,7 @@ async def test_long_words_never_widen_a_page(
     pushed: dict[str, object] = {}
     visits = [
         ((lengthy, "--role", "owner"), (*LONG_PAGES, "colleagues")),
-        (("--operator",), ("",)),
+        (("--operator",), ("", "/server")),
         ((lengthy, "--role", "viewer"), LONG_PAGES),
     ]
     async with open_page(browser, f"http://127.0.0.1:{server.http_port}") as page:
@@ -188,7 +191,9 @@ async def test_long_words_never_widen_a_page(
             await page.context.clear_cookies()
             await sign_in(page, token(server, *who, "--comment", f"{W} {WORDS}"[:100]))
             for name in names:
-                await page.goto(f"/tenants/{lengthy}/{name}" if name else "/tenants")
+                await page.goto(
+                    name if name.startswith("/") else f"/tenants/{lengthy}/{name}" if name else "/tenants"
+                )
                 await page.evaluate(SPREAD, style)
                 if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                     pushed[f"{who[-1]}: {name}"] = await page.evaluate(PUSHED)

@@ -17,6 +17,7 @@ from server.web.http_problem import HttpProblem
 from server.web.office import Visit
 from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
+from server.web.pages.sentences import capital
 
 router = APIRouter(prefix="/tenants/{tenant}/notifications", max_body_size=FORM_BYTES_MOST)
 
@@ -81,7 +82,7 @@ def line_of(message: Message) -> Line:
     return Line(
         message,
         CHANNELS[message.channel],
-        _SUBJECT.sub("", subject),
+        capital(_SUBJECT.sub("", subject)),
         STATES.get(message.state, message.state),
         int(about[1]) if about else None,
     )

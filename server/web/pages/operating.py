@@ -21,6 +21,7 @@ from server.web.http_problem import HttpProblem
 from server.web.office import Visit
 from server.web.pages.companies import PARTS
 from server.web.pages.notices import redirect
+from server.web.pages.notifications import line_of
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.sentences import sentence
 
@@ -76,7 +77,7 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         under_way=under_way,
         waiting=await office.reader.queue_length(),
         doing=_doing,
-        owed=await office.outbox.owed(SHOWN),
+        owed=[line_of(message) for message in await office.outbox.owed(SHOWN)],
         lengths=await office.outbox.lengths(),
         inviting=office.overview.inviting(),
         bans=bans[:SHOWN],

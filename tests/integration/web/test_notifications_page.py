@@ -46,7 +46,7 @@ async def test_a_test_is_queued_for_every_address_and_listed(site: Site, role: s
     assert "<b>" not in text
     assert done(await sent_test(site, role)) == (HERE, "test-queued")
     listed = re.findall(r'<th scope="row">\s*(.+?)\s*<span class="under">(\w+)<', await page(site, HERE))
-    assert listed == [("test", "Webhook"), ("test", "Mail")]
+    assert listed == [("Test", "Webhook"), ("Test", "Mail")]
     assert {each.channel for each in await site.office.outbox.newest("acme", 9)} == set(Channel)
 
 
@@ -74,7 +74,7 @@ async def test_a_notification_about_an_import_links_to_it_and_shows_why_it_faile
     assert begun
     await site.office.outbox.failed(begun, "the mail server answered 451 <busy>")
     text = await page(site, HERE, role="viewer")
-    assert f'<a href="/tenants/acme/imports/{number}">import {number} failed' in text
+    assert f'<a href="/tenants/acme/imports/{number}">Import {number} failed' in text
     assert "The mail server answered 451 &lt;busy&gt;." in text
     assert ">Waiting<" in text
 

@@ -27,6 +27,7 @@ BASE = (
     "settings/history",
     "keys",
     "colleagues",
+    "notifications",
 )
 PAGES = [f"{HOME}/{name}" for name in (*BASE, "try", "imports?state=failed", "nothing")]
 ZERO_FACTS = re.compile(r"\b0 (active users|open connections|active|connections|deactivated|updated)\b")

@@ -168,8 +168,8 @@ def scale_of(points: Sequence[Point]) -> Scale:
 
 
 def height_of(points: Sequence[Point]) -> int:
-    """Return the height of the chart: without deactivated users there are no bars below the zero line."""
-    return ZERO + 4 + (HIGHEST if any(point.deactivated for point in points) else 0)
+    """Return the height of the chart: it ends below the longest bar of deactivated users."""
+    return ZERO + 4 + round(HIGHEST * scale_of(points)(max((point.deactivated for point in points), default=0)))
 
 
 def _grid(points: Sequence[Point]) -> Iterator[Markup]:
