@@ -37,6 +37,11 @@ class Token:
         """The token without the name of its holder: `owner, token 3`."""
         return f"{self.role.value}, token {self.id}"
 
+    @property
+    def name(self) -> str:
+        """The comment of the token, or its role and id if it has none: who sent a file."""
+        return self.comment or self.bearer
+
     def is_valid(self, now: datetime) -> bool:
         """Return whether the token has not expired."""
         return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)

@@ -261,6 +261,7 @@ class OutcomeJson(TypedDict):
     guard: GuardJson | None
     active: NotRequired[int | None]  # outcomes of older servers lack these
     why: NotRequired[list[str]]
+    settings: NotRequired[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ class Outcome:
     `active` counts the users that are active after it. If nothing was applied, that is the number `counts` would lead
     to. None: it failed, or an older server wrote it. `unread` counts the active users that have left according to a
     column that no setting reads; it is not part of the JSON. `why` are the facts of `message` of a held import, one a
-    sentence.
+    sentence. `settings` is, of a test, the fingerprint of the settings that it used.
     """
 
     state: ImportState
@@ -282,6 +283,7 @@ class Outcome:
     active: int | None = None
     unread: int = 0
     why: tuple[str, ...] = ()
+    settings: str | None = None
 
     def to_json(self) -> OutcomeJson:
         return {
@@ -293,6 +295,7 @@ class Outcome:
             "guard": self.guard.to_json() if self.guard else None,
             "active": self.active,
             "why": [*self.why],
+            "settings": self.settings,
         }
 
     @classmethod
@@ -306,4 +309,5 @@ class Outcome:
             Guard.from_json(data["guard"]) if data["guard"] else None,
             data.get("active"),
             why=tuple(data.get("why", ())),
+            settings=data.get("settings"),
         )

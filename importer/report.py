@@ -32,6 +32,7 @@ class ReportJson(TypedDict):
     guard: GuardJson | None
     decided_by: str | None
     decided_at: str | None
+    sent_by: str | None
     message: str | None
     advice: Mapping[str, Any] | None
     messages: list[ProblemJson]
@@ -41,7 +42,8 @@ class ReportJson(TypedDict):
 class Report:
     """The report of one import, as the CLI, the API and `/results` show it. Times are RFC 3339 in UTC.
 
-    `advice` is what `importer.advice.model.Advice.to_json` returns; None if the import has none.
+    `sent_by` is the comment of the token that sent the file; None if it came over SFTP. `advice` is what
+    `importer.advice.model.Advice.to_json` returns; None if the import has none.
     """
 
     id: int
@@ -56,6 +58,7 @@ class Report:
     guard: Guard | None = None
     decided_by: str | None = None
     decided_at: str | None = None
+    sent_by: str | None = None
     message: str | None = None
     advice: Mapping[str, Any] | None = None
     messages: tuple[Problem, ...] = ()
@@ -74,6 +77,7 @@ class Report:
             "guard": self.guard.to_json() if self.guard else None,
             "decided_by": self.decided_by,
             "decided_at": self.decided_at,
+            "sent_by": self.sent_by,
             "message": self.message,
             "advice": self.advice,
             "messages": [problem.to_json() for problem in self.messages[:MESSAGES_IN_REPORT]],

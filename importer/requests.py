@@ -1,4 +1,4 @@
-"""Requests of people for an import, as frozen records: approve it, undo it, test it. Pure."""
+"""Requests of people for an import, as frozen records: approve it, undo it, test it, send it. Pure."""
 
 from __future__ import annotations
 
@@ -82,3 +82,16 @@ class DryRunRequest:
     @classmethod
     def from_json(cls, data: DryRunRequestJson) -> DryRunRequest:
         return cls(data["by"], data["changes"], data["of"])
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The sender of a file by the page or the API. `by` is the comment of the token.
+
+    `tested` is the dry run of the same file whose result the sender saw; None if there was none. `checksum` is the
+    SHA-256 that the sender gave for the file and that the file has; None if none was given.
+    """
+
+    by: str
+    tested: int | None = None
+    checksum: str | None = None

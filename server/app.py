@@ -33,6 +33,8 @@ from server.files.leftovers import clear_staging
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.import_hook import ChecksumHook, ImportHook
+from server.hooks.sendable_files import SendableFiles
+from server.hooks.sending import Sending
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
@@ -120,11 +122,13 @@ class Server:
         self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
+        self._sendable = SendableFiles(tenants.folder)
         self._closing = Closing(
             queue,
             tenants.folder,
             Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
+            copies=self._sendable,
         )
         self._starter = Starter(
             tenants.folder,
@@ -180,7 +184,11 @@ class Server:
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
-            trials=DryRuns(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
+            trials=DryRuns(
+                *(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
+                sendable=self._sendable,
+            ),
+            sending=Sending(self._tenants, self._queue, self._sftp.space, self._sendable, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
             outbox=self._outbox,

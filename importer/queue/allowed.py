@@ -1,9 +1,9 @@
-"""Which decisions an import allows now: approve, discard, undo. Pure."""
+"""Which decisions an import allows now: approve, discard, undo, send. Pure."""
 
 from __future__ import annotations
 
 from importer.errors import Refused
-from importer.model import APPLIED, ImportState
+from importer.model import APPLIED, NEVER_RAN, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.requests import Approval
 
@@ -49,4 +49,31 @@ def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | N
         return Refused("not_applied", f"{which} is {entry.state.words}: only an applied import can be undone")
     if newest and newest.id != entry.id:
         return Refused("not_newest", f"import {newest.id} was applied after {which}: undo that one first")
+    return None
+
+
+def may_be_sent(entry: Entry) -> bool:
+    """Return whether `entry` is the test of a file that ended without failing: that file can be sent."""
+    of_a_file = entry.trial is not None and entry.trial.of is None
+    return of_a_file and entry.state not in WAITING | NEVER_RAN | {ImportState.FAILED}
+
+
+def why_not_sent(tested: Entry, newest: Entry | None, applied: Entry | None) -> Refused | None:
+    """Return why the file of the dry run `tested` cannot be sent now; None if the dry run says what it will do.
+
+    `newest` is the newest real import, and `applied` the newest applied one.
+    """
+    which = f"import {tested.id} of {tested.tenant}"
+    if tested.trial is None or tested.trial.of is not None:
+        return Refused("not_sendable", f"{which} is not the test of a file: there is nothing to send")
+    if tested.state in WAITING:
+        return Refused("not_tested", f"this test is {tested.state.value}: wait until it ends, then send the file")
+    if not may_be_sent(tested):
+        return Refused("not_sendable", f"{which} failed: fix the file, and test it again")
+    if newest and newest.tested == tested.id:
+        return Refused("already_sent", f"this file was sent already: it is import {newest.id}")
+    if newest and newest.sequence > tested.sequence:
+        return Refused("landed_since", f"import {newest.id} arrived after this test. Test the file again")
+    if (applied.id if applied else None) != tested.users_as_of:
+        return Refused("users_changed", "an import was applied or undone after this test. Test the file again")
     return None

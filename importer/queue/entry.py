@@ -66,7 +66,8 @@ class Entry:
 
     `correction` is None until the header was read. `attempts` counts starts that did not end. With `undo` the import
     waits for its undo or is being undone; `outcome` is then its result when it was applied. With `trial` it is a
-    test: a dry run of a file that did not come over SFTP and is not in the tenant's folder.
+    test: a dry run of a file that did not come over SFTP and is not in the tenant's folder. `sent_by` and `tested`
+    are those of its `Sender`. `users_as_of` is, of a dry run, the newest applied import when it ended.
     """
 
     tenant: str
@@ -91,6 +92,9 @@ class Entry:
     trial: DryRunRequest | None = None
     decided_by: str | None = None
     decided_at: str | None = None
+    sent_by: str | None = None
+    tested: int | None = None
+    users_as_of: int | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -153,6 +157,7 @@ class Entry:
             guard=outcome.guard if outcome else None,
             decided_by=self.decided_by,
             decided_at=self.decided_at,
+            sent_by=self.sent_by,
             message=self.message,
             advice=advice,
             messages=outcome.messages if outcome else (),

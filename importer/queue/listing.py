@@ -9,7 +9,7 @@ from typing import Protocol
 
 from importer.errors import Refused
 from importer.model import ImportState
-from importer.queue.allowed import why_not_undone
+from importer.queue.allowed import why_not_sent, why_not_undone
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.pause import Pause
 
@@ -75,6 +75,11 @@ class Listing(Protocol):
         """Return why `undo` would refuse `entry` now, during `pause`; None if it would not."""
         waiting = await self.waiting_first(entry.tenant, pause)
         return why_not_undone(entry, await self.newest_change(entry.tenant), waiting)
+
+    async def why_not_sent(self, tested: Entry) -> Refused | None:
+        """Return why the file of the dry run `tested` cannot be sent now; None if it can, as far as imports say."""
+        applied = await self.applied(tested.tenant, 1)
+        return why_not_sent(tested, await self.newest(tested.tenant), applied[0] if applied else None)
 
     async def newest_move(self) -> int:
         """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""

@@ -25,7 +25,7 @@ from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import Listing
 from importer.queue.notices import Notice
 from importer.queue.pause import Pause
-from importer.requests import DryRunRequest
+from importer.requests import DryRunRequest, Sender
 
 
 class Queue(Listing, Protocol):
@@ -51,19 +51,22 @@ class Queue(Listing, Protocol):
         uploaded_at: datetime,
         dry_run: bool,
         trial: DryRunRequest | None = None,
+        sender: Sender | None = None,
     ) -> int:
         """Create an import for a file whose bytes are safe but not visible yet; return its id (per tenant, from 1).
 
-        With `trial` the file never becomes visible: the copy is its only file.
+        With `trial` the file never becomes visible: the copy is its only file. `sender` is None for a file that came
+        over SFTP.
 
-        Raises Refused if the tenant does not exist, or no longer exists.
+        Raises Refused if the tenant does not exist, or no longer exists; and, with the reason of `why_not_sent`, if
+        the sender saw a dry run that no longer says what this import does.
         """
 
-    async def landed(self, tenant: str, import_id: int) -> bool:
+    async def landed(self, tenant: str, import_id: int, *, checksum: str | None = None) -> bool:
         """Queue a published file, last in order. Raises Refused if no arriving import has this id.
 
-        The caller has made the file visible and its copy safe. Returns whether other imports of the tenant are
-        queued. After Refused the caller must withdraw the file.
+        The caller has made the file visible and its copy safe. `checksum` is stored as one that arrived with it.
+        Returns whether other imports of the tenant are queued. After Refused the caller must withdraw the file.
         """
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:

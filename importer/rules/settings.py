@@ -6,6 +6,7 @@ Headers and values are compared without case, surrounding spaces and invisible c
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 import unicodedata
@@ -118,6 +119,12 @@ class ImportSettings(BaseModel):
     def with_changes(self, changes: Mapping[str, object]) -> Self:
         """Return these settings with `changes`. Raises ValueError if the result is not valid."""
         return type(self).model_validate({**dict(self), **changes})
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the settings of imports. It differs if one of them differs."""
+        found = self.model_dump_json(include=set(ImportSettings.model_fields))
+        return hashlib.sha256(found.encode()).hexdigest()
 
     @property
     def columns(self) -> tuple[str, ...]:

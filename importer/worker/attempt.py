@@ -141,10 +141,14 @@ class Starter:
         return self.pause_of(settings, self.clock())
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
-        """Compare `entry` with the checksums that arrived so far. A test has no checksum."""
+        """Compare `entry` with the checksums that arrived so far. A test has no checksum.
+
+        Files that came by the page or the API need none: there the checksum is checked before a file lands.
+        """
         if entry.trial:
             return Compared(Verdict.SILENT)
-        return await self.checksums.compare(entry, required=settings.require_checksum, now=self.clock())
+        required = settings.require_checksum and entry.sent_by is None
+        return await self.checksums.compare(entry, required=required, now=self.clock())
 
     async def attempt(
         self,
@@ -179,6 +183,8 @@ class Starter:
             job = job_of(entry, folder, self.clock, proven_complete=compared.verdict is Verdict.FITS)
             with self.advising.importing() if self.advising else nullcontext():
                 outcome = await self.run(job, users, settings, folder.messages, progress=progress, stopping=stopping)
+            if entry.trial:
+                outcome = replace(outcome, settings=settings.fingerprint)
             if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:

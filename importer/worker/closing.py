@@ -39,6 +39,20 @@ class Watcher(Protocol):
         """
 
 
+class Copies(Protocol):
+    """Keeps copies of imports that have ended and need them no longer."""
+
+    def keep(self, entry: Entry) -> bool:
+        """Return whether the copy of `entry`, which has just ended, stays; the keeper then deletes it later."""
+
+
+class NoCopies:
+    """A `Copies` that keeps none."""
+
+    def keep(self, entry: Entry) -> bool:
+        return False
+
+
 class Watchers:
     """Several watchers as one, called in this order."""
 
@@ -60,6 +74,7 @@ class Closing:
         watcher: Watcher,
         clock: Clock = utc_now,
         herald: Herald | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._queue = queue
         self._folder_of = folder_of
@@ -68,6 +83,7 @@ class Closing:
         self._watcher = watcher
         self.clock = clock
         self._herald = herald or NoNotices()
+        self._copies = copies or NoCopies()
 
     async def finish(
         self, entry: Entry, outcome: Outcome, duration_s: float | None = None, *, at: datetime | None = None
@@ -168,7 +184,7 @@ class Closing:
 
     async def _drop_copies(self, entry: Entry) -> None:
         folder = self._folder_of(entry.tenant)
-        if not copy_is_needed(entry):
+        if not copy_is_needed(entry) and not self._copies.keep(entry):
             _remove(folder.copy(entry.id))
         if entry.state is ImportState.FAILED:
             old = await self._queue.failed_before(entry.tenant, FAILED_KEPT)

@@ -72,6 +72,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "file", f"{harmless(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}"
     if report.id:
         yield "uploaded", report.uploaded_at
+    if report.sent_by:
+        yield "sent by", harmless(report.sent_by)
     if report.finished_at:
         yield "finished", report.finished_at + _lasted(report)
     if report.decided_by:

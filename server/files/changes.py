@@ -96,7 +96,7 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
     own = Spot(space.staging.fd, secrets.token_hex(16).encode())
     os.link(source.name, own.name, src_dir_fd=source.folder, dst_dir_fd=own.folder, follow_symlinks=False)
     try:
-        replaced = await land(space, hook, upload, fd, own, target)
+        replaced = (await land(space, hook, upload, fd, own, target)).replaced
     except NotLanded:
         space.house.metrics.upload(space.tenant, "refused")
         raise

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from importer.model import Written
+from importer.requests import Sender
 from server.files.near_names import describe_difference
 
-Origin = Literal["close", "rename", "resize"]
-"""The request that completed the file: the client's CLOSE, a rename to the path, or a change of size by path."""
+Origin = Literal["close", "rename", "resize", "http"]
+"""The request that completed a file: CLOSE, a rename to its path, a change of size by path, or one over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Upload:
     """One file sent by a tenant.
 
     `path` is the client's path, from "/". `size` is in bytes: of the file, or as received if it was interrupted.
-    `written` is None if the server has no record of how the file was written.
+    `written` is None if the server has no record of how the file was written. `sender` is None if it came over SFTP.
     """
 
     tenant: str
@@ -33,6 +34,7 @@ class Upload:
     written: Written | None
     uploaded_at: datetime
     origin: Origin
+    sender: Sender | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from importer.errors import Refused, TryAgain
 from importer.model import Written
+from importer.requests import Sender
 from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
 from server.files.leftovers import unmark
 from server.files.paths import ClientPath
@@ -67,26 +69,37 @@ class NotLanded(OSError):  # noqa: N818 - the name of a state
         super().__init__(errno.EIO, reason)
 
 
-def new_upload(space: Space, path: ClientPath, size: int, written: Written | None, origin: Origin) -> Upload:
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A file that landed: the import that the hook made of it, and the stat of the file that it replaced."""
+
+    import_id: int
+    replaced: os.stat_result | None
+
+
+def new_upload(
+    space: Space,
+    path: ClientPath,
+    size: int,
+    written: Written | None,
+    origin: Origin,
+    sender: Sender | None = None,
+) -> Upload:
     """Return the upload to pass to a hook, completed or interrupted now."""
-    return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin)
+    return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin, sender)
 
 
-async def land(
-    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
-) -> os.stat_result | None:
+async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
     """Land the file at `source` in staging, open at `fd`, at `target`. The caller holds the landing lock.
 
-    Returns the stat of the replaced file, or None. Raises OSError for a failure before the hook has a record, and
-    NotLanded if the hook refuses or for an expected failure after it.
+    Raises OSError for a failure before the hook has a record, and NotLanded if the hook refuses or for an expected
+    failure after it.
     """
     with hurry():
         return await _land(space, hook, upload, fd, source, target)
 
 
-async def _land(
-    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
-) -> os.stat_result | None:
+async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
     space.check_storage()
     await space.in_thread(os.fsync, fd)
     try:
@@ -106,7 +119,7 @@ async def _land(
         await space.in_thread(placement.settle)
     else:
         placement.settle()
-    return placement.replaced
+    return Landed(arrival.id, placement.replaced)
 
 
 async def _failed(hook: Hook, upload: Upload, arrival: Arrival, error: Exception) -> None:

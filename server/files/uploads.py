@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable
 
+from importer.requests import Sender
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft, copy_contents
 from server.files.hooks import Hook, Origin, Upload
@@ -72,44 +73,52 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
         raise
 
 
-async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
-    """Publish a draft that the client closed. Raises OSError if it cannot be published; the old file stays."""
+async def finish(space: Space, draft: Draft, origin: Origin = "close", sender: Sender | None = None) -> int | None:
+    """Publish a draft that the client closed; return the id of its import, None if it made none.
+
+    Raises OSError if it cannot be published; the old file stays.
+    """
     if draft.removed:
         draft.discard(space.close_later)
-        return
+        return None
     if draft.failure is not None:
         reason = draft.failure
-        await abandon(space, draft, reason)
+        await abandon(space, draft, reason, sender)
         raise OSError(errno.EIO, f"the upload was discarded because a write failed: {reason}")
     if not draft.changed:
         _keep_times_only(space, draft)
-        return
-    upload = new_upload(space, draft.path, draft.size, draft.trace.facts(draft.size), origin)
+        return None
+    # The pieces of an HTTP body say nothing about its length: HTTP itself says where it ends.
+    written = None if origin == "http" else draft.trace.facts(draft.size)
+    upload = new_upload(space, draft.path, draft.size, written, origin, sender)
     hook = space.house.hooks.find(upload.path)
+    import_id = None
     try:
-        space.house.memory.keep(draft.fd, draft.trace.facts(draft.size))
+        if written:
+            space.house.memory.keep(draft.fd, written)
         if hook is None:
             unmark(draft.fd)
             _publish(space, draft)
         else:
-            await _land(space, draft, hook, upload)
+            import_id = await _land(space, draft, hook, upload)
     except NotLanded:
         draft.discard(space.close_later)
         space.house.metrics.upload(space.tenant, "refused")
         raise
     except OSError as error:
-        await abandon(space, draft, reason_of(error))
+        await abandon(space, draft, reason_of(error), sender)
         raise
     except Exception:
         draft.discard(space.close_later)
         raise
     report_completed(space, upload)
     await report_if_similar(space, upload)
+    return import_id
 
 
-async def abandon(space: Space, draft: Draft, reason: str) -> None:
+async def abandon(space: Space, draft: Draft, reason: str, sender: Sender | None = None) -> None:
     """Discard a draft that ended in any other way. If it was changed, report the interrupted upload once."""
-    upload = new_upload(space, draft.path, draft.trace.received, None, "close")
+    upload = new_upload(space, draft.path, draft.trace.received, None, "http" if sender else "close", sender)
     happened = not draft.removed and (draft.changed or draft.failure is not None)
     draft.discard(space.close_later)
     if happened:
@@ -146,14 +155,15 @@ def _publish(space: Space, draft: Draft) -> None:
     draft.published(found)
 
 
-async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> None:
+async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> int:
     async with space.landing:
         with space.folder.holding(draft.path) as folder:
             _replaceable(draft, folder)
             source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
-            replaced = await land(space, hook, upload, draft.fd, source, target)
-    draft.published(replaced)
+            landed = await land(space, hook, upload, draft.fd, source, target)
+    draft.published(landed.replaced)
     await space.recounted()
+    return landed.import_id
 
 
 def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:

@@ -8,14 +8,13 @@ queued. Whatever is interrupted before leaves nothing. They use no checksum and 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import secrets
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 from ground.files import fsync_folder
@@ -26,7 +25,7 @@ from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Written
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.requests import DryRunRequest
+from importer.requests import DryRunRequest, Sender
 from importer.worker.closing import Closing
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
@@ -34,6 +33,8 @@ from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
+from server.hooks.receiving import receive, refusing
+from server.hooks.sendable_files import SendableFiles
 from server.tenants.accounts import limits_of
 from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings, differences
@@ -43,9 +44,6 @@ log = logging.getLogger(__name__)
 
 WAITING_MOST = 10
 """Once so many dry runs of a tenant wait or are being received, another one is refused."""
-
-STALLED_S = 60.0
-"""An upload that sends nothing for so many seconds is ended."""
 
 NAME_BYTES = 255
 NO_NAME = "upload.csv"
@@ -68,19 +66,32 @@ class DryRuns:
         closing: Closing,
         space_of: SpaceOf,
         why_not_stored: WhyNotStored = never_refused,
+        sendable: SendableFiles | None = None,
     ) -> None:
         self._tenants = tenants
         self._queue = queue
         self._closing = closing
         self._space_of = space_of
         self._why_not_stored = why_not_stored
+        self._sendable = sendable
         self._under_way: Counter[str] = Counter()
 
-    async def of_file(self, tenant: str, name: str, chunks: AsyncIterable[bytes], by: str) -> int:
+    async def of_file(
+        self,
+        tenant: str,
+        name: str,
+        chunks: AsyncIterable[bytes],
+        by: str,
+        *,
+        sender: Sender | None = None,
+        sha256: str | None = None,
+    ) -> int:
         """Queue a dry run of the file in `chunks`; return its id. `name` is the name of the file at its sender.
 
-        Raises TenantRefused, TryAgain, and Refused (`file_too_large`, `quota_exceeded`, `disk_full`,
-        `upload_stalled`, `too_many_trials`, `too_many_waiting`). After these, or if `chunks` raises, nothing remains.
+        The file tested before is no longer kept to be sent.
+
+        Raises TenantRefused, TryAgain, and Refused (`too_many_trials`, `too_many_waiting`, and those of `receive`).
+        After these, or if `chunks` raises, nothing remains.
         """
         settings = await self._tenants.settings(tenant)
         folder, called = self._tenants.folder(tenant), tidy_name(name)
@@ -88,12 +99,16 @@ class DryRuns:
             with self._space_of(tenant, folder.root) as space:
                 draft = await _empty_draft(space, called, limits_of(settings))
                 try:
-                    await _receive(draft, chunks, settings)
-                    staged = folder.staging / os.fsdecode(draft.name)
-                    import_id = await finish(self._land(tenant, staged, called, draft.size, DryRunRequest(by)))
+                    await receive(draft, chunks, settings, sha256)
+                    with refusing():
+                        await asyncio.to_thread(os.fsync, draft.fd)
+                    staged, trial = folder.staging / os.fsdecode(draft.name), DryRunRequest(by)
+                    import_id = await finish(self._land(tenant, staged, called, draft.size, trial, sender=sender))
                 finally:
                     draft.discard(_close_later)
                 await space.recounted()
+        if self._sendable:
+            self._sendable.drop(tenant)
         return import_id
 
     async def of_settings(self, tenant: str, changes: Mapping[str, object], by: str) -> int:
@@ -154,7 +169,14 @@ class DryRuns:
         raise Refused("no_kept_file", NO_KEPT_FILE)
 
     async def _land(
-        self, tenant: str, staged: Path, name: str, size: int, trial: DryRunRequest, written: Written | None = None
+        self,
+        tenant: str,
+        staged: Path,
+        name: str,
+        size: int,
+        trial: DryRunRequest,
+        written: Written | None = None,
+        sender: Sender | None = None,
     ) -> int:
         """Queue the file at `staged`; return the id. `written` is known only for files that came over SFTP."""
         import_id = await self._queue.arriving(
@@ -165,10 +187,11 @@ class DryRuns:
             uploaded_at=utc_now(),
             dry_run=True,
             trial=trial,
+            sender=sender,
         )
         copy = self._tenants.folder(tenant).copy(import_id)
         try:
-            with _refusing():
+            with refusing():
                 await asyncio.to_thread(_link, staged, copy)
             await self._queue.landed(tenant, import_id)
         except Exception as error:
@@ -205,55 +228,8 @@ def tidy_name(name: str) -> str:
 async def _empty_draft(space: Space, name: str, limits: TenantLimits) -> Draft:
     """Open an empty file in staging. Its bytes count against the quota; it does not count as one more file."""
     usage = await space.recounted()
-    with _refusing():
+    with refusing():
         return Draft(ClientPath((TEST, name.encode())), space.staging.fd, usage, lambda: limits, new=False)
-
-
-async def _receive(draft: Draft, chunks: AsyncIterable[bytes], settings: TenantSettings) -> None:
-    """Write all chunks to `draft`, and sync it to disk."""
-    async for chunk in _while_they_come(chunks):
-        if draft.size + len(chunk) > settings.max_file_bytes:
-            longest = settings.max_file_bytes.human_readable(separator=" ")
-            raise Refused("file_too_large", f"the file is too large: the limit is {longest} (max_file_bytes)")
-        with _refusing(settings):
-            draft.write(draft.size, chunk)
-    with _refusing():
-        await asyncio.to_thread(os.fsync, draft.fd)
-
-
-async def _while_they_come(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    coming = aiter(chunks)
-    while True:
-        try:
-            async with asyncio.timeout(STALLED_S):
-                chunk = await anext(coming)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise Refused(
-                "upload_stalled", f"no data came for {STALLED_S:.0f} seconds. Send the file again"
-            ) from None
-        yield chunk
-
-
-@contextmanager
-def _refusing(settings: TenantSettings | None = None) -> Iterator[None]:
-    """Turn errors of a full or failing disk, or of the quota, into Refused or TryAgain."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EDQUOT and settings:
-            quota = settings.quota_bytes.human_readable(separator=" ")
-            raise Refused(
-                "quota_exceeded",
-                f"the file exceeds the storage quota of {quota}: it counts all files, running uploads, and the files "
-                "of waiting and held imports. Delete files, or try again when imports have ended",
-            ) from None
-        if error.errno == errno.ENOSPC:
-            raise Refused("disk_full", "the disk of the server is full. Tell the operator") from None
-        if error.errno in (errno.EROFS, errno.EIO):
-            raise TryAgain("disk_error", "the disk of the server could not be written") from None
-        raise
 
 
 def _kept(uploads: Path) -> list[int]:

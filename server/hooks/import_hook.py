@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 
 from ground.words import counted
 from importer.errors import Refused, TryAgain
@@ -50,12 +51,14 @@ class _Records:
             written=upload.written,
             uploaded_at=upload.uploaded_at,
             dry_run=self._dry_run,
+            sender=upload.sender,
         )
 
     async def _never_ran(self, upload: Upload, state: ImportState, reason: str, *, refused: bool = False) -> None:
         """Record an upload that never ran. Raises nothing: if the record cannot be made, it is logged."""
+        sender = replace(upload.sender, tested=None) if upload.sender else None  # nothing was sent
         try:
-            import_id = await self._create(upload)
+            import_id = await self._create(replace(upload, sender=sender))
         except (Refused, TryAgain) as error:
             self._unrecorded(upload, state, error)
         else:
@@ -116,7 +119,8 @@ class ImportHook(_Records):
 
         Raises TryAgain or Refused if nothing was queued.
         """
-        if await self._queue.landed(upload.tenant, arrival.id):
+        checksum = upload.sender.checksum if upload.sender else None
+        if await self._queue.landed(upload.tenant, arrival.id, checksum=checksum):
             await self._admission.give_way(upload.tenant)
         log.info(
             "Import %d of %s is queued.",

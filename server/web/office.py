@@ -24,6 +24,7 @@ from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.dry_runs import DryRuns
+from server.hooks.sending import Sending
 from server.hourly import HOUR_S, Hourly
 from server.notify.herald import TenantHerald, destination
 from server.notify.outbox import Outbox
@@ -70,6 +71,7 @@ class Office:
     queue: Queue
     reader: Listing
     trials: DryRuns
+    sending: Sending
     live: Live
     key_uses: KeyUses
     outbox: Outbox

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from server.web.door import Caller, Door
+from server.web.http_problem import HttpProblem
 from server.web.lingering import Lingering
 
 HEAD_S = 20.0
@@ -24,6 +25,9 @@ HEAD_S = 20.0
 STALLED_S = 75.0
 """The time without progress, sending or receiving. The timeouts of routes are shorter, and answer with a sentence."""
 
+BROKEN_BODY = HttpProblem(
+    400, "The body ended before its Content-Length, or before its last chunk. Send it again.", code="broken_body"
+)
 
 READ_BYTES = 32 * 1024
 """The bytes read from a socket at once. Asyncio's 256 KiB may hold 44,000 tiny chunks of a body. They are parsed in
@@ -71,6 +75,18 @@ class PatientProtocol(H11Protocol):
         super().data_received(data)
         self._look()
 
+    def eof_received(self) -> None:
+        """Answer 400 to a client that ends its side before the end of a body; then asyncio closes the connection."""
+        if not (self._is_answering() and self.cycle.more_body):
+            return
+        self._disconnect()
+        if self.conn.our_state is h11.SEND_RESPONSE:
+            answer = BROKEN_BODY.answer()
+            headers = [*answer.raw_headers, (b"connection", b"close")]
+            body = (h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
+            for event in (h11.Response(status_code=answer.status_code, headers=headers), *body):
+                self.transport.write(self.conn.send(event))
+
     def shutdown(self) -> None:
         if self._lingering.lingers:
             self.transport.close()
@@ -89,13 +105,16 @@ class PatientProtocol(H11Protocol):
         """
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self._is_answering():
-            # To the app, the client has disconnected: it stops reading, and what it sends is dropped.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._disconnect()
         if may_answer:
             super().send_400_response(msg)
         else:
             self.transport.close()
+
+    def _disconnect(self) -> None:
+        """Let the app see that the client has disconnected: it stops reading, and what it sends is dropped."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
 
     def _may_send(self) -> bool:
         """Return whether the client may send more of a request that is no longer read."""

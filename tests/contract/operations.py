@@ -210,6 +210,9 @@ OF_STORE = {
     "an upload lands": Operation(
         lambda store: store.imports().landed("acme", 1), lambda store: promise(store.imports())
     ),
+    "an upload lands with its checksum": Operation(
+        lambda store: store.imports().landed("acme", 1, checksum="a" * 64), lambda store: promise(store.imports())
+    ),
     "an upload becomes no import": Operation(end_upload, lambda store: promise(store.imports())),
     "an import is claimed": Operation(lambda store: store.imports().claim("acme", 1, correction=True), queued),
     "an import is queued again": Operation(

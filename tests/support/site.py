@@ -22,10 +22,15 @@ from ground.moments import utc_now
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
+from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.files.hooks import HookTable
+from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
+from server.hooks.import_hook import ImportHook
+from server.hooks.sendable_files import SendableFiles
+from server.hooks.sending import Sending
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import sign_in_mails
@@ -163,11 +168,16 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
         settings = ServerSettings(data_dir=data, **chosen)
         accounts = Accounts(opened)
         stack.callback(accounts.close)
-        sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
-        stack.push_async_callback(sftp.close, 0)
         store, looking = opened.store, opened.store.looking()
         queue, listing = store.imports(), looking.imports()
-        closing = Closing(queue, opened.folder, Watching())
+        sendable = SendableFiles(opened.folder)
+        closing = Closing(queue, opened.folder, Watching(), copies=sendable)
+        starter = Starter(opened.folder, opened.users, opened.settings, utc_now, queue.checksums)
+        admission = Admission(queue, Turns(queue, closing, starter), opened.settings)
+        hook = ImportHook(queue, closing, opened.folder, admission, dry_run=False)
+        metrics = Metrics()
+        sftp = SftpListener(settings, accounts, HookTable({"/sync_users.csv": hook}), metrics, [])  # not its port
+        stack.push_async_callback(sftp.close, 0)
         counting = Counting(Metrics(), opened, queue)
         soundness = Soundness(opened, listing)
         overview = Overview(opened, listing, counting, sftp.open_sessions, why_broken=soundness.why)
@@ -186,7 +196,8 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
             sign_ins=sign_ins,
             queue=queue,
             reader=listing,
-            trials=DryRuns(opened, queue, closing, sftp.space),
+            trials=DryRuns(opened, queue, closing, sftp.space, sendable=sendable),
+            sending=Sending(opened, queue, sftp.space, sendable),
             live=live,
             key_uses=KeyUses(store.key_uses(), opened.ring),
             outbox=Outbox(store.outbox()),

@@ -51,6 +51,12 @@ UNFINISHED = (
     "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
 )
 
+NEWEST = (
+    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
+    " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1"
+)
+NEWEST_APPLIED = f"{APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT 1"
+
 # The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
 WAITING = (
@@ -91,11 +97,7 @@ class SqliteListing(Listing):
         return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
 
     async def newest(self, tenant: str) -> Entry | None:
-        return await self._one(
-            "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
-            " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1",
-            tenant,
-        )
+        return await self._one(NEWEST, tenant)
 
     async def page(
         self,
@@ -280,4 +282,7 @@ def entry_of(row: aiosqlite.Row) -> Entry:
         trial=DryRunRequest.from_json(json.loads(row["trial"])) if row["trial"] else None,
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
+        sent_by=row["sent_by"],
+        tested=row["tested"],
+        users_as_of=row["users_as_of"],
     )

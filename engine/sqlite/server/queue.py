@@ -12,19 +12,27 @@ import aiosqlite
 
 from engine.sqlite.server.checksums import SqliteChecksumStore, remember
 from engine.sqlite.server.ledger import Inside, Ledger
-from engine.sqlite.server.listing import NEWEST_CHANGE, WAITING, WAITING_FIRST, SqliteListing, entry_of
+from engine.sqlite.server.listing import (
+    NEWEST,
+    NEWEST_APPLIED,
+    NEWEST_CHANGE,
+    WAITING,
+    WAITING_FIRST,
+    SqliteListing,
+    entry_of,
+)
 from engine.sqlite.server.outbox import put_in_outbox
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Written
-from importer.queue.allowed import approval_of, why_not_decided, why_not_undone
+from importer.queue.allowed import approval_of, why_not_decided, why_not_sent, why_not_undone
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import unknown_import
 from importer.queue.notices import Notice
 from importer.queue.pause import Pause, in_the_way
 from importer.queue.queue import Queue
-from importer.requests import DryRunRequest, Undo
+from importer.requests import DryRunRequest, Sender, Undo
 
 NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
 QUEUED_BESIDE_OTHERS = (
@@ -61,9 +69,11 @@ class SqliteQueue(SqliteListing, Queue):
         uploaded_at: datetime,
         dry_run: bool,
         trial: DryRunRequest | None = None,
+        sender: Sender | None = None,
     ) -> int:
         facts = json.dumps(written.to_json()) if written else None
         tried = json.dumps(trial.to_json()) if trial else None
+        by, tested = (sender.by, sender.tested) if sender else (None, None)
 
         def promise(db: Inside) -> int:
             found = _rows(
@@ -73,21 +83,30 @@ class SqliteQueue(SqliteListing, Queue):
             )
             if not found:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
+            if tested is not None:
+                _refuse_unless_tested(db, tenant, tested)
             db.execute(
-                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
-                " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
-                (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried),
+                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial,"
+                " sent_by, tested) VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports),"
+                " ?, ?, ?, ?, ?, ?, ?)",
+                (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried, by, tested),
             )
             return int(found[0][0])
 
         return await self._ledger.at_once(promise)
 
-    async def landed(self, tenant: str, import_id: int) -> bool:
-        queued = await self._ledger.at_once(lambda db: _rows(db, QUEUED_BESIDE_OTHERS, tenant, import_id))
-        if not queued:
-            raise unknown_import(tenant, import_id)
+    async def landed(self, tenant: str, import_id: int, *, checksum: str | None = None) -> bool:
+        def land(db: Inside) -> bool:
+            queued = _rows(db, QUEUED_BESIDE_OTHERS, tenant, import_id)
+            if not queued:
+                raise unknown_import(tenant, import_id)
+            if checksum:
+                remember(db, tenant, checksum, dry_run=False)
+            return bool(queued[0][0])
+
+        beside_others = await self._ledger.at_once(land)
         self.changed.set()
-        return bool(queued[0][0])
+        return beside_others
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         return await self._end(
@@ -139,11 +158,12 @@ class SqliteQueue(SqliteListing, Queue):
             notices,
             "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"  # noqa: S608
             " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
-            f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL))"
+            f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL)),"
+            f" users_as_of = iif(dry_run, (SELECT id {NEWEST_APPLIED}), NULL)"
             " WHERE tenant = ? AND id = ? AND state = 'running'",
             *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
             *(entry.state if published else None, entry.decided_by, entry.decided_at),
-            *(applied, entry.tenant, *entry.key),
+            *(applied, entry.tenant, entry.tenant, *entry.key),
         )
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
@@ -258,6 +278,14 @@ def _known(db: Inside, tenant: str, import_id: int) -> Entry:
     for row in _rows(db, "SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id):
         return entry_of(row)
     raise unknown_import(tenant, import_id)
+
+
+def _refuse_unless_tested(db: Inside, tenant: str, tested: int) -> None:
+    newest = next(map(entry_of, _rows(db, NEWEST, tenant)), None)
+    applied = next(map(entry_of, _rows(db, f"SELECT * {NEWEST_APPLIED}", tenant)), None)
+    why_not = why_not_sent(_known(db, tenant, tested), newest, applied)
+    if why_not:
+        raise why_not
 
 
 def _undoable(db: Inside, tenant: str, import_id: int | None, pause: Pause | None) -> Entry:

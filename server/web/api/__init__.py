@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.api import changes, events, imports, keys, notifications, settings, tenants, tokens, trials, users
+from server.web.api import changes, events, imports, keys, notifications, sending, settings, tenants, tokens, users
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name)
-for _noun in (imports, trials, events, users, changes, settings, keys, tokens, notifications, tenants):
+for _noun in (imports, sending, events, users, changes, settings, keys, tokens, notifications, tenants):
     router.include_router(_noun.router)

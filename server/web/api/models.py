@@ -106,6 +106,10 @@ class Import(BaseModel):
         description="The name of the token that approved, discarded or undid it.", examples=["Ann (owner, token 3)"]
     )
     decided_at: Moment | None
+    sent_by: str | None = Field(
+        description="The comment of the token that sent the file by the page or the API; null: it came over SFTP.",
+        examples=["Ann"],
+    )
     message: str | None = Field(
         description="The reason of the state, or the first thing to check; null if the state says it all.",
         examples=["Held: this file would deactivate 25 of 100 active users. Approve or discard it."],

@@ -12,6 +12,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_json": (400, "The body is not valid JSON."),
+    "broken_body": (400, "The body ended before its Content-Length, or before its last chunk."),
+    "bad_digest": (400, "`Content-Digest` has no SHA-256, or is not in the form of RFC 9530."),
+    "digest_differs": (400, "The file does not have the SHA-256 of `Content-Digest`."),
     "no_token": (401, "The request has no token, or the token is unknown, revoked or expired."),
     "forbidden": (403, "The operation needs an owner's token, or the operator's."),
     "not_found": (404, "There is nothing at this path."),
@@ -31,6 +34,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "not_newest": (409, "Another import was applied after this one: undo that one first."),
     "import_waits": (409, "An import is queued or running: undo when it has ended."),
     "too_many_waiting": (409, "As many imports are queued as `max_waiting_imports` allows."),
+    "not_landed": (409, "The file cannot be placed at `/sync_users.csv`; `detail` says why."),
     "identifier_missing": (409, "An active user has no value in the field that would become the identifier."),
     "identifier_shared": (409, "Two users share a value in the field that would become the identifier."),
     "tenant_exists": (409, "There is a tenant with this name already."),
@@ -43,9 +47,9 @@ CODES: Mapping[str, tuple[int, str]] = {
     "settings_changed": (412, "The settings changed: they are not those that `If-Match` names. Load them again."),
     "too_large": (413, "The body is larger than 1 MiB."),
     "file_too_large": (413, "The file is larger than the tenant's `max_file_bytes`."),
-    "quota_exceeded": (413, "The file does not fit into the tenant's `quota_bytes`."),
     "unsupported_type": (415, "The Content-Type is not supported; `Accept` lists those that are."),
     "bad_request": (422, "A parameter or a field of the body is not valid; `errors` names all of them."),
+    "digest_missing": (422, "The setting `require_checksum` is on, and there is no `Content-Digest`."),
     "bad_setting": (422, "A setting has a value that is not valid; `errors` names all of them."),
     "unknown_setting": (422, "A setting does not exist; `errors` names all of them."),
     "bad_name": (422, "`name` cannot be the name of a tenant."),
@@ -78,6 +82,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "tenant_broken": (503, "The tenant's data cannot be used until the operator fixes it."),
     "database_busy": (503, "A running import locks the tenant's users: try again when it has ended."),
     "disk_error": (503, "The server's disk could not be read or written."),
+    "quota_exceeded": (507, "The file does not fit into the tenant's `quota_bytes` or `quota_files`."),
     "disk_full": (507, "The server's disk is full."),
 }
 

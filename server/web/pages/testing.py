@@ -1,4 +1,4 @@
-"""`/try`: test a file. It is dropped on the page and runs as a dry run; nothing is changed."""
+"""`/try`: send a file. It is dropped on the page and tested; the page of the test has the button that sends it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ground.refusals import Refusal
+from importer.requests import Sender
 from server.web.access import Looking, Owning
 from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.multipart import FormFile
@@ -29,7 +30,9 @@ async def test_file(request: Request, visit: Owning) -> Response:
         file = FormFile(request, "file")
         try:
             name = await file.name()
-            number = await visit.office.trials.of_file(visit.tenant, name, file.chunks(), visit.token.bearer)
+            number = await visit.office.trials.of_file(
+                visit.tenant, name, file.chunks(), visit.token.bearer, sender=Sender(visit.token.name)
+            )
         except (HttpProblem, Refusal):
             await file.drain()
             raise

@@ -13,7 +13,7 @@ from importer.model import Guard, GuardReason, ImportState
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import KEPT, Compared
 from importer.queue.queue import Queue
-from tests.support.queues import NOON, enqueue, found, outcome, run_to
+from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
 
 
 @pytest.fixture
@@ -54,6 +54,20 @@ async def test_an_upload_is_judged_by_the_checksums_of_its_folder(queue: Queue, 
     await queue.checksum_landed("acme", hash_of("a"), dry_run=False)
     await queue.checksum_landed("acme", hash_of("b"), dry_run=True)
     assert [(await compared(queue, each)).verdict for each in (real, dry)] == [Verdict.FITS, Verdict.DIFFERS]
+
+
+async def test_a_checksum_that_lands_with_a_file_judges_that_file_only(queue: Queue, tmp_path: Path) -> None:
+    before, number = await enqueue(queue), await promise(queue)
+    await queue.landed("acme", number, checksum=hash_of("a"))
+    assert await queue.checksums.folders("acme") == {False}
+    after = await uploaded(queue, tmp_path, "b")
+    for each, text in ((before, "c"), (number, "a")):
+        copy = tmp_path / f"{each}.csv"
+        copy.write_text(text)
+        (waiting,) = [one for one in await queue.queued("acme") if one.id == each]
+        await queue.checksums.hashed(waiting, copy)
+    verdicts = [(await compared(queue, each)).verdict for each in (before, number, after)]
+    assert verdicts == [Verdict.SILENT, Verdict.FITS, Verdict.SILENT]
 
 
 async def test_a_checksum_makes_one_import_fail_and_no_other(queue: Queue, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from importer.worker.closing import Closing
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from server.hooks import dry_runs as trials_module
+from server.hooks import receiving
 from server.hooks.dry_runs import NO_NAME, WAITING_MOST, DryRuns, tidy_name
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import server_database
@@ -141,7 +142,7 @@ async def test_a_browser_that_goes_away_leaves_nothing_behind(desk: Desk) -> Non
 
 
 async def test_an_upload_from_the_page_that_stalls_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials_module, "STALLED_S", 0.01)
+    monkeypatch.setattr(receiving, "STALLED_S", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"first_name"

@@ -265,15 +265,6 @@ async def test_testing_a_file_changes_no_user(site: Site) -> None:
     assert (await client.get("/api/v1/tenants/acme/users")).json()["users"] == []
 
 
-@pytest.mark.parametrize("asked", [{}, {"dry_run": "false"}])
-async def test_a_real_import_over_http_is_refused(site: Site, asked: dict[str, str]) -> None:
-    answer = await site.api("owner").post(
-        IMPORTS, params=asked, content=people("ann"), headers={"content-type": "text/csv"}
-    )
-    assert answer.status_code == 422
-    assert await site.office.reader.page("acme") == []
-
-
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(site: Site) -> None:
     await site.office.tenants.change_settings("acme", {"max_file_bytes": 10})
     answer = await site.api("owner").post(

@@ -1,0 +1,70 @@
+"""The tested file of each tenant that its owner may send: kept for an hour after its test.
+
+Only the newest test of a tenant keeps its file. The copies count in `kept_bytes`, like those of all imports that have
+ended. Which they are is known in memory only: a start deletes the copies of all dry runs that have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.folder import FolderOf
+from importer.queue.allowed import may_be_sent
+from importer.queue.entry import Entry
+
+KEPT_S = 3600.0
+"""How long a tested file can be sent, in seconds after its test."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A copy that is kept. `found` says which file it is: a tenant that is added again counts from 1 again."""
+
+    copy: Path
+    found: os.stat_result
+    timer: asyncio.TimerHandle
+
+
+class SendableFiles:
+    """The copies of tested files, by tenant. Use it in one event loop."""
+
+    def __init__(self, folder_of: FolderOf, kept_s: float = KEPT_S) -> None:
+        self._folder_of = folder_of
+        self._kept_s = kept_s
+        self._kept: dict[str, _Kept] = {}
+
+    def keep(self, entry: Entry) -> bool:
+        """Keep the copy of an import that has just ended, if it is a test whose file may be sent.
+
+        Returns whether it is kept. The copy of the test before it is deleted.
+        """
+        if not may_be_sent(entry):
+            return False
+        self.drop(entry.tenant)
+        copy = self._folder_of(entry.tenant).copy(entry.id)
+        try:
+            found = copy.stat()
+        except OSError:
+            return False
+        timer = asyncio.get_running_loop().call_later(self._kept_s, self.drop, entry.tenant)
+        self._kept[entry.tenant] = _Kept(copy, found, timer)
+        return True
+
+    def drop(self, tenant: str) -> None:
+        """Delete the copy that is kept for `tenant`, if any."""
+        kept = self._kept.pop(tenant, None)
+        if kept:
+            kept.timer.cancel()
+            asyncio.get_running_loop().run_in_executor(None, _remove, kept)  # a large file takes long
+
+
+def _remove(kept: _Kept) -> None:
+    """Remove a copy; one that cannot be removed now is removed by the next start."""
+    with suppress(OSError):
+        now = kept.copy.stat()
+        if os.path.samestat(now, kept.found) and now.st_mtime_ns == kept.found.st_mtime_ns:
+            kept.copy.unlink()

@@ -1,0 +1,176 @@
+"""Send a file over HTTP: it lands at `/sync_users.csv` as if it came over SFTP.
+
+A file comes in the body of a request, or is the file of a dry run that its sender saw. Either way `server.files`
+writes it into staging and lands it, under the same lock as an upload over SFTP. So a file that does not arrive
+completely is discarded and listed as interrupted, and a crash leaves what a crash during an upload leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from ground.refusals import Refusal
+from ground.threads import finish
+from importer.errors import Refused, TryAgain
+from importer.queue.entry import Entry
+from importer.queue.listing import Listing
+from importer.queue.queue import Queue
+from importer.requests import Sender
+from server.files import uploads
+from server.files.drafts import Draft, copy_contents
+from server.files.paths import ClientPath
+from server.files.space import Space, WhyNotStored, never_refused
+from server.hooks.admission import refuse_if_full
+from server.hooks.dry_runs import SpaceOf
+from server.hooks.receiving import receive, refusing
+from server.hooks.sendable_files import SendableFiles
+from server.tenants.accounts import limits_of
+from server.tenants.settings import TenantSettings
+from server.tenants.tenants import Tenants
+
+PATH = ClientPath((b"sync_users.csv",))
+GONE = "the file of this test is no longer kept. Test the file again"
+
+
+class Sending:
+    """Lands files that come over HTTP. `space_of` gives the files that the tenant's SFTP sessions share."""
+
+    def __init__(
+        self,
+        tenants: Tenants,
+        queue: Queue,
+        space_of: SpaceOf,
+        sendable: SendableFiles,
+        why_not_stored: WhyNotStored = never_refused,
+    ) -> None:
+        self._tenants = tenants
+        self._queue = queue
+        self._space_of = space_of
+        self._sendable = sendable
+        self._why_not_stored = why_not_stored
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def of_file(
+        self, tenant: str, chunks: AsyncIterable[bytes], sender: Sender, sha256: str | None = None
+    ) -> int:
+        """Land the file in `chunks`; return the id of its import. `sha256` is its hash by the sender, if given.
+
+        Raises TenantRefused, TryAgain, and Refused (`digest_missing`, `too_many_waiting`, `not_landed`, and those of
+        `receive`). After these, or if `chunks` raises, the old file stays and nothing is imported.
+        """
+        settings = await self._tenants.settings(tenant)
+        if settings.require_checksum and sha256 is None:
+            raise Refused(
+                "digest_missing",
+                "the setting require_checksum is on: send the SHA-256 of the file in the header Content-Digest",
+            )
+        await self._admit(tenant, settings)
+        with self._space_of(tenant, self._tenants.folder(tenant).root) as space:
+            draft = await _begun(space, settings)
+            try:
+                await receive(draft, chunks, settings, sha256)
+            except BaseException as error:
+                await finish(uploads.abandon(space, draft, _why(error), sender))
+                raise
+            return await finish(_land(space, draft, replace(sender, checksum=sha256)))
+
+    async def of_test(self, tenant: str, import_id: int, by: str) -> int:
+        """Land the file of the dry run `import_id`; return the id of its import. A second call returns the same id.
+
+        Raises TenantRefused, TryAgain, and Refused: `unknown_import`, `too_many_waiting`, `quota_exceeded`,
+        `disk_full`, `not_landed`, those of `Listing.why_not_sent`, `settings_differ` and `test_gone`.
+        """
+        async with self._one_at_a_time[tenant]:
+            tested, newest = await self._queue.require(tenant, import_id), await self._queue.newest(tenant)
+            if newest and newest.tested == import_id:
+                return newest.id
+            settings = await self._tenants.settings(tenant)
+            why_not = await self.why_not(self._queue, tested, settings)
+            if why_not:
+                raise why_not
+            await self._admit(tenant, settings)
+            with self._space_of(tenant, self._tenants.folder(tenant).root) as space:
+                draft = await _begun(space, settings)
+                try:
+                    await self._copy(tested, space, draft, settings)
+                except BaseException:
+                    draft.discard(space.close_later)
+                    raise
+                sent = await finish(_land(space, draft, Sender(by, import_id)))
+            self._sendable.drop(tenant)
+            return sent
+
+    async def why_not(self, listing: Listing, tested: Entry, settings: TenantSettings) -> Refused | None:
+        """Return why the file of the dry run `tested` cannot be sent now, by `listing`; None if it can."""
+        why_not = await listing.why_not_sent(tested)
+        if why_not:
+            return why_not
+        if tested.outcome is None or tested.outcome.settings != settings.fingerprint:
+            return Refused("settings_differ", "the settings changed after this test. Test the file again")
+        if not self._tenants.folder(tested.tenant).copy(tested.id).exists():
+            return Refused("test_gone", GONE)
+        return None
+
+    async def _admit(self, tenant: str, settings: TenantSettings) -> None:
+        """Raise Refused or TryAgain if no file can land now, before one is received."""
+        why = self._why_not_stored(tenant)
+        if why:
+            raise TryAgain("disk_full", why)
+        refuse_if_full(await self._queue.queued(tenant), settings, dry_run=False)
+
+    async def _copy(self, tested: Entry, space: Space, draft: Draft, settings: TenantSettings) -> None:
+        """Copy the file of a dry run into `draft`. Raises Refused unless these are the bytes that were tested."""
+        try:
+            source = os.open(self._tenants.folder(tested.tenant).copy(tested.id), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise Refused("test_gone", GONE) from None
+        try:
+            size = os.fstat(source).st_size
+            with refusing(settings):
+                draft.reserve_copy(size)
+                await space.in_thread(copy_contents, source, draft.fd, size)
+            if await space.in_thread(_sha256_of, draft.fd) != tested.file.sha256:
+                raise Refused("test_gone", GONE)
+        finally:
+            os.close(source)
+
+
+async def _begun(space: Space, settings: TenantSettings) -> Draft:
+    limits = limits_of(settings)
+    with _landing():
+        return await uploads.begin(space, PATH, lambda: limits, truncate=True, create=True, exclusive=False)
+
+
+async def _land(space: Space, draft: Draft, sender: Sender) -> int:
+    with _landing():
+        import_id = await uploads.finish(space, draft, "http", sender)
+    assert import_id is not None, "a hook is at this path"
+    return import_id
+
+
+@contextmanager
+def _landing() -> Iterator[None]:
+    try:
+        with refusing():
+            yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Refused("not_landed", f"the file cannot be placed at {PATH}: {why}") from error
+
+
+def _why(error: BaseException) -> str:
+    """Return the reason that the list of imports gives for a file that did not arrive."""
+    if isinstance(error, Refusal):
+        return error.message
+    return "the server stopped" if isinstance(error, asyncio.CancelledError) else "internal error"
+
+
+def _sha256_of(fd: int) -> str:
+    with open(fd, "rb", closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
