@@ -26,6 +26,7 @@ from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
 from server.files.placing import Placement
+from server.hooks.sending import Sending
 from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer
 from server.notify.outbox import Outbox
@@ -50,6 +51,17 @@ UPLOAD_STEPS = {
     "before it is queued": Step(SqliteQueue, "landed"),
     "after it is queued": Step(SqliteQueue, "landed", after=True),
 }
+SEND_STEPS = {
+    "before the tested file is copied": Step(Sending, "_copy"),
+    "after the tested file is copied": Step(Sending, "_copy", after=True),
+    "before the tested file gets an id": Step(SqliteQueue, "arriving", count=2),
+    "after the tested file gets an id": Step(SqliteQueue, "arriving", after=True, count=2),
+    "before the tested file gets its name": Step(Placement, "_rename"),
+    "after the tested file gets its name": Step(Placement, "_rename", after=True),
+    "before the tested file is queued": Step(SqliteQueue, "landed", count=2),
+    "after the tested file is queued": Step(SqliteQueue, "landed", after=True, count=2),
+}
+"""The steps of a file that is sent from its test: the test itself is the first that arrives and lands."""
 IMPORT_STEPS = {
     "after its claim": Step(SqliteQueue, "claim", after=True),
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
@@ -105,7 +117,10 @@ INVITE_STEPS = {
     "after an invitation": Step(Mailer, "send", after=True, count=5),
     "after an invitation is recorded": Step(DueInvitations, "sent", after=True, count=5),
 }
-STEPS = UPLOAD_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
+STEPS = {
+    **(UPLOAD_STEPS | SEND_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS),
+    **(UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS),
+}
 
 
 def make_mortal(step: Step, sign: signal.Signals) -> None:

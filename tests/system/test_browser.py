@@ -187,7 +187,7 @@ async def test_the_test_of_a_chosen_file_changes_no_user(
     file.write_bytes(people("ann", "ben", "cy"))
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
-        await page.get_by_role("link", name="Test a file").first.click()
+        await page.get_by_role("link", name="Send a file").first.click()
         await page.locator("input[type=file]").set_input_files(file)
         await page.get_by_role("button", name="Test this file").click()
         await expect(page.get_by_text("Dry run: nothing was changed.", exact=True)).to_be_visible()
@@ -236,7 +236,7 @@ async def test_every_page_works_without_javascript(
         await page.get_by_label("Public key", exact=True).fill(public_line())
         await page.get_by_role("button", name="Add this key").click()
         await expect(page.locator(".notice")).to_contain_text("Key added.")
-        await page.get_by_role("link", name="Test a file").click()
+        await page.get_by_role("link", name="Send a file").click()
         await page.locator("input[type=file]").set_input_files(file)
         await page.get_by_role("button", name="Test this file").click()
         await expect(

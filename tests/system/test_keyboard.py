@@ -167,7 +167,7 @@ async def approve(page: Page) -> None:
 
 async def send_for_a_test(page: Page, file: Path) -> None:
     async with page.expect_file_chooser() as chooser:  # the browser needs a moment before it reports choosers
-        await open_in_menu(page, "Test a file")
+        await open_in_menu(page, "Send a file")
         await tab_to(page, page.locator("input[type=file]"))
         await page.keyboard.press("Enter")
     await (await chooser.value).set_files(file)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page
 
@@ -35,6 +36,7 @@ OWNERS = {
     "errors": f"{HOME}/imports/1",
     "held": f"{HOME}/imports/3",
     "dry-run": f"{HOME}/imports/4",
+    "tested": f"{HOME}/imports/5",
     "users": f"{HOME}/users",
     "users-filtered": f"{HOME}/users?sort=last_name&protected=no",
     "users-none": f"{HOME}/users?search=unknown",
@@ -64,7 +66,7 @@ pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Start a server with two companies: one with three days of files and a dry run, one empty."""
+    """Start a server with two companies: one with three days of files and two dry runs, one empty."""
     with ServerProcess(tmp_path_factory.mktemp("screens")) as started:
         started.add_tenant("acme", deactivate_missing="true")
         for day in ("monday", "tuesday", "wednesday"):
@@ -72,6 +74,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
             started.wait("acme")
         started.put("acme", (SAMPLES / "tuesday.csv").read_bytes(), "/test/sync_users.csv")
         started.reaches("acme", 4, "completed", "completed_with_errors", "unchanged")
+        headers = {"authorization": f"Bearer {token(started, 'acme', '--role', 'owner')}", "content-type": "text/csv"}
+        answer = httpx.post(
+            f"http://127.0.0.1:{started.http_port}/api/v1/tenants/acme/imports?dry_run=true",
+            content=(SAMPLES / "tuesday.csv").read_bytes(),
+            headers=headers,
+        )
+        assert answer.status_code == 202, answer.text
+        started.reaches("acme", 5, "completed", "completed_with_errors", "unchanged", "held")
         started.cli("tenant", "add", "globex")
         yield started
 

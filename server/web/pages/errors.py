@@ -39,7 +39,7 @@ SECTIONS = {
     "keys": "Keys",
     "notifications": "Notifications",
     "colleagues": "Colleagues",
-    "try": "Test a file",
+    "try": "Send a file",
 }
 """The parts of a company's pages, by the name in the address."""
 

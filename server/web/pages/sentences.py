@@ -80,6 +80,15 @@ def approval_means(counts: Counts) -> str:
     return f"The approval {and_(*found)}." if found else "The approval applies the import."
 
 
+def sending_means(tested: Report) -> str:
+    """Return what sending the file of this dry run would do, as the label of a button."""
+    if tested.state is ImportState.HELD:
+        return "Send this file: its import will be held for your approval"
+    counts = ((getattr(tested.counts, action), action.removesuffix("d")) for action in ACTIONS)
+    done = and_(*(f"{verb} {users(count)}" for count, verb in counts if count))
+    return f"Send this file: {done or 'no users change'}"
+
+
 def users(count: int) -> str:
     return counted(count, "user", "users")
 

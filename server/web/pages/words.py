@@ -78,6 +78,7 @@ NOTICES = {
     "user-unprotected": "The protection has ended: imports may deactivate the user.",
     "ban-lifted": "Ban lifted. The address can connect within a second.",
     "testing": "File received. The test changes nothing.",
+    "sent": "File sent. Its import is queued.",
 }
 """The notice at the top of the page that follows an action, by its code (`notices.redirect`)."""
 

@@ -69,7 +69,7 @@ async def test_without_a_file_the_form_says_so(site: Site) -> None:
 async def test_a_viewer_reads_that_only_an_owner_can_test_a_file(site: Site) -> None:
     text = await page(site, "/tenants/acme/try", role="viewer")
     assert "For owners only" in text
-    assert "Only an owner can test a file." in text
+    assert "Only an owner can test or send a file." in text
     assert '<form method="post" action="/tenants/acme/try"' not in text
     assert (await dry_run_of(site, people("ann"), role="viewer")).status_code == 403
 

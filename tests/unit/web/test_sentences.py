@@ -9,7 +9,7 @@ import pytest
 from importer.messages.grouping import without_place
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
-from server.web.pages.sentences import and_, approval_means, sentence, summary, undo_means
+from server.web.pages.sentences import and_, approval_means, sending_means, sentence, summary, undo_means
 
 FILE = FileFacts("sync_users.csv", 1000)
 
@@ -244,3 +244,22 @@ def test_a_message_beside_its_column_and_value_does_not_repeat_them(message: str
 def test_lists_are_joined_with_commas_and_and() -> None:
     assert [and_(), and_("a"), and_("a", "b"), and_("a", "b", "c")] == ["", "a", "a and b", "a, b and c"]
     assert summary(Counts(unchanged=5)) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "does"),
+    [
+        (ImportState.COMPLETED, {"created": 1}, "create 1 user"),
+        (
+            ImportState.COMPLETED_WITH_ERRORS,
+            {"created": 1200, "updated": 2, "deactivated": 3, "reactivated": 1, "rejected": 4},
+            "create 1,200 users, reactivate 1 user, deactivate 3 users and update 2 users",
+        ),
+        (ImportState.UNCHANGED, {"unchanged": 5}, "no users change"),
+        (ImportState.HELD, {"deactivated": 15}, "its import will be held for your approval"),
+    ],
+)
+def test_the_button_that_sends_a_tested_file_says_what_the_import_will_do(
+    state: ImportState, counts: dict[str, int], does: str
+) -> None:
+    assert sending_means(report(state, dry_run=True, **counts)) == f"Send this file: {does}"

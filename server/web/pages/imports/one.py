@@ -15,10 +15,12 @@ from ground.moments import utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
 from importer.model import APPLIED, ImportState
+from importer.queue.allowed import may_be_sent
 from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.pauses import pause_of
 from server.tenants.setting_texts import SETTING_TEXTS
+from server.tenants.settings import TenantSettings
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
@@ -26,7 +28,7 @@ from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.notices import redirect
 from server.web.pages.rendering import render
-from server.web.pages.sentences import approval_means, undo_means
+from server.web.pages.sentences import approval_means, sending_means, undo_means
 from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -65,6 +67,17 @@ async def undo(request: Request, visit: Owning, import_id: int) -> Response:
         await visit.office.queue.undo(visit.tenant, entry.id, by=visit.token.bearer, pause=pause)
 
     return await _decided(request, visit, import_id, "undoing", decide)
+
+
+@router.post("/send")
+async def send(request: Request, visit: Owning, import_id: int) -> Response:
+    """Send the file of this dry run, and redirect to its import; a second click leads to the same import."""
+    await visit.entry(import_id)
+    try:
+        number = await visit.office.sending.of_test(visit.tenant, import_id, visit.token.name)
+    except Refusal as error:
+        return await _shown(request, visit, import_id, Asked(), refused=error)
+    return redirect(request, f"/tenants/{visit.tenant}/imports/{number}", "sent")
 
 
 @router.post("/save")
@@ -121,10 +134,21 @@ async def _shown(
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
         owners=await _owners(visit) if entry.state is ImportState.HELD and not visit.may_change else [],
+        **await _sending(visit, entry, settings),
         why_not_undone=await visit.office.reader.why_not_undone(entry, pause),
         paused=pause is not None,
         **facts,
     )
+
+
+async def _sending(visit: Visit, entry: Entry, settings: TenantSettings) -> dict[str, Any]:
+    """Return the facts of the button that sends a tested file: what it does, or why there is none."""
+    if not (visit.may_change and may_be_sent(entry)):
+        return {"sends": None}
+    reader = visit.office.reader
+    why_not = await visit.office.sending.why_not(reader, entry, settings)
+    sent = await reader.newest(visit.tenant) if why_not and why_not.code == "already_sent" else None
+    return {"sends": sending_means(entry.report()), "why_not_sent": why_not, "sent_as": sent}
 
 
 async def _owners(visit: Visit) -> list[str]:

@@ -1,0 +1,238 @@
+"""Send a tested file from its page: exactly the tested bytes land, once, and only while the test is still true."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from importer.folder import TenantFolder
+from importer.model import ImportState
+from importer.queue.entry import Entry
+from tests.support.importing import people
+from tests.support.pages import IMPORTS, page, seen
+from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
+
+FILE = people("ann", "ben")
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+def folder(site: Site) -> TenantFolder:
+    return site.office.tenants.folder("acme")
+
+
+def visible(site: Site) -> bytes | None:
+    path = folder(site).visible("/sync_users.csv")
+    return path.read_bytes() if path.exists() else None
+
+
+async def a_test(site: Site, content: bytes = FILE) -> str:
+    """Test a file on the page to its end; return the path of the page of the test."""
+    files = {"file": ("march.csv", content, "text/csv")}
+    answer = await (await site.browser("owner")).post("/tenants/acme/try", files=files)
+    assert answer.status_code == 303, seen(answer.text)
+    await site.run()
+    return answer.headers["location"].partition("?")[0]
+
+
+async def send(site: Site, test: str, role: str = "owner") -> httpx.Response:
+    return await (await site.browser(role)).post(f"{test}/send")
+
+
+async def entry(site: Site, number: int) -> Entry:
+    return await site.office.reader.require("acme", number)
+
+
+async def test_the_tested_bytes_land_and_the_import_links_to_its_test(site: Site) -> None:
+    test = await a_test(site)
+    text = await page(site, test)
+    assert "<button>Send this file: create 2 users</button>" in text
+    answer = await send(site, test)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{IMPORTS}/2?done=sent")
+    assert visible(site) == FILE
+    assert "File sent. Its import is queued." in seen(await page(site, answer.headers["location"]))
+    await site.run()
+    sent = await entry(site, 2)
+    assert (sent.state, sent.sent_by, sent.tested) == (ImportState.COMPLETED, "owner, token 2", 1)
+    assert sent.file.sha256 == hashlib.sha256(FILE).hexdigest() == (await entry(site, 1)).file.sha256
+    shown = await page(site, f"{IMPORTS}/2")
+    assert "Sent by owner, token 2" in seen(shown)
+    assert f'<dt>Tested as</dt><dd><a href="{IMPORTS}/1">Import #1</a>' in shown
+    await eventually(lambda: not folder(site).copy(1).exists())
+
+
+async def test_a_second_click_leads_to_the_same_import(site: Site) -> None:
+    test = await a_test(site)
+    answers = await asyncio.gather(*(send(site, test) for _ in range(3)), send(site, test, "operator"))
+    assert {(each.status_code, each.headers["location"]) for each in answers} == {(303, f"{IMPORTS}/2?done=sent")}
+    await site.run()
+    assert (await send(site, test)).headers["location"] == f"{IMPORTS}/2?done=sent"
+    assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
+    text = await page(site, test)
+    assert f'This file was sent. It is <a href="{IMPORTS}/2">import #2</a>.' in text
+    assert f'action="{test}/send"' not in text
+
+
+async def test_a_viewer_neither_sees_the_button_nor_sends(site: Site) -> None:
+    test = await a_test(site)
+    text = await page(site, test, role="viewer")
+    assert "Send this file" not in text
+    assert (await send(site, test, "viewer")).status_code == 403
+    assert (await send(site, test, "elsewhere")).status_code == 404
+    stranger = await site.anybody(**{"sec-fetch-site": "same-origin"}).post(f"{test}/send")
+    assert (stranger.status_code, stranger.headers["location"].partition("?")[0]) == (303, "/sign-in")
+    foreign = site.anybody(**{"sec-fetch-site": "cross-site"})
+    foreign.cookies = (await site.browser("owner")).cookies
+    assert (await foreign.post(f"{test}/send")).status_code == 403
+    assert visible(site) is None
+    assert (await send(site, test, "operator")).status_code == 303
+
+
+async def test_a_test_that_would_be_held_says_so_on_its_button(site: Site) -> None:
+    many = [f"user{number}" for number in range(20)]
+    await site.imported(people(*many))
+    await site.office.tenants.change_settings("acme", {"deactivate_missing": True})
+    test = await a_test(site, people(*many[:5]))
+    assert "<button>Send this file: its import will be held for your approval</button>" in await page(site, test)
+    assert (await send(site, test)).status_code == 303
+    await site.run()
+    assert (await entry(site, 3)).state is ImportState.HELD
+
+
+async def test_a_failed_test_has_no_button(site: Site) -> None:
+    test = await a_test(site, b"")
+    assert "Send this file" not in await page(site, test)
+    answer = await send(site, test)
+    assert (answer.status_code, visible(site)) == (409, None)
+    assert "Import 1 of acme failed: fix the file, and test it again." in seen(answer.text)
+
+
+async def test_a_test_that_has_not_ended_has_no_button(site: Site) -> None:
+    files = {"file": ("march.csv", FILE, "text/csv")}
+    browser = await site.browser("owner")
+    assert (await browser.post("/tenants/acme/try", files=files)).status_code == 303
+    assert "Send this file" not in await page(site, f"{IMPORTS}/1")
+    answer = await send(site, f"{IMPORTS}/1")
+    assert (answer.status_code, visible(site)) == (409, None)
+    assert "This test is queued: wait until it ends, then send the file." in seen(answer.text)
+
+
+async def refused(site: Site, test: str, sentence: str) -> None:
+    """The page has no button and says why, and a click on an older page is refused with the same sentence."""
+    text = await page(site, test)
+    assert f"This file cannot be sent now. {sentence}" in seen(text)
+    assert f'action="{test}/send"' not in text
+    before = visible(site)
+    answer = await send(site, test)
+    assert answer.status_code == 409
+    assert sentence in seen(answer.text)
+    assert visible(site) == before
+    assert not [*folder(site).staging.iterdir()]
+
+
+async def test_no_tested_file_is_sent_with_other_settings(site: Site) -> None:
+    test = await a_test(site)
+    await site.office.tenants.change_settings("acme", {"notify_email": "hr@acme.example"})  # says nothing about users
+    assert f'action="{test}/send"' in await page(site, test)
+    await site.office.tenants.change_settings("acme", {"blank_cells": "keep"})
+    await refused(site, test, "The settings changed after this test. Test the file again.")
+    await site.office.tenants.change_settings("acme", {"blank_cells": None})
+    assert (await send(site, test)).status_code == 303
+
+
+async def test_no_tested_file_is_sent_after_another_file_landed(site: Site) -> None:
+    test = await a_test(site)
+    await site.upload(people("cy"))
+    await refused(site, test, "Import 2 arrived after this test. Test the file again.")
+
+
+async def test_a_file_that_lands_during_the_click_is_not_replaced(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test, sending = await a_test(site), site.office.sending
+    copy = sending._copy
+
+    async def slowly(*args: Any) -> None:
+        await copy(*args)
+        await site.upload(people("cy"))  # between the first look and the landing lock
+
+    monkeypatch.setattr(sending, "_copy", slowly)
+    answer = await send(site, test)
+    assert (answer.status_code, visible(site)) == (409, None)
+    assert "Import 2 arrived after this test. Test the file again." in seen(answer.text)
+    assert not [*folder(site).staging.iterdir()]
+    assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
+
+
+async def test_no_tested_file_is_sent_after_an_undo(site: Site) -> None:
+    await site.imported(people("cy"))
+    test = await a_test(site)
+    await site.office.queue.undo("acme", None, by="Ann")
+    await site.run()
+    await refused(site, test, "An import was applied or undone after this test. Test the file again.")
+
+
+async def test_only_the_newest_tested_file_is_kept(site: Site) -> None:
+    first = await a_test(site)
+    second = await a_test(site, people("cy"))
+    await eventually(lambda: not folder(site).copy(1).exists())
+    await refused(site, first, "The file of this test is no longer kept. Test the file again.")
+    assert (await send(site, second)).status_code == 303
+    assert visible(site) == people("cy")
+
+
+async def test_a_changed_copy_is_not_sent(site: Site) -> None:
+    test = await a_test(site)
+    folder(site).copy(1).write_bytes(people("eve"))
+    answer = await send(site, test)
+    assert answer.status_code == 409
+    assert "The file of this test is no longer kept. Test the file again." in seen(answer.text)
+    assert visible(site) is None
+    assert [each.id for each in await site.office.reader.page("acme")] == [1]
+
+
+async def test_a_test_of_settings_or_over_sftp_has_no_button(site: Site) -> None:
+    await site.imported(FILE)
+    over_sftp = await site.imported(FILE, dry_run=True)
+    of_settings = await site.office.trials.of_settings("acme", {"blank_cells": "keep"}, "Ann")
+    await site.run()
+    for number in (1, over_sftp, of_settings):
+        assert "Send this file" not in await page(site, f"{IMPORTS}/{number}")
+        answer = await send(site, f"{IMPORTS}/{number}")
+        assert answer.status_code == 409
+        assert f"Import {number} of acme is not the test of a file: there is nothing to send." in seen(answer.text)
+    assert not folder(site).copy(over_sftp).exists()
+    assert not folder(site).copy(of_settings).exists()
+
+
+async def test_limits_hold_for_a_tested_file(site: Site) -> None:
+    test = await a_test(site)
+    await site.office.tenants.change_settings("acme", {"quota_bytes": 20})
+    answer = await send(site, test)
+    assert (answer.status_code, visible(site)) == (507, None)
+    assert "The file exceeds the storage quota of 20 B" in seen(answer.text)
+    await site.office.tenants.change_settings("acme", {"quota_bytes": None})
+    assert (await send(site, test)).status_code == 303
+
+
+async def test_a_tested_file_needs_no_checksum_file(site: Site) -> None:
+    await site.office.tenants.change_settings("acme", {"require_checksum": True})
+    test = await a_test(site)
+    assert (await send(site, test)).status_code == 303
+    await site.run()
+    assert (await entry(site, 2)).state is ImportState.COMPLETED
+
+
+async def test_an_unknown_import_is_not_found(site: Site) -> None:
+    assert (await send(site, f"{IMPORTS}/77")).status_code == 404
