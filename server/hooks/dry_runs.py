@@ -22,7 +22,7 @@ from ground.moments import utc_now
 from ground.threads import finish
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
-from importer.model import NEVER_RAN, ImportState, Written
+from importer.model import ImportState, Written
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.requests import DryRunRequest, Sender
@@ -33,6 +33,7 @@ from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
+from server.hooks.kept_files import is_list, kept_entries
 from server.hooks.receiving import receive, refusing
 from server.hooks.sendable_files import SendableFiles
 from server.tenants.accounts import limits_of
@@ -157,12 +158,10 @@ class DryRuns:
 
         Dry runs and correction files are skipped. Raises Refused (`no_kept_file`).
         """
-        for import_id in await asyncio.to_thread(_kept, folder.uploads):
-            entry = await self._queue.get(tenant, import_id)
-            real = entry is not None and not entry.dry_run and entry.state not in NEVER_RAN
-            if entry is not None and real and not entry.correction:
+        async for entry in kept_entries(self._queue, tenant, folder):
+            if is_list(entry):
                 try:
-                    await asyncio.to_thread(os.link, folder.copy(import_id), staged)
+                    await asyncio.to_thread(os.link, folder.copy(entry.id), staged)
                 except FileNotFoundError:  # deleted by retention just now
                     continue
                 return entry
@@ -230,11 +229,6 @@ async def _empty_draft(space: Space, name: str, limits: TenantLimits) -> Draft:
     usage = await space.recounted()
     with refusing():
         return Draft(ClientPath((TEST, name.encode())), space.staging.fd, usage, lambda: limits, new=False)
-
-
-def _kept(uploads: Path) -> list[int]:
-    """Return the ids of the imports whose file exists, newest first."""
-    return sorted((int(file.stem) for file in uploads.glob("*.csv") if file.stem.isdecimal()), reverse=True)
 
 
 def _link(staged: Path, copy: Path) -> None:

@@ -124,14 +124,14 @@ async def test_settings_can_be_tested_on_the_newest_file_before_saving(
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="Settings").click()
-        await page.get_by_label(label("field_mapping")).fill("Abteilung = primary_team")
+        await page.get_by_label("Field of Abteilung").select_option("Primary team")
         await page.get_by_role("button", name="Test on the newest file").click()
         await expect(page.get_by_role("heading", name="Tested settings")).to_be_visible()
         await expect(page.get_by_text("Dry run: nothing was changed.", exact=True)).to_be_visible()
         assert "Abteilung" not in server.cli("tenant", "show", tenant).text
         await page.get_by_role("button", name="Save these settings").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
-        await expect(page.get_by_label(label("field_mapping"))).to_have_value("Abteilung = primary_team")
+        await expect(page.get_by_label("Field of Abteilung")).to_have_value("primary_team")
     assert "Abteilung" in server.cli("tenant", "show", tenant).text
     server.put(tenant, people("ann", "ben").replace(b"primary_team", b"Abteilung"))
     assert server.wait(tenant)["counts"]["teams_created"] == 1
@@ -144,13 +144,13 @@ async def test_an_invalid_setting_gets_an_error_beside_it_and_nothing_is_saved(
         await sign_in(page, token(server, tenant))
         await page.goto(f"/tenants/{tenant}/settings")
         await page.get_by_label(label("max_deactivations_percent")).fill("many")
-        await page.get_by_label(label("encoding")).fill("latin-1")
+        await page.get_by_label(label("encoding"), exact=True).select_option("latin-1")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("alert")).to_contain_text("Nothing was saved. Fix 1 setting:")
         field = page.get_by_label(label("max_deactivations_percent"))
         await expect(field).to_have_value("many")
         await expect(field).to_have_attribute("aria-invalid", "true")
-        await expect(page.get_by_label(label("encoding"))).to_have_value("latin-1")
+        await expect(page.get_by_label(label("encoding"), exact=True)).to_have_value("latin-1")
     assert "latin-1" not in server.cli("tenant", "show", tenant).text
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from server.web.pages.settings.choices import DATES, DELIMITER_OPTIONS, ENCODINGS
 
 
 class Kind(StrEnum):
@@ -13,10 +15,29 @@ class Kind(StrEnum):
     PERCENT = "percent"
     SIZE = "size"
     CHOICE = "choice"
+    OPEN = "open"
     LINE = "line"
     LIST = "list"
     MAPPING = "mapping"
     ROWS = "rows"
+
+
+def never(text: str) -> bool:
+    """Return False: no value of the setting is dangerous by itself."""
+    return False
+
+
+def is_on(text: str) -> bool:
+    return text == "on"
+
+
+def is_off(text: str) -> bool:
+    return text == "off"
+
+
+def is_all(text: str) -> bool:
+    """Return whether a percentage lets everything pass."""
+    return text.strip().removesuffix("%").rstrip() in ("100", "100.0", "100,0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +55,10 @@ class Part:
 class Control:
     """The control of one setting.
 
-    `options` are the choices, or the suggestions for a text line, with their labels. A table has rows of `parts`.
-    Each row is called `row` and its number; a row with only blank parts is ignored. `careful` is a warning below the
-    explanation. `instead` replaces an explanation that names values, where the form shows labels.
+    `options` are the choices with their labels. An open choice has one more, to type a value into its part `other`.
+    A table has rows of `parts`. Each row is called `row` and its number; a row with only blank parts is ignored.
+    `careful` is a warning below the explanation; for the values of `alarms` the form stresses it. `instead` replaces
+    an explanation that names values, where the form shows labels.
     """
 
     kind: Kind
@@ -44,11 +66,9 @@ class Control:
     parts: Mapping[str, Part] = field(default_factory=dict)
     row: str = ""
     careful: str = ""
+    alarms: Callable[[str], bool] = never
     instead: str | None = None
 
-
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-"""The names of delimiters in the form, which cannot show a tab."""
 
 TYPES = {
     "text": "Text",
@@ -74,24 +94,6 @@ LANGUAGE_NAMES = {
     "ar": "Arabic",
 }
 
-_DELIMITER_OPTIONS = {"comma": "Comma (,)", "semicolon": "Semicolon (;)", "tab": "Tab", "pipe": "Pipe (|)"}
-_ENCODINGS = {
-    "utf-8": "Unicode, the usual encoding",
-    "cp1252": "Windows, Western Europe",
-    "cp1250": "Windows, Central Europe",
-    "cp1251": "Windows, Cyrillic",
-    "latin-1": "ISO 8859-1",
-    "utf-16": "Unicode in 2 bytes",
-    "cp932": "Windows, Japanese",
-    "gb18030": "Chinese",
-}
-_DATES = {
-    "%Y-%m-%d": "2026-12-31",
-    "%d.%m.%Y": "31.12.2026",
-    "%d/%m/%Y": "31/12/2026",
-    "%m/%d/%Y": "12/31/2026",
-    "%Y%m%d": "20261231",
-}
 _DIGESTS = {"off": "Off", "weekly": "Every Monday"}
 _INVITATIONS = {
     "off": "Off",
@@ -117,10 +119,18 @@ _TEMPLATE = {
     "text": Part("Text", lines=True),
 }
 
+_OTHER_ENCODING = Part("Other encoding", hint="A name that Python knows, such as iso8859-2.")
+_OTHER_DATES = Part(
+    "Other date format", hint="%Y stands for the year, %m for the month and %d for the day: %d.%m.%Y for 31.12.2026."
+)
+_COLUMNS = {"header": Part("Column in your files"), "field": Part("Field", {})}
+
 CONTROLS: Mapping[str, Control] = {
     "deactivate_missing": Control(
         Kind.SWITCH,
-        careful="Before you turn this on, test it on the newest file. The test lists the users to deactivate.",
+        careful="While this is on, users who are not in a file are deactivated. Before you turn it on, test it on "
+        "the newest file: the test lists these users.",
+        alarms=is_on,
     ),
     "reactivate_returning": Control(Kind.SWITCH),
     "identifier": Control(
@@ -138,33 +148,53 @@ CONTROLS: Mapping[str, Control] = {
     ),
     "delimiter": Control(
         Kind.CHOICE,
-        _DELIMITER_OPTIONS,
+        DELIMITER_OPTIONS,
         instead="The character between cells: usually a comma, in many European systems a semicolon.",
     ),
-    "encoding": Control(Kind.LINE, _ENCODINGS),
+    "encoding": Control(
+        Kind.OPEN,
+        ENCODINGS,
+        {"other": _OTHER_ENCODING},
+        instead="How your system writes letters. If é, ü or ł come out wrong, choose what your system writes.",
+    ),
     "skip_first_lines": Control(Kind.NUMBER),
     "skip_last_lines": Control(Kind.NUMBER, careful="Set this only if your system writes these lines in every file."),
-    "date_format": Control(Kind.LINE, _DATES),
+    "date_format": Control(
+        Kind.OPEN, DATES, {"other": _OTHER_DATES}, instead="How your system writes dates. Each choice has an example."
+    ),
     "field_mapping": Control(
         Kind.MAPPING,
+        parts=_COLUMNS,
+        row="Column",
         instead="One column per line: its name in your files, = and the field it stands for, such as: "
         "Vorname = first_name. With nothing after the =, the column is ignored.",
     ),
     "value_mapping": Control(Kind.ROWS, parts=_VALUES, row="Values"),
     "custom_fields": Control(Kind.ROWS, parts=_CUSTOM, row="Field"),
-    "require_final_newline": Control(Kind.SWITCH),
+    "require_final_newline": Control(
+        Kind.SWITCH,
+        careful="While this is off, a cell that was cut short at the end of a file is applied.",
+        alarms=is_off,
+    ),
     "detect_truncation": Control(
         Kind.SWITCH,
         careful="While this is off, a complete list that was cut short is applied, and the users not in it are "
         "deactivated.",
+        alarms=is_off,
     ),
     "max_deactivations_percent": Control(
-        Kind.PERCENT, careful="At 100, an import is applied however many users it would deactivate."
+        Kind.PERCENT,
+        careful="At 100, an import is applied however many users it would deactivate.",
+        alarms=is_all,
     ),
-    "max_deactivations_min": Control(Kind.NUMBER),
+    "max_deactivations_min": Control(
+        Kind.NUMBER, careful="In a small company, a high number lets a wrong file deactivate half of the users."
+    ),
     "max_creations_percent": Control(Kind.PERCENT),
     "max_updates_percent": Control(Kind.PERCENT),
-    "max_row_drop_percent": Control(Kind.PERCENT),
+    "max_row_drop_percent": Control(
+        Kind.PERCENT, careful="At 100, the number of rows never holds an import.", alarms=is_all
+    ),
     "require_checksum": Control(Kind.SWITCH),
     "paused_until": Control(Kind.LINE),
     "paused_because": Control(Kind.LINE),
@@ -181,7 +211,8 @@ CONTROLS: Mapping[str, Control] = {
         Kind.CHOICE,
         _INVITATIONS,
         instead="The hire date begins at midnight in the user’s time zone. A user without one is invited at once.",
-        careful="Turning invitations off cancels those that are not sent yet.",
+        careful="The first file may invite every user in it. Turning invitations off cancels those that are not sent "
+        "yet.",
     ),
     "invitation_templates": Control(Kind.ROWS, parts=_TEMPLATE, row="Invitation"),
     "retention_days": Control(Kind.NUMBER, careful="Deleted files and history cannot be recovered."),

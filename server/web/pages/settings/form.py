@@ -4,7 +4,8 @@ Only settings whose controls the owner changed are set. A control that is sent a
 if the browser altered its text or the form cannot show the value. A control that is not sent changes nothing, either.
 
 A control has the name of its setting. A table has one control for each part of a row, such as `custom_fields.0.key`.
-A switch sends `off`, and also `on` if it is on.
+A switch sends `off`, and also `on` if it is on. An open choice also sends the value that was typed, such as
+`encoding.other`. A mapping is text, or a table (mapping.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.web.pages.settings.controls import CONTROLS, DELIMITERS, Control, Kind
+from importer.file.header import Names
+from server.web.pages.settings.choices import DELIMITERS, OTHER, option_of
+from server.web.pages.settings.controls import CONTROLS, Control, Kind
+from server.web.pages.settings.mapping import mapping_of, rows_for
 from server.web.pages.settings.notation import (
     NotReadable,
     lines,
@@ -30,7 +34,7 @@ Typed = Mapping[str, str]
 """The text of each control, by name."""
 
 ROWS = "rows"
-"""The value that a table's own control sends, so that a table without rows is sent, too."""
+"""The value that a table's own control sends, so that a table without rows is sent, too. No mapping has this text."""
 
 _GROUPED = re.compile(r"\d+([.,'\s]\d+)+")
 _PERCENT = re.compile(r"(\d+),(\d+)")
@@ -52,13 +56,12 @@ def shown(values: Mapping[str, Any]) -> dict[str, str]:
 def shown_setting(setting: str, value: Any) -> dict[str, str]:
     """Return the content of the controls of one setting."""
     control = CONTROLS[setting]
+    if control.kind is Kind.OPEN:
+        option = option_of(value, control.options or {})
+        return {setting: option, f"{setting}.other": value if option == OTHER else ""}
     if control.kind is not Kind.ROWS:
         return {setting: _text(setting, control, value)}
-    rows = _ROWS_OF[setting](value)
-    return {
-        setting: ROWS,
-        **{f"{setting}.{i}.{part}": text for i, row in enumerate(rows) for part, text in row.items()},
-    }
+    return with_rows({}, setting, _ROWS_OF[setting](value))
 
 
 def as_sent(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -71,7 +74,7 @@ def wanted(typed: Typed, seen: Mapping[str, Any]) -> Wanted:
     found = Wanted()
     for setting in touched(typed, seen):
         try:
-            found.changes[setting] = _read(setting, CONTROLS[setting], typed)
+            found.changes[setting] = _read(setting, CONTROLS[setting], typed, seen)
         except NotReadable as error:
             found.unreadable[setting] = str(error)
     return found
@@ -79,10 +82,8 @@ def wanted(typed: Typed, seen: Mapping[str, Any]) -> Wanted:
 
 def touched(typed: Typed, seen: Mapping[str, Any]) -> list[str]:
     """Return the settings whose controls differ from the form for the values `seen`."""
-    before = shown(seen)
-    return [
-        setting for setting in CONTROLS if setting in typed and _of(typed, setting) != _plain(_of(before, setting))
-    ]
+    before = _plain(shown(seen))
+    return [setting for setting in CONTROLS if setting in typed and _differs(typed, setting, before, seen)]
 
 
 def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any]) -> dict[str, str]:
@@ -91,6 +92,24 @@ def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any]) -> d
     for setting in mine:
         form = {name: text for name, text in form.items() if not _belongs(name, setting)} | _of(typed, setting)
     return form
+
+
+def is_table(typed: Typed, setting: str) -> bool:
+    """Return whether a mapping was sent as a table, not as text."""
+    return CONTROLS[setting].kind is Kind.MAPPING and typed.get(setting) == ROWS
+
+
+def as_table(typed: Typed, setting: str, header: Sequence[str], names: Names) -> dict[str, str]:
+    """Return the form with the text of a mapping as a table for a file with this `header`.
+
+    Without a header, or if the text cannot be read, the text stays.
+    """
+    if not header or setting not in typed or is_table(typed, setting):
+        return dict(typed)
+    try:
+        return with_rows(typed, setting, rows_for(read_mapping(typed[setting]), header, names))
+    except NotReadable:
+        return dict(typed)
 
 
 def rows_of(typed: Typed, setting: str) -> list[dict[str, str]]:
@@ -102,12 +121,39 @@ def rows_of(typed: Typed, setting: str) -> list[dict[str, str]]:
 
 def with_row(typed: Typed, setting: str) -> dict[str, str]:
     """Return the form with a blank row at the end of the table."""
-    return _with_rows(typed, setting, [*rows_of(typed, setting), dict.fromkeys(CONTROLS[setting].parts, "")])
+    return with_rows(typed, setting, [*rows_of(typed, setting), dict.fromkeys(CONTROLS[setting].parts, "")])
 
 
 def without_row(typed: Typed, setting: str, number: int) -> dict[str, str]:
     """Return the form without the row of this number (from 0), if there is one."""
-    return _with_rows(typed, setting, [row for i, row in enumerate(rows_of(typed, setting)) if i != number])
+    return with_rows(typed, setting, [row for i, row in enumerate(rows_of(typed, setting)) if i != number])
+
+
+def with_rows(typed: Typed, setting: str, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the form with these rows in the table, in place of what it had for the setting."""
+    rest = {name: text for name, text in typed.items() if not _belongs(name, setting)}
+    return {
+        **rest,
+        setting: ROWS,
+        **{f"{setting}.{i}.{part}": row[part] for i, row in enumerate(rows) for part in row},
+    }
+
+
+def _differs(typed: Typed, setting: str, before: Typed, seen: Mapping[str, Any]) -> bool:
+    """Return whether the controls of a setting differ from the form `before`. A blank row does not count."""
+    if is_table(typed, setting):
+        try:
+            found = mapping_of(rows_of(typed, setting), seen[setting])
+        except NotReadable:
+            return True
+        return [*found.items()] != [*seen[setting].items()]
+    if CONTROLS[setting].kind is Kind.ROWS:
+        return _filled_rows(typed, setting) != _filled_rows(before, setting)
+    return _of(typed, setting) != _of(before, setting)
+
+
+def _filled_rows(typed: Typed, setting: str) -> list[dict[str, str]]:
+    return [row for row in rows_of(typed, setting) if _is_filled(CONTROLS[setting], row)]
 
 
 def _text(setting: str, control: Control, value: Any) -> str:
@@ -145,10 +191,16 @@ _ROWS_OF: dict[str, Callable[[Any], list[dict[str, str]]]] = {
 }
 
 
-def _read(setting: str, control: Control, typed: Typed) -> Any:
+def _read(setting: str, control: Control, typed: Typed, seen: Mapping[str, Any]) -> Any:
+    if is_table(typed, setting):
+        return mapping_of(rows_of(typed, setting), seen[setting])
     if control.kind is Kind.ROWS:
-        return _READ_ROWS[setting]([row for row in rows_of(typed, setting) if _is_filled(control, row)])
+        return _READ_ROWS[setting](_filled_rows(typed, setting))
     text = typed[setting].strip()
+    if control.kind is Kind.OPEN and text == OTHER:
+        text = typed.get(f"{setting}.other", "").strip()
+        if not text:
+            raise NotReadable("type a value below “Other”, or choose one from the list")
     if control.kind is Kind.SWITCH:
         return text == "on"
     if control.kind is Kind.MAPPING:
@@ -227,12 +279,3 @@ def _belongs(name: str, setting: str) -> bool:
 
 def _of(form: Typed, setting: str) -> dict[str, str]:
     return {name: text for name, text in form.items() if _belongs(name, setting)}
-
-
-def _with_rows(typed: Typed, setting: str, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    rest = {name: text for name, text in typed.items() if not _belongs(name, setting)}
-    return {
-        **rest,
-        setting: ROWS,
-        **{f"{setting}.{i}.{part}": row[part] for i, row in enumerate(rows) for part in row},
-    }

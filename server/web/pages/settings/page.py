@@ -26,6 +26,7 @@ from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
     Wanted,
     as_sent,
+    as_table,
     put_together,
     shown,
     touched,
@@ -35,6 +36,7 @@ from server.web.pages.settings.form import (
 )
 from server.web.pages.settings.items import groups_of
 from server.web.pages.settings.meanwhile import LOOKED_BACK, Meanwhile, look_back
+from server.web.pages.settings.newest import newest_sample
 from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
@@ -88,7 +90,7 @@ async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> 
     typed = shown({**now.to_json(), **changes, **proposed})
     any_tried = tried if changes or proposed else None
     sheet = Sheet(typed, now, etag(now), Meanwhile(now, ()), tried=any_tried, proposed=proposed)
-    return _page(request, visit, sheet)
+    return await _page(request, visit, sheet)
 
 
 @router.post("")
@@ -96,7 +98,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
     """Save all changes of the form. If one is refused, save nothing and show the form again with the errors."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
-        return _merged(request, visit, sheet)
+        return await _merged(request, visit, sheet)
     try:
         changes = _readable(visit.office.tenants, sheet)
         await visit.office.tenants.change_settings(
@@ -104,10 +106,10 @@ async def save_settings(request: Request, visit: Owning) -> Response:
         )
     except TenantRefused as error:
         if error.code != "settings_changed":
-            return _refused(request, visit, sheet, error)
-        return _merged(request, visit, await _reloaded(visit, sheet))
+            return await _refused(request, visit, sheet, error)
+        return await _merged(request, visit, await _reloaded(visit, sheet))
     except TryAgain as error:
-        return _not_now(request, visit, sheet, error)
+        return await _not_now(request, visit, sheet, error)
     return redirect(request, request.url.path, "settings-saved" if changes else "settings-same")
 
 
@@ -116,14 +118,14 @@ async def try_settings(request: Request, visit: Owning) -> Response:
     """Start a dry run of the newest file with the settings in the form; save nothing."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
-        return _merged(request, visit, sheet)
+        return await _merged(request, visit, sheet)
     try:
         changes = _readable(visit.office.tenants, sheet)
         number = await visit.office.trials.of_settings(visit.tenant, changes, visit.token.bearer)
     except TenantRefused as error:
-        return _refused(request, visit, sheet, error)
+        return await _refused(request, visit, sheet, error)
     except (Refused, TryAgain) as error:
-        return _not_now(request, visit, sheet, error)
+        return await _not_now(request, visit, sheet, error)
     return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}", 303)
 
 
@@ -139,7 +141,7 @@ async def change_rows(request: Request, visit: Owning) -> Response:
     elif action == "remove" and setting in _TABLES and number.isdecimal():
         sheet.typed = without_row(sheet.typed, setting, int(number))
         sheet.focus = f"{setting}:add"
-    return _page(request, visit, sheet)
+    return await _page(request, visit, sheet)
 
 
 @router.get("/history")
@@ -158,7 +160,7 @@ async def show_history(request: Request, visit: Looking, before: Number = INTEGE
     )
 
 
-_TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
+_TABLES = {"field_mapping", "custom_fields", "value_mapping", "invitation_templates"}
 
 
 async def _sheet(request: Request, visit: Visit) -> Sheet:
@@ -187,28 +189,28 @@ def _unfit(tenants: Tenants, now: TenantSettings, changes: Mapping[str, object])
     return {}
 
 
-def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused) -> Response:
+async def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused) -> Response:
     """Show the form again, with an error beside each wrong field."""
     known = {name: sentence for name, sentence in error.settings.items() if name in SETTING_TEXTS}
     if not known:
         sheet.sentence = as_http_problem(error).detail
     sheet.errors = known
-    return _page(request, visit, sheet, status=422)
+    return await _page(request, visit, sheet, status=422)
 
 
-def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryAgain) -> Response:
+async def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryAgain) -> Response:
     http_problem = as_http_problem(error)
     sheet.sentence = http_problem.detail
-    return _page(request, visit, sheet, status=http_problem.status)
+    return await _page(request, visit, sheet, status=http_problem.status)
 
 
-def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
+async def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
     """Show the current settings merged with what was typed, and list the other owner's changes; save nothing."""
     mine = touched(sheet.typed, sheet.seen.to_json())
     sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json())
     sheet.expected = etag(sheet.now)
     sheet.merged = True
-    return _page(request, visit, sheet, status=409)
+    return await _page(request, visit, sheet, status=409)
 
 
 async def _reloaded(visit: Visit, sheet: Sheet) -> Sheet:
@@ -216,9 +218,21 @@ async def _reloaded(visit: Visit, sheet: Sheet) -> Sheet:
     return replace(sheet, now=now, meanwhile=look_back(now, await _recent(visit), sheet.expected))
 
 
-def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) -> Response:
+async def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) -> Response:
     meanwhile = sheet.meanwhile if sheet.merged and sheet.meanwhile else Meanwhile(sheet.now, ())
-    groups = groups_of(sheet.typed, TenantSettings().to_json(), sheet.errors, meanwhile.settings)
+    others = {name: sheet.typed.get(f"{name}.other", "").strip() for name in ("encoding", "date_format")}
+    sample = await newest_sample(visit, sheet.now, others) if visit.may_change else None
+    header = sample.header if sample else ()
+    unsaved = touched(sheet.typed, sheet.now.to_json())
+    groups = groups_of(
+        as_table(sheet.typed, "field_mapping", header, sheet.now.names),
+        TenantSettings().to_json(),
+        sheet.errors,
+        meanwhile.settings,
+        unsaved=unsaved,
+        sample=sample,
+        mapped=sheet.now.field_mapping,
+    )
     return render(
         request,
         "settings.html",
@@ -235,6 +249,8 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) ->
         SETTING_TEXTS=SETTING_TEXTS,
         meanwhile=_labeled(meanwhile.changes),
         focus=sheet.focus,
+        unsaved=unsaved,
+        sample=sample,
         etag=sheet.expected,
         values=sheet.now.to_json(),
         in_words=in_words,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.web.pages.settings.controls import CONTROLS, DELIMITERS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings.choices import DELIMITERS
+from server.web.pages.settings.controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
 from server.web.pages.settings.notation import mapping_lines, number_text, size_text
 
 NOT_SET = "not set"
@@ -27,6 +28,8 @@ def in_words(setting: str, value: Any) -> str:
         return _measured(setting, value)
     if control.kind is Kind.CHOICE:
         return (control.options or {}).get(DELIMITERS.get(value, value), value)
+    if control.kind is Kind.OPEN:
+        return (control.options or {}).get(value, value)
     if control.kind is Kind.LIST:
         return ", ".join(value)
     if control.kind is Kind.MAPPING:

@@ -1,0 +1,30 @@
+"""Find the uploaded files of a tenant that are still kept, newest first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from importer.folder import TenantFolder
+from importer.model import NEVER_RAN
+from importer.queue.entry import Entry
+from importer.queue.listing import Listing
+
+
+async def kept_entries(listing: Listing, tenant: str, folder: TenantFolder) -> AsyncGenerator[Entry, None]:
+    """Yield the imports of a tenant whose file is kept, newest first. Retention may delete a file at any time."""
+    for import_id in await asyncio.to_thread(_kept, folder.uploads):
+        entry = await listing.get(tenant, import_id)
+        if entry is not None and entry.state not in NEVER_RAN:
+            yield entry
+
+
+def is_list(entry: Entry) -> bool:
+    """Return whether the file of an import is a list that is to be applied: no dry run, and no correction file."""
+    return not entry.dry_run and not entry.correction
+
+
+def _kept(uploads: Path) -> list[int]:
+    """Return the ids of the imports whose file exists, newest first."""
+    return sorted((int(file.stem) for file in uploads.glob("*.csv") if file.stem.isdecimal()), reverse=True)

@@ -1,0 +1,179 @@
+"""The examples of the form: columns of the newest file with some cells, and what each choice reads. Pure.
+
+A file is read as advice reads it: with the delimiter and the header that fit best, because the settings may be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+
+from ground.words import counted
+from importer.advice.guessing import decoded, guess_encoding
+from importer.advice.headers import cells_of, meant_by_name
+from importer.advice.sample import sample_of
+from importer.file.decoding import mark_of
+from importer.file.header import DELIMITERS as CHARACTERS
+from importer.file.header import heading
+from importer.rules.cells import Invalid, check_date
+from importer.rules.months import ENGLISH
+from importer.rules.settings import ImportSettings
+from server.web.pages.settings.choices import DATES, DELIMITERS, ENCODINGS
+
+SAMPLE_BYTES = 64 * 1024
+"""The bytes that are read of a file."""
+
+ROWS_MOST = 200
+SHOWN = 3
+"""The number of cells that are shown of a column."""
+
+CELL_MOST = 40
+"""The longest cell that is shown, in characters."""
+
+LETTERS_MOST = 100
+"""The most words with special letters that are looked at."""
+
+_DATES = frozenset({"hire_date", "leave_date"})
+_WORD = re.compile(r"[^\s,;|\"<>()]+")
+_NAMES = {
+    "utf-8": "UTF-8",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    "utf-32-le": "UTF-32",
+    "utf-32-be": "UTF-32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The examples from the file of import `number`.
+
+    `header` is `()` if no columns could be read. `cells` are some cells of a column, by its header as it is compared.
+    `previews` are sentences about a choice, by setting and choice.
+    """
+
+    number: int
+    header: tuple[str, ...] = ()
+    cells: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    previews: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def sample_from(
+    number: int, content: bytes, settings: ImportSettings, *, whole: bool, typed: Mapping[str, str]
+) -> Sample:
+    """Return the sample of the file that begins with `content`; `whole`: that is all of it.
+
+    `typed` has encodings and date formats that are not in the lists of choices.
+    """
+    encoding = guess_encoding(content, settings.encoding, whole=whole)
+    text = decoded(content, encoding, whole=whole) if encoding else None
+    encodings = _encodings(content, typed.get("encoding", ""), whole=whole)
+    if not text:
+        return Sample(number, previews={"encoding": encodings})
+    if not whole:
+        text = text.rpartition("\n")[0]  # the last row may be cut
+    rows = _rows(text, settings)
+    header = tuple(rows[0]) if rows else ()
+    cells: dict[str, tuple[str, ...]] = {}
+    for at, cell in enumerate(header):
+        cells.setdefault(heading(cell), tuple(_cut(each) for each in _different(rows, at)))
+    previews = {
+        "delimiter": _delimiters(text, settings),
+        "encoding": encodings,
+        "date_format": _dates(rows, settings, typed.get("date_format", "")),
+    }
+    return Sample(number, header, cells, previews)
+
+
+def _rows(text: str, settings: ImportSettings) -> Sequence[Sequence[str]]:
+    """Return the header and the rows below it."""
+
+    def named(row: Sequence[str]) -> int:
+        return len(meant_by_name(row, settings))
+
+    def names_all(row: Sequence[str]) -> int:
+        meant = meant_by_name(row, settings)
+        return len(meant) if all(name in meant for name in settings.names.required) else 0
+
+    return sample_of(text, settings, named, names_all).rows[: ROWS_MOST + 1]
+
+
+def _different(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    return list(islice(dict.fromkeys(cell for cell in cells_of(rows, at) if cell), SHOWN))
+
+
+def _cut(cell: str) -> str:
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(cell.split()))
+    return line if len(line) <= CELL_MOST else f"{line[: CELL_MOST - 1]}…"
+
+
+def _delimiters(text: str, settings: ImportSettings) -> dict[str, str]:
+    """Return how many columns the header has with each delimiter."""
+    line = next(islice((each for each in text.split("\n") if each.strip()), settings.skip_first_lines, None), "")
+    return {
+        DELIMITERS[each]: f"Your newest file then has {counted(line.count(each) + 1, 'column', 'columns')}."
+        for each in CHARACTERS
+        if line
+    }
+
+
+def _encodings(content: bytes, typed: str, *, whole: bool) -> dict[str, str]:
+    """Return the words with special letters as each encoding reads them."""
+    return {each: _in_encoding(content, each, whole=whole) for each in (*ENCODINGS, typed) if each}
+
+
+def _in_encoding(content: bytes, encoding: str, *, whole: bool) -> str:
+    try:
+        if marked := mark_of(content, encoding):
+            name = marked[1].upper().removesuffix("-LE").removesuffix("-BE")
+            return f"Your newest file itself says that it is {name}. That counts more than this setting."
+        text = decoded(content, encoding, whole=whole)
+    except (LookupError, ValueError):  # not an encoding
+        return ""
+    if text is None:
+        return "Your newest file cannot be read with this encoding."
+    found = (word[0] for word in _WORD.finditer(text) if not word[0].isascii())
+    words = list(dict.fromkeys(islice(found, LETTERS_MOST)))[:SHOWN]
+    if not words:
+        return "The beginning of your newest file has no letters such as é or ü."
+    return f"Your newest file then has {', '.join(f'“{_cut(word)}”' for word in words)}."
+
+
+def _dates(rows: Sequence[Sequence[str]], settings: ImportSettings, typed: str) -> dict[str, str]:
+    """Return the day that each date format reads in a cell of the file."""
+    cells = _days(rows, settings)
+    if not cells:
+        return {}
+    return {each: sentence for each in (*DATES, typed) if each and (sentence := _in_format(cells, each))}
+
+
+def _in_format(cells: Sequence[str], date_format: str) -> str:
+    try:
+        days = [check_date(cell, date_format) for cell in cells]
+    except ValueError:  # not a date format
+        return ""
+    read = [(cell, day) for cell, day in zip(cells, days, strict=True) if not isinstance(day, Invalid)]
+    wrong = next((cell for cell, day in zip(cells, days, strict=True) if isinstance(day, Invalid)), None)
+    unread = "" if wrong is None else f"This format does not read “{_cut(wrong)}” in your newest file."
+    if not read:
+        return unread
+    cell, day = read[0]
+    return f"Your newest file has “{_cut(cell)}”: this format reads {_day_in_words(day)}. {unread}".rstrip()
+
+
+def _day_in_words(iso: str) -> str:
+    day = date.fromisoformat(iso)
+    return f"{day.day} {ENGLISH[day.month - 1]} {day.year}"
+
+
+def _days(rows: Sequence[Sequence[str]], settings: ImportSettings) -> list[str]:
+    """Return the different cells of the first column that has dates, by its name."""
+    if not rows:
+        return []
+    kinds = _DATES | {each.key for each in settings.custom_fields if each.type == "date"}
+    positions = sorted(each.at for name, each in meant_by_name(rows[0], settings).items() if name in kinds)
+    columns = (list(dict.fromkeys(cell for cell in cells_of(rows, at) if cell)) for at in positions)
+    return next((cells for cells in columns if cells), [])
