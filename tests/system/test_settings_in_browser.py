@@ -82,7 +82,7 @@ async def test_the_settings_form_fits_every_screen(
                 await open_settings(page, server, company, role)
                 if role == "owner":
                     await page.get_by_label("Encoding", exact=True).select_option("other")
-                    await page.get_by_label("Deactivation limit").fill("100")
+                    await page.evaluate(SPREAD, "")
                 found |= await faults_of(page, f"{company} {role}")
                 await page.evaluate(SPREAD, SPACED)
                 if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
@@ -115,18 +115,18 @@ async def test_settings_that_are_changed_are_marked_until_they_are_saved(
         await open_settings(page, server)
         mark, counted = page.locator(".badge.unsaved:visible"), page.locator(".unsaved-count")
         await expect(mark).to_have_count(0)
-        await page.get_by_label("Concurrent connections").fill("11")
+        await page.get_by_label("Keep uploads and history").fill("91")
         await page.get_by_label("Field of Abteilung").select_option("Primary team")
         await expect(mark).to_have_count(2)
         await expect(counted).to_have_text("2 changes not saved")
-        await page.get_by_label("Concurrent connections").fill("10")
+        await page.get_by_label("Keep uploads and history").fill("90")
         await expect(counted).to_have_text("1 change not saved")
         await page.get_by_label("Field of Abteilung").select_option("No field yet")
         await expect(counted).to_be_hidden()
-        await page.get_by_label("Require a checksum").check()
+        await page.get_by_label("Reactivate returning users").uncheck()
         await page.get_by_role("button", name="Add field").click()  # the server keeps the mark
         await expect(counted).to_have_text("1 change not saved")
-        await page.get_by_label("Require a checksum").uncheck()
+        await page.get_by_label("Reactivate returning users").check()
         await page.get_by_role("button", name="Save", exact=True).click()
         await expect(page.locator(".notice")).to_have_text("No changes to save.")
         await expect(mark).to_have_count(0)
@@ -181,6 +181,7 @@ async def test_the_bar_hides_no_control_that_has_the_focus(
     async with open_page(browser, url(server)) as page:
         await page.set_viewport_size({"width": size[0], "height": size[1]})
         await open_settings(page, server)
+        await page.evaluate(SPREAD, "")
         await page.locator("#deactivate_missing").focus()
         for key in ("Tab", "Shift+Tab"):
             for _ in range(140):
@@ -190,14 +191,14 @@ async def test_the_bar_hides_no_control_that_has_the_focus(
     assert hidden == []
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(("width", "javascript"), [(320, True), (1280, True), (1280, False)])
 async def test_a_link_to_a_setting_leads_to_it_and_its_label(
-    server: ServerProcess, browser: Browser, width: int
+    server: ServerProcess, browser: Browser, width: int, javascript: bool
 ) -> None:
-    async with open_page(browser, url(server)) as page:
+    async with open_page(browser, url(server), javascript=javascript) as page:
         await page.set_viewport_size({"width": width, "height": 800})
         await open_settings(page, server)
-        for name in ("identifier", "date_format", "field_mapping", "retention_days", "allowed_networks"):
+        for name in ("identifier", "date_format", "field_mapping", "quota_files", "allowed_networks"):
             await page.goto("about:blank")
             await page.goto(f"{SETTINGS}#{name}")
             label = page.locator("label, legend").get_by_text(SETTING_TEXTS[name].label, exact=True)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from server.tenants.settings import TenantSettings
+from server.web.pages.settings.controls import SELDOM
 from server.web.pages.settings.sample import SAMPLE_BYTES
 from tests.support.forms import Form
 from tests.support.importing import people
@@ -318,3 +319,19 @@ async def test_every_setting_has_help_and_every_group_an_anchor(site: Site, owne
         anchors = re.findall(r'<li><a href="#(group-[a-z-]+)">', text)
         assert anchors[:2] == ["group-users", "group-file-format"]
         assert [anchor for anchor in anchors if f'id="{anchor}"' not in text] == []
+
+
+async def test_settings_that_few_companies_change_are_folded_away_while_default(
+    site: Site, owner: httpx.AsyncClient
+) -> None:
+    def more(text: str) -> list[bool]:
+        return [" open" in found for found in re.findall(r'<details class="more"( open)?>', text)]
+
+    text = await page(owner)
+    assert more(text) == [False, False]  # of the safety checks, and of storage and access
+    hidden = "".join(re.findall(r'<details class="more">(.*?)</details>', text, re.DOTALL))
+    assert {name for name in TenantSettings.model_fields if f'name="{name}"' in hidden} == SELDOM
+    refused = await owner.post(SETTINGS, data=Form(text, SETTINGS).but(max_updates_percent="many"))
+    assert more(refused.text) == [True, False]
+    await change(site, quota_files=7)
+    assert more(await page(owner)) == [False, True]

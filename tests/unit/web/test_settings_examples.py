@@ -212,7 +212,6 @@ def test_a_column_can_be_each_field_the_custom_fields_included() -> None:
 @pytest.mark.parametrize(
     ("setting", "calm", "alarming"),
     [
-        ("deactivate_missing", "off", "on"),
         ("detect_truncation", "on", "off"),
         ("require_final_newline", "on", "off"),
         ("max_deactivations_percent", "10", " 100 %"),

@@ -27,10 +27,6 @@ def never(text: str) -> bool:
     return False
 
 
-def is_on(text: str) -> bool:
-    return text == "on"
-
-
 def is_off(text: str) -> bool:
     return text == "off"
 
@@ -125,12 +121,20 @@ _OTHER_DATES = Part(
 )
 _COLUMNS = {"header": Part("Column in your files"), "field": Part("Field", {})}
 
+SELDOM = frozenset(
+    {
+        *("require_final_newline", "max_deactivations_min", "max_creations_percent", "max_updates_percent"),
+        *("max_row_drop_percent", "require_checksum"),
+        *("kept_bytes", "quota_bytes", "quota_files", "max_file_bytes", "max_waiting_imports", "max_sessions"),
+    }
+)
+"""Settings that few companies change: the form shows them below the others of their group."""
+
 CONTROLS: Mapping[str, Control] = {
     "deactivate_missing": Control(
         Kind.SWITCH,
         careful="While this is on, users who are not in a file are deactivated. Before you turn it on, test it on "
         "the newest file: the test lists these users.",
-        alarms=is_on,
     ),
     "reactivate_returning": Control(Kind.SWITCH),
     "identifier": Control(

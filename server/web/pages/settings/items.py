@@ -9,8 +9,8 @@ from typing import Any
 from importer.file.header import fold
 from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
 from server.web.pages.settings.choices import OTHER
-from server.web.pages.settings.controls import CONTROLS, Control, Kind
-from server.web.pages.settings.form import Typed, is_table, rows_of
+from server.web.pages.settings.controls import CONTROLS, SELDOM, Control, Kind
+from server.web.pages.settings.form import Typed, is_table, rows_of, touched
 from server.web.pages.settings.mapping import IGNORED, UNSET
 from server.web.pages.settings.sample import Sample
 from server.web.pages.settings.words import in_words, unit_of
@@ -43,8 +43,9 @@ class Item:
     """One setting on the page. `typed` is the text of its control, `rows` the rows of a table.
 
     `other` is the text beside an open choice; `columns` is the table of column names, if the form has it. `previews`
-    are sentences about the newest file, by choice. `unsaved`: the form differs from what is stored. `meanwhile` is
-    another user's newest change of it: who changed it, and the value in words.
+    are sentences about the newest file, by choice. `is_default`: the form has the default. `unsaved`: the form
+    differs from what is stored. `meanwhile` is another user's newest change of it: who changed it, and the new value
+    in words.
     """
 
     setting: str
@@ -57,6 +58,7 @@ class Item:
     options: Mapping[str, str]
     previews: Mapping[str, str]
     default: str
+    is_default: bool
     unsaved: bool
     error: str
     meanwhile: tuple[str, str] | None
@@ -66,6 +68,16 @@ class Item:
         if self.columns:
             return "For each column of your newest file, choose the field it stands for."
         return self.text.explanation if self.control.instead is None else self.control.instead
+
+    @property
+    def is_seldom(self) -> bool:
+        """Return whether the setting may be hidden until a user asks for more."""
+        return self.setting in SELDOM
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether the setting needs no attention now."""
+        return self.is_default and not (self.unsaved or self.error or self.meanwhile)
 
     @property
     def unit(self) -> str:
@@ -109,6 +121,7 @@ def groups_of(
     `unsaved` are the settings whose controls differ from what is stored. `sample` is of the newest file, and `mapped`
     is the stored mapping of its columns.
     """
+    changed = touched(typed, defaults)
     groups: dict[Group, list[Item]] = {group: [] for group in Group}
     for setting, text in SETTING_TEXTS.items():
         control, other = CONTROLS[setting], meanwhile.get(setting)
@@ -125,6 +138,7 @@ def groups_of(
                 _options(setting, control, typed),
                 sample.previews.get(setting, {}) if sample else {},
                 in_words(setting, defaults[setting]),
+                setting not in changed,
                 setting in unsaved,
                 errors.get(setting, ""),
                 (other["changed_by"], in_words(setting, other["new"])) if other else None,

@@ -49,3 +49,15 @@ const follower = new IntersectionObserver(
   { rootMargin: "-80px 0px -50% 0px" },
 );
 for (const id of links.keys()) follower.observe(document.getElementById(id));
+
+// Open the settings that few companies change, if a link leads to one of them. Newer browsers do so by themselves.
+function reveal() {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  const more = target && target.closest("details");
+  if (!more || more.open) return;
+  more.open = true;
+  target.scrollIntoView();
+}
+
+window.addEventListener("hashchange", reveal);
+reveal();
