@@ -156,6 +156,25 @@ async def test_columns_get_their_fields_in_a_table(server: ServerProcess, browse
     assert stored(server)["field_mapping"] == before
 
 
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
+async def test_values_get_their_meanings_in_a_table(
+    server: ServerProcess, browser: Browser, javascript: bool
+) -> None:
+    company = f"roles{javascript}".lower()
+    server.add_tenant(company)
+    server.put(company, b"first_name,last_name,email,role\nAnn,Lee,a@x.example,Chef\n")
+    assert server.wait(company)["counts"]["rejected"] == 1
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await open_settings(page, server, company)
+        await page.get_by_label("Meaning of Chef in Role").select_option("Admin")
+        await page.get_by_role("button", name="Test on the newest file").click()
+        await expect(page.get_by_text("1 user would be created.")).to_be_visible()
+        await page.get_by_role("button", name="Save these settings").click()
+        await expect(page.get_by_label("Meaning of Chef in Role")).to_have_value("admin")
+    settings = server.cli("tenant", "show", company, "--json").json["settings"]
+    assert settings["value_mapping"] == {"role": {"Chef": "admin"}}
+
+
 async def test_a_typed_date_format_is_saved_without_a_script(server: ServerProcess, browser: Browser) -> None:
     async with open_page(browser, url(server), javascript=False) as page:
         await open_settings(page, server)

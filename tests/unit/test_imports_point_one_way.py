@@ -186,6 +186,7 @@ PURE = {
     "server.web.pages.settings.form",
     "server.web.pages.settings.items",
     "server.web.pages.settings.mapping",
+    "server.web.pages.settings.meanings",
     "server.web.pages.settings.notation",
     "server.web.pages.settings.sample",
     "server.web.pages.settings.words",

@@ -335,3 +335,46 @@ async def test_settings_that_few_companies_change_are_folded_away_while_default(
     assert more(refused.text) == [True, False]
     await change(site, quota_files=7)
     assert more(await page(owner)) == [False, True]
+
+
+ROLES = (
+    b"first_name,last_name,email,role\n"
+    b"Ann,Lee,a@x.example,Chef\nBo,Bay,b@x.example,admin\nCy,Lee,c@x.example,Helfer\n"
+)
+
+
+async def test_values_without_a_meaning_get_one_in_a_table(site: Site, owner: httpx.AsyncClient) -> None:
+    await change(site, value_mapping={"location": {"HQ": "Bern"}})
+    await site.imported(ROLES)
+    form = Form(await page(owner), SETTINGS)
+    assert [text for name, text in form.pairs if ".word." in name] == ["Chef", "Helfer", ""]
+    assert form["value_mapping.1.field"] == "role"
+    unchanged = await owner.post(SETTINGS, data=form.but())
+    assert unchanged.headers["location"].endswith("settings-same")
+    chosen = {"value_mapping__1__meaning__0": "admin", "value_mapping__1__meaning__1": ""}
+    new = {"value_mapping__1__word__2": "= Boss", "value_mapping__1__meaning__2": "hr"}
+    assert (await owner.post(SETTINGS, data=form.but(**chosen, **new))).headers["location"].endswith("settings-saved")
+    mapped = {"location": {"HQ": "Bern"}, "role": {"Chef": "admin", "Helfer": "", "= Boss": "hr"}}
+    assert (await settings(site)).value_mapping == mapped
+    again = Form(await page(owner), SETTINGS)
+    assert (await owner.post(SETTINGS, data=again.but())).headers["location"].endswith("settings-same")
+    assert (await owner.post(SETTINGS, data=again.but(value_mapping__1__meaning__1='"'))).status_code == 303
+    del mapped["role"]["Helfer"]
+    assert (await settings(site)).value_mapping == mapped
+    again = Form(await page(owner), SETTINGS)
+    removed = await owner.post(f"{SETTINGS}/rows", data=again.but(rows="remove:value_mapping:1"))
+    assert (await owner.post(SETTINGS, data=Form(removed.text, SETTINGS).but())).status_code == 303
+    assert (await settings(site)).value_mapping == {"location": {"HQ": "Bern"}}
+
+
+async def test_a_row_is_added_below_a_table_of_values_that_was_filled(site: Site, owner: httpx.AsyncClient) -> None:
+    await site.imported(ROLES)
+    form = Form(await page(owner), SETTINGS)
+    sent = form.but(value_mapping__0__meaning__0="admin", rows="add:value_mapping")
+    added = await owner.post(f"{SETTINGS}/rows", data=sent)
+    again = Form(added.text, SETTINGS)
+    assert (again["value_mapping.0.meaning.0"], again["value_mapping.1.values"]) == ("admin", "")
+    assert "autofocus" in added.text.split('id="value_mapping.1.field"')[1].split(">")[0]
+    filled = again.but(value_mapping__1__field="location", value_mapping__1__values="HQ = Bern")
+    assert (await owner.post(SETTINGS, data=filled)).status_code == 303
+    assert (await settings(site)).value_mapping == {"role": {"Chef": "admin"}, "location": {"HQ": "Bern"}}

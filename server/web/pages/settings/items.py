@@ -12,6 +12,8 @@ from server.web.pages.settings.choices import OTHER
 from server.web.pages.settings.controls import CONTROLS, SELDOM, Control, Kind
 from server.web.pages.settings.form import Typed, is_table, rows_of, touched
 from server.web.pages.settings.mapping import IGNORED, UNSET
+from server.web.pages.settings.meanings import SETTING as MEANINGS
+from server.web.pages.settings.meanings import Word, offered, words_of
 from server.web.pages.settings.sample import Sample
 from server.web.pages.settings.words import in_words, unit_of
 from server.web.pages.words import FIELDS
@@ -42,6 +44,7 @@ class ColumnRow:
 class Item:
     """One setting on the page. `typed` is the text of its control, `rows` the rows of a table.
 
+    `offers` are more rows, for closed columns of the newest file. `words` has the table of values of each row.
     `other` is the text beside an open choice; `columns` is the table of column names, if the form has it. `previews`
     are sentences about the newest file, by choice. `is_default`: the form has the default. `unsaved`: the form
     differs from what is stored. `meanwhile` is another user's newest change of it: who changed it, and the new value
@@ -54,6 +57,8 @@ class Item:
     typed: str
     other: str
     rows: list[dict[str, str]]
+    offers: list[dict[str, str]]
+    words: list[list[Word]]
     columns: list[ColumnRow]
     options: Mapping[str, str]
     previews: Mapping[str, str]
@@ -126,6 +131,8 @@ def groups_of(
     for setting, text in SETTING_TEXTS.items():
         control, other = CONTROLS[setting], meanwhile.get(setting)
         choice, written = _chosen(setting, control, typed)
+        rows = rows_of(typed, setting) if control.kind is Kind.ROWS else []
+        offers = offered(rows, sample.words) if sample and setting == MEANINGS else []
         groups[text.group].append(
             Item(
                 setting,
@@ -133,7 +140,11 @@ def groups_of(
                 control,
                 choice,
                 written,
-                rows_of(typed, setting) if control.kind is Kind.ROWS else [],
+                rows,
+                offers,
+                [words_of(row, sample.closed, sample.words) for row in (*rows, *offers)]
+                if sample and setting == MEANINGS
+                else [[] for _ in rows],
                 _columns(typed, setting, sample, mapped or {}) if is_table(typed, setting) else [],
                 _options(setting, control, typed),
                 sample.previews.get(setting, {}) if sample else {},
@@ -163,7 +174,7 @@ def _options(setting: str, control: Control, typed: Typed) -> Mapping[str, str]:
         found = {**(control.options or {}), **{key: label for key, label in own.items() if key in texts}}
         return found if chosen in found else {**found, chosen: chosen}
     if setting == "value_mapping":
-        fields = _fields() | _own(typed)
+        fields = _fields() | LEAVERS | _own(typed)
         return {name: label for name, label in fields.items() if name not in {"email", typed.get("identifier")}}
     if control.kind is Kind.OPEN:
         return {**(control.options or {}), OTHER: "Other"}

@@ -35,6 +35,7 @@ from server.web.pages.settings.form import (
     without_row,
 )
 from server.web.pages.settings.items import groups_of
+from server.web.pages.settings.meanings import as_lines
 from server.web.pages.settings.meanwhile import LOOKED_BACK, Meanwhile, look_back
 from server.web.pages.settings.newest import newest_sample
 from server.web.pages.settings.words import in_words
@@ -166,7 +167,7 @@ _TABLES = {"field_mapping", "custom_fields", "value_mapping", "invitation_templa
 async def _sheet(request: Request, visit: Visit) -> Sheet:
     """Read the form that was sent. Raises HttpProblem if the body is not a form."""
     async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
-        typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
+        typed = as_lines(as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str)))
     expected = typed.pop("etag", "")
     now = await visit.settings()
     return Sheet(typed, now, expected, look_back(now, await _recent(visit), expected))

@@ -6,7 +6,7 @@ A file is read as advice reads it: with the delimiter and the header that fit be
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -17,16 +17,21 @@ from importer.advice.headers import cells_of, meant_by_name
 from importer.advice.sample import sample_of
 from importer.file.decoding import mark_of
 from importer.file.header import DELIMITERS as CHARACTERS
-from importer.file.header import heading
+from importer.file.header import fold, heading, match_columns
 from importer.rules.cells import Invalid, check_date
 from importer.rules.months import ENGLISH
+from importer.rules.rulebook import rules_of
 from importer.rules.settings import ImportSettings
 from server.web.pages.settings.choices import DATES, DELIMITERS, ENCODINGS
+from server.web.pages.settings.meanings import closed_fields
 
 SAMPLE_BYTES = 64 * 1024
 """The bytes that are read of a file."""
 
 ROWS_MOST = 200
+"""The rows from which cells are shown. Words are searched in all rows that were read."""
+
+WORDS_MOST = 30
 SHOWN = 3
 """The number of cells that are shown of a column."""
 
@@ -52,12 +57,15 @@ class Sample:
     """The examples from the file of import `number`.
 
     `header` is `()` if no columns could be read. `cells` are some cells of a column, by its header as it is compared.
+    `words` are the cells that need a meaning, by the field of a closed column; `closed` are the labels of its values.
     `previews` are sentences about a choice, by setting and choice.
     """
 
     number: int
     header: tuple[str, ...] = ()
     cells: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    closed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     previews: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -79,13 +87,15 @@ def sample_from(
     header = tuple(rows[0]) if rows else ()
     cells: dict[str, tuple[str, ...]] = {}
     for at, cell in enumerate(header):
-        cells.setdefault(heading(cell), tuple(_cut(each) for each in _different(rows, at)))
+        different = list(dict.fromkeys(each for each in cells_of(rows[: ROWS_MOST + 1], at) if each))
+        cells.setdefault(heading(cell), tuple(map(_cut, different[:SHOWN])))
     previews = {
         "delimiter": _delimiters(text, settings),
         "encoding": encodings,
         "date_format": _dates(rows, settings, typed.get("date_format", "")),
     }
-    return Sample(number, header, cells, previews)
+    closed = closed_fields(settings.custom_fields)
+    return Sample(number, header, cells, _words(rows, settings, closed), closed, previews)
 
 
 def _rows(text: str, settings: ImportSettings) -> Sequence[Sequence[str]]:
@@ -98,11 +108,24 @@ def _rows(text: str, settings: ImportSettings) -> Sequence[Sequence[str]]:
         meant = meant_by_name(row, settings)
         return len(meant) if all(name in meant for name in settings.names.required) else 0
 
-    return sample_of(text, settings, named, names_all).rows[: ROWS_MOST + 1]
+    return sample_of(text, settings, named, names_all).rows
 
 
-def _different(rows: Sequence[Sequence[str]], at: int) -> list[str]:
-    return list(islice(dict.fromkeys(cell for cell in cells_of(rows, at) if cell), SHOWN))
+def _words(
+    rows: Sequence[Sequence[str]], settings: ImportSettings, closed: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the words of each closed column that its field does not accept, each once without regard to case."""
+    if not rows:
+        return {}
+    rules = rules_of(settings.date_format, settings.custom_fields)
+    fields = match_columns([heading(cell) for cell in rows[0]], settings.names)
+    found = {}
+    for at, name in enumerate(fields):
+        if name in closed:
+            words = {fold(cell): cell for cell in reversed(cells_of(rows, at)) if cell and len(cell) <= CELL_MOST}
+            unread = (word for word in reversed(words.values()) if isinstance(rules[name](word), Invalid))
+            found[name] = tuple(islice(unread, WORDS_MOST))
+    return found
 
 
 def _cut(cell: str) -> str:
