@@ -12,6 +12,7 @@ import asyncssh
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.help.book import TOPICS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
@@ -104,11 +105,11 @@ async def test_a_setting_opens_its_row_and_the_form_keeps_what_was_typed(
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, "acme", "--role", "owner"))
         await page.goto(f"{HOME}/settings")
-        await page.locator("#encoding").fill("cp1252")
+        await page.locator("#retention_days").fill("30")
         async with page.expect_popup() as opened:
-            await page.get_by_role("link", name="Help on encoding").click()
+            await page.get_by_role("link", name=f"Help: {SETTING_TEXTS['encoding'].label}").click()
         await expect((await opened.value).locator("tr:target")).to_contain_text("The encoding of files")
-        await expect(page.locator("#encoding")).to_have_value("cp1252")
+        await expect(page.locator("#retention_days")).to_have_value("30")
 
 
 @pytest.mark.parametrize("javascript", [True, False])
