@@ -268,6 +268,7 @@ class Server:
             await self._overview.close()
             await self._figures.stop()
             await self._http.close()
+            self._sftp.release()
         finally:
             hurrying.cancel()
 

@@ -108,7 +108,8 @@ class Queue(Listing, Protocol):
         """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.
 
         An applied import gets its number among the applied ones of its tenant here: no other import of the tenant ran
-        meanwhile. False if the import no longer runs. `published`: /results shows this end already.
+        meanwhile. A dry run gets the newest applied import (`users_as_of`). False if the import no longer runs.
+        `published`: /results shows this end already.
         """
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:

@@ -144,6 +144,10 @@ class SftpListener:
         await self._finish_sessions(grace_s)
         self._sessions.entrance.close()
         self._sessions.retire_spaces()
+
+    def release(self) -> None:
+        """Let the threads of the tenants' files end. Call it after `close`, once no HTTP request uses the files."""
+        self._sessions.retire_spaces()
         self._threads.shutdown(wait=False)
 
     async def _finish_sessions(self, grace_s: float) -> None:

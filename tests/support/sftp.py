@@ -265,4 +265,5 @@ async def sftp_house(tmp_path: Path, **settings: Any) -> AsyncIterator[SftpHouse
             yield house
         finally:
             await house.listener.close(5)
+            house.listener.release()
             house.accounts.close()

@@ -177,6 +177,7 @@ async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[S
         hook = ImportHook(queue, closing, opened.folder, admission, dry_run=False)
         metrics = Metrics()
         sftp = SftpListener(settings, accounts, HookTable({"/sync_users.csv": hook}), metrics, [])  # not its port
+        stack.callback(sftp.release)
         stack.push_async_callback(sftp.close, 0)
         counting = Counting(Metrics(), opened, queue)
         soundness = Soundness(opened, listing)

@@ -133,6 +133,25 @@ def test_a_body_that_a_kill_interrupts_lands_nothing_and_is_listed(server: Serve
     is_whole(server, send(server)["id"])
 
 
+def test_a_body_that_a_stop_interrupts_lands_nothing_and_is_listed(server: ServerProcess) -> None:
+    server.start()
+    staging = server.files("acme").staging
+
+    def half() -> Iterator[bytes]:
+        yield NEW[:5000]
+        wait_until(lambda: [file for file in staging.iterdir() if file.stat().st_size], what="a part of the file")
+        assert server.stop() == 0
+        yield NEW[5000:]
+
+    with api(server) as client, pytest.raises(httpx.TransportError):
+        client.post(IMPORTS, params={"dry_run": "false"}, content=half())
+    is_nothing(server, 2)
+    assert server.state("acme", 2) == "aborted"
+    assert not [line for line in server.lines() if line["level"] == "error"]
+    server.start()
+    is_whole(server, send(server)["id"])
+
+
 @contextmanager
 def browser(server: ServerProcess) -> Iterator[httpx.Client]:
     """Yield a client that is signed in to the pages."""
