@@ -277,4 +277,4 @@ async def test_file_content_on_a_page_is_text_never_html(
             await page.goto(f"/tenants/{tenant}/{path}")
             assert await page.locator("main img").count() == 0, path
             if path != "imports":
-                await expect(page.get_by_text(evil).first).to_be_visible()
+                await expect(page.get_by_text(evil).filter(visible=True).first).to_be_visible()

@@ -110,8 +110,12 @@ class SqliteDirectory:
         return {**filters, "search": clean(wanted.search), "known": known, "after": after, "limit": limit}
 
     async def _by_index(self, asked: Mapping[str, Any]) -> list[int] | None:
-        """Return the ids of the users that the index finds; None if it cannot answer."""
-        return await self._index.find(asked) if self._index and (asked["search"] or asked["state"]) else None
+        """Return the ids of the users that the index finds; None if it cannot answer.
+
+        Most users have the same state: with another filter but no search, reading the users takes less time.
+        """
+        by_state = asked["state"] and all(asked[name] is None for name in FILTERS)
+        return await self._index.find(asked) if self._index and (asked["search"] or by_state) else None
 
     async def _id_of(self, table: str, name: str | None) -> int | None:
         """Return the id of a team or location; None for no name, NO_SUCH for an unknown one."""
