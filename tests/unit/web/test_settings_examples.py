@@ -209,6 +209,25 @@ def test_a_column_can_be_each_field_the_custom_fields_included() -> None:
     assert rows["Vorname"].cells == ("Jörg", "Ann")
 
 
+def test_two_columns_of_one_field_are_noted() -> None:
+    now = changed(
+        TenantSettings(), {"field_mapping": {"Nr": "role", "Eintritt": "role", "Old": "role", "E-Mail": ""}}
+    )
+    found = sample(GERMAN)
+    form = as_table(shown(now.to_json()), "field_mapping", found.header, now.names)
+    notes = {row.header: row.note for row in item("field_mapping", form, found, now).columns}
+    twice = "2 columns have this field. Only one of them is read."
+    assert notes == {
+        "Nr": twice,
+        "Eintritt": twice,
+        "Old": "Not in your newest file",
+        "Vorname": "",
+        "Nachname": "",
+        "E-Mail": "",
+        "": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("setting", "calm", "alarming"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ LEAVERS = {"deactivate": "Deactivate", "active": "Active"}
 
 @dataclass(frozen=True, slots=True)
 class ColumnRow:
-    """A row of the table of column names. `cells` are samples; `note` says why the column is not in the file.
+    """A row of the table of column names. `cells` are samples; `note` says why the column is not read.
 
     `fixed`: the name is a text, because the row has a column of the file or an entry of the setting.
     """
@@ -132,30 +133,37 @@ def groups_of(
         control, other = CONTROLS[setting], meanwhile.get(setting)
         choice, written = _chosen(setting, control, typed)
         rows = rows_of(typed, setting) if control.kind is Kind.ROWS else []
-        offers = offered(rows, sample.words) if sample and setting == MEANINGS else []
-        groups[text.group].append(
-            Item(
-                setting,
-                text,
-                control,
-                choice,
-                written,
-                rows,
-                offers,
-                [words_of(row, sample.closed, sample.words) for row in (*rows, *offers)]
-                if sample and setting == MEANINGS
-                else [[] for _ in rows],
-                _columns(typed, setting, sample, mapped or {}) if is_table(typed, setting) else [],
-                _options(setting, control, typed),
-                sample.previews.get(setting, {}) if sample else {},
-                in_words(setting, defaults[setting]),
-                setting not in changed,
-                setting in unsaved,
-                errors.get(setting, ""),
-                (other["changed_by"], in_words(setting, other["new"])) if other else None,
-            )
+        offers, words = _meanings(setting, rows, sample)
+        item = Item(
+            setting=setting,
+            text=text,
+            control=control,
+            typed=choice,
+            other=written,
+            rows=rows,
+            offers=offers,
+            words=words,
+            columns=_columns(typed, setting, sample, mapped or {}) if is_table(typed, setting) else [],
+            options=_options(setting, control, typed),
+            previews=sample.previews.get(setting, {}) if sample else {},
+            default=in_words(setting, defaults[setting]),
+            is_default=setting not in changed,
+            unsaved=setting in unsaved,
+            error=errors.get(setting, ""),
+            meanwhile=(other["changed_by"], in_words(setting, other["new"])) if other else None,
         )
+        groups[text.group].append(item)
     return groups
+
+
+def _meanings(
+    setting: str, rows: list[dict[str, str]], sample: Sample | None
+) -> tuple[list[dict[str, str]], list[list[Word]]]:
+    """Return the rows that the newest file adds to the tables of values, and the words of all rows."""
+    if sample is None or setting != MEANINGS:
+        return [], [[] for _ in rows]
+    offers = offered(rows, sample.words)
+    return offers, [words_of(row, sample.closed, sample.words) for row in (*rows, *offers)]
 
 
 def _chosen(setting: str, control: Control, typed: Typed) -> tuple[str, str]:
@@ -195,15 +203,21 @@ def _columns(typed: Typed, setting: str, sample: Sample | None, mapped: Mapping[
     fields = _fields() | LEAVERS | _own(typed)
     cells = sample.cells if sample else {}
     entries = {fold(theirs) for theirs in mapped}
+    sent = rows_of(typed, setting)
+    times = Counter(row["field"] for row in sent if fold(row["header"]) in cells)
     rows = []
-    for row in rows_of(typed, setting):
+    for row in sent:
         name = fold(row["header"])
         field = row["field"] or (IGNORED if name else UNSET)
         there, stored = bool(name) and name in cells, name in entries
-        note = "" if there or not name or sample is None else "Not in your newest file"
         options = _of_row(fields, name, there=there, stored=stored)
         if field not in options:
             options = {**options, field: field}
+        note = ""
+        if name and not there and sample is not None:
+            note = "Not in your newest file"
+        elif there and field not in (UNSET, IGNORED) and times[field] > 1:
+            note = f"{times[field]} columns have this field. Only one of them is read."
         rows.append(ColumnRow(row["header"], field, options, cells.get(name, ()), note, there or stored))
     return rows
 

@@ -21,6 +21,9 @@ SETTING = "value_mapping"
 UNSET = '"'
 """The choice of no meaning: the word has no line. No meaning has this notation."""
 
+OFFERED_MOST = 10
+"""The most tables that the newest file adds, so that the form stays far below its limit of bytes."""
+
 _PART = re.compile(rf"{SETTING}\.(\d{{1,6}})\.(word|meaning)\.(\d{{1,6}})")
 _YES_OR_NO = {"yes": "Yes", "no": "No"}
 _BLANK = {"": "A blank cell"}
@@ -106,7 +109,8 @@ def words_of(
 def offered(rows: Iterable[Mapping[str, str]], in_file: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     """Return a row for each closed column of the file that has words without a meaning, and no row yet."""
     there = {row["field"] for row in rows}
-    return [{"field": field, "values": ""} for field, words in in_file.items() if words and field not in there]
+    found = [{"field": field, "values": ""} for field, words in in_file.items() if words and field not in there]
+    return found[:OFFERED_MOST]
 
 
 def _line(word: Mapping[str, str]) -> str:
