@@ -52,10 +52,15 @@ def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | N
     return None
 
 
+def is_tested(entry: Entry) -> bool:
+    """Return whether `entry` is the test of a file that has ended, failed or not."""
+    of_a_file = entry.trial is not None and entry.trial.of is None
+    return of_a_file and entry.state not in WAITING | NEVER_RAN
+
+
 def may_be_sent(entry: Entry) -> bool:
     """Return whether `entry` is the test of a file that ended without failing: that file can be sent."""
-    of_a_file = entry.trial is not None and entry.trial.of is None
-    return of_a_file and entry.state not in WAITING | NEVER_RAN | {ImportState.FAILED}
+    return is_tested(entry) and entry.state is not ImportState.FAILED
 
 
 def why_not_sent(tested: Entry, newest: Entry | None, applied: Entry | None) -> Refused | None:

@@ -33,7 +33,7 @@ from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
-from server.hooks.kept_files import is_list, kept_entries
+from server.hooks.kept_files import files_to_test
 from server.hooks.receiving import receive, refusing
 from server.hooks.sendable_files import SendableFiles
 from server.tenants.accounts import limits_of
@@ -50,7 +50,7 @@ NAME_BYTES = 255
 NO_NAME = "upload.csv"
 NO_KEPT_FILE = (
     "These settings cannot be tested: no file was imported yet, or it was deleted. "
-    "Save the settings and test a file. A dry run changes no user."
+    "Choose a file on the page “Send a file”, then test them again. A dry run changes no user."
 )
 
 SpaceOf = Callable[[str, Path], AbstractContextManager[Space]]
@@ -113,7 +113,7 @@ class DryRuns:
         return import_id
 
     async def of_settings(self, tenant: str, changes: Mapping[str, object], by: str) -> int:
-        """Queue a dry run of the newest import's file with changed settings; return its id.
+        """Queue a dry run of the newest file with changed settings; return its id.
 
         `changes` are those of `Tenants.change_settings`. Raises TenantRefused if they are not valid, TryAgain, and
         Refused (`no_kept_file`, `too_many_trials`, `too_many_waiting`).
@@ -154,17 +154,16 @@ class DryRuns:
             self._under_way += Counter()  # drops tenants at zero
 
     async def _take_newest(self, tenant: str, folder: TenantFolder, staged: Path) -> Entry:
-        """Link `staged` to the file of the newest import that still has one; return its entry.
+        """Link `staged` to the newest file that can test settings; return the entry of its import.
 
-        Dry runs and correction files are skipped. Raises Refused (`no_kept_file`).
+        A tested file counts if no list is kept. Raises Refused (`no_kept_file`).
         """
-        async for entry in kept_entries(self._queue, tenant, folder):
-            if is_list(entry):
-                try:
-                    await asyncio.to_thread(os.link, folder.copy(entry.id), staged)
-                except FileNotFoundError:  # deleted by retention just now
-                    continue
-                return entry
+        async for entry in files_to_test(self._queue, tenant, folder):
+            try:
+                await asyncio.to_thread(os.link, folder.copy(entry.id), staged)
+            except FileNotFoundError:  # deleted just now
+                continue
+            return entry
         raise Refused("no_kept_file", NO_KEPT_FILE)
 
     async def _land(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN
+from importer.queue.allowed import is_tested
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 
@@ -18,6 +19,18 @@ async def kept_entries(listing: Listing, tenant: str, folder: TenantFolder) -> A
         entry = await listing.get(tenant, import_id)
         if entry is not None and entry.state not in NEVER_RAN:
             yield entry
+
+
+async def files_to_test(listing: Listing, tenant: str, folder: TenantFolder) -> AsyncGenerator[Entry, None]:
+    """Yield the imports whose kept file can test settings: lists, and then tested files, each newest first."""
+    tests = []
+    async for entry in kept_entries(listing, tenant, folder):
+        if is_list(entry):
+            yield entry
+        elif is_tested(entry):
+            tests.append(entry)
+    for entry in tests:
+        yield entry
 
 
 def is_list(entry: Entry) -> bool:

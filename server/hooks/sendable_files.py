@@ -1,4 +1,6 @@
-"""The tested file of each tenant that its owner may send: kept for an hour after its test.
+"""The tested file of each tenant, kept for an hour after its test.
+
+Its owner may send it, unless the test failed. While no list was imported, other settings are tested on it.
 
 Only the newest test of a tenant keeps its file. The copies count in `kept_bytes`, like those of all imports that have
 ended. Which they are is known in memory only: a start deletes the copies of all dry runs that have ended.
@@ -13,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.folder import FolderOf
-from importer.queue.allowed import may_be_sent
+from importer.queue.allowed import is_tested
 from importer.queue.entry import Entry
 
 KEPT_S = 3600.0
-"""How long a tested file can be sent, in seconds after its test."""
+"""How long a tested file is kept, in seconds after its test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,11 @@ class SendableFiles:
         self._kept: dict[str, _Kept] = {}
 
     def keep(self, entry: Entry) -> bool:
-        """Keep the copy of an import that has just ended, if it is a test whose file may be sent.
+        """Keep the copy of an import that has just ended, if it is the test of a file.
 
         Returns whether it is kept. The copy of the test before it is deleted.
         """
-        if not may_be_sent(entry):
+        if not is_tested(entry):
             return False
         self.drop(entry.tenant)
         copy = self._folder_of(entry.tenant).copy(entry.id)

@@ -53,11 +53,15 @@ async def test_a_tested_file_is_deleted_after_its_time(root: Path) -> None:
     await eventually(lambda: copies(root) == [])
 
 
+async def test_a_file_whose_test_failed_is_kept_too(root: Path) -> None:
+    kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
+    assert kept.keep(ended(root, 1, state=ImportState.FAILED))
+
+
 async def test_no_other_file_is_kept(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
     test = ended(root, 1)
     for each in (
-        replace(test, state=ImportState.FAILED),
         replace(test, state=ImportState.ABORTED),
         replace(test, trial=None),
         replace(test, trial=None, dry_run=False),

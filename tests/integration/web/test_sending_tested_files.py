@@ -14,12 +14,15 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.entry import Entry
+from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.pages import IMPORTS, done, page, seen
 from tests.support.site import Site, open_site
 from tests.support.waiting import eventually
 
 FILE = people("ann", "ben")
+SEMICOLONS = b"first_name;last_name;email;Vorname\nAnn;Lee;ann@x.example;Ann\n"
+SETTINGS = "/tenants/acme/settings"
 
 
 @pytest.fixture
@@ -117,6 +120,33 @@ async def test_a_failed_test_has_no_button(site: Site) -> None:
     answer = await send(site, test)
     assert (answer.status_code, visible(site)) == (409, None)
     assert "Import 1 of acme failed: fix the file, and test it again." in seen(answer.text)
+
+
+async def test_settings_are_tested_on_a_file_whose_test_failed(site: Site) -> None:
+    await a_test(site, SEMICOLONS)
+    assert (await entry(site, 1)).state is ImportState.FAILED
+    form = await page(site, SETTINGS)
+    assert "The examples below are from the file of" in seen(form)
+    assert "Vorname" in seen(form)
+    owner = await site.browser("owner")
+    answer = await owner.post(f"{SETTINGS}/try", data=Form(form, SETTINGS).but(delimiter="semicolon"))
+    assert answer.headers.get("location") == f"{IMPORTS}/2", seen(answer.text)
+    await site.run()
+    tested = await entry(site, 2)
+    assert tested.trial
+    assert (tested.trial.of, tested.state) == (1, ImportState.COMPLETED)
+    assert folder(site).copy(1).exists()
+    assert not folder(site).copy(2).exists()
+
+
+async def test_settings_are_tested_on_an_imported_list_rather_than_on_a_tested_file(site: Site) -> None:
+    await site.imported(FILE)
+    await a_test(site, people("ann"))
+    form = await page(site, SETTINGS)
+    await (await site.browser("owner")).post(f"{SETTINGS}/try", data=Form(form, SETTINGS).but())
+    trial = (await entry(site, 3)).trial
+    assert trial
+    assert trial.of == 1
 
 
 async def test_a_test_that_has_not_ended_has_no_button(site: Site) -> None:
