@@ -118,7 +118,7 @@ async def test_a_page_whose_test_is_no_longer_true_says_so(
             )
         await expect(page.get_by_text(f"This file cannot be sent now. {sentence}")).to_be_visible()
         await expect(page.get_by_role("button", name="Send this file")).to_have_count(0)
-        await page.locator("main").get_by_role("link", name="Test a file").click()
+        await page.locator("main").get_by_role("link", name="Send a file").click()
         await expect(page.get_by_role("heading", name="Send a file")).to_be_visible()
     server.reaches(tenant, 3, "unchanged")
     assert server.state(tenant, 4) is None

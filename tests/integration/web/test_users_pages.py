@@ -44,9 +44,11 @@ def next_of(text: str) -> str | None:
 
 
 async def test_the_users_page_says_what_to_do_before_the_first_file(site: Site) -> None:
-    text = await page(site, USERS)
-    assert "No users yet" in text
-    assert "/tenants/acme/keys" in text
+    for role, sends in (("viewer", False), ("owner", True)):
+        text = await page(site, USERS, role=role)
+        assert "No users yet" in text
+        assert "/tenants/acme/keys#connect" in text
+        assert ('<a class="button" href="/tenants/acme/try">Send a file</a>' in text) is sends
 
 
 async def test_users_are_listed_searched_and_filtered_by_state(site: Site, company: Company) -> None:
