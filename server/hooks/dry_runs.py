@@ -49,7 +49,7 @@ WAITING_MOST = 10
 NAME_BYTES = 255
 NO_NAME = "upload.csv"
 NO_KEPT_FILE = (
-    "These settings cannot be tested: no file was imported yet, or it was deleted. "
+    "These settings cannot be tested: no CSV file was imported yet, or it was deleted. "
     "Choose a file on the page “Send a file”, then test them again. A dry run changes no user."
 )
 
@@ -156,7 +156,8 @@ class DryRuns:
     async def _take_newest(self, tenant: str, folder: TenantFolder, staged: Path) -> Entry:
         """Link `staged` to the newest file that can test settings; return the entry of its import.
 
-        A tested file counts if no list is kept. Raises Refused (`no_kept_file`).
+        Correction files and files that no settings can read are skipped. A tested file counts if no list is kept.
+        Raises Refused (`no_kept_file`).
         """
         async for entry in files_to_test(self._queue, tenant, folder):
             try:

@@ -12,6 +12,9 @@ from importer.queue.allowed import is_tested
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 
+UNREADABLE = frozenset({"not_a_csv_file", "empty_file", "blank_file"})
+"""The messages about a file that no settings can read."""
+
 
 async def kept_entries(listing: Listing, tenant: str, folder: TenantFolder) -> AsyncGenerator[Entry, None]:
     """Yield the imports of a tenant whose file is kept, newest first. Retention may delete a file at any time."""
@@ -27,17 +30,25 @@ async def files_to_test(listing: Listing, tenant: str, folder: TenantFolder) -> 
     async for entry in kept_entries(listing, tenant, folder):
         if is_list(entry):
             yield entry
-        elif is_tested(entry):
+        elif is_tested(entry) and not _is_unreadable(entry):
             tests.append(entry)
     for entry in tests:
         yield entry
 
 
 def is_list(entry: Entry) -> bool:
-    """Return whether the file of an import is a list that is to be applied: no dry run, and no correction file."""
-    return not entry.dry_run and not entry.correction
+    """Return whether the file of an import is a list that is to be applied: no dry run, and no correction file.
+
+    A file that no settings can read, such as a PDF, is not a list.
+    """
+    return not entry.dry_run and not entry.correction and not _is_unreadable(entry)
 
 
 def _kept(uploads: Path) -> list[int]:
     """Return the ids of the imports whose file exists, newest first."""
     return sorted((int(file.stem) for file in uploads.glob("*.csv") if file.stem.isdecimal()), reverse=True)
+
+
+def _is_unreadable(entry: Entry) -> bool:
+    """Return whether the import failed because of its file, whatever the settings are."""
+    return entry.outcome is not None and any(each.code in UNREADABLE for each in entry.outcome.messages)

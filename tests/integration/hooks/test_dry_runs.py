@@ -305,7 +305,7 @@ async def test_invalid_settings_are_not_tested(desk: Desk) -> None:
 async def test_a_settings_test_without_a_kept_file_is_refused(desk: Desk) -> None:
     await desk.uploaded(people("ann"), dry_run=True)
     lay = desk.lying_about()
-    with pytest.raises(Refused, match="These settings cannot be tested: no file was imported yet") as caught:
+    with pytest.raises(Refused, match="These settings cannot be tested: no CSV file was imported yet") as caught:
         await desk.trials.of_settings("acme", {}, "olga")
     assert caught.value.code == "no_kept_file"
     assert desk.lying_about() == lay
@@ -314,6 +314,22 @@ async def test_a_settings_test_without_a_kept_file_is_refused(desk: Desk) -> Non
 async def test_a_settings_test_skips_correction_files(desk: Desk) -> None:
     whole = await desk.imported(people("ann", "bo"))
     await desk.imported(people("ann", _code="x"))
+    number = await desk.trials.of_settings("acme", {}, "olga")
+    trial = (await found(desk.queue, number)).trial
+    assert trial
+    assert trial.of == whole
+
+
+UNREADABLE = {"pdf": b"%PDF-1.7\n1 0 obj\n", "workbook": b"PK\x03\x04" + b"\0" * 40, "empty": b"", "blank": b"\n\n"}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_settings_test_skips_a_file_that_no_settings_can_read(desk: Desk, name: str) -> None:
+    await desk.imported(UNREADABLE[name])
+    with pytest.raises(Refused, match="no CSV file was imported yet"):
+        await desk.trials.of_settings("acme", {}, "olga")
+    whole = await desk.imported(people("ann", "bo"))
+    await desk.imported(UNREADABLE[name])
     number = await desk.trials.of_settings("acme", {}, "olga")
     trial = (await found(desk.queue, number)).trial
     assert trial

@@ -17,6 +17,7 @@ from server.web.pages.settings.controls import SELDOM
 from server.web.pages.settings.sample import SAMPLE_BYTES
 from tests.support.forms import Form
 from tests.support.importing import people
+from tests.support.pages import done
 from tests.support.site import Site, open_site
 
 SETTINGS = "/tenants/acme/settings"
@@ -96,7 +97,7 @@ async def test_a_table_of_columns_sent_as_shown_changes_nothing(site: Site, owne
     form = Form(await page(owner), SETTINGS)
     assert form["field_mapping"] == "rows"
     answer = await owner.post(SETTINGS, data=form.but())
-    assert answer.headers["location"] == f"{SETTINGS}?done=settings-same"
+    assert done(answer) == (SETTINGS, "settings-same")
     after = await settings(site)
     assert after == before
     assert [*after.field_mapping] == [*before.field_mapping]
@@ -117,7 +118,7 @@ async def test_columns_are_mapped_in_the_table(site: Site, owner: httpx.AsyncCli
         }
     )
     answer = await owner.post(SETTINGS, data=sent)
-    assert answer.headers["location"] == f"{SETTINGS}?done=settings-saved"
+    assert done(answer) == (SETTINGS, "settings-saved")
     assert (await settings(site)).field_mapping == {
         "E-Mail": "email",
         "vorname": "first_name",
@@ -223,6 +224,30 @@ async def test_the_file_of_a_dry_run_is_shown_if_there_is_no_other(site: Site, o
     assert f'imports/{number}">import #{number}</a>' in text
 
 
+WORKBOOK = b"PK\x03\x04" + b"\x14\0\x06\0xl/workbook.xml" * 40
+WRONG = {"workbook": WORKBOOK, "pdf": b"%PDF-1.7\n1 0 obj\n", "blank": b"\n\n", "wide": b"\x81\x8d\xff\x98" * 90}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_file_that_is_not_a_list_leaves_the_examples_of_the_list_before(
+    site: Site, owner: httpx.AsyncClient, name: str
+) -> None:
+    number = await site.imported(GERMAN)
+    await site.imported(WRONG[name])
+    text = await page(owner)
+    assert f'imports/{number}">import #{number}</a>' in text
+    assert "<bdi>Müller</bdi>" in text
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_dry_run_that_is_not_a_list_leaves_the_examples_of_the_one_before(
+    site: Site, owner: httpx.AsyncClient, name: str
+) -> None:
+    await site.upload(GERMAN, dry_run=True)
+    await site.upload(WRONG[name], dry_run=True)
+    assert "<bdi>Müller</bdi>" in await page(owner)
+
+
 GARBLED = {
     "empty": b"",
     "zeros": b"\0" * 5000,
@@ -244,7 +269,7 @@ async def test_a_garbled_file_never_breaks_the_form(
     assert "<script>alert" not in text
     form = Form(text, SETTINGS)
     answer = await owner.post(SETTINGS, data=form.but(max_sessions="7"))
-    assert answer.headers["location"] == f"{SETTINGS}?done=settings-saved"
+    assert done(answer) == (SETTINGS, "settings-saved")
     after = await settings(site)
     assert after == TenantSettings(max_sessions=7)
     assert not any("Jörg" in record.getMessage() for record in caplog.records)
@@ -280,7 +305,7 @@ async def test_a_wide_file_has_a_table_of_its_first_columns(site: Site, owner: h
     form = Form(await page(owner), SETTINGS)
     names = [text for name, text in form.pairs if name.endswith(".header")]
     assert (names[:4], names[-2:], len(names)) == (["first_name", "last_name", "email", "c0"], ["c240", ""], 102)
-    assert (await owner.post(SETTINGS, data=form.but())).headers["location"].endswith("settings-same")
+    assert done(await owner.post(SETTINGS, data=form.but())) == (SETTINGS, "settings-same")
     assert (await settings(site)).field_mapping == mapping
 
 
@@ -350,14 +375,14 @@ async def test_values_without_a_meaning_get_one_in_a_table(site: Site, owner: ht
     assert [text for name, text in form.pairs if ".word." in name] == ["Chef", "Helfer", ""]
     assert form["value_mapping.1.field"] == "role"
     unchanged = await owner.post(SETTINGS, data=form.but())
-    assert unchanged.headers["location"].endswith("settings-same")
+    assert done(unchanged) == (SETTINGS, "settings-same")
     chosen = {"value_mapping__1__meaning__0": "admin", "value_mapping__1__meaning__1": ""}
     new = {"value_mapping__1__word__2": "= Boss", "value_mapping__1__meaning__2": "hr"}
-    assert (await owner.post(SETTINGS, data=form.but(**chosen, **new))).headers["location"].endswith("settings-saved")
+    assert done(await owner.post(SETTINGS, data=form.but(**chosen, **new))) == (SETTINGS, "settings-saved")
     mapped = {"location": {"HQ": "Bern"}, "role": {"Chef": "admin", "Helfer": "", "= Boss": "hr"}}
     assert (await settings(site)).value_mapping == mapped
     again = Form(await page(owner), SETTINGS)
-    assert (await owner.post(SETTINGS, data=again.but())).headers["location"].endswith("settings-same")
+    assert done(await owner.post(SETTINGS, data=again.but())) == (SETTINGS, "settings-same")
     assert (await owner.post(SETTINGS, data=again.but(value_mapping__1__meaning__1='"'))).status_code == 303
     del mapped["role"]["Helfer"]
     assert (await settings(site)).value_mapping == mapped

@@ -231,7 +231,7 @@ async def test_an_import_without_tested_settings_fills_in_none(
 async def test_without_a_file_settings_cannot_be_tested_and_the_form_is_kept(owner: httpx.AsyncClient) -> None:
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_sessions="7"))
     assert answer.status_code == 409
-    assert "These settings cannot be tested: no file was imported yet" in answer.text
+    assert "These settings cannot be tested: no CSV file was imported yet" in answer.text
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 from importer.errors import TryAgain
+from importer.file.kinds import SNIFFED, another_kind
+from importer.folder import TenantFolder
 from importer.queue.entry import Entry
 from importer.rules.settings import ImportSettings
 from server.hooks.kept_files import is_list, kept_entries
@@ -18,33 +20,48 @@ from server.web.pages.settings.sample import SAMPLE_BYTES, Sample, sample_from
 LOOKED_AT = 50
 """The most imports that are looked at to find one with a list."""
 
+SAMPLED = 5
+"""The most files that are read to find one with a header."""
+
 
 async def newest_sample(visit: Visit, settings: ImportSettings, typed: Mapping[str, str]) -> Sample | None:
-    """Return a sample of the newest list that is kept, or else of the newest dry run's; None if there is none.
+    """Return a sample of the newest list that is kept and has a header, or else of the newest such dry run's file.
 
-    `typed` is that of `sample_from`. A file that cannot be read, or that was just deleted, is none.
+    If none has a header, return the sample of the newest; None if no file is kept. `typed` is that of `sample_from`.
+    A file that is not CSV, that cannot be opened or that was just deleted is skipped.
     """
     try:
-        entry = await _newest(visit)
+        entries = await _newest(visit)
     except TryAgain:
         return None
-    if entry is None:
-        return None
-    return await asyncio.to_thread(_sample, entry.id, visit.folder.copy(entry.id), settings, typed)
+    return await asyncio.to_thread(_best, visit.folder, entries, settings, typed)
 
 
-async def _newest(visit: Visit) -> Entry | None:
-    tried, looked_at = None, 0
+async def _newest(visit: Visit) -> list[Entry]:
+    """Return the imports to take examples from: lists before dry runs, then the newest first."""
+    lists, tried, looked_at = [], [], 0
     async with aclosing(kept_entries(visit.office.reader, visit.tenant, visit.folder)) as entries:
         async for entry in entries:
             looked_at += 1
             if is_list(entry):
-                return entry
-            if entry.dry_run and tried is None:
-                tried = entry
-            if looked_at == LOOKED_AT:
+                lists.append(entry)
+            elif entry.dry_run:
+                tried.append(entry)
+            if looked_at == LOOKED_AT or len(lists) == SAMPLED:
                 break
-    return tried
+    return [*lists, *tried][:SAMPLED]
+
+
+def _best(
+    folder: TenantFolder, entries: Iterable[Entry], settings: ImportSettings, typed: Mapping[str, str]
+) -> Sample | None:
+    first = None
+    for entry in entries:
+        sample = _sample(entry.id, folder.copy(entry.id), settings, typed)
+        if sample and sample.header:
+            return sample
+        first = first or sample
+    return first
 
 
 def _sample(number: int, file: Path, settings: ImportSettings, typed: Mapping[str, str]) -> Sample | None:
@@ -53,5 +70,7 @@ def _sample(number: int, file: Path, settings: ImportSettings, typed: Mapping[st
             content = opened.read(SAMPLE_BYTES)
             whole = os.fstat(opened.fileno()).st_size <= SAMPLE_BYTES
     except OSError:
+        return None
+    if another_kind(content[:SNIFFED]):
         return None
     return sample_from(number, content, settings, whole=whole, typed=typed)
