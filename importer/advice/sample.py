@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -30,11 +30,15 @@ Meant = Callable[[Sequence[str]], int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The sample of a file: the header and the `rows` below it without blank ones; `left_out` records precede it."""
+    """The sample of a file: the header and the `rows` below it without blank ones; `left_out` records precede it.
+
+    `widths` is the number of cells that the header has with each delimiter.
+    """
 
     delimiter: str
     rows: Sequence[Sequence[str]]
     left_out: int
+    widths: Mapping[str, int]
 
 
 def sample_of(text: str, settings: ImportSettings, named: Meant, names_all: Meant) -> Sample:
@@ -55,7 +59,8 @@ def sample_of(text: str, settings: ImportSettings, named: Meant, names_all: Mean
     records = _records(text, best, SAMPLE_ROWS)
     at = _header_at(records, settings, names_all)
     left_out = settings.skip_first_lines if at == _expected(records, settings) else at
-    return Sample(best, [row for row in records[at:] if _is_filled(row)], left_out)
+    widths = {delimiter: width for delimiter, (_, _, width) in scores.items()}
+    return Sample(best, [row for row in records[at:] if _is_filled(row)], left_out, widths)
 
 
 def _before_end(text: str) -> str:

@@ -96,15 +96,24 @@ async def test_a_choice_shows_at_once_what_it_reads_in_the_newest_file(
     async with open_page(browser, url(server)) as page:
         await open_settings(page, server)
         dates, encodings = page.locator("#date_format-preview"), page.locator("#encoding-preview")
-        await expect(dates).to_have_text("Your newest file has “03/11/2026”: this format reads 3 November 2026.")
+        await expect(dates).to_have_text(
+            "With 31/12/2026 (day/month/year), “03/11/2026” in your newest file is 3 November 2026."
+        )
         await page.get_by_label("Date format", exact=True).select_option("%m/%d/%Y")
-        await expect(dates).to_contain_text("this format reads 11 March 2026")
+        await expect(dates).to_contain_text(
+            "With 12/31/2026 (month/day/year), “03/11/2026” in your newest file is 11 March 2026."
+        )
         await expect(encodings).to_contain_text("“Jörg”, “Müller”, “Groß”")
         await page.get_by_label("Encoding", exact=True).select_option("cp1251")
         await expect(encodings).to_contain_text("“Jцrg”")
         await expect(page.get_by_label("Other encoding")).to_be_hidden()
         await page.get_by_label("Encoding", exact=True).select_option("other")
         await expect(page.get_by_label("Other encoding")).to_be_visible()
+        await expect(encodings).to_be_hidden()
+        await page.get_by_label("Other encoding").fill("latin-2")
+        await page.get_by_role("button", name="Add custom field").click()
+        await expect(encodings).to_contain_text("With “latin-2”, your newest file has “Jörg”")
+        await page.get_by_label("Other encoding").press_sequentially("x")
         await expect(encodings).to_be_hidden()
 
 
@@ -183,12 +192,12 @@ async def test_a_typed_date_format_is_saved_without_a_script(server: ServerProce
         await page.get_by_role("button", name="Save", exact=True).click()
         await expect(page.locator(".notice")).to_contain_text("Settings saved.")
         await expect(page.locator("#date_format-preview")).to_have_text(
-            "This format does not read “03/11/2026” in your newest file."
+            "With “%d. %B %Y”, “03/11/2026” in your newest file cannot be read."
         )
         assert stored(server)["date_format"] == "%d. %B %Y"
         await page.get_by_label("Date format", exact=True).select_option("%d/%m/%Y")
         await page.get_by_role("button", name="Save", exact=True).click()
-        await expect(page.locator("#date_format-preview")).to_contain_text("this format reads 3 November 2026")
+        await expect(page.locator("#date_format-preview")).to_contain_text("is 3 November 2026.")
     assert stored(server)["date_format"] == "%d/%m/%Y"
 
 

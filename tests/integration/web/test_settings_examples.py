@@ -83,11 +83,13 @@ async def test_each_choice_shows_what_it_reads_in_the_newest_file(site: Site, ow
     text = await page(owner)
     assert f'<a href="/tenants/acme/imports/{number}">import #{number}</a>' in text
     assert previews(text) == {
-        "delimiter": "Your newest file then has 5 columns.",
-        "encoding": "Your newest file then has “Jörg”, “Müller”, “Groß”.",
-        "date_format": "Your newest file has “03/11/2026”: this format reads 3 November 2026.",
+        "delimiter": "With Semicolon (;), your newest file has 5 columns.",
+        "encoding": "With Windows-1252 (Excel, Western Europe), your newest file has “Jörg”, “Müller”, “Groß”.",
+        "date_format": "With 31/12/2026 (day/month/year), “03/11/2026” in your newest file is 3 November 2026.",
     }
-    assert "Your newest file has “03/11/2026”: this format reads 11 March 2026." in html.unescape(text)
+    assert "With 12/31/2026 (month/day/year), “03/11/2026” in your newest file is 11 March 2026." in html.unescape(
+        text
+    )
 
 
 async def test_a_table_of_columns_sent_as_shown_changes_nothing(site: Site, owner: httpx.AsyncClient) -> None:
@@ -177,11 +179,11 @@ async def test_a_typed_format_is_tried_on_the_newest_file_when_the_form_is_shown
 ) -> None:
     await site.imported(GERMAN)
     form = Form(await page(owner), SETTINGS)
-    typed = {"date_format": "other", "date_format__other": "%m/%d/%y", "encoding": "other", "encoding__other": "no"}
+    typed = {"date_format": "other", "date_format__other": "%m.%d.%y", "encoding": "other", "encoding__other": "no"}
     answer = await owner.post(f"{SETTINGS}/rows", data=form.but(**typed, rows="add:custom_fields"))
-    assert previews(answer.text)["date_format"] == "This format does not read “03/11/2026” in your newest file."
+    assert previews(answer.text)["date_format"] == "With “%m.%d.%y”, “03/11/2026” in your newest file cannot be read."
     assert previews(answer.text)["encoding"] == ""
-    assert Form(answer.text, SETTINGS)["date_format.other"] == "%m/%d/%y"
+    assert Form(answer.text, SETTINGS)["date_format.other"] == "%m.%d.%y"
 
 
 async def test_two_owners_who_change_the_table_and_another_setting_are_merged(

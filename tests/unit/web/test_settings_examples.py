@@ -69,22 +69,53 @@ def test_a_file_is_read_with_the_delimiter_and_encoding_that_fit() -> None:
     found = sample(GERMAN.encode("cp1252"))
     assert found.header == HEADER
     assert found.cells["nachname"] == ("Müller", "Groß")
-    assert found.previews["delimiter"]["semicolon"] == "Your newest file then has 5 columns."
-    assert found.previews["delimiter"]["comma"] == "Your newest file then has 1 column."
+    assert found.previews["delimiter"]["semicolon"] == "With Semicolon (;), your newest file has 5 columns."
+    assert found.previews["delimiter"]["comma"] == "With Comma (,), your newest file has 1 column."
     encodings = found.previews["encoding"]
-    assert encodings["cp1252"] == "Your newest file then has “Jörg”, “Müller”, “Groß”."
-    assert encodings["cp1251"] == "Your newest file then has “Jцrg”, “Mьller”, “GroЯ”."
-    assert encodings["utf-8"] == "Your newest file cannot be read with this encoding."
+    assert encodings["cp1252"] == (
+        "With Windows-1252 (Excel, Western Europe), your newest file has “Jörg”, “Müller”, “Groß”."
+    )
+    assert (
+        encodings["cp1251"] == "With Windows-1251 (Excel, Cyrillic), your newest file has “Jцrg”, “Mьller”, “GroЯ”."
+    )
+    assert encodings["utf-8"] == "With UTF-8 (Unicode, most systems), your newest file cannot be read."
+
+
+@pytest.mark.parametrize(
+    ("content", "skip", "widths"),
+    [
+        (
+            '"Name, first";"Name, last";E-Mail\nA;B;a@x.example\n',
+            0,
+            {"semicolon": 3, "comma": 2, "tab": 1, "pipe": 1},
+        ),
+        ('first_name,"last;name",email\nA,B,a@x.example\n', 0, {"comma": 3, "semicolon": 2, "tab": 1, "pipe": 1}),
+        ('first_name,"last\nname",email\nA,B,a@x.example\n', 0, {"comma": 3, "semicolon": 1, "tab": 1, "pipe": 1}),
+        ("\n\nfirst_name;x;email\n", 0, {"semicolon": 3, "comma": 1, "tab": 1, "pipe": 1}),
+        ("Users, all\nfirst_name;x;y;z\n", 1, {"semicolon": 4, "comma": 1, "tab": 1, "pipe": 1}),
+    ],
+    ids=["commas in quotes", "semicolon in quotes", "two lines", "blank lines", "a title"],
+)
+def test_each_delimiter_shows_the_number_of_cells_of_the_header(
+    content: str, skip: int, widths: dict[str, int]
+) -> None:
+    found = sample(content, skip_first_lines=skip).previews["delimiter"]
+    assert found == {
+        name: f"With {DELIMITER_OPTIONS[name]}, your newest file has {width} {'column' if width == 1 else 'columns'}."
+        for name, width in widths.items()
+    }
 
 
 def test_a_date_format_is_shown_with_a_date_of_the_file() -> None:
     dates = sample(GERMAN, field_mapping={"Eintritt": "hire_date"}).previews["date_format"]
-    assert dates["%d/%m/%Y"] == "Your newest file has “03/11/2026”: this format reads 3 November 2026."
-    assert dates["%m/%d/%Y"] == (
-        "Your newest file has “03/11/2026”: this format reads 11 March 2026. "
-        "This format does not read “28/11/2026” in your newest file."
+    assert dates["%d/%m/%Y"] == (
+        "With 31/12/2026 (day/month/year), “03/11/2026” in your newest file is 3 November 2026."
     )
-    assert dates["%Y-%m-%d"] == "This format does not read “03/11/2026” in your newest file."
+    assert dates["%m/%d/%Y"] == (
+        "With 12/31/2026 (month/day/year), “03/11/2026” in your newest file is 11 March 2026. "
+        "“28/11/2026” cannot be read."
+    )
+    assert dates["%Y-%m-%d"] == ("With 2026-12-31 (year-month-day), “03/11/2026” in your newest file cannot be read.")
 
 
 def test_a_byte_order_mark_counts_more_than_the_choice() -> None:

@@ -14,15 +14,15 @@ from itertools import islice
 from ground.words import counted
 from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.headers import cells_of, meant_by_name
+from importer.advice.sample import Sample as AdviceSample
 from importer.advice.sample import sample_of
 from importer.file.decoding import mark_of
-from importer.file.header import DELIMITERS as CHARACTERS
 from importer.file.header import fold, heading, match_columns
 from importer.rules.cells import Invalid, check_date
 from importer.rules.months import ENGLISH
 from importer.rules.rulebook import rules_of
 from importer.rules.settings import ImportSettings
-from server.web.pages.settings.choices import DATES, DELIMITERS, ENCODINGS
+from server.web.pages.settings.choices import DATES, DELIMITER_OPTIONS, DELIMITERS, ENCODINGS
 from server.web.pages.settings.meanings import closed_fields
 
 SAMPLE_BYTES = 64 * 1024
@@ -58,7 +58,7 @@ class Sample:
 
     `header` is `()` if no columns could be read. `cells` are some cells of a column, by its header as it is compared.
     `words` are the cells that need a meaning, by the field of a closed column; `closed` are the labels of its values.
-    `previews` are sentences about a choice, by setting and choice.
+    `previews` are sentences that name a choice and say what it reads, by setting and choice.
     """
 
     number: int
@@ -83,14 +83,15 @@ def sample_from(
         return Sample(number, previews={"encoding": encodings})
     if not whole:
         text = text.rpartition("\n")[0]  # the last row may be cut
-    rows = _rows(text, settings)
+    found = _read(text, settings)
+    rows = found.rows
     header = tuple(rows[0]) if rows else ()
     cells: dict[str, tuple[str, ...]] = {}
     for at, cell in enumerate(header):
         different = list(dict.fromkeys(each for each in cells_of(rows[: ROWS_MOST + 1], at) if each))
         cells.setdefault(heading(cell), tuple(map(_cut, different[:SHOWN])))
     previews = {
-        "delimiter": _delimiters(text, settings),
+        "delimiter": _delimiters(found.widths),
         "encoding": encodings,
         "date_format": _dates(rows, settings, typed.get("date_format", "")),
     }
@@ -98,8 +99,8 @@ def sample_from(
     return Sample(number, header, cells, _words(rows, settings, closed), closed, previews)
 
 
-def _rows(text: str, settings: ImportSettings) -> Sequence[Sequence[str]]:
-    """Return the header and the rows below it."""
+def _read(text: str, settings: ImportSettings) -> AdviceSample:
+    """Return the header and the rows below it, as advice reads them."""
 
     def named(row: Sequence[str]) -> int:
         return len(meant_by_name(row, settings))
@@ -108,7 +109,7 @@ def _rows(text: str, settings: ImportSettings) -> Sequence[Sequence[str]]:
         meant = meant_by_name(row, settings)
         return len(meant) if all(name in meant for name in settings.names.required) else 0
 
-    return sample_of(text, settings, named, names_all).rows
+    return sample_of(text, settings, named, names_all)
 
 
 def _words(
@@ -133,14 +134,18 @@ def _cut(cell: str) -> str:
     return line if len(line) <= CELL_MOST else f"{line[: CELL_MOST - 1]}…"
 
 
-def _delimiters(text: str, settings: ImportSettings) -> dict[str, str]:
+def _delimiters(widths: Mapping[str, int]) -> dict[str, str]:
     """Return how many columns the header has with each delimiter."""
-    line = next(islice((each for each in text.split("\n") if each.strip()), settings.skip_first_lines, None), "")
     return {
-        DELIMITERS[each]: f"Your newest file then has {counted(line.count(each) + 1, 'column', 'columns')}."
-        for each in CHARACTERS
-        if line
+        name: f"With {DELIMITER_OPTIONS[name]}, your newest file has {counted(width, 'column', 'columns')}."
+        for character, name in DELIMITERS.items()
+        if (width := widths[character])
     }
+
+
+def _named(choice: str, names: Mapping[str, str]) -> str:
+    """Return a choice as the form names it, or a value that was typed."""
+    return names.get(choice) or f"“{_cut(choice)}”"
 
 
 def _encodings(content: bytes, typed: str, *, whole: bool) -> dict[str, str]:
@@ -157,12 +162,14 @@ def _in_encoding(content: bytes, encoding: str, *, whole: bool) -> str:
     except (LookupError, ValueError):  # not an encoding
         return ""
     if text is None:
-        return "Your newest file cannot be read with this encoding."
+        return f"With {_named(encoding, ENCODINGS)}, your newest file cannot be read."
     found = (word[0] for word in _WORD.finditer(text) if not word[0].isascii())
     words = list(dict.fromkeys(islice(found, LETTERS_MOST)))[:SHOWN]
     if not words:
-        return "The beginning of your newest file has no letters such as é or ü."
-    return f"Your newest file then has {', '.join(f'“{_cut(word)}”' for word in words)}."
+        name = _named(encoding, ENCODINGS)
+        return f"With {name}, the beginning of your newest file has no letters such as é or ü."
+    shown = ", ".join(f"“{_cut(word)}”" for word in words)
+    return f"With {_named(encoding, ENCODINGS)}, your newest file has {shown}."
 
 
 def _dates(rows: Sequence[Sequence[str]], settings: ImportSettings, typed: str) -> dict[str, str]:
@@ -179,12 +186,13 @@ def _in_format(cells: Sequence[str], date_format: str) -> str:
     except ValueError:  # not a date format
         return ""
     read = [(cell, day) for cell, day in zip(cells, days, strict=True) if not isinstance(day, Invalid)]
-    wrong = next((cell for cell, day in zip(cells, days, strict=True) if isinstance(day, Invalid)), None)
-    unread = "" if wrong is None else f"This format does not read “{_cut(wrong)}” in your newest file."
+    wrong = next((cell for cell, day in zip(cells, days, strict=True) if isinstance(day, Invalid)), "")
+    name = _named(date_format, DATES)
     if not read:
-        return unread
+        return f"With {name}, “{_cut(wrong)}” in your newest file cannot be read."
     cell, day = read[0]
-    return f"Your newest file has “{_cut(cell)}”: this format reads {_day_in_words(day)}. {unread}".rstrip()
+    unread = f" “{_cut(wrong)}” cannot be read." if wrong else ""
+    return f"With {name}, “{_cut(cell)}” in your newest file is {_day_in_words(day)}.{unread}"
 
 
 def _day_in_words(iso: str) -> str:

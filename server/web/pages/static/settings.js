@@ -3,10 +3,12 @@
 
 const form = document.querySelector("form.settings");
 
-// Show what the chosen option reads in the newest file.
+// Show what the chosen option reads in the newest file. Only the server knows this of a value that is typed.
 for (const preview of form.querySelectorAll(".preview")) {
   const select = document.getElementById(preview.id.replace(/-preview$/, ""));
-  select.addEventListener("change", () => (preview.textContent = select.selectedOptions[0]?.dataset.preview ?? ""));
+  const show = () => (preview.textContent = select.selectedOptions[0]?.dataset.preview ?? "");
+  select.addEventListener("change", show);
+  document.getElementById(`${select.id}.other`)?.addEventListener("input", show);
 }
 
 // Mark the settings that differ from the page as it was loaded; the server marks those that differ from what is stored.
