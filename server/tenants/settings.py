@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from ground.moments import from_rfc3339, rfc3339, utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
-from importer.model import INTEGER_MAX
+from importer.model import INTEGER_MAX, shown
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
 from importer.rules.identity import identity_of
@@ -27,7 +27,7 @@ from importer.rules.settings import ImportSettings, Unfit
 from importer.users.settled import SettingChange, Settled, Texts
 from importer.users.users import Users
 from server.networks import Networks
-from server.setting_errors import nearest, place, reason
+from server.setting_errors import Quoted, nearest, place, reason
 from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import add_texts
 
@@ -65,11 +65,11 @@ def _addresses(value: object) -> object:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         raise ValueError("must be email addresses separated by commas")
-    found = [check_email(str(part).strip()) for part in parts if str(part).strip()]
-    wrong = next((each for each in found if isinstance(each, Invalid)), None)
-    if wrong:
-        raise ValueError(wrong.message)
-    return tuple(found)
+    found = [(text, check_email(text)) for part in parts if (text := str(part).strip())]
+    wrong = next((text for text, each in found if isinstance(each, Invalid)), None)
+    if wrong is not None:
+        raise Quoted(f"“{shown(wrong)}” is not an email address such as ann@example.com")
+    return tuple(each for _, each in found)
 
 
 def _web_address(value: str) -> str:

@@ -196,7 +196,7 @@ async def test_an_owner_protects_a_user_and_ends_the_protection(site: Site, comp
     answer = await browser.post(f"{here}/protection", data={"protected": "true"})
     assert done(answer) == (here, "user-protected")
     shown = (await browser.get(here)).text
-    assert "The user is protected: no import deactivates it." in shown
+    assert "No import deactivates this user." in shown
     assert "No import deactivates Ann." in shown
     assert (await company.users())["ann@example.com"]["protected"]
     assert done(await protect(site, "false", role=role)) == (here, "user-unprotected")

@@ -165,6 +165,14 @@ def test_the_custom_field_of_the_identifier_cannot_be_removed() -> None:
         ({"encoding": ["utf-8"]}, 'encoding: must be text, not ["utf-8"]'),
         ({"blank_cells": "guess"}, "blank_cells: must be “clear” or “keep”, not “guess”"),
         ({"notify_email": 7}, "notify_email: must be email addresses separated by commas, not 7"),
+        (
+            {"notify_email": "a@b.test, nobody"},
+            "notify_email: “nobody” is not an email address such as ann@example.com",
+        ),
+        (
+            {"value_mapping": {"role": {"Boss": "king"}}},
+            "value_mapping maps “Boss” to “king” for role: No such role. Write",
+        ),
         ({"allowed_networks": 7}, "allowed_networks: must be networks such as 192.0.2.0/24"),
         ({"allowed_networks": [7]}, "allowed_networks: “7” is not a network"),
         ({"field_mapping": [1]}, "field_mapping: must be a table, not [1]"),
@@ -182,6 +190,7 @@ def test_a_wrong_type_is_refused_with_a_sentence(changes: dict[str, Any], senten
         changed(TenantSettings(), changes)
     assert caught.value.message.startswith(sentence)
     assert len(caught.value.message) < 300
+    assert "., " not in caught.value.message
 
 
 JUNK: tuple[Any, ...] = (

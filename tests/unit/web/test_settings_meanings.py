@@ -62,6 +62,7 @@ def test_only_words_that_a_closed_field_does_not_accept_are_listed() -> None:
 def test_each_field_with_certain_values_has_choices() -> None:
     closed = closed_fields(ImportSettings(custom_fields=[SHIFT, {"key": "own"}]).custom_fields)  # type: ignore[arg-type]
     assert closed.keys() == {"role", "language", "deactivate", "active", "shift"}
+    assert [*closed["role"].values()] == ["Learner", "Curator", "Reporter", "Learning designer", "HR", "Admin"]
     every = {field: {f"word {at}": ours for at, ours in enumerate(choices)} for field, choices in closed.items()}
     assert changed(TenantSettings(), {"custom_fields": [SHIFT], "value_mapping": every}).value_mapping == every
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from importer.rules.cells import ROLES
 from server.web.pages.settings.choices import DATES, DELIMITER_OPTIONS, ENCODINGS
 
 
@@ -89,6 +90,8 @@ LANGUAGE_NAMES = {
     "zh-TW": "Chinese (traditional)",
     "ar": "Arabic",
 }
+
+ROLE_NAMES = {role: role.replace("_", " ").capitalize() for role in ROLES} | {"hr": "HR"}
 
 _DIGESTS = {"off": "Off", "weekly": "Every Monday"}
 _INVITATIONS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importer.file.header import fold
 from importer.rules.cells import LANGUAGES, ROLES
 from importer.rules.custom import CustomField
-from server.web.pages.settings.controls import LANGUAGE_NAMES
+from server.web.pages.settings.controls import LANGUAGE_NAMES, ROLE_NAMES
 from server.web.pages.settings.notation import NotReadable, quoted, read_mapping
 
 SETTING = "value_mapping"
@@ -46,7 +46,7 @@ def closed_fields(custom: Iterable[CustomField]) -> dict[str, dict[str, str]]:
         for each in custom
     }
     standard = {
-        "role": {role: role.capitalize() for role in ROLES},
+        "role": {role: ROLE_NAMES[role] for role in ROLES},
         "language": {language: LANGUAGE_NAMES[language] for language in LANGUAGES},
         "deactivate": {"yes": "Yes: the user has left", "no": "No: the user stays active"},
         "active": {"yes": "Yes: the user is active", "no": "No: the user has left"},
