@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import html
 import logging
 import re
@@ -184,6 +185,19 @@ async def test_a_typed_format_is_tried_on_the_newest_file_when_the_form_is_shown
     assert previews(answer.text)["date_format"] == "With “%m.%d.%y”, “03/11/2026” in your newest file cannot be read."
     assert previews(answer.text)["encoding"] == ""
     assert Form(answer.text, SETTINGS)["date_format.other"] == "%m.%d.%y"
+
+
+@pytest.mark.parametrize("typed", ["bz2", "zip", "hex", "base64", "quopri", "rot13", "uu", "punycode", "x" * 5000])
+async def test_a_file_is_never_unpacked_by_a_typed_encoding(site: Site, owner: httpx.AsyncClient, typed: str) -> None:
+    await site.imported(bz2.compress(GERMAN))
+    form = Form(await page(owner), SETTINGS)
+    sent = form.but(encoding="other", encoding__other=typed)
+    shown = await owner.post(f"{SETTINGS}/rows", data={**sent, "rows": "add:custom_fields"})
+    assert (shown.status_code, previews(shown.text)["encoding"]) == (200, "")
+    refused = await owner.post(SETTINGS, data=sent)
+    assert refused.status_code == 422
+    assert "encoding that Python knows, such as utf-8" in html.unescape(refused.text)
+    assert (await settings(site)).encoding == "utf-8"
 
 
 async def test_two_owners_who_change_the_table_and_another_setting_are_merged(

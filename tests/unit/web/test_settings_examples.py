@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import zlib
 from typing import Any
 
 import pytest
@@ -104,6 +106,29 @@ def test_each_delimiter_shows_the_number_of_cells_of_the_header(
         name: f"With {DELIMITER_OPTIONS[name]}, your newest file has {width} {'column' if width == 1 else 'columns'}."
         for name, width in widths.items()
     }
+
+
+@pytest.mark.parametrize(
+    "typed", ["bz2", "zip", "zlib", "hex", "base64", "uu", "quopri", "rot13", "utf-7", "no", "\0"]
+)
+def test_a_typed_encoding_that_the_setting_refuses_decodes_nothing(typed: str) -> None:
+    """Python also knows codecs that unpack: an archive of a few kilobytes can hold gigabytes."""
+    for packed in (bz2.compress(GERMAN.encode()), zlib.compress(GERMAN.encode()), b"6e6f", b"bm8=", b"no"):
+        found = sample_from(7, packed, ImportSettings(), whole=True, typed={"encoding": typed})
+        assert typed not in found.previews["encoding"]
+
+
+def test_a_typed_encoding_that_the_setting_accepts_is_shown() -> None:
+    typed = {"encoding": " ISO8859-2 "}
+    found = sample_from(7, GERMAN.encode("iso8859-2"), ImportSettings(), whole=True, typed=typed)
+    assert found.previews["encoding"][typed["encoding"]] == "Your newest file then has “Jörg”, “Müller”, “Groß”."
+
+
+def test_a_typed_date_format_that_the_setting_refuses_has_no_example() -> None:
+    for typed in ("%d%m", "%d" * 500, "%Q", "(", "%Y-%m-%d\ud800"):
+        found = sample_from(7, GERMAN.encode(), ImportSettings(), whole=True, typed={"date_format": typed})
+        assert typed not in found.previews["date_format"]
+        assert found.previews["date_format"]["%d/%m/%Y"]
 
 
 def test_a_date_format_is_shown_with_a_date_of_the_file() -> None:

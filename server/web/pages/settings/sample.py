@@ -150,17 +150,26 @@ def _named(choice: str, names: Mapping[str, str]) -> str:
 
 def _encodings(content: bytes, typed: str, *, whole: bool) -> dict[str, str]:
     """Return the words with special letters as each encoding reads them."""
-    return {each: _in_encoding(content, each, whole=whole) for each in (*ENCODINGS, typed) if each}
+    return {each: _in_encoding(content, each, whole=whole) for each in _choices("encoding", ENCODINGS, typed)}
+
+
+def _choices(setting: str, offered: Iterable[str], typed: str) -> list[str]:
+    """Return the choices `offered`, and what was `typed` below them if the setting accepts it.
+
+    No other text is tried: Python also knows codecs that are not encodings, and some unpack kilobytes to gigabytes.
+    """
+    try:
+        ImportSettings.model_validate({setting: typed})
+    except ValueError:
+        return [*offered]
+    return [*offered, typed]
 
 
 def _in_encoding(content: bytes, encoding: str, *, whole: bool) -> str:
-    try:
-        if marked := mark_of(content, encoding):
-            name = marked[1].upper().removesuffix("-LE").removesuffix("-BE")
-            return f"Your newest file itself says that it is {name}. That counts more than this setting."
-        text = decoded(content, encoding, whole=whole)
-    except (LookupError, ValueError):  # not an encoding
-        return ""
+    if marked := mark_of(content, encoding):
+        name = marked[1].upper().removesuffix("-LE").removesuffix("-BE")
+        return f"Your newest file itself says that it is {name}. That counts more than this setting."
+    text = decoded(content, encoding, whole=whole)
     if text is None:
         return f"With {_named(encoding, ENCODINGS)}, your newest file cannot be read."
     found = (word[0] for word in _WORD.finditer(text) if not word[0].isascii())
@@ -177,14 +186,12 @@ def _dates(rows: Sequence[Sequence[str]], settings: ImportSettings, typed: str) 
     cells = _days(rows, settings)
     if not cells:
         return {}
-    return {each: sentence for each in (*DATES, typed) if each and (sentence := _in_format(cells, each))}
+    choices = _choices("date_format", DATES, typed)
+    return {each: sentence for each in choices if (sentence := _in_format(cells, each))}
 
 
 def _in_format(cells: Sequence[str], date_format: str) -> str:
-    try:
-        days = [check_date(cell, date_format) for cell in cells]
-    except ValueError:  # not a date format
-        return ""
+    days = [check_date(cell, date_format) for cell in cells]
     read = [(cell, day) for cell, day in zip(cells, days, strict=True) if not isinstance(day, Invalid)]
     wrong = next((cell for cell, day in zip(cells, days, strict=True) if isinstance(day, Invalid)), "")
     name = _named(date_format, DATES)
