@@ -32,6 +32,7 @@ STATUS = {
     "broken_body": 400,
     "bad_digest": 400,
     "digest_differs": 400,
+    "no_token": 401,
     "upload_stalled": 408,
     "key_duplicate": 409,
     "key_too_many": 409,

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from importer.errors import Refused
 from importer.report import ReportJson
 from importer.requests import Sender
+from server.web.access import has_valid_token
 from server.web.api import models
 from server.web.api.asking import BINARY, Asked, Owning, Routes, media_type_of, unsupported
 from server.web.api.refusals import LATER, OWNING, refuses
@@ -115,8 +116,11 @@ def sha256_in(digest: str | None) -> str | None:
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body. At its end, the token must still be valid: a body may take long."""
     try:
         async for chunk in request.stream():
             yield chunk
     except ClientDisconnect:
         raise Refused("broken_body", "the client disconnected before it had sent the file") from None
+    if not await has_valid_token(request):
+        raise Refused("no_token", "the token was revoked or expired before the file was complete")

@@ -336,6 +336,29 @@ async def test_a_file_that_stops_coming_is_refused(site: Site, monkeypatch: pyte
     assert visible(site) is None
 
 
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+async def test_a_token_that_is_revoked_during_its_body_lands_nothing(site: Site, dry_run: str) -> None:
+    folder(site).visible("/sync_users.csv").write_bytes(b"old")
+    token, text = await site.office.tokens.create("acme", Role.OWNER, comment="Ann")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield FILE[:10]
+        await eventually(lambda: any(file.stat().st_size for file in folder(site).staging.iterdir()))
+        await site.office.tokens.revoke(token.id)
+        yield FILE[10:]
+
+    client = site.anybody(authorization=f"Bearer {text}", **CSV)
+    answer = await client.post(IMPORTS, params={"dry_run": dry_run}, content=body())
+    assert (answer.status_code, answer.json()["code"]) == (401, "no_token")
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert visible(site) == b"old"
+    assert not [*folder(site).staging.iterdir()]
+    entries = await listed(site)
+    assert [each.state.value for each in entries] == ["aborted"] * (dry_run == "false")
+    for each in entries:
+        assert "(the token was revoked or expired before the file was complete)" in (each.message or "")
+
+
 async def test_an_empty_body_lands_as_an_empty_file(site: Site) -> None:
     assert (await send(site, b"")).status_code == 202
     await site.run()
