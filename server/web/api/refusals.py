@@ -13,6 +13,7 @@ Responses = dict[int | str, dict[str, Any]]
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_json": (400, "The body is not valid JSON."),
     "broken_body": (400, "The body ended before its Content-Length, or before its last chunk."),
+    "partial_body": (400, "The request has `Content-Range`: a part of a file cannot be sent."),
     "bad_digest": (400, "`Content-Digest` has no SHA-256, or is not in the form of RFC 9530."),
     "digest_differs": (400, "The file does not have the SHA-256 of `Content-Digest`."),
     "no_token": (401, "The request has no token, or the token is unknown, revoked or expired."),
@@ -48,6 +49,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "too_large": (413, "The body is larger than 1 MiB."),
     "file_too_large": (413, "The file is larger than the tenant's `max_file_bytes`."),
     "unsupported_type": (415, "The Content-Type is not supported; `Accept` lists those that are."),
+    "unsupported_coding": (415, "The request has a `Content-Encoding` other than `identity`."),
     "bad_request": (422, "A parameter or a field of the body is not valid; `errors` names all of them."),
     "digest_missing": (422, "The setting `require_checksum` is on, and there is no `Content-Digest`."),
     "bad_setting": (422, "A setting has a value that is not valid; `errors` names all of them."),

@@ -56,6 +56,7 @@ Digest = Annotated[
         **refuses(
             *OWNING,
             *("bad_request", "unsupported_type", "upload_stalled", "broken_body", "bad_digest", "digest_differs"),
+            *("unsupported_coding", "partial_body"),
             *("digest_missing", "too_many_trials", "too_many_waiting", "not_landed"),
             *("file_too_large", "quota_exceeded", *LATER),
         ),
@@ -82,8 +83,7 @@ async def send_file(
     The report is `queued` at first; `Location` is its path. `/touched` lists the users that a test would change. A
     body that ends too early lands nothing.
     """
-    if media_type_of(request) not in TYPES:
-        raise unsupported(TYPES)
+    _refuse_headers(request)
     if asked.dry_run == "false" and asked.name != NAME:
         sentence = f"must be {NAME}, or left out, unless dry_run is true"
         raise HttpProblem(422, f"name: {sentence}.", code="bad_request", errors={"name": sentence})
@@ -113,6 +113,18 @@ def sha256_in(digest: str | None) -> str | None:
         sentence = "Content-Digest must have the SHA-256 of the file in Base64, as sha-256=:…:."
         raise HttpProblem(400, sentence, code="bad_digest")
     return value.hex()
+
+
+def _refuse_headers(request: Request) -> None:
+    """Raise HttpProblem if the headers say that the body is not a whole file as it is, before it is read."""
+    if media_type_of(request) not in TYPES:
+        raise unsupported(TYPES)
+    codings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if not {coding.strip() for coding in codings} <= {"", "identity"}:
+        sentence = "Send the file as it is, without Content-Encoding."
+        raise HttpProblem(415, sentence, code="unsupported_coding", headers={"accept-encoding": "identity"})
+    if "content-range" in request.headers:
+        raise HttpProblem(400, "Send the whole file, without Content-Range.", code="partial_body")
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

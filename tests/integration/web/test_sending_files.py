@@ -130,6 +130,34 @@ async def test_a_form_is_refused(site: Site) -> None:
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_type")
 
 
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"content-encoding": "gzip"}, 415, "unsupported_coding"),
+        ({"content-encoding": "identity, BR"}, 415, "unsupported_coding"),
+        ({"content-range": "bytes 0-3/100"}, 400, "partial_body"),
+    ],
+)
+async def test_a_packed_file_or_a_part_of_one_is_refused_unread(
+    site: Site, headers: dict[str, str], status: int, code: str, dry_run: str
+) -> None:
+    answer = await send(site, headers=headers, dry_run=dry_run)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers.get("accept-encoding") == ("identity" if status == 415 else None)
+    reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write((HEAD % site.tokens["owner"] + lines).encode() + b"Content-Length: 1000\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 %d " % status)
+    writer.close()
+    assert (await listed(site), visible(site)) == ([], None)
+
+
+async def test_a_file_that_is_said_to_be_as_it_is_lands(site: Site) -> None:
+    assert (await send(site, headers={"content-encoding": "Identity"})).status_code == 202
+    assert visible(site) == FILE
+
+
 @pytest.mark.parametrize(
     ("settings", "status", "code"),
     [
