@@ -77,13 +77,21 @@ async def prune(
 async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> bool:
     """Delete the oldest copies of ended imports until they take at most `kept_bytes`. Raises OSError, TryAgain.
 
-    A copy that has another name, such as the visible file, does not count and stays: deleting it frees no space.
-    Returns whether the copies would take too much if all of them lost their other names.
+    A copy that has another name, such as the visible file, does not count and stays: deleting it frees no space. The
+    copies of dry runs do not count either. Returns whether the copies would take too much if all of them lost their
+    other names.
     """
     sizes, linked = await asyncio.to_thread(_sizes, folder.uploads)
-    if sum(sizes.values()) <= kept_bytes:
-        return sum(sizes.values()) + linked > kept_bytes
-    going = copies_to_remove(await queue.past(tenant), sizes, kept_bytes)
+    if _total(sizes, linked) <= kept_bytes:
+        return False
+    past = await queue.past(tenant)
+    for each in past:
+        if each.dry_run:
+            sizes.pop(each.id, None)
+            linked.pop(each.id, None)
+    if _total(sizes) <= kept_bytes:
+        return _total(sizes, linked) > kept_bytes
+    going = copies_to_remove(past, sizes, kept_bytes)
     await asyncio.to_thread(_remove_copies, folder, going)
     if going:
         log.info(
@@ -94,20 +102,22 @@ async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_b
     return True
 
 
-def _sizes(uploads: Path) -> tuple[dict[int, int], int]:
-    """Return the bytes of the copies without another name, by import, and the total bytes of those with one."""
-    found, linked = {}, 0
+def _sizes(uploads: Path) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the bytes of the copies by import: of those without another name, and of those with one."""
+    alone: dict[int, int] = {}
+    linked: dict[int, int] = {}
     with suppress(FileNotFoundError), os.scandir(uploads) as entries:
         for entry in entries:
             number = COPY.fullmatch(entry.name)
             with suppress(FileNotFoundError):
                 facts = entry.stat(follow_symlinks=False)
                 if number and stat.S_ISREG(facts.st_mode):
-                    if facts.st_nlink == 1:
-                        found[int(number[1])] = facts.st_size
-                    else:
-                        linked += facts.st_size
-    return found, linked
+                    (alone if facts.st_nlink == 1 else linked)[int(number[1])] = facts.st_size
+    return alone, linked
+
+
+def _total(*sizes: dict[int, int]) -> int:
+    return sum(sum(each.values()) for each in sizes)
 
 
 def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:

@@ -64,10 +64,12 @@ def copies_to_remove(imports: Iterable[Past], sizes: Mapping[int, int], most: in
     """Return the imports whose copies are deleted, oldest first.
 
     The copies of all ended imports then take at most `most` bytes. `sizes` has the bytes of the copies by import. The
-    copy of the newest applied file that is not a correction file always stays.
+    copy of the newest applied file that is not a correction file always stays. Dry runs do not count: the copy of one
+    that has ended is kept for its sender, and only for a while.
     """
-    ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at and each.id in sizes]
-    lists = [each for each in ended if each.state in APPLIED and not each.dry_run and not each.correction]
+    real = [each for each in imports if not each.dry_run and each.id in sizes]
+    ended = [each for each in real if each.state not in UNDECIDED and each.finished_at]
+    lists = [each for each in ended if each.state in APPLIED and not each.correction]
     newest = max(lists, key=lambda each: each.applied_number or 0, default=None)
     taken, found = sum(sizes[each.id] for each in ended), []
     for each in sorted(ended, key=lambda each: each.id):

@@ -2,8 +2,9 @@
 
 Its owner may send it, unless the test failed. While no list was imported, other settings are tested on it.
 
-Only the newest test of a tenant keeps its file. The copies count in `kept_bytes`, like those of all imports that have
-ended. Which they are is known in memory only: a start deletes the copies of all dry runs that have ended.
+Only the newest test of a tenant keeps its file. It does not count in `kept_bytes`, which would delete it, or the file
+of an import for it. Which they are is known in memory only: a start deletes the copies of all dry runs that have
+ended.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.entry import Entry
+from importer.worker.pruning import trim_copies
 from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.pages import IMPORTS, done, page, seen
@@ -221,6 +222,18 @@ async def test_only_the_newest_tested_file_is_kept(site: Site) -> None:
     await refused(site, first, "The file of this test is no longer kept. Test the file again.")
     assert (await send(site, second)).status_code == 303
     assert visible(site) == people("cy")
+
+
+async def test_a_tested_file_takes_nothing_of_the_storage_for_past_files(site: Site) -> None:
+    earlier = [await site.imported(people(*names)) for names in ("a", "ab")]
+    sizes = [folder(site).copy(number).stat().st_size for number in earlier]
+    test = await a_test(site)
+    await trim_copies(site.office.queue, "acme", folder(site), kept_bytes=sum(sizes))
+    assert [folder(site).copy(number).exists() for number in (*earlier, 3)] == [True, True, True]
+    await trim_copies(site.office.queue, "acme", folder(site), kept_bytes=0)
+    assert [folder(site).copy(number).exists() for number in (*earlier, 3)] == [False, True, True]
+    assert (await send(site, test)).status_code == 303
+    assert visible(site) == FILE
 
 
 async def test_a_changed_copy_is_not_sent(site: Site) -> None:

@@ -138,6 +138,14 @@ def test_the_copy_of_the_newest_applied_list_stays_whatever_its_size() -> None:
     assert copies_to_remove([newest, late], {2: 10, 5: 10}, 0) == [5], "applied before import 2"
 
 
+def test_the_copies_of_dry_runs_stay_and_do_not_count() -> None:
+    imports = [past(1), past(2), past(3, dry=True), past(4, "held", dry=True)]
+    sizes = dict.fromkeys(range(1, 5), 10)
+    assert copies_to_remove(imports, sizes, 20) == []
+    assert copies_to_remove(imports, sizes, 19) == [1]
+    assert copies_to_remove(imports, sizes, 0) == [1]
+
+
 def test_copies_of_imports_that_wait_run_or_are_held_stay_and_do_not_count() -> None:
     waiting = [past(1, "queued", None), past(2, "running", None), past(3, "held"), past(4, "arriving", None)]
     sizes = dict.fromkeys(range(1, 7), 10)
