@@ -63,10 +63,11 @@ def may_be_sent(entry: Entry) -> bool:
     return is_tested(entry) and entry.state is not ImportState.FAILED
 
 
-def why_not_sent(tested: Entry, newest: Entry | None, applied: Entry | None) -> Refused | None:
+def why_not_sent(tested: Entry, sent: Entry | None, newest: Entry | None, applied: Entry | None) -> Refused | None:
     """Return why the file of the dry run `tested` cannot be sent now; None if the dry run says what it will do.
 
-    `newest` is the newest real import, and `applied` the newest applied one.
+    `sent` is the import of this file, if it was sent. `newest` is the newest real import, and `applied` the newest
+    applied one.
     """
     which = f"import {tested.id} of {tested.tenant}"
     if tested.trial is None or tested.trial.of is not None:
@@ -75,8 +76,8 @@ def why_not_sent(tested: Entry, newest: Entry | None, applied: Entry | None) -> 
         return Refused("not_tested", f"this test is {tested.state.value}: wait until it ends, then send the file")
     if not may_be_sent(tested):
         return Refused("not_sendable", f"{which} failed: fix the file, and test it again")
-    if newest and newest.tested == tested.id:
-        return Refused("already_sent", f"this file was sent already: it is import {newest.id}")
+    if sent:
+        return Refused("already_sent", f"this file was sent already: it is import {sent.id}")
     if newest and newest.sequence > tested.sequence:
         return Refused("landed_since", f"import {newest.id} arrived after this test. Test the file again")
     if (applied.id if applied else None) != tested.users_as_of:

@@ -38,6 +38,9 @@ class Listing(Protocol):
     async def newest(self, tenant: str) -> Entry | None:
         """Return the newest real import: not a dry run, and not an upload that became no import."""
 
+    async def sent_as(self, tenant: str, tested: int) -> Entry | None:
+        """Return the real import of the file of the dry run `tested`; None if that file was not sent."""
+
     async def page(
         self,
         tenant: str,
@@ -79,7 +82,8 @@ class Listing(Protocol):
     async def why_not_sent(self, tested: Entry) -> Refused | None:
         """Return why the file of the dry run `tested` cannot be sent now; None if it can, as far as imports say."""
         applied = await self.applied(tested.tenant, 1)
-        return why_not_sent(tested, await self.newest(tested.tenant), applied[0] if applied else None)
+        sent, newest = await self.sent_as(*tested.key), await self.newest(tested.tenant)
+        return why_not_sent(tested, sent, newest, applied[0] if applied else None)
 
     async def newest_move(self) -> int:
         """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""

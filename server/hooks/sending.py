@@ -87,9 +87,12 @@ class Sending:
         `disk_full`, `not_landed`, those of `Listing.why_not_sent`, `settings_differ` and `test_gone`.
         """
         async with self._one_at_a_time[tenant]:
-            tested, newest = await self._queue.require(tenant, import_id), await self._queue.newest(tenant)
-            if newest and newest.tested == import_id:
-                return newest.id
+            tested, sent_as = (
+                await self._queue.require(tenant, import_id),
+                await self._queue.sent_as(tenant, import_id),
+            )
+            if sent_as:
+                return sent_as.id
             settings = await self._tenants.settings(tenant)
             why_not = await self.why_not(self._queue, tested, settings)
             if why_not:

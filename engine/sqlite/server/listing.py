@@ -55,6 +55,11 @@ NEWEST = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
     " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1"
 )
+# A file is sent after its test, so this reads only the imports after that.
+SENT_AS = (
+    "SELECT * FROM imports WHERE tenant = ?1 AND id > ?2 AND tested = ?2 AND dry_run = 0"
+    " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id LIMIT 1"
+)
 NEWEST_APPLIED = f"{APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT 1"
 
 # The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
@@ -98,6 +103,9 @@ class SqliteListing(Listing):
 
     async def newest(self, tenant: str) -> Entry | None:
         return await self._one(NEWEST, tenant)
+
+    async def sent_as(self, tenant: str, tested: int) -> Entry | None:
+        return await self._one(SENT_AS, tenant, tested)
 
     async def page(
         self,

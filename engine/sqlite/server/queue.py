@@ -16,6 +16,7 @@ from engine.sqlite.server.listing import (
     NEWEST,
     NEWEST_APPLIED,
     NEWEST_CHANGE,
+    SENT_AS,
     WAITING,
     WAITING_FIRST,
     SqliteListing,
@@ -283,7 +284,8 @@ def _known(db: Inside, tenant: str, import_id: int) -> Entry:
 def _refuse_unless_tested(db: Inside, tenant: str, tested: int) -> None:
     newest = next(map(entry_of, _rows(db, NEWEST, tenant)), None)
     applied = next(map(entry_of, _rows(db, f"SELECT * {NEWEST_APPLIED}", tenant)), None)
-    why_not = why_not_sent(_known(db, tenant, tested), newest, applied)
+    sent = next(map(entry_of, _rows(db, SENT_AS, tenant, tested)), None)
+    why_not = why_not_sent(_known(db, tenant, tested), sent, newest, applied)
     if why_not:
         raise why_not
 

@@ -95,6 +95,19 @@ async def test_a_tested_file_is_sent_once(queue: Queue) -> None:
     assert [each.id for each in await queue.page("acme")] == [2, 1]
 
 
+async def test_a_sent_file_is_found_by_its_test_whatever_came_later(queue: Queue) -> None:
+    number, other = await a_test(queue), await a_test(queue)
+    assert await queue.sent_as("acme", number) is None
+    sent_as = await sent(queue, number)
+    assert await queue.sent_as("acme", number) is None  # it arrives, and may still fail
+    await queue.landed("acme", sent_as)
+    await run_to(queue, sent_as, ImportState.COMPLETED)
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    assert (await queue.sent_as("acme", number) or await found(queue, other)).id == sent_as
+    assert (await queue.sent_as("acme", other), await queue.sent_as("globex", number)) == (None, None)
+    assert await refusal(queue, number) == ("already_sent", "already_sent")
+
+
 async def test_a_file_whose_landing_failed_is_sent_again(queue: Queue) -> None:
     number = await a_test(queue)
     aborted = (await found(queue, await sent(queue, number))).never_ran(ImportState.ABORTED, "Why.", NOON)

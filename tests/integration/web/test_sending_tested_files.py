@@ -89,6 +89,16 @@ async def test_a_second_click_leads_to_the_same_import(site: Site) -> None:
     assert f'action="{test}/send"' not in text
 
 
+async def test_a_second_click_after_a_newer_import_leads_to_the_same_import(site: Site) -> None:
+    test = await a_test(site)
+    assert done(await send(site, test)) == (f"{IMPORTS}/2", "sent")
+    await site.run()
+    await site.imported(people("cy"))
+    assert f'This file was sent. It is <a href="{IMPORTS}/2">import #2</a>.' in await page(site, test)
+    assert done(await send(site, test)) == (f"{IMPORTS}/2", "sent")
+    assert [each.id for each in await site.office.reader.page("acme")] == [3, 2, 1]
+
+
 async def test_a_viewer_neither_sees_the_button_nor_sends(site: Site) -> None:
     test = await a_test(site)
     text = await page(site, test, role="viewer")

@@ -26,16 +26,16 @@ def a_test(state: ImportState = S.COMPLETED, users_as_of: int | None = 3) -> Ent
 @pytest.mark.parametrize("state", [S.COMPLETED, S.COMPLETED_WITH_ERRORS, S.UNCHANGED, S.HELD])
 def test_a_tested_file_may_be_sent_whatever_its_test_found(state: ImportState) -> None:
     assert may_be_sent(a_test(state))
-    assert why_not_sent(a_test(state), entry(3), entry(3)) is None
-    assert why_not_sent(a_test(state, users_as_of=None), None, None) is None
+    assert why_not_sent(a_test(state), None, entry(3), entry(3)) is None
+    assert why_not_sent(a_test(state, users_as_of=None), None, None, None) is None
 
 
 def test_an_older_import_that_still_waits_stops_no_file() -> None:
-    assert why_not_sent(a_test(), entry(4, S.QUEUED), entry(3)) is None
+    assert why_not_sent(a_test(), None, entry(4, S.QUEUED), entry(3)) is None
 
 
 def test_a_dry_run_that_arrived_before_an_import_but_was_queued_after_it_is_newer() -> None:
-    assert why_not_sent(replace(a_test(), sequence=7), replace(entry(6), sequence=6), entry(3)) is None
+    assert why_not_sent(replace(a_test(), sequence=7), None, replace(entry(6), sequence=6), entry(3)) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,6 @@ def test_a_dry_run_that_arrived_before_an_import_but_was_queued_after_it_is_newe
         (a_test(S.ABORTED), None, None, "not_sendable"),
         (a_test(S.QUEUED), None, None, "not_tested"),
         (a_test(S.RUNNING), None, None, "not_tested"),
-        (a_test(), replace(entry(6), tested=5), entry(6), "already_sent"),
         (a_test(), entry(6, S.QUEUED), entry(3), "landed_since"),
         (a_test(), entry(3), entry(2), "users_changed"),  # 3 was undone
         (a_test(), entry(4), entry(4), "users_changed"),  # 4 was held, and approved after the test
@@ -57,6 +56,13 @@ def test_a_dry_run_that_arrived_before_an_import_but_was_queued_after_it_is_newe
     ],
 )
 def test_everything_else_is_refused(asked: Entry, newest: Entry | None, applied: Entry | None, code: str) -> None:
-    why_not = why_not_sent(asked, newest, applied)
+    why_not = why_not_sent(asked, None, newest, applied)
     assert why_not is not None
     assert why_not.code == code
+
+
+@pytest.mark.parametrize("newest", [6, 9])
+def test_a_file_that_was_sent_is_named_whatever_came_later(newest: int) -> None:
+    why_not = why_not_sent(a_test(), replace(entry(6), tested=5), entry(newest), entry(newest))
+    assert why_not is not None
+    assert (why_not.code, why_not.message) == ("already_sent", "this file was sent already: it is import 6")

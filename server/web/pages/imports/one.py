@@ -147,7 +147,7 @@ async def _sending(visit: Visit, entry: Entry, settings: TenantSettings) -> dict
         return {"sends": None}
     reader = visit.office.reader
     why_not = await visit.office.sending.why_not(reader, entry, settings)
-    sent = await reader.newest(visit.tenant) if why_not and why_not.code == "already_sent" else None
+    sent = await reader.sent_as(*entry.key) if why_not and why_not.code == "already_sent" else None
     return {"sends": sending_means(entry.report()), "why_not_sent": why_not, "sent_as": sent}
 
 
