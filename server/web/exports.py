@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.file.formulas import escape_formula
-from importer.rules.identity import Identity, identity_of
+from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import ALL, Export, ShownUser, Wanted
 from importer.users.users import Users
@@ -88,25 +88,31 @@ def _touched(lines: Iterable[bytes], delimiter: str) -> bytes:
 
 
 async def users_as_csv(users: Users, settings: ImportSettings, wanted: Wanted = ALL) -> Pieces:
-    """Yield a `sync_users.csv` that would change no user. Users without an identifier are left out."""
+    """Yield the users in the format of a `sync_users.csv`, in the order of creation.
+
+    The file of all users would change no user: it leaves out users whose creation was undone, and users without an
+    identifier. A file of some users has each of them.
+    """
     export, identity = Export(settings), identity_of(settings)
     if codecs.lookup(settings.encoding).name != "utf-8":
         yield codecs.BOM_UTF8  # a BOM overrides the encoding setting
     yield _rows([export.header], settings.delimiter)
+    complete = wanted == ALL
     async with users.directory(identity) as directory:
-        async for batch in directory.all_users(BATCH, known=True, wanted=wanted):
-            yield await asyncio.to_thread(_csv, batch, export, identity, settings.delimiter)
+        async for batch in directory.all_users(BATCH, known=complete, wanted=wanted):
+            rows = [user for user in batch if identity.of(user)] if complete else batch
+            yield await asyncio.to_thread(_csv, rows, export, settings.delimiter)
 
 
 async def users_as_json_lines(users: Users, settings: ImportSettings, wanted: Wanted = ALL) -> Pieces:
-    """Yield the users, one JSON object a line, in the form of the API's list of users."""
+    """Yield the users in the order of creation, one JSON object a line, in the form of the API's list of users."""
     async with users.directory(identity_of(settings)) as directory:
         async for batch in directory.all_users(BATCH, wanted=wanted):
             yield await asyncio.to_thread(_json_lines, batch)
 
 
-def _csv(users: Iterable[ShownUser], export: Export, identity: Identity, delimiter: str) -> bytes:
-    return _rows([export.cells(user) for user in users if identity.of(user)], delimiter)
+def _csv(users: Iterable[ShownUser], export: Export, delimiter: str) -> bytes:
+    return _rows([export.cells(user) for user in users], delimiter)
 
 
 def _rows(rows: Iterable[Iterable[str]], delimiter: str) -> bytes:

@@ -61,13 +61,20 @@ class UsersAsked(BaseModel):
         """Return whether one of the less frequent filters is used."""
         return bool(self.team or self.location or self.protected or self.sort is not Sort.CREATED)
 
+    @property
+    def filters(self) -> dict[str, str]:
+        """Return the parameters that say which users the list has."""
+        names = {"search": self.search.strip(), "state": self.state, "team": self.team, "location": self.location}
+        return {**names, "protected": self.protected}
+
     def query(self, **page: int) -> str:
         """Return the query of the same list, at this page; "" for the list of all users."""
-        filters = {"search": self.search.strip(), "state": self.state, "team": self.team, "location": self.location}
-        order = {"sort": self.sort.value if self.sort is not Sort.CREATED else ""}
-        asked = {**filters, "protected": self.protected, **order, **page}
-        found = {name: value for name, value in asked.items() if value}
-        return f"?{urlencode(found)}" if found else ""
+        return _query({**self.filters, "sort": self.sort.value if self.sort is not Sort.CREATED else "", **page})
+
+    @property
+    def download(self) -> str:
+        """Return the query of a download of these users: it has no order, because it is in the order of creation."""
+        return _query(self.filters)
 
     def total_of(self, counts: Mapping[str, int]) -> int | None:
         """Return how many users a long list has, by the counts of all users by state; None if that is unknown."""
@@ -104,6 +111,11 @@ async def list_of(directory: Directory, asked: UsersAsked) -> Listed:
         first=asked.query() if asked.after else None,
         next=asked.query(skip=skip + PAGE, after=more) if more else None,
     )
+
+
+def _query(asked: Mapping[str, str | int]) -> str:
+    found = {name: value for name, value in asked.items() if value}
+    return f"?{urlencode(found)}" if found else ""
 
 
 def menu_of(names: Sequence[str], chosen: str) -> list[tuple[str, str]] | None:

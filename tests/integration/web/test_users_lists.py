@@ -81,7 +81,9 @@ async def test_the_filters_stay_chosen_and_are_part_of_every_link(
         assert option in text, option
     links = [html.unescape(each) for each in re.findall(r'href="([^"]*search=exam[^"]*)"', text)]
     assert len(links) == 3, "the previous page, CSV and JSON lines"
-    assert all("search=exam&team=Sales&sort=last_name" in link for link in links)
+    turned, *downloads = [link.partition("?")[2] for link in links]
+    assert turned == "search=exam&team=Sales&sort=last_name"
+    assert downloads == ["search=exam&team=Sales"] * 2, "a download is in the order of creation"
 
 
 async def test_pages_say_which_users_they_show(site: Site, company: Company) -> None:
@@ -164,6 +166,38 @@ async def test_a_download_has_exactly_the_users_of_the_filter(site: Site, compan
     complete = await browser.get(f"{USERS}.csv?sort=newest")
     assert 'filename="sync_users.csv"' in complete.headers["content-disposition"]
     assert len(complete.text.splitlines()) == 4
+
+
+@pytest.mark.parametrize("query", ["?state=deactivated", "?search=cy", "?search=example", "?search=nomail"])
+async def test_a_download_of_a_list_has_every_user_on_the_page(site: Site, company: Company, query: str) -> None:
+    await company.sql("UPDATE users SET state = 'deactivated', known = 0 WHERE email = 'cy@example.com'")
+    await company.sql("UPDATE users SET email = NULL, email_key = NULL, last_name = 'Nomail' WHERE first_name = 'Bo'")
+    browser = await site.browser("viewer")
+    text = (await browser.get(f"{USERS}{query}")).text
+    table = text.split("<tbody>")[1].split("</tbody>")[0]
+    on_page = [row.split()[0] for row in re.findall(r'<th scope="row">\s*(?:<a[^>]*>)?([^<]+)', table)]
+    csv_link, lines_link = re.findall(r'href="([^"]+)" download', text)
+    rows = [*csv.DictReader((await browser.get(html.unescape(csv_link))).text.splitlines())]
+    lines = (await browser.get(html.unescape(lines_link))).text.splitlines()
+    assert [row["first_name"] for row in rows] == on_page != []
+    assert [json.loads(line)["first_name"] for line in lines] == on_page
+
+
+async def test_the_file_of_all_users_says_which_users_it_leaves_out(site: Site, company: Company) -> None:
+    await company.sql("UPDATE users SET state = 'deactivated', known = 0 WHERE email = 'cy@example.com'")
+    browser = await site.browser("viewer")
+    as_csv, as_lines = [(await browser.get(f"{USERS}.{ending}")).text.splitlines() for ending in ("csv", "jsonl")]
+    assert [row["first_name"] for row in csv.DictReader(as_csv)] == ["Ann", "Bo"]
+    assert len(as_lines) == 3
+    left_out = "The CSV file of all users leaves out users whose creation was undone"
+    assert left_out in seen((await browser.get(USERS)).text)
+    assert left_out not in seen((await browser.get(f"{USERS}?team=Sales")).text)
+
+
+async def test_a_download_is_in_the_order_of_creation_and_its_link_says_so(site: Site, company: Company) -> None:
+    text = await page(site, f"{USERS}?team=Sales&sort=newest", role="viewer")
+    assert "The users are in the order of creation." in seen(text)
+    assert re.findall(r'href="([^"]+)" download', text) == [f"{USERS}.{each}?team=Sales" for each in ("csv", "jsonl")]
 
 
 async def test_the_api_takes_the_same_filters(site: Site, company: Company) -> None:
