@@ -80,6 +80,7 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         owed=[line_of(message) for message in await office.outbox.owed(SHOWN)],
         lengths=await office.outbox.lengths(),
         inviting=office.overview.inviting(),
+        mails=office.settings.smtp_url is not None,
         bans=bans[:SHOWN],
         more_bans=max(0, len(bans) - SHOWN),
         broken=broken[:SHOWN],

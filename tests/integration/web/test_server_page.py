@@ -108,6 +108,18 @@ async def test_owed_mails_are_listed_with_the_reason(site: Site) -> None:
     assert "The first attempt is due." in text
 
 
+@pytest.mark.parametrize("smtp", [{}, {"smtp_url": "smtp://127.0.0.1:1", "smtp_from": "headcount@example.com"}])
+async def test_without_a_mail_server_the_page_says_why_mails_wait(tmp_path: Path, smtp: dict[str, str]) -> None:
+    warning = "No mail server is set: set HEADCOUNT_SMTP_URL."
+    async with open_site(tmp_path, "acme", **smtp) as site:
+        assert warning not in await text_of(site), "no mail waits"
+        await settings(site, notify_email=["hr@acme.example"])
+        await site.api("owner").post("/api/v1/tenants/acme/notifications/test")
+        text = await text_of(site)
+        assert (warning in text) == (not smtp)
+        assert ("The first attempt is due." in text) == bool(smtp)
+
+
 async def test_a_ban_is_listed_and_lifted(site: Site) -> None:
     await ban(site, ADDRESS, "192.0.2.8")
     html = await page(site, HERE, role="operator")
