@@ -56,6 +56,23 @@ async def test_an_owner_pauses_the_imports_and_the_page_says_who_until_when_and_
     assert "Queued. Paused until" in seen(one)
 
 
+async def test_a_page_on_which_all_imports_wait_for_the_pause_does_not_reload(site: Site) -> None:
+    await settings(site, paused_until=rfc3339(utc_now() + timedelta(days=1)))
+    number = await site.upload(people("ann"))
+    for path in (IMPORTS, f"{IMPORTS}/{number}"):
+        assert "http-equiv" not in await page(site, path), "a reload loses what is typed in the form of the pause"
+    await site.upload(people("ann"), dry_run=True)
+    assert 'http-equiv="refresh"' in await page(site), "a dry run does not wait for the pause"
+
+
+async def test_a_refused_form_of_a_pause_does_not_reload_and_its_page_renews_itself(site: Site) -> None:
+    await site.upload(people("ann"))
+    answer = await (await site.browser("owner")).post(PAUSE, data={"because": "Move"})
+    assert answer.status_code == 422
+    assert "http-equiv" not in answer.text
+    assert f'data-page="{IMPORTS}"' in answer.text
+
+
 async def test_an_owner_ends_the_pause_and_the_file_is_imported(site: Site) -> None:
     owner = await site.browser("owner")
     await owner.post(PAUSE, data={"until": typed()})

@@ -14,9 +14,10 @@ from engine.tokens import Role
 from ground.moments import utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
-from importer.model import APPLIED, ImportState
+from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.allowed import may_be_sent
 from importer.queue.entry import Entry
+from importer.queue.pause import in_the_way
 from importer.worker import decisions
 from server.tenants.pauses import pause_of
 from server.tenants.setting_texts import SETTING_TEXTS
@@ -137,6 +138,7 @@ async def _shown(
         **await _sending(visit, entry, settings),
         why_not_undone=await visit.office.reader.why_not_undone(entry, pause),
         paused=pause is not None,
+        reloads=entry.state in WAITING and in_the_way(pause, entry),
         **facts,
     )
 

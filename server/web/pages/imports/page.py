@@ -15,6 +15,7 @@ from ground.moments import utc_now
 from importer.model import APPLIED, INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
+from importer.queue.pause import in_the_way
 from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantRefused
 from server.web.access import Looking, Owning
@@ -90,6 +91,7 @@ async def _page(
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     below = max(0, min(before, INTEGER_MAX))
     moved = await reader.newest_move()
+    under_way, pause = await reader.under_way(tenant), pause_of(settings, utc_now())
     points = await points_of(reader, tenant)
     entries = await reader.page(tenant, state=wanted, messages=False, before=below, limit=PAGE + 1)
     newest = before == INTEGER_MAX
@@ -101,7 +103,9 @@ async def _page(
         status=status,
         moved=moved,
         pause=await shown_pause(visit, settings),
-        form=form or form_of(pause_of(settings, utc_now())),
+        form=form or form_of(pause),
+        # A reload loses what is typed: none while nothing moves before the end of the pause, or a form has errors.
+        reloads=form is None and any(in_the_way(pause, each) for each in under_way),
         entries=entries[:PAGE],
         older=entries[PAGE - 1].id if len(entries) > PAGE else None,
         newest=newest,
@@ -109,7 +113,7 @@ async def _page(
         wanted=wanted,
         states=STATES_SHOWN,
         held=await reader.held(tenant),
-        under_way=await reader.under_way(tenant),
+        under_way=under_way,
         points=points,
         draw=draw,
         cut=any(scale_of(points).cuts(count) for point in points for count in point.changes),
