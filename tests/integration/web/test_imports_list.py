@@ -45,6 +45,33 @@ async def test_the_newest_import_comes_first_with_its_counts(site: Site) -> None
     assert "Completed with rejected rows" in row[0]
 
 
+def row_of(text: str, number: int) -> str:
+    """Return the row of an import in the list, with its tags."""
+    return next(row for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL) if f"#{number}</a>" in row)
+
+
+async def test_the_counts_of_a_file_that_changed_no_user_are_not_listed(site: Site) -> None:
+    await settings(site, deactivate_missing=True, max_deactivations_percent=10)
+    await site.imported(people(*(f"p{number}" for number in range(20))))
+    held = await site.imported(people(*(f"p{number}" for number in range(9))))
+    await site.imported(people(*(f"p{number}" for number in range(20))))
+    text = await page(site)
+    row = row_of(text, held)
+    assert "Replaced by a newer file" in row
+    assert "data-label" not in row
+    assert "nothing was changed" in seen(f"<main>{row}</main>")
+
+
+async def test_the_counts_of_an_undone_import_are_marked_as_those_before_the_undo(site: Site) -> None:
+    await site.imported(people("ann", "bo"))
+    assert "before the undo" not in await page(site)
+    await site.office.queue.undo("acme", 1, by="Grace (owner, token 2)")
+    await site.run()
+    row = row_of(await page(site), 1)
+    assert "counts before the undo" in row
+    assert 'data-label="Created">2<' in row
+
+
 async def test_imports_are_filtered_by_state(site: Site) -> None:
     await site.imported(people("ann"))
     await site.imported(b"")

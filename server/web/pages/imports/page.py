@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ground.moments import utc_now
-from importer.model import APPLIED, INTEGER_MAX, WAITING, ImportState
+from importer.model import APPLIED, INTEGER_MAX, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.pause import in_the_way
@@ -129,9 +129,8 @@ def outcome(entry: Entry, visit: Visit) -> str:
 
 
 def has_counts(entry: Entry) -> bool:
-    """Return whether the counts say what the import did, or what a dry run would have done."""
-    done = entry.state not in WAITING and entry.outcome is not None
-    return done and entry.state not in {ImportState.FAILED, ImportState.HELD, ImportState.DISCARDED}
+    """Return whether the counts say what the import did before an undo, or what a dry run would have done."""
+    return entry.outcome is not None and entry.state in APPLIED | {ImportState.UNDONE}
 
 
 async def points_of(reader: Listing, tenant: str) -> list[Point]:
