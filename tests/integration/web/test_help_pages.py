@@ -122,7 +122,9 @@ async def test_every_page_links_to_its_section_of_the_help(site: Site, role: str
             checked.add(path)
             header = answer.text.split("<main")[0]
             (link,) = LINK.findall(header)
-            assert "Help" in header.split(link)[1].split("</a>")[0]
+            assert "Help" in header.split(f'href="{link}"')[1].split("</a>")[0]
+            if answer.status_code == 200 and not path.startswith("/help"):
+                assert "#" in link or link == "/help/api", f"{path} links to {link}, not to its section"
             for each in LINK.findall(answer.text):
                 target, _, anchor = html.unescape(each).partition("#")
                 topic = target.removeprefix("/help").removeprefix("/")
