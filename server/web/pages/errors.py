@@ -44,6 +44,10 @@ SECTIONS = {
 """The parts of a company's pages, by the name in the address."""
 
 
+BROKEN = frozenset({"tenant_broken", "no_folder"})
+"""The codes of problems that all pages of a company have."""
+
+
 async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
     if http_problem.status == 401:
@@ -57,10 +61,18 @@ async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
         status=http_problem.status,
         title=TITLES.get(http_problem.status, DEFAULT_TITLE),
         sentence=SENTENCES.get(http_problem.code or "", http_problem.detail),
-        back=way_back(request.url.path, visit.tenant) if visit else (sign_in_for(""), "Sign in"),
+        back=_back(request.url.path, visit, http_problem.code) if visit else (sign_in_for(""), "Sign in"),
     )
     answer.headers.update(http_problem.headers)
     return answer
+
+
+def _back(path: str, visit: Visit, code: str | None) -> tuple[str, str]:
+    """Return address and label of the way back. A broken company has no page: the operator finds it on `/server`."""
+    if code in BROKEN and visit.is_operator:
+        return "/server#broken", "Server"
+    address, label = way_back(path, visit.tenant)
+    return address, "Try again" if address == path else label
 
 
 def way_back(path: str, tenant: str) -> tuple[str, str]:

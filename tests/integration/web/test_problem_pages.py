@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -65,6 +66,26 @@ async def test_the_page_of_a_problem_leads_back_to_the_page_above(site: Site, pa
     browser = await site.browser("viewer")
     assert way_back(await browser.get(path)) == back
     assert (await browser.get(back)).status_code == 200
+
+
+@pytest.mark.parametrize("broken", ["users.db is missing", "the folder is missing"])
+async def test_the_page_of_a_broken_company_leads_the_operator_to_the_server(site: Site, broken: str) -> None:
+    root = site.office.tenants.folder("acme").root
+    if broken.startswith("users.db"):
+        for each in root.glob("users.db*"):
+            each.unlink()
+    else:
+        shutil.rmtree(root)
+    owner, operator = await site.browser("owner"), await site.browser("operator")
+    for page in ("imports", "users", "keys"):
+        of_operator, of_owner = await operator.get(f"{HOME}/{page}"), await owner.get(f"{HOME}/{page}")
+        assert (of_operator.status_code, of_owner.status_code) == (503, 503)
+        assert way_back(of_operator) == "/server#broken"
+        assert way_back(of_owner) == f"{HOME}/imports"
+        assert (">Try again</a>" in of_owner.text) == (page == "imports"), "no page leads back to itself by its name"
+    server = await operator.get("/server")
+    assert 'id="broken"' in server.text
+    assert f'href="{HOME}/imports"' in server.text
 
 
 async def test_a_viewer_who_is_refused_an_owners_page_stays_signed_in(site: Site) -> None:

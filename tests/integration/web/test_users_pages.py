@@ -51,6 +51,14 @@ async def test_the_users_page_says_what_to_do_before_the_first_file(site: Site) 
         assert ('<a class="button" href="/tenants/acme/try">Send a file</a>' in text) is sends
 
 
+@pytest.mark.parametrize("role", ["viewer", "owner", "operator"])
+async def test_a_viewer_is_not_led_to_the_page_that_sends_files(site: Site, role: str) -> None:
+    for path in (USERS, "/tenants/acme/imports"):
+        text = await page(site, path, role=role)
+        assert ('href="/tenants/acme/try"' in text) == (role != "viewer"), path
+    assert ("Test a file first" in await page(site, USERS, role=role)) == (role != "viewer")
+
+
 async def test_users_are_listed_searched_and_filtered_by_state(site: Site, company: Company) -> None:
     await company.run(people("ann", "bo", "cy"))
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'bo@example.com'")
