@@ -137,13 +137,24 @@ async def test_the_chart_shows_applied_imports_and_has_a_table(site: Site) -> No
     assert re.findall(r"<td>([\d,–]+)</td>", table[0]) == ["2", "2", "0", "0", "3", "1", "0", "0"]
 
 
+async def test_the_page_names_the_zone_of_its_times_once(site: Site) -> None:
+    for names in (("ann",), ("ann", "bo")):
+        await site.imported(people(*names))
+    text = await page(site)
+    footer = text.split("<footer>")[1]
+    assert "Times are in <span data-zone>UTC</span>" in footer
+    assert "Pause until (<span data-zone>UTC</span>)" in text
+    assert re.search(r'#1, <time datetime="[^"]+Z" data-day>\d+ \w+</time>', text)
+    assert "Times are in" not in (await site.anybody().get("/sign-in")).text
+
+
 async def test_the_chart_has_no_dry_run_and_no_undone_import(site: Site) -> None:
     for names in (("ann",), ("ann", "bo"), ("ann", "bo", "cy")):
         await site.imported(people(*names))
     await site.office.queue.undo("acme", 3, by="Grace (owner, token 2)")
     await site.run()
     await site.imported(people("ann", "bo", "dee"), dry_run=True)
-    assert re.findall(r"<title>#(\d+),", await page(site)) == ["1", "2"]
+    assert re.findall(r"<title[^>]*>#(\d+),", await page(site)) == ["1", "2"]
 
 
 async def test_before_the_second_applied_import_a_sentence_stands_for_the_chart(site: Site) -> None:

@@ -89,6 +89,13 @@ def test_a_label_stays_text() -> None:
     assert hint.text == "<b>&: 1 created or reactivated, 0 updated, 0 deactivated; 1 active user"
 
 
+def test_a_hint_has_the_day_of_the_end_in_utc_and_the_time_for_the_script() -> None:
+    hint = list(drawn([Point("#7", None, 1, 0, 0, "2026-03-01T23:30:00.000Z")]).iter("title"))[1]
+    assert hint.text == "#7, 1 Mar: 1 created or reactivated, 0 updated, 0 deactivated"
+    assert dict(hint.attrib) == {"data-at": "2026-03-01T23:30:00.000Z", "data-day": "1 Mar"}
+    assert list(drawn([Point("#7", None, 1, 0, 0)]).iter("title"))[1].attrib == {}
+
+
 def test_a_chart_without_imports_is_not_an_error() -> None:
     assert described([]) == "0 imports. In total: 0 created or reactivated, 0 updated, 0 deactivated."
     assert drawn([]).get("role") == "img"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from statistics import median_low
 
@@ -36,13 +37,22 @@ OUTLIER = 20
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One applied import. `active` counts the active users after it (None: unknown); `label` names it in the hint."""
+    """One applied import. `active` counts the active users after it; None: unknown.
 
-    label: str
+    `ended_at` is RFC 3339; "": unknown. The script of the page shows its day in the reader's zone.
+    """
+
+    name: str
     active: int | None
     added: int  # created or reactivated
     updated: int
     deactivated: int
+    ended_at: str = ""
+
+    @property
+    def day(self) -> str:
+        """Return the day of its end in UTC; "" if it is unknown."""
+        return f"{datetime.fromisoformat(self.ended_at):%-d %b}" if self.ended_at else ""
 
     @property
     def changes(self) -> tuple[int, int, int]:
@@ -189,9 +199,12 @@ def _mark(y: float, text: str) -> Iterable[Markup]:
 
 def _hints(points: Sequence[Point]) -> Iterator[Markup]:
     """Yield the tooltip of each import."""
-    hint = Markup('<rect class="hint" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"><title>{}</title></rect>')
+    hint = Markup('<rect class="hint" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"><title{}>{}</title></rect>')
+    day = Markup(' data-at="{}" data-day="{}"')
     slot = _slot(points)
     for index, point in enumerate(points):
         active = "" if point.active is None else f"; {counted(point.active, 'active user', 'active users')}"
-        text = f"{point.label}: {_counts(point.added, point.updated, point.deactivated)}{active}"
-        yield hint.format(slot * index, slot, height_of(points), text)
+        label = f"{point.name}, {point.day}" if point.day else point.name
+        text = f"{label}: {_counts(point.added, point.updated, point.deactivated)}{active}"
+        times = day.format(point.ended_at, point.day) if point.day else ""
+        yield hint.format(slot * index, slot, height_of(points), times, text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -143,9 +142,10 @@ def _points(entries: Iterable[Entry]) -> Iterable[Point]:
         if entry.outcome and entry.finished_at:
             counts = entry.outcome.counts
             yield Point(
-                f"#{entry.id}, {datetime.fromisoformat(entry.finished_at):%-d %b}",
+                f"#{entry.id}",
                 entry.outcome.active,
                 counts.created + counts.reactivated,
                 counts.updated,
                 counts.deactivated,
+                entry.finished_at,
             )

@@ -1,12 +1,23 @@
 // Improvements of the pages. Every page works without this script.
 
-// Show times in the reader's zone; the exact time in UTC stays in the title.
+// Show times, and the days of the chart, in the reader's zone; the exact time in UTC stays in the title.
 const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export function localTimes(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) {
-    time.textContent = zoned.format(new Date(time.dateTime));
+    time.textContent = ("day" in time.dataset ? days : zoned).format(new Date(time.dateTime));
   }
+  for (const hint of within.querySelectorAll("title[data-at]")) {
+    hint.textContent = hint.textContent.replace(hint.dataset.day, days.format(new Date(hint.dataset.at)));
+    hint.removeAttribute("data-at"); // its text has the new day now
+  }
+}
+
+// Name the reader's zone where the server names UTC: the footer, and the label of a control for a time.
+function nameZone() {
+  const zone = zoned.resolvedOptions().timeZone.replaceAll("_", " ");
+  for (const name of document.querySelectorAll("[data-zone]")) name.textContent = zone;
 }
 
 // Pages that renew themselves: an element with data-events follows the events of imports. After an event the page is
@@ -151,7 +162,6 @@ function momentFields() {
   for (const field of document.querySelectorAll("input[type=datetime-local]")) {
     const at = new Date(`${field.value}Z`);
     if (field.value) field.value = new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-    for (const zone of field.form.querySelectorAll(`label[for="${field.id}"] [data-zone]`)) zone.remove();
     field.form.addEventListener("formdata", (event) => {
       const instant = new Date(field.value);
       if (!isNaN(instant)) event.formData.set("instant", instant.toISOString());
@@ -161,5 +171,6 @@ function momentFields() {
 
 for (const root of document.querySelectorAll("[data-events]")) new Follower(root);
 localTimes();
+nameZone();
 fileFields();
 momentFields();
