@@ -44,9 +44,10 @@ async def test_an_empty_company_sees_three_steps_with_what_to_enter(site: Site, 
         assert f'href="/help/owner-guide#{program}"' in text
     assert 'href="/help/sync_users.csv" download' in text
     may_change = role != "viewer"
+    assert ("On Windows, PuTTYgen does that" in shown) == may_change
     assert ("Ask an owner to add the key" in shown) == (not may_change)
     assert ('href="/tenants/acme/keys#add"' in text) == may_change
-    assert ('href="/tenants/acme/try">test it</a>' in text) == may_change
+    assert ('href="/tenants/acme/try">test it first</a>' in text) == may_change
 
 
 async def test_a_step_is_ticked_when_it_is_done(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,13 @@ async def test_without_keys_the_page_says_what_to_do(owner: httpx.AsyncClient) -
     text = (await owner.get(KEYS)).text
     assert "No keys yet" in text
     assert "ssh-keygen -t ed25519" in text
+
+
+async def test_programs_with_windows_come_before_commands(owner: httpx.AsyncClient) -> None:
+    text = (await owner.get(KEYS)).text
+    assert text.index("PuTTYgen, which comes with WinSCP") < text.index("ssh-keygen -t ed25519")
+    programs = re.findall(r'<details class="card">\s*<summary>([^<]+)</summary>', text)
+    assert programs == ["WinSCP", "FileZilla", "OpenSSH: sftp"]
 
 
 async def test_a_pasted_key_is_added_with_comment_expiry_and_networks(
