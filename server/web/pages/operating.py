@@ -51,11 +51,11 @@ async def show_server(request: Request, visit: Operating) -> Response:
 
 @router.post("/bans/lift")
 async def lift_ban(request: Request, visit: Operating, source: Annotated[str, Form()] = "") -> Response:
-    """Lift the ban of a source. If it is not banned any more, show the page with the reason."""
+    """Lift the ban of a source. If it is not banned, show the page with the reason."""
     try:
         await visit.office.bans.lift(source)
     except BanRefused as error:
-        text = f"{source} is not banned any more." if error.code == "not_banned" else as_sentence(error.message)
+        text = f"{source} is not banned." if error.code == "not_banned" else as_sentence(error.message)
         return await _page(request, visit, HttpProblem(409, text, code=error.code))
     return redirect(request, "/server", "ban-lifted")
 
