@@ -163,7 +163,7 @@ async def test_the_users_that_an_import_would_change_are_found_by_words(site: Si
         assert names_in(text) == names
         assert ("No users found." in text) is not bool(names)
         assert "Show all" in text
-    assert "1-1 of 1" in seen(await page(site, f"{here}?search=p15"))
+    assert "1–1 of 1 user" in seen(await page(site, f"{here}?search=p15"))
     assert names_in(await page(site, f"{here}?search=zoe")) == [], "only users to deactivate"
 
 
@@ -184,11 +184,11 @@ async def test_users_to_change_are_filtered_by_action_and_sorted(site: Site) -> 
 async def test_the_pages_of_users_to_change_say_which_part_they_show(site: Site) -> None:
     here = await crowd(site)
     first = await page(site, f"{here}?action=all&search=smith&severity=error")
-    assert "1-25 of 31 Next page" in seen(first)
+    assert "1–25 of 31 users Next page" in seen(first)
     following = re.search(r'<a href="([^"]+)#touched" rel="next"', first)
     assert following
     second = await page(site, f"{here}{html.unescape(following[1])}")
-    assert "First page 26-31 of 31" in seen(second)
+    assert "First page 26–31 of 31 users" in seen(second)
     assert len({*names_in(first), *names_in(second)}) == 31
     assert names_in(await page(site, f"{here}?touched={2**60}")) == names_in(await page(site, here))
 

@@ -77,10 +77,15 @@ async def test_the_users_that_an_import_would_change_are_searched_sorted_and_dow
     async with open_page(browser, url(server), javascript=javascript) as page:
         await sign_in(page, token(server, tenant, "viewer"))
         await page.get_by_role("link", name="View", exact=True).click()
-        await expect(page.get_by_text("1-25 of 30")).to_be_visible()
+        await expect(page.get_by_text("1–25 of 30 users")).to_be_visible()
         pages = page.get_by_role("navigation", name="Pages: touched")
+        await page.set_viewport_size({"width": 800, "height": 900})
+        above, below = await pages.bounding_box(), await page.get_by_role("region", name="File").bounding_box()
+        assert above
+        assert below
+        assert below["y"] - above["y"] - above["height"] >= 16, "the pager does not touch the card below it"
         await pages.get_by_role("link", name="Next page").click()
-        await expect(page.get_by_text("26-30 of 30")).to_be_visible()
+        await expect(page.get_by_text("26–30 of 30 users")).to_be_visible()
         await page.get_by_role("navigation", name="Actions").get_by_role("link", name="All 31").click()
         rows = page.get_by_role("region", name="Users to change").locator("tbody tr")
         await expect(rows.first).to_contain_text("Ann Lee")
