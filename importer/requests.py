@@ -89,9 +89,13 @@ class Sender:
     """The sender of a file by the page or the API. `by` is the comment of the token.
 
     `tested` is the dry run of the same file whose result the sender saw; None if there was none. `checksum` is the
-    SHA-256 that the sender gave for the file and that the file has; None if none was given.
+    SHA-256 that the sender gave for the file and that the file has; None if none was given. `settings` is the
+    fingerprint of the settings that the dry run used. `replaces`: the tested file is a complete list, and supersedes
+    those that wait.
     """
 
     by: str
     tested: int | None = None
     checksum: str | None = None
+    settings: str | None = None
+    replaces: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from importer.errors import Refused
 from importer.model import APPLIED, NEVER_RAN, WAITING, ImportState
 from importer.queue.entry import Entry
@@ -63,11 +65,27 @@ def may_be_sent(entry: Entry) -> bool:
     return is_tested(entry) and entry.state is not ImportState.FAILED
 
 
-def why_not_sent(tested: Entry, sent: Entry | None, newest: Entry | None, applied: Entry | None) -> Refused | None:
+def first_in_the_way(waiting: Iterable[Entry], *, replaces: bool) -> Entry | None:
+    """Return the first of these real imports, which are queued or run, that a sent file would not supersede.
+
+    It runs before the file, and so changes what the test of the file found. `replaces`: the file is a complete list.
+    An approved import counts, whatever follows it: during a pause it runs.
+    """
+    return next((each for each in waiting if not (replaces and _is_superseded(each))), None)
+
+
+def _is_superseded(entry: Entry) -> bool:
+    decided = entry.approval is not None or entry.undo is not None
+    return entry.state is ImportState.QUEUED and not decided and entry.correction is False
+
+
+def why_not_sent(
+    tested: Entry, sent: Entry | None, newest: Entry | None, applied: Entry | None, waiting: Entry | None
+) -> Refused | None:
     """Return why the file of the dry run `tested` cannot be sent now; None if the dry run says what it will do.
 
-    `sent` is the import of this file, if it was sent. `newest` is the newest real import, and `applied` the newest
-    applied one.
+    `sent` is the import of this file, if it was sent. `newest` is the newest real import, `applied` the newest
+    applied one, and `waiting` the `first_in_the_way`.
     """
     which = f"import {tested.id} of {tested.tenant}"
     if tested.trial is None or tested.trial.of is not None:
@@ -82,4 +100,7 @@ def why_not_sent(tested: Entry, sent: Entry | None, newest: Entry | None, applie
         return Refused("landed_since", f"import {newest.id} arrived after this test. Test the file again")
     if (applied.id if applied else None) != tested.users_as_of:
         return Refused("users_changed", "an import was applied or undone after this test. Test the file again")
+    if waiting:
+        which = f"import {waiting.id} is {waiting.state.value}"
+        return Refused("import_waits", f"{which}: wait until it ends, then test the file again")
     return None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from importer.errors import Refused
 from importer.model import ImportState
-from importer.queue.allowed import why_not_sent, why_not_undone
+from importer.queue.allowed import first_in_the_way, why_not_sent, why_not_undone
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.pause import Pause
 
@@ -79,11 +79,16 @@ class Listing(Protocol):
         waiting = await self.waiting_first(entry.tenant, pause)
         return why_not_undone(entry, await self.newest_change(entry.tenant), waiting)
 
-    async def why_not_sent(self, tested: Entry) -> Refused | None:
-        """Return why the file of the dry run `tested` cannot be sent now; None if it can, as far as imports say."""
+    async def why_not_sent(self, tested: Entry, *, replaces: bool) -> Refused | None:
+        """Return why the file of the dry run `tested` cannot be sent now; None if it can, as far as imports say.
+
+        `replaces`: the file is a complete list, and supersedes those that wait.
+        """
         applied = await self.applied(tested.tenant, 1)
         sent, newest = await self.sent_as(*tested.key), await self.newest(tested.tenant)
-        return why_not_sent(tested, sent, newest, applied[0] if applied else None)
+        waiting = [each for each in await self.under_way(tested.tenant) if each.state is not ImportState.ARRIVING]
+        first = first_in_the_way([each for each in waiting if not each.dry_run], replaces=replaces)
+        return why_not_sent(tested, sent, newest, applied[0] if applied else None, first)
 
     async def newest_move(self) -> int:
         """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""

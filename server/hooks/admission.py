@@ -19,6 +19,7 @@ from importer.queue.entry import Waiting
 from importer.queue.order import waits_with
 from importer.queue.pause import Pause, waits_by
 from importer.queue.queue import Queue
+from importer.requests import Sender
 from importer.worker.turns import Turns
 from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings
@@ -46,6 +47,16 @@ class Admission:
         if queued and (settings := await self._settings(tenant)):
             refuse_if_full(queued, settings, dry_run=dry_run, pause=pause_of(settings, self._clock()))
 
+    async def check_settings(self, tenant: str, sender: Sender | None) -> None:
+        """Check that the settings are those of the dry run that the sender saw, if there was one.
+
+        Raises Refused (`settings_differ`), TryAgain, and TenantRefused.
+        """
+        if sender and sender.tested is not None:
+            settings = await self._settings_of(tenant)
+            if settings.fingerprint != sender.settings:
+                raise settings_differ()
+
     async def give_way(self, tenant: str) -> None:
         """Supersede the imports that a new file replaces, and delete their copies. Raises nothing.
 
@@ -69,6 +80,10 @@ class Admission:
             return await self._settings_of(tenant)
         except (TryAgain, Refusal, OSError):
             return None
+
+
+def settings_differ() -> Refused:
+    return Refused("settings_differ", "the settings changed after this test. Test the file again")
 
 
 def refuse_if_full(

@@ -107,6 +107,7 @@ class ImportHook(_Records):
         except TryAgain as error:
             raise HookRefused(_not_queued(error)) from error
         try:
+            await self._admission.check_settings(upload.tenant, upload.sender)
             import_id = await self._create(upload)
         except (Refused, TryAgain) as error:
             raise HookRefused(_not_queued(error)) from error

@@ -22,11 +22,12 @@ from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from importer.requests import Sender
+from importer.worker.turns import is_correction
 from server.files import uploads
 from server.files.drafts import Draft, copy_contents
 from server.files.paths import ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
-from server.hooks.admission import refuse_if_full
+from server.hooks.admission import refuse_if_full, settings_differ
 from server.hooks.dry_runs import SpaceOf
 from server.hooks.receiving import receive, refusing
 from server.hooks.sendable_files import SendableFiles
@@ -87,10 +88,8 @@ class Sending:
         `disk_full`, `not_landed`, those of `Listing.why_not_sent`, `settings_differ` and `test_gone`.
         """
         async with self._one_at_a_time[tenant]:
-            tested, sent_as = (
-                await self._queue.require(tenant, import_id),
-                await self._queue.sent_as(tenant, import_id),
-            )
+            tested = await self._queue.require(tenant, import_id)
+            sent_as = await self._queue.sent_as(*tested.key)
             if sent_as:
                 return sent_as.id
             settings = await self._tenants.settings(tenant)
@@ -105,20 +104,31 @@ class Sending:
                 except BaseException:
                     draft.discard(space.close_later)
                     raise
-                sent = await finish(_land(space, draft, Sender(by, import_id)))
+                replaces = await self._replaces(tested, settings)
+                sender = Sender(by, import_id, settings=settings.fingerprint, replaces=replaces)
+                sent = await finish(_land(space, draft, sender))
             self._sendable.drop(tenant)
             return sent
 
     async def why_not(self, listing: Listing, tested: Entry, settings: TenantSettings) -> Refused | None:
         """Return why the file of the dry run `tested` cannot be sent now, by `listing`; None if it can."""
-        why_not = await listing.why_not_sent(tested)
+        why_not = await listing.why_not_sent(tested, replaces=await self._replaces(tested, settings))
         if why_not:
             return why_not
         if tested.outcome is None or tested.outcome.settings != settings.fingerprint:
-            return Refused("settings_differ", "the settings changed after this test. Test the file again")
+            return settings_differ()
         if not self._tenants.folder(tested.tenant).copy(tested.id).exists():
             return Refused("test_gone", GONE)
         return None
+
+    async def _replaces(self, tested: Entry, settings: TenantSettings) -> bool:
+        """Return whether the file of a dry run is a complete list, so that it supersedes those that wait."""
+        if not settings.deactivate_missing:
+            return False
+        try:
+            return not await is_correction(self._tenants.folder(tested.tenant).copy(tested.id), settings)
+        except OSError:  # it is no longer kept
+            return False
 
     async def _admit(self, tenant: str, settings: TenantSettings) -> None:
         """Raise Refused or TryAgain if no file can land now, before one is received."""

@@ -26,7 +26,7 @@ from engine.sqlite.server.outbox import put_in_outbox
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Written
-from importer.queue.allowed import approval_of, why_not_decided, why_not_sent, why_not_undone
+from importer.queue.allowed import approval_of, first_in_the_way, why_not_decided, why_not_sent, why_not_undone
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import unknown_import
@@ -84,8 +84,8 @@ class SqliteQueue(SqliteListing, Queue):
             )
             if not found:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            if tested is not None:
-                _refuse_unless_tested(db, tenant, tested)
+            if sender and sender.tested is not None:
+                _refuse_unless_tested(db, tenant, sender.tested, replaces=sender.replaces)
             db.execute(
                 "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial,"
                 " sent_by, tested) VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports),"
@@ -281,11 +281,12 @@ def _known(db: Inside, tenant: str, import_id: int) -> Entry:
     raise unknown_import(tenant, import_id)
 
 
-def _refuse_unless_tested(db: Inside, tenant: str, tested: int) -> None:
+def _refuse_unless_tested(db: Inside, tenant: str, tested: int, *, replaces: bool) -> None:
     newest = next(map(entry_of, _rows(db, NEWEST, tenant)), None)
     applied = next(map(entry_of, _rows(db, f"SELECT * {NEWEST_APPLIED}", tenant)), None)
     sent = next(map(entry_of, _rows(db, SENT_AS, tenant, tested)), None)
-    why_not = why_not_sent(_known(db, tenant, tested), sent, newest, applied)
+    waiting = first_in_the_way(map(entry_of, _rows(db, WAITING, tenant)), replaces=replaces)
+    why_not = why_not_sent(_known(db, tenant, tested), sent, newest, applied, waiting)
     if why_not:
         raise why_not
 

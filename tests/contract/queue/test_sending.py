@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,7 @@ async def a_test(queue: Queue, state: ImportState = ImportState.COMPLETED) -> in
     return number
 
 
-async def sent(queue: Queue, tested: int | None = None) -> int:
+async def sent(queue: Queue, tested: int | None = None, *, replaces: bool = False) -> int:
     return await queue.arriving(
         "acme",
         "/sync_users.csv",
@@ -51,15 +52,15 @@ async def sent(queue: Queue, tested: int | None = None) -> int:
         written=None,
         uploaded_at=NOON,
         dry_run=False,
-        sender=Sender("Ben", tested),
+        sender=Sender("Ben", tested, replaces=replaces),
     )
 
 
-async def refusal(queue: Queue, tested: int) -> tuple[str | None, str | None]:
+async def refusal(queue: Queue, tested: int, *, replaces: bool = False) -> tuple[str | None, str | None]:
     """Return why the tested file cannot be sent, as the list says it and as the change says it."""
-    listed = await queue.why_not_sent(await found(queue, tested))
+    listed = await queue.why_not_sent(await found(queue, tested), replaces=replaces)
     try:
-        await sent(queue, tested)
+        await sent(queue, tested, replaces=replaces)
     except Refused as refused:
         return listed.code if listed else None, refused.code
     return listed.code if listed else None, None
@@ -119,7 +120,7 @@ async def test_no_tested_file_is_sent_after_another_import_landed(queue: Queue) 
     number = await a_test(queue)
     await promise(queue, "globex")
     await enqueue(queue, dry_run=True)
-    assert await queue.why_not_sent(await found(queue, number)) is None
+    assert await queue.why_not_sent(await found(queue, number), replaces=False) is None
     await enqueue(queue)
     assert await refusal(queue, number) == ("landed_since", "landed_since")
 
@@ -131,6 +132,29 @@ async def test_no_tested_file_is_sent_after_an_older_import_was_approved(queue: 
     await queue.approve("acme", held, by="Ann", users=frozenset())
     await run_to(queue, held, ImportState.COMPLETED)
     assert await refusal(queue, number) == ("users_changed", "users_changed")
+
+
+async def test_no_tested_file_is_sent_while_an_older_import_was_approved(queue: Queue) -> None:
+    held = await enqueue(queue)
+    await run_to(queue, held, ImportState.HELD)
+    number = await a_test(queue)
+    await queue.approve("acme", held, by="Ann", users=frozenset())
+    for replaces in (False, True):
+        assert await refusal(queue, number, replaces=replaces) == ("import_waits", "import_waits")
+    assert await queue.claim("acme", held)
+    assert await refusal(queue, number, replaces=True) == ("import_waits", "import_waits")
+
+
+async def test_an_older_list_that_a_sent_list_supersedes_does_not_stop_it(queue: Queue) -> None:
+    await enqueue(queue, "globex")
+    older = await enqueue(queue)
+    number = await a_test(queue)
+    assert await refusal(queue, number, replaces=True) == ("import_waits", "import_waits")  # perhaps a correction
+    (waiting,) = await queue.queued("acme")
+    await queue.set_correction(replace(waiting, correction=False))
+    assert await refusal(queue, number) == ("import_waits", "import_waits")
+    assert await refusal(queue, number, replaces=True) == (None, None)
+    assert older < number
 
 
 async def test_no_tested_file_is_sent_after_an_undo_was_asked_for(queue: Queue) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from ground.moments import rfc3339, utc_now
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -215,6 +217,85 @@ async def test_a_file_that_lands_during_the_click_is_not_replaced(
     assert "Import 2 arrived after this test. Test the file again." in seen(answer.text)
     assert not [*folder(site).staging.iterdir()]
     assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
+
+
+async def test_settings_that_change_while_another_file_lands_stop_the_click(site: Site) -> None:
+    await site.imported(people("ann", "ben", "cy"))
+    test, tenants = await a_test(site), site.office.tenants
+    with site.office.sending._space_of("acme", tenants.folder("acme").root) as space:
+        async with space.landing:
+            click = asyncio.create_task(send(site, test))
+            await eventually(lambda: any(each.stat().st_size for each in folder(site).staging.iterdir()))
+            await tenants.change_settings("acme", {"deactivate_missing": True})
+        answer = await click
+    assert (answer.status_code, visible(site)) == (409, None)
+    assert "The settings changed after this test. Test the file again." in seen(answer.text)
+    assert not [*folder(site).staging.iterdir()]
+    assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
+
+
+async def test_no_tested_file_is_sent_while_an_approved_import_waits(site: Site) -> None:
+    many = [f"user{number}" for number in range(20)]
+    await site.office.tenants.change_settings("acme", {"deactivate_missing": True})
+    await site.imported(people(*many))
+    held = await site.imported(people(*many[:5]))
+    assert (await entry(site, held)).state is ImportState.HELD
+    test = await a_test(site, people(*many, "new"))
+    assert f'action="{test}/send"' in await page(site, test)
+    await site.office.queue.approve("acme", held, by="Ann", users=frozenset())
+    await refused(site, test, f"Import {held} is queued: wait until it ends, then test the file again.")
+
+
+async def paused_with(site: Site, waiting: bytes, **changes: Any) -> None:
+    """Pause the feed, with a file that waits because of it."""
+    paused = {"paused_until": rfc3339(utc_now() + timedelta(days=1))}
+    await site.office.tenants.change_settings("acme", {**changes, **paused})
+    number = await site.upload(waiting)
+    async with site.working():
+        await eventually(lambda: _paused(site, number))
+
+
+async def _paused(site: Site, number: int) -> bool:
+    return ((await entry(site, number)).message or "").startswith("Paused until ")
+
+
+async def a_test_beside_others(site: Site, content: bytes) -> str:
+    files = {"file": ("march.csv", content, "text/csv")}
+    answer = await (await site.browser("owner")).post("/tenants/acme/try", files=files)
+    number = int(answer.headers["location"].rpartition("/")[2])
+    async with site.working():
+        await eventually(lambda: _ended(site, number))
+    return answer.headers["location"]
+
+
+async def _ended(site: Site, number: int) -> bool:
+    return (await entry(site, number)).finished_at is not None
+
+
+async def test_no_tested_file_is_sent_while_an_older_file_waits_that_stays(site: Site) -> None:
+    await paused_with(site, people("cy"))
+    test = await a_test_beside_others(site, FILE)
+    await refused(site, test, "Import 1 is queued: wait until it ends, then test the file again.")
+
+
+async def test_a_tested_list_is_sent_while_an_older_list_waits_that_it_replaces(site: Site) -> None:
+    await paused_with(site, people("cy"), deactivate_missing=True)
+    test = await a_test_beside_others(site, FILE)
+    assert "<button>Send this file: create 2 users</button>" in await page(site, test)
+    assert done(await send(site, test)) == (f"{IMPORTS}/3", "sent")
+    await site.office.tenants.change_settings("acme", {"paused_until": None})
+    await site.run()
+    outcome = (await entry(site, 3)).outcome
+    assert outcome is not None
+    assert ((await entry(site, 1)).state, outcome.counts.created) == (ImportState.SUPERSEDED, 2)
+
+
+async def test_a_tested_correction_file_waits_for_an_older_list(site: Site) -> None:
+    await paused_with(site, people("cy"), deactivate_missing=True)
+    header, _, rows = FILE.decode().partition("\n")
+    correction = f"_line,_code,_message,{header}\n" + "".join(f"2,x,y,{row}\n" for row in rows.splitlines())
+    test = await a_test_beside_others(site, correction.encode())
+    await refused(site, test, "Import 1 is queued: wait until it ends, then test the file again.")
 
 
 async def test_no_tested_file_is_sent_after_an_undo(site: Site) -> None:
