@@ -5,14 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ground.refusals import Refusal
-from importer.errors import DatabaseFault, DatabaseUnusable
-from server.tenants.settings import TenantRefused
-from server.web.access import session_of
 from server.web.http_problem import HttpProblem
-from server.web.office import Office, Visit
+from server.web.office import Visit
 from server.web.pages.leading import sign_in_for
 from server.web.pages.rendering import render
+from server.web.pages.visitor import visitor_of
 
 TITLES = {
     403: "No access",
@@ -53,7 +50,7 @@ async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     if http_problem.status == 401:
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(sign_in_for(target if request.method == "GET" and target != "/" else ""), 303)
-    visit = await _visitor(request)
+    visit = await visitor_of(request)
     answer = render(
         request,
         "problem.html",
@@ -83,25 +80,3 @@ def way_back(path: str, tenant: str) -> tuple[str, str]:
     section = path.removeprefix(f"{home}/").partition("/")[0] if path.startswith(f"{home}/") else ""
     known = section if section in SECTIONS and path != f"{home}/{section}" else "imports"
     return f"{home}/{known}", SECTIONS[known]
-
-
-async def _visitor(request: Request) -> Visit | None:
-    """Return the visit whose navigation the page of a problem shows; None without a session that can be read."""
-    office: Office = request.app.state.office
-    try:
-        token = await session_of(request)
-        if token is None:
-            return None
-        return Visit(office, token, token.tenant or await _named(office, request.url.path))
-    except (Refusal, DatabaseFault, DatabaseUnusable, OSError):
-        return None
-
-
-async def _named(office: Office, path: str) -> str:
-    """Return the company that an operator's address names; "" if there is none with this name."""
-    parts = path.split("/")
-    name = parts[2] if parts[1] == "tenants" and len(parts) > 3 else ""
-    try:
-        return (await office.tenants.require(name)).name
-    except TenantRefused:
-        return ""

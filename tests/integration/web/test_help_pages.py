@@ -101,6 +101,18 @@ async def test_the_sample_is_a_file_that_is_imported_without_a_message(site: Sit
     assert (entry.state.value, entry.outcome.messages) == ("completed", ())
 
 
+async def test_the_help_is_shown_while_no_session_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> None:
+        raise OSError("disk I/O error")
+
+    browser = await site.browser("owner")
+    monkeypatch.setattr(site.office.sign_ins, "find", fails)
+    for path in ("/help", "/help/operating"):
+        answer = await browser.get(path)
+        assert answer.status_code == 200, "the operator needs the help on a broken disk"
+        assert "Sign out" not in answer.text
+
+
 def pages_of(site: Site) -> list[str]:
     """Return the addresses of all pages: every route of GET outside the API and the downloads, with import 1."""
     routes = [each for each in iter_route_contexts(site.app.routes) if each.path and "GET" in (each.methods or ())]

@@ -5,19 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
-from server.web.access import session_of
 from server.web.http_problem import HttpProblem
-from server.web.office import Visit
 from server.web.pages.help.book import GROUPS, SAMPLE, TOPICS, book, sample
 from server.web.pages.rendering import render
+from server.web.pages.visitor import visitor_of
 
 router = APIRouter(prefix="/help")
 
 
 @router.get("")
 async def show_contents(request: Request) -> Response:
-    return render(request, "help.html", await _visitor(request), groups=GROUPS)
+    return render(request, "help.html", await visitor_of(request), groups=GROUPS)
 
 
 @router.get(f"/{SAMPLE}")
@@ -32,13 +30,4 @@ async def show_topic(request: Request, topic: str) -> Response:
     """Show a document. Raises HttpProblem 404 if the help has none of this name."""
     if topic not in TOPICS:
         raise HttpProblem(404, "The help has no page of this name. /help lists all.", code="not_found")
-    return render(request, "help-topic.html", await _visitor(request), document=book()[topic])
-
-
-async def _visitor(request: Request) -> Visit | None:
-    """Return the visit whose navigation the page shows; None without a session, or if it cannot be read now."""
-    try:
-        token = await session_of(request)
-    except (TryAgain, DatabaseFault, DatabaseUnusable):
-        return None
-    return Visit(request.app.state.office, token, token.tenant or "") if token else None
+    return render(request, "help-topic.html", await visitor_of(request), document=book()[topic])
