@@ -180,6 +180,7 @@ PURE = {
     "server.web.crowd",
     "server.web.pages.help.markdown",
     "server.web.pages.imports.chart",
+    "server.web.pages.imports.naming",
     "server.web.pages.sentences",
     "server.web.pages.settings.choices",
     "server.web.pages.settings.controls",

@@ -45,6 +45,34 @@ async def test_a_file_of_another_system_leads_to_suggested_settings(site: Site, 
     assert "1 user created." in seen(await page(site, f"{IMPORTS}/{again}"))
 
 
+WORDS = (
+    "Vorname;Nachname;E-Mail;Eintritt;role;value_mapping\n"
+    "Jürgen;Groß;juergen@acme.test;31.12.2019;Häuptling;a\n"
+    "Ann;Müller;ann@acme.test;30.11.2019;Koch;b\n"
+).encode("cp1252")
+
+
+async def test_the_page_names_settings_as_the_form_and_the_report_as_the_api(site: Site) -> None:
+    number = await site.imported(WORDS)
+    text = await page(site, f"{IMPORTS}/{number}")
+    for said, setting in (
+        (
+            "The file is not in UTF-8 (Unicode, most systems) ; it looks like Windows-1252 (Excel, Western Europe)",
+            "encoding",
+        ),
+        ("Dates are written as 31.12.2026 (day.month.year) .", "date_format"),
+        ("has no meaning for role yet. Add it to Values .", "value_mapping"),
+    ):
+        assert said in seen(text)
+        assert f'href="{SETTINGS}#{setting}"' in text
+    assert "“value_mapping”" in text
+    report = (await site.api("owner").get(f"/api/v1/tenants/acme/imports/{number}")).json()
+    sentences = " ".join(report["advice"]["sentences"])
+    assert "is not in utf-8; it looks like cp1252" in sentences
+    assert "Dates are written as %d.%m.%Y (day.month.year)." in sentences
+    assert "Add it to value_mapping." in sentences
+
+
 async def test_tested_and_suggested_settings_are_filled_in_together(site: Site) -> None:
     await site.imported(GERMAN)
     await site.office.trials.of_settings("acme", {"delimiter": ";"}, "Ann")

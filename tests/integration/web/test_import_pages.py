@@ -354,7 +354,7 @@ async def test_a_page_shows_a_warning_about_the_file_before_the_counts(site: Sit
     number = await site.imported(sheet(("Zoë", "Lee", "zoe@example.com")), dry_run=dry_run)
     text = seen(await page(site, f"{IMPORTS}/{number}"))
     what = "1 user would be created." if dry_run else "1 user created."
-    assert text.index("Look at this first: Read as cp1252") < text.index(what)
+    assert text.index("Look at this first: Read as Windows-1252") < text.index(what)
     listing = seen(await page(site, IMPORTS))
     assert "Look at this first" in listing
 

@@ -121,7 +121,10 @@ def test_a_typed_encoding_that_the_setting_refuses_decodes_nothing(typed: str) -
 def test_a_typed_encoding_that_the_setting_accepts_is_shown() -> None:
     typed = {"encoding": " ISO8859-2 "}
     found = sample_from(7, GERMAN.encode("iso8859-2"), ImportSettings(), whole=True, typed=typed)
-    assert found.previews["encoding"][typed["encoding"]] == "With “ISO8859-2”, your newest file has “Jörg”, “Müller”, “Groß”."
+    assert (
+        found.previews["encoding"][typed["encoding"]]
+        == "With “ISO8859-2”, your newest file has “Jörg”, “Müller”, “Groß”."
+    )
 
 
 def test_a_typed_date_format_that_the_setting_refuses_has_no_example() -> None:

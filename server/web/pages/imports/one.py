@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
@@ -25,6 +26,7 @@ from server.tenants.settings import TenantSettings
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
+from server.web.pages.imports.naming import as_in_form
 from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.notices import redirect
@@ -134,6 +136,7 @@ async def _shown(
         approval_means=approval_means,
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
+        as_in_form=partial(as_in_form, page=f"/tenants/{visit.tenant}/settings"),
         owners=await _owners(visit) if entry.state is ImportState.HELD and not visit.may_change else [],
         **await _sending(visit, entry, settings),
         why_not_undone=await visit.office.reader.why_not_undone(entry, pause),

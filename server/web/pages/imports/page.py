@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -21,6 +22,7 @@ from server.web.access import Looking, Owning
 from server.web.office import Visit
 from server.web.pages.imports.chart import Point, draw, scale_of
 from server.web.pages.imports.first import first_file
+from server.web.pages.imports.naming import as_in_form
 from server.web.pages.imports.pausing import PauseForm, form_of, moment_of, shown_pause, typed_form
 from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
@@ -118,6 +120,7 @@ async def _page(
         cut=any(scale_of(points).cuts(count) for point in points for count in point.changes),
         outcome=lambda entry: outcome(entry, visit),
         has_counts=has_counts,
+        as_in_form=partial(as_in_form, page=f"/tenants/{tenant}/settings"),
         look_first=lambda entry: entry.message is not None and entry.state in APPLIED,
     )
 
