@@ -269,6 +269,7 @@ class Server:
             await self._figures.stop()
             await self._http.close()
             self._sftp.release()
+            await self._sendable.close()
         finally:
             hurrying.cancel()
 

@@ -3,8 +3,8 @@
 Its owner may send it, unless the test failed. While no list was imported, other settings are tested on it.
 
 Only the newest test of a tenant keeps its file. It does not count in `kept_bytes`, which would delete it, or the file
-of an import for it. Which they are is known in memory only: a start deletes the copies of all dry runs that have
-ended.
+of an import for it. Which they are is known in memory only: a stop deletes them, and a start deletes the copies of
+all dry runs that have ended.
 """
 
 from __future__ import annotations
@@ -64,10 +64,18 @@ class SendableFiles:
             kept.timer.cancel()
             asyncio.get_running_loop().run_in_executor(None, _remove, kept)  # a large file takes long
 
+    async def close(self) -> None:
+        """Delete all copies that are kept, at a stop of the server."""
+        kept, self._kept = [*self._kept.values()], {}
+        for each in kept:
+            each.timer.cancel()
+        await asyncio.to_thread(_remove, *kept)
 
-def _remove(kept: _Kept) -> None:
-    """Remove a copy; one that cannot be removed now is removed by the next start."""
-    with suppress(OSError):
-        now = kept.copy.stat()
-        if os.path.samestat(now, kept.found) and now.st_mtime_ns == kept.found.st_mtime_ns:
-            kept.copy.unlink()
+
+def _remove(*kept: _Kept) -> None:
+    """Remove copies; one that cannot be removed now is removed by the next start."""
+    for each in kept:
+        with suppress(OSError):
+            now = each.copy.stat()
+            if os.path.samestat(now, each.found) and now.st_mtime_ns == each.found.st_mtime_ns:
+                each.copy.unlink()

@@ -147,7 +147,7 @@ def test_a_body_that_a_stop_interrupts_lands_nothing_and_is_listed(server: Serve
         client.post(IMPORTS, params={"dry_run": "false"}, content=half())
     is_nothing(server, 2)
     assert server.state("acme", 2) == "aborted"
-    assert not [line for line in server.lines() if line["level"] == "error"]
+    assert not [line for line in server.lines() if line.get("level") == "error"]
     server.start()
     is_whole(server, send(server)["id"])
 
@@ -200,6 +200,18 @@ def test_a_tested_file_is_complete_or_absent_after_a_kill(server: ServerProcess,
         assert sent.status_code == 303
         newest = int(sent.headers["location"].partition("?")[0].rpartition("/")[2])
         is_whole(server, newest)
+
+
+def test_a_stop_leaves_no_tested_file(server: ServerProcess) -> None:
+    server.start()
+    number = a_test(server)
+    assert server.files("acme").copy(number).exists()
+    assert server.stop() == 0
+    assert not server.files("acme").copy(number).exists()
+    server.start()
+    again = click(server, number)
+    assert again is not None
+    assert (again.status_code, "Test the file again." in again.text) == (409, True)
 
 
 async def test_the_later_of_two_files_sent_over_http_and_sftp_at_once_wins(server: ServerProcess) -> None:

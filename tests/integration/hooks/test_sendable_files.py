@@ -58,6 +58,16 @@ async def test_a_file_whose_test_failed_is_kept_too(root: Path) -> None:
     assert kept.keep(ended(root, 1, state=ImportState.FAILED))
 
 
+async def test_a_stop_deletes_every_tested_file(root: Path) -> None:
+    kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
+    assert kept.keep(ended(root, 1))
+    assert kept.keep(ended(root, 1, "globex"))
+    ended(root, 2)
+    await kept.close()
+    assert copies(root) == ["acme/uploads/2.csv"]
+    await kept.close()
+
+
 async def test_no_other_file_is_kept(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
     test = ended(root, 1)
