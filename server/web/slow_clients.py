@@ -75,10 +75,17 @@ class PatientProtocol(H11Protocol):
         super().data_received(data)
         self._look()
 
-    def eof_received(self) -> None:
-        """Answer 400 to a client that ends its side before the end of a body; then asyncio closes the connection."""
-        if not (self._is_answering() and self.cycle.more_body):
-            return
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads it
+        """Answer a client that ends its side: 400 before the end of a body. Return whether an answer still comes.
+
+        A client that sent a complete body may do so, and waits for the answer; then the connection is closed. A
+        client without a body has left: it follows events, or waits for an import.
+        """
+        if not self._is_answering():
+            return False
+        if not self.cycle.more_body:
+            self.cycle.keep_alive = False
+            return self.cycle.scope["method"] not in ("GET", "HEAD")
         self._disconnect()
         if self.conn.our_state is h11.SEND_RESPONSE:
             answer = BROKEN_BODY.answer()
@@ -86,6 +93,7 @@ class PatientProtocol(H11Protocol):
             body = (h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
             for event in (h11.Response(status_code=answer.status_code, headers=headers), *body):
                 self.transport.write(self.conn.send(event))
+        return False
 
     def shutdown(self) -> None:
         if self._lingering.lingers:

@@ -342,6 +342,17 @@ async def test_a_body_that_ends_too_early_lands_nothing_and_is_answered_with_400
     assert entry.sent_by == "owner, token 2"
 
 
+@pytest.mark.parametrize("rest", [b"Content-Length: %d\r\n\r\n%b" % (len(FILE), FILE), UNENDED + b"0\r\n\r\n"])
+async def test_a_complete_body_lands_though_its_client_ends_its_side(site: Site, rest: bytes) -> None:
+    reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
+    writer.write((HEAD % site.tokens["owner"]).encode() + rest)
+    writer.write_eof()
+    answer = await reader.read()  # to the end: the server closes the connection
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert (await states(site), visible(site)) == ([(1, "queued")], FILE)
+
+
 @pytest.mark.parametrize("rest", [SHORT, UNENDED])
 async def test_a_reset_connection_lands_nothing(site: Site, rest: bytes) -> None:
     await raw(site, rest, reset=True)
