@@ -110,9 +110,9 @@ async def test_a_choice_shows_at_once_what_it_reads_in_the_newest_file(
         await page.get_by_label("Encoding", exact=True).select_option("other")
         await expect(page.get_by_label("Other encoding")).to_be_visible()
         await expect(encodings).to_be_hidden()
-        await page.get_by_label("Other encoding").fill("latin-2")
-        await page.get_by_role("button", name="Add custom field").click()
-        await expect(encodings).to_contain_text("With “latin-2”, your newest file has “Jörg”")
+        await page.get_by_label("Other encoding").fill("iso8859-2")
+        await page.get_by_role("button", name="Add column").click()
+        await expect(encodings).to_contain_text("With “iso8859-2”, your newest file has “Jörg”")
         await page.get_by_label("Other encoding").press_sequentially("x")
         await expect(encodings).to_be_hidden()
 
