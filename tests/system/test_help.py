@@ -107,8 +107,8 @@ async def test_a_setting_opens_its_row_and_the_form_keeps_what_was_typed(
         await page.goto(f"{HOME}/settings")
         await page.locator("#retention_days").fill("30")
         async with page.expect_popup() as opened:
-            await page.get_by_role("link", name=f"Help: {SETTING_TEXTS['encoding'].label}").click()
-        await expect((await opened.value).locator("tr:target")).to_contain_text("The encoding of files")
+            await page.get_by_role("link", name=f"Help on {SETTING_TEXTS['date_format'].label}").click()
+        await expect((await opened.value).locator("tr:target")).to_contain_text("date_format")
         await expect(page.locator("#retention_days")).to_have_value("30")
 
 

@@ -189,6 +189,7 @@ async def test_a_typed_format_is_tried_on_the_newest_file_when_the_form_is_shown
 
 @pytest.mark.parametrize("typed", ["bz2", "zip", "hex", "base64", "quopri", "rot13", "uu", "punycode", "x" * 5000])
 async def test_a_file_is_never_unpacked_by_a_typed_encoding(site: Site, owner: httpx.AsyncClient, typed: str) -> None:
+    await site.imported(GERMAN)
     await site.imported(bz2.compress(GERMAN))
     form = Form(await page(owner), SETTINGS)
     sent = form.but(encoding="other", encoding__other=typed)
