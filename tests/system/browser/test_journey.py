@@ -236,11 +236,24 @@ async def sees_the_feed(person: Person) -> None:
     await person.reads("Completed", "1 user deactivated.")
 
 
+async def sees_why_a_file_fails(person: Person) -> None:
+    """A file whose last row lacks cells is never applied: no decision is needed, but a complete file."""
+    await the_feed_sends(person, export(ONE_LESS).rpartition(b"@")[0])
+    text = await person.newest_mail("import 6 failed")
+    assert "Import 6 of nordwind failed and changed no user" in text
+    await person.opens_link_of(text)
+    await person.reads("Failed", "The file ends in the middle of line 24. Send the complete file.")
+    await expect(person.main.get_by_role("heading", name="Your decision")).to_have_count(0)
+    await person.goes_to("Users")
+    await person.reads("23 active, 1 deactivated")
+
+
 async def discards_an_incomplete_file(person: Person) -> None:
-    content = export(ONE_LESS)
-    await the_feed_sends(person, content[: len(content) // 2])
+    """A file that ends after a row may be the complete list: only a person can tell."""
+    rows = export(ONE_LESS).splitlines(keepends=True)
+    await the_feed_sends(person, b"".join(rows[: len(rows) // 2]))
     text = await person.newest_mail("is held: approve or discard")
-    assert "Import 6 of nordwind is held, and an owner must approve or discard it" in text
+    assert "Import 7 of nordwind is held, and an owner must approve or discard it" in text
     await person.opens_link_of(text)
     await person.reads("Held: decision needed", "this file may be incomplete and would deactivate")
     await person.sees("Your decision")
@@ -266,14 +279,14 @@ async def undoes_a_mistake(person: Person) -> None:
     before = await person.users()
     await the_feed_sends(person, export(FEWER, team="Einkauf"))
     await person.goes_to("Imports")
-    await person.presses("#8", kind="link")
+    await person.presses("#9", kind="link")
     await person.reads("15 users updated.", "Primary team Vertrieb")
     assert await person.users() != before
     await person.goes_to("Imports")
-    await person.presses("#8", kind="link")
+    await person.presses("#9", kind="link")
     await person.presses("Undo this import", kind="part")
     await person.reads("The undo sets back 15 updated users.")
-    await person.presses("Undo import #8")
+    await person.presses("Undo import #9")
     await person.reads("The undo is queued.", "Undone by Hanna (owner, token")
     assert await person.users() == before
 
@@ -297,7 +310,8 @@ async def test_a_person_with_a_browser_and_a_mailbox_gets_to_a_daily_feed_and_an
         person = Person(page, mail, folder, reloads=not javascript)
         for step in (
             *(signs_in, sees_the_way, learns_what_does_not_fit, fits_the_settings, sends_the_file),
-            *(sets_up_the_feed, sees_the_feed, discards_an_incomplete_file, approves_leavers, undoes_a_mistake),
+            *(sets_up_the_feed, sees_the_feed, sees_why_a_file_fails, discards_an_incomplete_file),
+            *(approves_leavers, undoes_a_mistake),
         ):
             await step(person)
     labels, met = labels_of_the_guide(), iter(person.met)
