@@ -37,6 +37,7 @@ WHY = {
     "support/seen.py": "all that is in a file is compared, whether or not anything shows it",
     "support/server_process.py": "integrity_check beside a server that may run",
     "support/writing.py": "locks of another process, and changes by hand: what other tests use",
+    "system/browser/test_zones.py": "an import gets the time of another day",
     "system/test_clock_steps.py": "how often an invitation was tried is shown nowhere",
     "system/test_crashes.py": "integrity_check, the schema, and what was applied beside a server that may run",
     "system/test_searching.py": "a file of the first schema is made",
