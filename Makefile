@@ -24,7 +24,7 @@ demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 
 	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
 test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 peers: $(READY_DEV) ## download third-party test suites and run them (needs Go); PEERS=paramiko runs one
 	@$(BIN)/python -m tests.peers $(PEERS)

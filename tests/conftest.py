@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.support import ROOT
 from tests.support.clients import MISSING, NO_MOUNTS
 from tests.support.disks import stand_apart
 
@@ -42,6 +43,16 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.events.add(str(getattr(record, "event", "")))
+
+
+ROOMS = ("system", "contract", "integration", "unit")
+"""The folders of tests/, those of the longest tests first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of servers and browsers: at the end, no process waits long for a file of another one."""
+    places = {ROOT / "tests" / room: number for number, room in enumerate(ROOMS)}
+    items.sort(key=lambda item: next((places[each] for each in item.path.parents if each in places), len(ROOMS)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import asyncssh
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.help.book import TOPICS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
+from tests.support.screens import faults_of, faults_on_screens
 from tests.support.server_process import ServerProcess
 from tests.system.test_keyboard import unreachable
 
-AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
 HOME = "/tenants/acme"
 FAILING = b"first_name,last_name,email\nAnn,Lee,ann@example.com\nBo,Ng,bo\n"
 
@@ -44,28 +43,14 @@ def token(server: ServerProcess, *who: str) -> str:
     return server.cli("token", "create", *who).text.strip()
 
 
-async def faults_of(page: Page) -> dict[str, object]:
-    """Return the faults that axe finds in the open page, and by how much it is wider than the screen."""
-    await page.evaluate(AXE)
-    violations = (await page.evaluate("axe.run()"))["violations"]
-    found: dict[str, object] = {each["id"]: [node["html"][:200] for node in each["nodes"]] for each in violations}
-    if wider := await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"):
-        found["wider than the screen"] = wider
-    return found
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
 async def test_every_page_of_the_help_fits_and_passes_accessibility_checks(
-    server: ServerProcess, browser: Browser, width: int, dark: bool
+    server: ServerProcess, browser: Browser
 ) -> None:
     found: dict[str, object] = {}
-    async with open_page(browser, url(server), dark=dark) as page:
-        await page.set_viewport_size({"width": width, "height": 800})
+    async with open_page(browser, url(server)) as page:
         for path in ("/help", *(f"/help/{name}" for name in TOPICS)):
             await page.goto(path)
-            if faults := await faults_of(page):
-                found[path] = faults
+            found |= await faults_on_screens(page, path, (320, 1280))
     assert found == {}
 
 
@@ -156,7 +141,7 @@ async def test_the_steps_of_an_empty_company_lead_to_its_first_import(
         await page.get_by_role("button", name="Add this key").click()
         await page.get_by_role("link", name="Imports").first.click()
         await expect(steps.filter(has_text="Done")).to_have_text([re.compile("^\\s*Add a key Done")])
-        assert not javascript or await faults_of(page) == {}
+        assert not javascript or await faults_of(page, company) == {}
         await page.get_by_role("link", name="FileZilla").first.wait_for()
         async with page.expect_download() as fetched:
             await page.get_by_role("link", name="Download a sample").click()

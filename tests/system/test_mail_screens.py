@@ -21,10 +21,11 @@ from server.notify.digest import week_before
 from tests.support.browser import open_page
 from tests.support.clients import needs
 from tests.support.mailserver import MailHost
+from tests.support.screens import AXE
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
 from tests.support.writing import by_hand
-from tests.system.test_screens import AXE, DESK, LOOKS, SAMPLES, ids, take_picture
+from tests.system.test_screens import DESK, LOOKS, SAMPLES, ids, take_picture
 
 MAILS = {
     "mail-held": "import 3 is held",

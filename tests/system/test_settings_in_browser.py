@@ -11,8 +11,9 @@ from playwright.async_api import Browser, Page, expect
 from server.tenants.setting_texts import SETTING_TEXTS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
+from tests.support.screens import faults_of
 from tests.support.server_process import ServerProcess
-from tests.system.test_screens import PUSHED, SPACED, SPREAD, faults_of
+from tests.system.test_screens import PUSHED, SPACED, SPREAD
 
 SETTINGS = "/tenants/acme/settings"
 GERMAN = (
