@@ -1,1 +1,13 @@
-"""The public name of Headcount: `python -m headcount`, and nothing else."""
+"""Headcount for the authors of hooks: all that a hook may import, and `python -m headcount`.
+
+    from headcount import Delivery, Result, hook
+
+    @hook("/invoices/*.csv", name="invoices")
+    def invoices(delivery: Delivery) -> Result | None: ...
+
+`headcount.testing` runs hooks on a real server. docs/hooks.md leads to an installed hook step by step.
+"""
+
+from headcount.hooks import Delivery, Message, Refuse, Result, Retry, Upload, hook
+
+__all__ = ["Delivery", "Message", "Refuse", "Result", "Retry", "Upload", "hook"]

@@ -41,6 +41,19 @@ class TenantFolder:
         return self.root / "messages"
 
     @property
+    def runs(self) -> Path:
+        """The copies and reports of the runs of hooks other than `sync_users`."""
+        return self.root / "runs"
+
+    def run_copy(self, run_id: int) -> Path:
+        """Return the immutable copy that a run reads."""
+        return self.runs / f"{run_id}.file"
+
+    def run_reports(self, run_id: int) -> Path:
+        """Return the folder of what a run reports while it runs."""
+        return self.runs / f"{run_id}.reports"
+
+    @property
     def users_db(self) -> Path:
         return self.root / "users.db"
 

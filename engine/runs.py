@@ -1,0 +1,156 @@
+"""The runs of hooks other than `sync_users`, as stored: one for every upload at a hook's path.
+
+The states are those of imports, and so are the changes of state (importer/queue/states.py). A run has these of them:
+arriving, queued, running, completed, completed_with_errors, failed, aborted, ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from importer.model import ImportState
+from importer.queue.notices import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a hook said: counts by name, and messages as `Problem.to_json` gives them."""
+
+    counts: dict[str, int]
+    messages: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one tenant. Times are RFC 3339 in UTC; `not_before` is in seconds since 1970.
+
+    `id` counts from 1 for each tenant, over all its hooks, and no id is used twice. `attempts` counts starts since
+    the upload or since the last `rerun`. `message` is for the tenant. `error` is the type and first line of the last
+    exception, or its like: for the operator only.
+    """
+
+    tenant: str
+    id: int
+    hook: str
+    path: str
+    state: ImportState
+    sequence: int
+    size: int
+    uploaded_at: str
+    sha256: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempts: int = 0
+    not_before: float = 0.0
+    message: str | None = None
+    error: str | None = None
+    outcome: RunOutcome | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.tenant, self.id
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+class RunStore(Protocol):
+    """The runs of all tenants. Every method that writes is one transaction, and raises TryAgain as `Queue` does."""
+
+    changed: asyncio.Event
+    """Set when this process made a run wait. Changes of other processes are found by polling."""
+
+    # From an upload to a queued run
+
+    async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
+        """Create a run for a file whose bytes are safe but not visible yet; return its id. Durable on return.
+
+        Raises Refused if the tenant does not exist.
+        """
+
+    async def landed(self, tenant: str, run_id: int) -> None:
+        """Queue a published file, last in order. Durable on return. Raises Refused if no arriving run has this id."""
+
+    async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        """End an arriving upload that became no run, as `run` describes (aborted, ignored), with its notices."""
+
+    # From queued to an end
+
+    async def claim(self, tenant: str, run_id: int, *, sha256: str) -> Run | None:
+        """Start the run: `running`, with one more attempt. None if it is no longer queued. Not flushed to disk."""
+
+    async def requeue(
+        self, run: Run, *, message: str | None, error: str | None, not_before: float, counted: bool = True
+    ) -> bool:
+        """Queue a running run again, at its old place. Without `counted` the start does not count as an attempt."""
+
+    async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        """Write the end that `run` describes, with its notices. False if the run no longer runs."""
+
+    async def rerun(self, tenant: str, run_id: int) -> Run:
+        """Queue a failed run at the end, with no attempts. Raises Refused (`unknown_run`, `not_failed`)."""
+
+    async def published(self, run: Run) -> None:
+        """Store that /results shows this state now."""
+
+    async def delete(self, tenant: str, runs: Iterable[int]) -> None:
+        """Delete the rows of these runs, except those that wait."""
+
+    # Reads
+
+    async def get(self, tenant: str, run_id: int) -> Run | None:
+        """Return the run with this id; None if there is none."""
+
+    async def require(self, tenant: str, run_id: int) -> Run:
+        """Return the run with this id. Raises Refused (`unknown_run`) if there is none."""
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        hook: str | None = None,
+        state: ImportState | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Run]:
+        """Return the runs of a tenant, newest first: only of `hook`, in `state`, of a lower id than `before`."""
+
+    async def heads(self) -> list[Run]:
+        """Return the first queued run of each hook of each tenant of which none runs, by sequence.
+
+        It may not be due yet (`not_before`): those behind it wait for it.
+        """
+
+    async def cut_off(self) -> list[Run]:
+        """Return the runs of all tenants that arrive or run, by sequence: at a start, what the last process left."""
+
+    async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
+        """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""
+
+    async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
+        """Return the ids of the newest runs of `hook` with a report in /results."""
+
+    async def unpublished(self) -> list[Run]:
+        """Return the ended runs whose report in /results is behind their state."""
+
+    async def ended_before(self, tenant: str, before: str) -> list[Run]:
+        """Return the runs of a tenant that ended before `before` (RFC 3339)."""
+
+    async def newest_failures(self, limit: int) -> list[Run]:
+        """Return the newest failed runs of all tenants, newest first."""
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """Return how many runs are queued or run, by tenant and hook."""
+
+    # The paths of hooks as they were when their modules last loaded
+
+    async def remember(self, module: str, hooks: Iterable[tuple[str, str]]) -> None:
+        """Store the hooks (name, path) of a module that loaded; those it had before are forgotten."""
+
+    async def remembered(self, module: str) -> list[tuple[str, str]]:
+        """Return the hooks (name, path) that a module had when it last loaded."""

@@ -1,0 +1,1 @@
+"""Hooks other than `sync_users`: found, matched with uploads, and run."""
