@@ -1,0 +1,154 @@
+"""End a run: first /results, then its state, then the files that are no longer needed.
+
+In this order a reader of a final state finds its results, and after a crash in between the same steps are repeated. A
+report that cannot be written (disk full) delays no run: it is written later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from engine.runs import Run, RunStore
+from ground.moments import Clock, utc_now
+from importer.folder import FolderOf, TenantFolder
+from importer.model import ImportState
+from importer.queue.notices import Notice
+from server.runs import results
+from server.runs.ends import End
+from server.runs.turns import Waits, after, never_ran
+
+log = logging.getLogger(__name__)
+
+Watcher = Callable[[Run], None]
+"""Is called at each end of a run, to count it. Raises nothing."""
+
+
+class RunHerald(Protocol):
+    """Writes the notices of a run's end."""
+
+    async def notices_of_run(self, run: Run) -> list[Notice]:
+        """Return the notices to send when `run` has ended, or became no run."""
+
+
+class Ending:
+    """Ends runs. Every method raises TryAgain if the store cannot be written; then the state is as before."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        folder_of: FolderOf,
+        watcher: Watcher,
+        clock: Clock = utc_now,
+        herald: RunHerald | None = None,
+    ) -> None:
+        self._store = store
+        self._folder_of = folder_of
+        self._watcher = watcher
+        self._clock = clock
+        self._herald = herald
+        # A report is in /results before the store says so: until then another end must not remove it as unknown.
+        self._publishing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def end_upload(self, run: Run, state: ImportState, message: str, *, error: str | None = None) -> None:
+        """End an arriving upload that became no run: `aborted` or `ignored`. `error` is for the operator only."""
+        async with self._lock(run):
+            ended = never_ran(run, state, message, error, self._clock())
+            notices, published = await self._notices(ended), await self._publish(ended)
+            if await self._store.end_upload(ended, published=published, notices=notices):
+                await self._over(ended, published)
+
+    async def finish(self, run: Run, end: End) -> None:
+        """Store what follows the attempt of a running `run` that ended so: its end, or the wait for the next one.
+
+        If its tenant was removed while it ran, nothing is written.
+        """
+        next_ = after(run, end, self._clock())
+        if isinstance(next_, Waits):
+            await self._wait(run, next_)
+            return
+        async with self._lock(run):
+            if not await self._still_runs(run):
+                return
+            notices, published = await self._notices(next_), await self._publish(next_)
+            if await self._store.finish(next_, published=published, notices=notices):
+                await self._over(next_, published)
+
+    async def catch_up(self) -> None:
+        """Write the reports that could not be written.
+
+        One that still cannot be written is retried later, logged at level debug only.
+        """
+        for run in await self._store.unpublished():
+            async with self._lock(run):
+                if await self._publish(run, logging.DEBUG):
+                    await self._store.published(run)
+                    if run.state is not ImportState.FAILED:  # a rerun may have begun, and reports again
+                        await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=True)
+
+    def _lock(self, run: Run) -> asyncio.Lock:
+        return self._publishing.setdefault((run.tenant, run.hook), asyncio.Lock())
+
+    async def _still_runs(self, run: Run) -> bool:
+        now = await self._store.get(*run.key)
+        return now is not None and now.state is ImportState.RUNNING and now.sequence == run.sequence
+
+    async def _wait(self, run: Run, waits: Waits) -> None:
+        requeued = await self._store.requeue(
+            run, message=waits.message, error=waits.error, not_before=waits.not_before, counted=waits.counted
+        )
+        if requeued and waits.counted:
+            log.warning(
+                "Attempt %d of run %d of %s for %s failed; retrying.",
+                *(run.attempts, run.id, run.hook, run.tenant),
+                extra={"event": "run_waits", **_facts(run), "attempt": run.attempts},
+            )
+
+    async def _notices(self, run: Run) -> list[Notice]:
+        return await self._herald.notices_of_run(run) if self._herald else []
+
+    async def _publish(self, run: Run, level: int = logging.WARNING) -> bool:
+        """Write the report of `run` to /results, unless it is too old to be kept there.
+
+        False if it cannot be written now.
+        """
+        newest = await self._store.newest_published(run.tenant, run.hook, results.KEPT)
+        kept = sorted({*newest, run.id}, reverse=True)[: results.KEPT]
+        try:
+            await asyncio.to_thread(_publish, self._folder_of(run.tenant), run, kept)
+        except OSError as error:
+            log.log(
+                level,
+                "The report of run %d of %s for %s cannot be written (%s); retrying.",
+                *(run.id, run.hook, run.tenant, error.strerror),
+                extra={"event": "run_report_owed", **_facts(run)},
+            )
+            return False
+        return True
+
+    async def _over(self, run: Run, published: bool) -> None:
+        await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=published)
+        log.info(
+            "Run %d of %s for %s is %s.",
+            *(run.id, run.hook, run.tenant, run.state.words),
+            extra={"event": "run_ended", **_facts(run), "state": run.state.value},
+        )
+        self._watcher(run)
+
+
+def _publish(folder: TenantFolder, run: Run, kept: list[int]) -> None:
+    if run.id in kept:
+        results.publish(folder, run)
+    results.prune(folder, run.hook, kept)
+
+
+def _clear(folder: TenantFolder, run: Run, *, published: bool) -> None:
+    """Remove the copy of a run unless it failed: `hook rerun` needs it. What is owed to /results stays."""
+    results.clear(folder, run.id, copy=run.state is not ImportState.FAILED, reports=published)
+
+
+def _facts(run: Run) -> dict[str, object]:
+    return {"hook": run.hook, "tenant": run.tenant, "run_id": run.id}

@@ -1,0 +1,97 @@
+"""The files of runs in a tenant's /results: a report of each run, and beside it what the hook reported.
+
+Only the newest of each hook are kept. These functions block on files: call them in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from engine.runs import Run
+from headcount.hooks import REPORT_NAME
+from importer.folder import TenantFolder
+from importer.worker.results_folder import opened
+from server.runs.report import run_json
+
+KEPT = 50
+"""The number of runs of each hook whose reports are kept."""
+
+
+def publish(folder: TenantFolder, run: Run) -> None:
+    """Write the report of `run` to /results, after the files that its last attempt reported. Raises OSError.
+
+    Files of earlier attempts and ends of this run are removed.
+    """
+    text = json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n"
+    reported = dict(_reported(folder, run))
+    with opened(folder) as results:
+        for name, file in reported.items():
+            file.chmod(0o600)
+            results.link(name, file)
+        results.write(report_name(run), text.encode())
+        for name in results.names():
+            if name.startswith(_beginning(run)) and name != report_name(run) and name not in reported:
+                results.remove(name)
+
+
+def prune(folder: TenantFolder, hook: str, kept: Collection[int]) -> None:
+    """Delete the files of all runs of `hook` whose ids are not in `kept`. Files of other names stay."""
+    of_hook = re.compile(rf"{re.escape(hook)}-(\d+)\..+", re.DOTALL)
+    with opened(folder) as results:
+        for name in results.names():
+            match = of_hook.fullmatch(name)
+            if match and int(match[1]) not in kept:
+                results.remove(name)
+
+
+def make_room(folder: TenantFolder, run_id: int) -> Path:
+    """Return an empty folder for what the next attempt reports. Raises OSError."""
+    reports = folder.run_reports(run_id)
+    folder.runs.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(reports)
+    reports.mkdir(mode=0o700)
+    return reports
+
+
+def clear(folder: TenantFolder, run_id: int, *, copy: bool, reports: bool) -> None:
+    """Remove what an ended run needs no longer. What cannot be removed now is removed by a later start."""
+    if copy:
+        with suppress(OSError):
+            folder.run_copy(run_id).unlink()
+    if reports:
+        shutil.rmtree(folder.run_reports(run_id), ignore_errors=True)
+
+
+def shown(folder: TenantFolder, run: Run) -> list[str]:
+    """Return the names in /results of what the hook reported, without the report of the run; empty if pruned."""
+    try:
+        names = os.listdir(folder.results)
+    except OSError:
+        return []
+    return sorted(name for name in names if name.startswith(_beginning(run)) and name != report_name(run))
+
+
+def report_name(run: Run) -> str:
+    return f"{_beginning(run)}json"
+
+
+def _beginning(run: Run) -> str:
+    return f"{run.hook}-{run.id}."
+
+
+def _reported(folder: TenantFolder, run: Run) -> Iterator[tuple[str, Path]]:
+    """Yield the files that the last attempt reported, by their names in /results. `json` is the run's own report."""
+    reports = folder.run_reports(run.id)
+    with suppress(FileNotFoundError):
+        for name in os.listdir(reports):
+            file = reports / name
+            if REPORT_NAME.fullmatch(name) and name != "json" and stat.S_ISREG(file.lstat().st_mode):
+                yield f"{_beginning(run)}{name}", file

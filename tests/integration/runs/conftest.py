@@ -1,0 +1,16 @@
+"""A store with two tenants and their folders, for tests of runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.run_house import RunHouse, open_run_house
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[RunHouse]:
+    async with open_run_house(tmp_path, "acme", "globex") as built:
+        yield built
