@@ -146,7 +146,7 @@ def _publish(folder: TenantFolder, run: Run, kept: list[int]) -> None:
 
 
 def _clear(folder: TenantFolder, run: Run, *, published: bool) -> None:
-    """Remove the copy of a run unless it failed: `hook rerun` needs it. What is owed to /results stays."""
+    """Remove the copy of a run unless it failed: `hook rerun` needs it. Reports that are owed to /results stay."""
     results.clear(folder, run.id, copy=run.state is not ImportState.FAILED, reports=published)
 
 

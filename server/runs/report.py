@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from engine.runs import Run, RunOutcome
 from headcount.hooks import Message, Result
 from importer.file.letters import one_line
-from importer.model import MESSAGES_IN_REPORT, ImportState, Problem, ProblemJson, Severity
+from importer.model import MESSAGES_IN_REPORT, ImportState, ProblemJson, Severity
 
 LETTERS_KEPT = 1000
 """The most characters of a sentence or message of a hook."""
@@ -68,15 +68,15 @@ def shown_state(run: Run) -> ImportState:
 def outcome_of(result: Result) -> RunOutcome:
     """Return what a hook said, as it is stored: on single lines, and cut to the limits above.
 
-    Of more than `MESSAGES_IN_REPORT` messages the first stay, and one more says how many were left out. Raises
+    The first `MESSAGES_IN_REPORT` messages stay, and one more says how many others were left out. Raises
     TypeError or ValueError for values of other types than `Result` names.
     """
     counts = {_word(name): int(number) for name, number in [*result.counts.items()][:COUNTS_KEPT]}
     messages = [_problem(each) for each in result.messages[:MESSAGES_IN_REPORT]]
     if left := len(result.messages) - len(messages):
         said = f"{left:,} more messages are not listed. The hook can report all of them in a file."
-        messages.append(Problem(Severity.NOTICE, MORE, said))
-    return RunOutcome(counts, tuple(dict(each.to_json()) for each in messages))
+        messages.append(_problem(Message("notice", said, MORE)))
+    return RunOutcome(counts, tuple(messages))
 
 
 def sentence_of(text: str | None) -> str | None:
@@ -89,11 +89,16 @@ def has_errors(result: Result) -> bool:
     return any(Severity(message.severity) is Severity.ERROR for message in result.messages)
 
 
-def _problem(message: Message) -> Problem:
-    line = None if message.line is None else int(message.line)
-    column = None if message.column is None else _word(message.column)
-    said = sentence_of(message.message) or ""
-    return Problem(Severity(message.severity), _word(message.code), said, line, column)
+def _problem(message: Message) -> dict[str, Any]:
+    """Return a message with the fields of those of imports."""
+    return {
+        "severity": Severity(message.severity).value,
+        "code": _word(message.code),
+        "line": None if message.line is None else int(message.line),
+        "column": None if message.column is None else _word(message.column),
+        "value": None,
+        "message": sentence_of(message.message) or "",
+    }
 
 
 def _word(text: str) -> str:

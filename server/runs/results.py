@@ -62,7 +62,7 @@ def make_room(folder: TenantFolder, run_id: int) -> Path:
 
 
 def clear(folder: TenantFolder, run_id: int, *, copy: bool, reports: bool) -> None:
-    """Remove what an ended run needs no longer. What cannot be removed now is removed by a later start."""
+    """Remove what an ended run needs no longer. A later start removes the rest."""
     if copy:
         with suppress(OSError):
             folder.run_copy(run_id).unlink()

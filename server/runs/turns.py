@@ -1,4 +1,4 @@
-"""What follows an attempt: an end, or another attempt and when. The time is an argument."""
+"""The end of a run, or its next attempt and when it follows. The time is an argument."""
 
 from __future__ import annotations
 

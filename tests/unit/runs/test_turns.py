@@ -1,4 +1,4 @@
-"""What follows an attempt: the waits, the five attempts, and the ends."""
+"""Ends of runs and waits for their next attempts."""
 
 from __future__ import annotations
 
