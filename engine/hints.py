@@ -1,4 +1,4 @@
-"""Hints that an import has changed, for pages that follow imports: of several changes only the newest is reported."""
+"""Hints that an import or a run of a hook has changed, for pages that follow them: of each only the newest change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,18 @@ class Move:
     progress: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class RunMove:
+    """A change of a run of a hook, with its present state. Imports and runs share the numbers."""
+
+    number: int
+    tenant: str
+    run_id: int
+    state: ImportState
+
+
 class Watch(Protocol):
-    """Polls the changes of the imports of all tenants, by any process."""
+    """Polls the changes of the imports and runs of hooks of all tenants, by any process."""
 
     async def changed(self) -> bool:
         """Return whether anything may have changed since the previous call; true on the first."""
@@ -32,12 +42,15 @@ class Watch(Protocol):
     async def moves(self, after: int) -> list[Move]:
         """Return the newest move of each import, if its number is above `after`; the oldest first."""
 
+    async def run_moves(self, after: int) -> list[RunMove]:
+        """Return the newest move of each run, if its number is above `after`; the oldest first."""
+
     async def running(self) -> set[tuple[str, int]]:
         """Return the imports that run, by tenant and id."""
 
 
 class Hints(Protocol):
-    """Announces changes of imports."""
+    """Announces changes of imports and runs."""
 
     def watch(self) -> AbstractAsyncContextManager[Watch]:
         """Watch until the context is left. Raises TryAgain and DatabaseUnusable, as `Watch` does."""

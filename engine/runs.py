@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.notices import Notice
+from importer.queue.states import RERUN
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a hook said: counts by name, and messages as `Problem.to_json` gives them."""
+    """The words of a hook: counts by name, and messages as `Problem.to_json` gives them."""
 
     counts: dict[str, int]
     messages: tuple[dict[str, Any], ...]
@@ -59,6 +61,28 @@ class Run:
         return self.path.rsplit("/", 1)[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class RunCopy:
+    """The copy of a failed run, which is kept for a rerun: bytes of the file, and when the run ended."""
+
+    id: int
+    size: int
+    finished_at: str
+
+
+def unknown_run(tenant: str, run_id: int) -> Refused:
+    """Return the refusal of a run that does not exist."""
+    return Refused("unknown_run", f"there is no run {run_id} of {tenant}")
+
+
+def why_not_rerun(run: Run) -> Refused | None:
+    """Return why `run` cannot be run again now; None for a failed run."""
+    if run.state in RERUN.begins:
+        return None
+    which = f"run {run.id} of {run.tenant} is {run.state.words}"
+    return Refused("not_failed", f"{which}: only a failed run can be run again")
+
+
 class RunStore(Protocol):
     """The runs of all tenants. Every method that writes is one transaction, and raises TryAgain as `Queue` does."""
 
@@ -82,12 +106,19 @@ class RunStore(Protocol):
     # From queued to an end
 
     async def claim(self, tenant: str, run_id: int, *, sha256: str) -> Run | None:
-        """Start the run: `running`, with one more attempt. None if it is no longer queued. Not flushed to disk."""
+        """Start the run: `running`, with one more attempt. Not flushed to disk.
+
+        None if it is no longer queued, or if another run of its hook and tenant runs.
+        """
 
     async def requeue(
         self, run: Run, *, message: str | None, error: str | None, not_before: float, counted: bool = True
     ) -> bool:
-        """Queue a running run again, at its old place. Without `counted` the start does not count as an attempt."""
+        """Queue a running run again, at its old place. Without `counted` the start does not count as an attempt.
+
+        False if the run no longer runs. This and the next three methods change only the run that `run` is, never a
+        later one of the same id: its tenant may have been removed and added again.
+        """
 
     async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `run` describes, with its notices. False if the run no longer runs."""
@@ -132,14 +163,20 @@ class RunStore(Protocol):
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""
 
+    async def copies_kept(self, tenant: str) -> list[RunCopy]:
+        """Return the copies of the failed runs of a tenant, oldest first. Some files may be deleted already."""
+
     async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
         """Return the ids of the newest runs of `hook` with a report in /results."""
 
     async def unpublished(self) -> list[Run]:
         """Return the ended runs whose report in /results is behind their state."""
 
-    async def ended_before(self, tenant: str, before: str) -> list[Run]:
-        """Return the runs of a tenant that ended before `before` (RFC 3339)."""
+    async def ended_before(self, tenant: str, before: str, limit: int = 1000) -> list[Run]:
+        """Return the first `limit` runs of a tenant that ended before `before` (RFC 3339), oldest first."""
+
+    async def oldest_end(self, tenant: str) -> str | None:
+        """Return when the first run of a tenant ended that is still stored (RFC 3339); None if none has ended."""
 
     async def newest_failures(self, limit: int) -> list[Run]:
         """Return the newest failed runs of all tenants, newest first."""
@@ -150,7 +187,7 @@ class RunStore(Protocol):
     # The paths of hooks as they were when their modules last loaded
 
     async def remember(self, module: str, hooks: Iterable[tuple[str, str]]) -> None:
-        """Store the hooks (name, path) of a module that loaded; those it had before are forgotten."""
+        """Store the hooks (name, path) of a module that loaded; those it had before are deleted."""
 
     async def remembered(self, module: str) -> list[tuple[str, str]]:
         """Return the hooks (name, path) that a module had when it last loaded."""

@@ -10,6 +10,7 @@ from engine.figures import FigureStore
 from engine.hints import Hints
 from engine.key_uses import KeyUseStore
 from engine.outbox import OutboxStore
+from engine.runs import RunStore
 from engine.sign_ins import SignInStore
 from engine.tenants import TenantStore
 from engine.tokens import TokenStore
@@ -28,6 +29,12 @@ class Store(Protocol):
         """Return the imports of all tenants.
 
         It is always the same object, because it wakes those that wait for its changes.
+        """
+
+    def runs(self) -> RunStore:
+        """Return the runs of hooks other than `sync_users`, of all tenants.
+
+        It is always the same object, as for imports.
         """
 
     def tenants(self) -> TenantStore:

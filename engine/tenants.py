@@ -13,6 +13,7 @@ class Tenant:
     name: str
     created_at: str
     last_import_id: int
+    last_run_id: int = 0
 
     def to_json(self) -> dict[str, object]:
         return {"name": self.name, "created_at": self.created_at}
@@ -31,4 +32,4 @@ class TenantStore(Protocol):
         """Store a tenant whose name no other tenant has: it is on disk when this returns."""
 
     async def remove(self, name: str) -> None:
-        """Remove a tenant with all its data here: imports, tokens, messages, figures."""
+        """Remove a tenant with all its data here: imports, runs of hooks, tokens, messages, figures."""

@@ -18,6 +18,7 @@ from engine.sqlite.server.key_uses import SqliteKeyUseStore
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.outbox import SqliteOutboxStore
 from engine.sqlite.server.queue import SqliteQueue
+from engine.sqlite.server.runs import SqliteRunStore
 from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
@@ -32,7 +33,7 @@ class SqliteStore:
 
     | connection | opened to | used by | separate because |
     |---|---|---|---|
-    | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
+    | `queue` | write | the queue; runs of hooks | an upload's CLOSE waits for no write but the queue's own |
     | `db` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
     | `looking` | read | pages, API, metrics | a reader waits for no transaction |
     | of `accounts` | read | logins | it runs on the event loop itself, so it gives up soon |
@@ -52,10 +53,14 @@ class SqliteStore:
         self.ledger = Ledger(db, file)
         self._queueing = Ledger(queue, file) if queue else self.ledger
         self._queue = SqliteQueue(self._queueing)
+        self._runs = SqliteRunStore(self._queueing)
         self._looking = SqliteStore(file, looking) if looking else self
 
     def imports(self) -> SqliteQueue:
         return self._queue
+
+    def runs(self) -> SqliteRunStore:
+        return self._runs
 
     def tenants(self) -> SqliteTenantStore:
         return SqliteTenantStore(self.ledger, self._reader())

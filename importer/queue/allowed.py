@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from importer.errors import Refused
-from importer.model import APPLIED, NEVER_RAN, WAITING, ImportState
+from importer.model import NEVER_RAN, WAITING, ImportState
 from importer.queue.entry import Entry
+from importer.queue.states import APPROVE, UNDO
 from importer.requests import Approval
 
 
@@ -15,7 +16,7 @@ def why_not_decided(entry: Entry, verb: str) -> Refused | None:
     which = f"import {entry.id} of {entry.tenant}"
     if entry.dry_run:
         return Refused("dry_run", f"{which} was a dry run: it cannot be {verb}")
-    if entry.state is not ImportState.HELD:
+    if entry.state not in APPROVE.begins:
         return Refused("not_held", f"{which} is {entry.state.words}: only a held import can be {verb}")
     return None
 
@@ -47,7 +48,7 @@ def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | N
         return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait until it ends, then undo")
     if entry.state is ImportState.UNCHANGED:
         return Refused("nothing_to_undo", f"{which} changed no user: there is nothing to undo")
-    if entry.state not in APPLIED:
+    if entry.state not in UNDO.begins:
         return Refused("not_applied", f"{which} is {entry.state.words}: only an applied import can be undone")
     if newest and newest.id != entry.id:
         return Refused("not_newest", f"import {newest.id} was applied after {which}: undo that one first")

@@ -1,12 +1,7 @@
 """The queue of all imports. Every change of state is one short, durable transaction of this interface.
 
-    arriving -> queued -> running -> a final state, or held
-    arriving -> aborted, ignored          queued, held -> superseded
-    running  -> queued (to be retried)    held -> queued (approved, proven complete), discarded
-    applied  -> queued (to be undone) -> running -> undone, or the state before the undo
-
-Each change names the states it may start from. If the server and a command decide at the same time, one wins and the
-other gets Refused.
+states.py has the states in which each change begins. If the server and a command decide at the same time, one wins
+and the other gets Refused.
 
 order.py decides which import runs next, and allowed.py which decisions an import allows. Reads are in listing.py.
 importer/worker/closing.py does the other steps of an end. The SQL is in engine/sqlite/server/queue.py.

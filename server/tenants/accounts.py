@@ -69,13 +69,16 @@ class Accounts:
             return None
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the copies of files whose imports are queued, running or held; None if that cannot be read now."""
+        """Return the copies of files whose imports are queued, running or held, and those of runs that wait or run.
+
+        None if that cannot be read now.
+        """
         folder = self._folder_of(name)
         try:
-            needed = self._store.copies_needed(name)
+            imports, runs = self._store.copies_needed(name), self._store.run_copies_needed(name)
         except (TryAgain, DatabaseUnusable):
             return None
-        return [folder.copy(each) for each in needed]
+        return [*map(folder.copy, imports), *map(folder.run_copy, runs)]
 
     def close(self) -> None:
         self._store.close()

@@ -22,6 +22,7 @@ from importer.users.settled import SettingChange, Settled
 from tests.support.engines import COMPANIES, ENGINES
 from tests.support.importing import Company, people
 from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
+from tests.support.runs import arrive, end_in, ended, put_in_line, start
 
 AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T13:00:00.000Z"
 NOTICES = [Notice("acme", channel, "import 1", "{}") for channel in Channel]
@@ -64,8 +65,10 @@ class Operation:
             for tenant in TENANTS:
                 seen += [await queue.page(tenant), await queue.under_way(tenant), await queue.past(tenant)]
                 seen += [await store.outbox().newest(tenant, MOST), await store.key_uses().of(tenant)]
+                seen += [await store.runs().page(tenant), await store.runs().copies_needed(tenant)]
                 seen += [await queue.checksums.folders(tenant), await store.tenants().find(tenant)]
             seen += [await store.tokens().list(), await store.figures().read(), await queue.lately_moved(MOST)]
+            seen += [await store.runs().heads(), await store.runs().cut_off(), await store.runs().remembered("bills")]
             seen += [await store.bans().list(now=AT, latest=LATER), await store.bans().sources()]
             seen += [await store.sign_ins().find(each, now=AT, latest=LATER) for each in (b"1", b"2")]
             seen.append(await store.sign_ins().find_link(b"3", now=AT, latest=LATER))
@@ -153,6 +156,33 @@ async def proves_whole(store: Store) -> None:
     assert (await found(store.imports(), 1)).state is ImportState.QUEUED
 
 
+async def run_queued(store: Store) -> None:
+    await put_in_line(store.runs())
+
+
+async def run_started(store: Store) -> None:
+    await start(store.runs(), await put_in_line(store.runs()))
+
+
+async def run_ends(store: Store) -> None:
+    run = ended(await store.runs().require("acme", 1), ImportState.FAILED)
+    assert await store.runs().finish(run, published=True, notices=NOTICES)
+
+
+async def run_requeued(store: Store) -> None:
+    run = await store.runs().require("acme", 1)
+    assert await store.runs().requeue(run, message="Later.", error="ValueError", not_before=9.0)
+
+
+async def run_ignored(store: Store) -> None:
+    run = ended(await store.runs().require("acme", 1), ImportState.IGNORED)
+    assert await store.runs().end_upload(run, published=True, notices=NOTICES)
+
+
+async def run_failed(store: Store) -> None:
+    await end_in(store.runs(), await put_in_line(store.runs()), ImportState.FAILED)
+
+
 async def add_token(store: Store, secret: bytes = b"t") -> None:
     assert await store.tokens().add(secret, "acme", Role.OWNER, created_at=AT, expires_at=None, comment="")
 
@@ -185,6 +215,7 @@ async def everything(store: Store) -> None:
     await store.key_uses().write("acme", USES, None)
     await store.figures().write({"acme": Known(("look", FIGURES), "sound", None)})
     await store.imports().checksum_landed("acme", "c" * 64, dry_run=False)
+    await run_failed(store)
 
 
 async def banned(store: Store) -> None:
@@ -226,6 +257,20 @@ OF_STORE = {
     "a checksum proves an import complete": Operation(proves_whole, held_for_length),
     "an undo is asked for": Operation(lambda store: store.imports().undo("acme", None, by="Ann"), applied),
     "imports are deleted": Operation(lambda store: store.imports().delete("acme", [1]), applied),
+    "an upload for a hook is promised": Operation(lambda store: arrive(store.runs())),
+    "an upload for a hook lands": Operation(
+        lambda store: store.runs().landed("acme", 1), lambda store: arrive(store.runs())
+    ),
+    "an upload becomes no run": Operation(run_ignored, lambda store: arrive(store.runs())),
+    "a run is claimed": Operation(lambda store: start(store.runs(), 1), run_queued),
+    "a run is queued again": Operation(run_requeued, run_started),
+    "a run ends": Operation(run_ends, run_started),
+    "a run is run again": Operation(lambda store: store.runs().rerun("acme", 1), run_failed),
+    "runs are deleted": Operation(lambda store: store.runs().delete("acme", [1]), run_failed),
+    "the paths of a module are remembered": Operation(
+        lambda store: store.runs().remember("bills", [("a", "/a/*"), ("b", "/b/*")]),
+        lambda store: store.runs().remember("bills", [("a", "/old/*"), ("c", "/c/*")]),
+    ),
     "a tenant is added": Operation(lambda store: store.tenants().add(Tenant("initech", AT, 3))),
     "a tenant is removed": Operation(lambda store: store.tenants().remove("acme"), everything),
     "a token is added": Operation(add_token),

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.database import copy_before, migrations, open_database
+from engine.sqlite.store import open_store
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import SchemaTooNew
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity
 from importer.undo.undo import UndoJob, undo_import
 from tests.support import ROOT
+from tests.support.runs import put_in_line, start
 
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
 """A data folder of one company after eight files, as each version wrote it: see tests/support/fill_databases.py."""
@@ -152,6 +154,33 @@ async def test_an_import_whose_undo_was_queued_at_the_upgrade_has_its_number(tmp
     with closing(sqlite3.connect(path)) as db:
         highest = db.execute("SELECT id FROM imports ORDER BY applied_number DESC LIMIT 1").fetchone()
     assert highest == (newest,)
+
+
+@pytest.mark.parametrize("version", [1, 7])
+async def test_runs_of_hooks_begin_at_one_in_an_upgraded_database_beside_its_imports(
+    tmp_path: Path, version: int
+) -> None:
+    async with open_store(restored(tmp_path, "server", version)) as store:
+        before = await store.imports().page("acme")
+        assert await put_in_line(store.runs()) == 1
+        await start(store.runs(), 1)
+        async with store.hints().watch() as watch:
+            assert [each.run_id for each in await watch.run_moves(0)] == [1]
+            assert {each.import_id for each in await watch.moves(0)} <= {each.id for each in before}
+        assert await store.imports().page("acme") == before
+
+
+async def test_a_start_goes_on_with_the_runs_of_a_kept_database(tmp_path: Path) -> None:
+    async with open_store(restored(tmp_path, "server", 8)) as store:
+        states = [(each.id, each.state.value) for each in await store.runs().page("acme")]
+        cut_off = [each.id for each in await store.runs().cut_off()]
+        assert await store.runs().remembered("bills") == [("invoices", "/invoices/*.csv")]
+        assert await put_in_line(store.runs()) == 9
+    assert cut_off == [6, 8]
+    assert states == [
+        *((7, "queued"), (6, "running"), (5, "ignored"), (4, "aborted")),
+        *((3, "failed"), (2, "completed_with_errors"), (1, "completed")),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["server", "tenant"])

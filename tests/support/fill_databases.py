@@ -7,13 +7,18 @@ Run this once for each schema, before the next one is begun. Every later version
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from engine.sqlite.store import open_store, store_file
+from importer.model import ImportState
+from importer.queue.states import NEVER_RUN
 from tests.support import ROOT
+from tests.support.runs import arrive, end_in, ended, put_in_line, start
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -65,10 +70,26 @@ def fill(server: ServerProcess) -> None:
     wait_until(lambda: server.cli("ban", "list", "--json").json, what="a ban")
 
 
+async def fill_runs(data: Path) -> None:
+    """Add runs of a hook, in all their states, by the store itself: a server has no hook but `sync_users`."""
+    async with open_store(store_file(data)) as store:
+        runs = store.runs()
+        await runs.remember("bills", [("invoices", "/invoices/*.csv")])
+        for state in (ImportState.COMPLETED, ImportState.COMPLETED_WITH_ERRORS, ImportState.FAILED):
+            await end_in(runs, await put_in_line(runs), state)
+        for state in sorted(NEVER_RUN.ends):
+            over = ended(await runs.require("acme", await arrive(runs)), state)
+            await runs.end_upload(over, published=True)
+        await start(runs, await put_in_line(runs))
+        await put_in_line(runs)
+        await arrive(runs)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder)) as server:
         fill(server)
         server.stop()
+        asyncio.run(fill_runs(server.data))
         for kind, path in (("server", server.data / "headcount.db"), ("tenant", server.files("acme").users_db)):
             with closing(sqlite3.connect(path)) as db:
                 (version,) = db.execute("PRAGMA user_version").fetchone()

@@ -37,6 +37,7 @@ PLAYED_IN = {
     "Queue": "queue",
     "RowsAside": "users/test_importing.py",
     "RowsForLater": "users/test_importing.py",
+    "RunStore": "runs",
     "SignInStore": "tenants/test_sign_ins.py",
     "Store": ".",
     "StoredLinks": "users/test_importing.py",

@@ -68,6 +68,7 @@ PURE = {
     "importer.queue.entry",
     "importer.queue.order",
     "importer.queue.pause",
+    "importer.queue.states",
     "importer.file.reader",
     "importer.reconcile.named",
     "importer.rules.custom",
@@ -254,7 +255,7 @@ def test_a_package_imports_only_those_below_it(name: str) -> None:
 
 
 PUBLIC = {"headcount", "headcount.hooks"}
-"""What hooks import, and the server too: it knows nothing of the server."""
+"""The modules that hooks import, and the server too: they know nothing of the server."""
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.sqlite.database import translated
 from engine.sqlite.server.listing import COPIES_NEEDED
+from engine.sqlite.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from importer.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_S = 0.2
@@ -29,6 +30,9 @@ class SqliteAccountStore:
 
     def copies_needed(self, tenant: str) -> list[int]:
         return [row[1] for row in self._rows(COPIES_NEEDED, tenant)]
+
+    def run_copies_needed(self, tenant: str) -> list[int]:
+        return [row[0] for row in self._rows(RUN_COPIES_NEEDED, tenant)]
 
     def close(self) -> None:
         self._db.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.hints import Move
+from engine.hints import Move, RunMove
 from engine.sqlite.database import open_database
 from engine.sqlite.server.ledger import Ledger
 from importer.model import ImportState
@@ -15,6 +15,11 @@ MOVES = """
     SELECT max(moves.id) AS number, imports.tenant, imports.id, imports.state, imports.progress
     FROM moves JOIN imports ON imports.tenant = moves.tenant AND imports.id = moves.import_id
     WHERE moves.id > ? GROUP BY moves.tenant, moves.import_id ORDER BY number"""
+
+RUN_MOVES = """
+    SELECT max(moves.id) AS number, runs.tenant, runs.id, runs.state
+    FROM moves JOIN runs ON runs.tenant = moves.tenant AND runs.id = moves.run_id
+    WHERE moves.id > ? GROUP BY moves.tenant, moves.run_id ORDER BY number"""
 
 
 class SqliteHints:
@@ -49,6 +54,10 @@ class SqliteWatch:
     async def moves(self, after: int) -> list[Move]:
         rows = await self._ledger.rows(MOVES, after)
         return [Move(row[0], row[1], row[2], ImportState(row[3]), row[4]) for row in rows]
+
+    async def run_moves(self, after: int) -> list[RunMove]:
+        rows = await self._ledger.rows(RUN_MOVES, after)
+        return [RunMove(row[0], row[1], row[2], ImportState(row[3])) for row in rows]
 
     async def running(self) -> set[tuple[str, int]]:
         rows = await self._ledger.rows("SELECT tenant, id FROM imports WHERE state = 'running'")

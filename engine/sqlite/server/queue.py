@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 import aiosqlite
 
+from engine.sqlite.server.changes import begins, end, one
 from engine.sqlite.server.checksums import SqliteChecksumStore, remember
 from engine.sqlite.server.ledger import Inside, Ledger
 from engine.sqlite.server.listing import (
@@ -22,7 +22,6 @@ from engine.sqlite.server.listing import (
     SqliteListing,
     entry_of,
 )
-from engine.sqlite.server.outbox import put_in_outbox
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Written
@@ -33,20 +32,19 @@ from importer.queue.listing import unknown_import
 from importer.queue.notices import Notice
 from importer.queue.pause import Pause, in_the_way
 from importer.queue.queue import Queue
+from importer.queue.states import APPROVE, CLAIM, FINISH, LAND, NEVER_RUN, REQUEUE, SUPERSEDE
 from importer.requests import DryRunRequest, Sender, Undo
 
 NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
 QUEUED_BESIDE_OTHERS = (
-    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
-    " WHERE tenant = ? AND id = ? AND state = 'arriving' RETURNING EXISTS (SELECT 1 FROM imports AS other"
+    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"  # noqa: S608
+    f" WHERE {one(LAND)} RETURNING EXISTS (SELECT 1 FROM imports AS other"
     " WHERE other.tenant = imports.tenant AND other.id <> imports.id AND other.state = 'queued')"
 )
-
-
-CLAIM = (
-    "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"
+CLAIMED = (
+    "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"  # noqa: S608
     " progress = 0, message = NULL, correction = coalesce(?, correction)"
-    " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *"
+    f" WHERE {one(CLAIM)} RETURNING *"
 )
 PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
 
@@ -112,9 +110,10 @@ class SqliteQueue(SqliteListing, Queue):
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         return await self._end(
             notices,
-            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"
-            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
-            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"  # noqa: S608
+            f" WHERE {one(NEVER_RUN)}",
+            *(NEVER_RUN.to(entry.state), entry.message, entry.finished_at),
+            *(entry.state if published else None, *entry.key),
         )
 
     async def set_correction(self, waiting: Waiting) -> None:
@@ -124,7 +123,7 @@ class SqliteQueue(SqliteListing, Queue):
 
     async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
         values = (self._now(), correction, tenant, import_id)
-        found = await self._ledger.at_once(lambda db: db.execute(CLAIM, values).fetchall(), on_disk=False)
+        found = await self._ledger.at_once(lambda db: db.execute(CLAIMED, values).fetchall(), on_disk=False)
         return entry_of(found[0]) if found else None
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
@@ -147,8 +146,8 @@ class SqliteQueue(SqliteListing, Queue):
         counted: bool = False,
     ) -> bool:
         return await self._ledger.change(
-            "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"
-            " message = ?, not_before = ?, attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
+            "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"  # noqa: S608
+            f" message = ?, not_before = ?, attempts = attempts - ? WHERE {one(REQUEUE)}",
             *(message, not_before, 0 if counted else 1, tenant, import_id),
         )
 
@@ -161,17 +160,18 @@ class SqliteQueue(SqliteListing, Queue):
             " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
             f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL)),"
             f" users_as_of = iif(dry_run, (SELECT id {NEWEST_APPLIED}), NULL)"
-            " WHERE tenant = ? AND id = ? AND state = 'running'",
-            *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
+            f" WHERE {one(FINISH)}",
+            *(FINISH.to(entry.state), entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
             *(entry.state if published else None, entry.decided_by, entry.decided_at),
             *(applied, entry.tenant, entry.tenant, *entry.key),
         )
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
         return await self._ledger.change(
-            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"
-            " WHERE tenant = ? AND id = ? AND state IN ('queued', 'held')",
-            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"  # noqa: S608
+            f" WHERE {one(SUPERSEDE)}",
+            *(SUPERSEDE.to(entry.state), entry.message, entry.finished_at),
+            *(entry.state if published else None, *entry.key),
         )
 
     async def approve(
@@ -247,20 +247,7 @@ class SqliteQueue(SqliteListing, Queue):
         return rfc3339(self._clock())
 
     async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
-        """Write a change and its notices in one transaction: both or neither.
-
-        The number of the change is part of the topic, so an import that is held again is reported again, whatever the
-        clock says.
-        """
-
-        def end(db: Inside) -> bool:
-            if db.execute(statement, values).rowcount <= 0:
-                return False
-            ((move,),) = _rows(db, "SELECT max(id) FROM moves")
-            put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], self._now())
-            return True
-
-        return await self._ledger.at_once(end)
+        return await end(self._ledger, notices, self._now(), statement, *values)
 
 
 def _rows(db: Inside, statement: str, *values: object) -> list[aiosqlite.Row]:
@@ -306,8 +293,8 @@ def _undoable(db: Inside, tenant: str, import_id: int | None, pause: Pause | Non
 
 def _prove_complete(db: Inside, tenant: str, sha256: str) -> None:
     db.execute(
-        "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
-        " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
+        "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"  # noqa: S608
+        f" attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND {begins(APPROVE)} AND sha256 = ?"
         " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
         (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
     )

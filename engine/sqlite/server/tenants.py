@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.sqlite.server.ledger import Ledger
 from engine.tenants import Tenant
 
-COLUMNS = "name, created_at, last_import_id"
+COLUMNS = "name, created_at, last_import_id, last_run_id"
 
 
 class SqliteTenantStore:
@@ -26,8 +26,8 @@ class SqliteTenantStore:
     async def add(self, tenant: Tenant) -> None:
         async with self._ledger.transaction():
             await self._ledger.db.execute(
-                f"INSERT INTO tenants ({COLUMNS}) VALUES (?, ?, ?)",  # noqa: S608 - a constant
-                (tenant.name, tenant.created_at, tenant.last_import_id),
+                f"INSERT INTO tenants ({COLUMNS}) VALUES (?, ?, ?, ?)",  # noqa: S608 - a constant
+                (tenant.name, tenant.created_at, tenant.last_import_id, tenant.last_run_id),
             )
 
     async def remove(self, name: str) -> None:

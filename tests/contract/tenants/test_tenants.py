@@ -10,9 +10,11 @@ from engine.store import Store
 from engine.tenants import Tenant
 from engine.tokens import Role
 from importer.errors import DatabaseUnusable
+from importer.model import ImportState
 from importer.queue.notices import Channel, Notice
 from tests.support.engines import SINCE, OpenStore
 from tests.support.queues import enqueue
+from tests.support.runs import arrive, end_in, put_in_line
 
 NOW = "2026-03-01T12:00:00.000Z"
 
@@ -39,26 +41,33 @@ async def test_import_ids_continue_from_the_last_of_the_tenant(store: Store) -> 
     assert found.last_import_id == 13
 
 
+async def test_ids_of_runs_continue_from_the_last_of_the_tenant(store: Store) -> None:
+    await store.tenants().add(Tenant("moved-in", SINCE, 12, 7))
+    assert await put_in_line(store.runs(), "moved-in") == 8
+    assert await store.tenants().find("moved-in") == Tenant("moved-in", SINCE, 12, 8)
+
+
 async def test_removing_a_tenant_removes_all_its_data(store: Store) -> None:
     for name in ("acme", "globex"):
         if name == "globex":
             await store.tenants().add(Tenant(name, SINCE, 0))
         await enqueue(store.imports(), name)
+        await put_in_line(store.runs(), name)
         await store.tokens().add(name.encode(), name, Role.OWNER, created_at=NOW, expires_at=None, comment="")
         await store.outbox().put([Notice(name, Channel.MAIL, "import 1", "{}")], now=NOW)
         await store.key_uses().write(name, {"SHA256:x": Use(NOW, "192.0.2.7")}, None)
     await store.tenants().remove("acme")
 
-    async def kept(name: str) -> tuple[int, int, int, int]:
+    async def kept(name: str) -> tuple[int, int, int, int, int]:
         tokens = [each for each in await store.tokens().list() if each.tenant == name]
         messages: list[Message] = await store.outbox().newest(name, 9)
         return (
             *(len(await store.imports().page(name)), len(tokens), len(messages)),
-            len(await store.key_uses().of(name)),
+            *(len(await store.key_uses().of(name)), len(await store.runs().page(name))),
         )
 
-    assert await kept("acme") == (0, 0, 0, 0)
-    assert await kept("globex") == (1, 1, 1, 1)
+    assert await kept("acme") == (0, 0, 0, 0, 0)
+    assert await kept("globex") == (1, 1, 1, 1, 1)
 
 
 async def test_logins_see_tenants_and_the_copies_they_need_at_once(store: Store) -> None:
@@ -67,6 +76,11 @@ async def test_logins_see_tenants_and_the_copies_they_need_at_once(store: Store)
     assert accounts.copies_needed("acme") == []
     number = await enqueue(store.imports())
     assert accounts.copies_needed("acme") == [number]
+    assert accounts.run_copies_needed("acme") == []
+    await arrive(store.runs())
+    await end_in(store.runs(), await put_in_line(store.runs()), ImportState.FAILED)
+    await put_in_line(store.runs())
+    assert accounts.run_copies_needed("acme") == [3]
     await store.tenants().remove("acme")
     assert not accounts.has("acme")
     accounts.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from engine.hints import Move
+from engine.hints import Move, RunMove
 from engine.store import Store
 from importer.model import ImportState
 from tests.support.engines import OpenStore
 from tests.support.queues import enqueue, run_to
+from tests.support.runs import arrive, end_in, put_in_line
 
 
 async def test_each_import_has_one_move_the_newest(store: Store) -> None:
@@ -39,3 +40,14 @@ async def test_a_change_by_another_process_is_seen(engine: OpenStore, store: Sto
         await enqueue(elsewhere.imports())
         assert await watch.changed()
         assert [each.import_id for each in await watch.moves(0)] == [1]
+
+
+async def test_moves_of_runs_are_numbered_with_those_of_imports_and_told_apart(store: Store) -> None:
+    async with store.hints().watch() as watch:
+        await enqueue(store.imports())
+        await end_in(store.runs(), await put_in_line(store.runs()), ImportState.COMPLETED)
+        await arrive(store.runs())
+        newest = await watch.newest()
+        assert await watch.run_moves(0) == [RunMove(newest, "acme", 1, ImportState.COMPLETED)]
+        assert [(each.import_id, each.number < newest) for each in await watch.moves(0)] == [(1, True)]
+        assert await watch.run_moves(newest) == []

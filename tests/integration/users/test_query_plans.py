@@ -11,10 +11,12 @@ from typing import Any
 import aiosqlite
 import pytest
 
+from engine.runs import RunStore
 from engine.sqlite.database import open_database
 from engine.sqlite.importing.applied import SqliteApplied
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.listing import SqliteListing
+from engine.sqlite.server.runs import SqliteRunStore
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
 from engine.sqlite.tenant.search import attach_index
@@ -26,7 +28,8 @@ from importer.queue.pause import Pause
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Sort, Wanted
 from tests.support.importing import Company, people
-from tests.support.queues import NOON, open_queue
+from tests.support.queues import NOON, open_house, open_queue
+from tests.support.runs import put_in_line
 
 pytestmark = pytest.mark.usefixtures("indexed_however_few")
 
@@ -47,6 +50,10 @@ class Inside:
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         self._plan += [row["detail"] for row in self._db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
         return self._db.execute(sql, values)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
 
 
 class Explained:
@@ -190,6 +197,41 @@ async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
         explained: Any = Explained(queue._ledger.db)
         await LOOKS_AT_IMPORTS[what](SqliteListing(Ledger(explained, tmp_path)))
     assert explained.slow == []
+
+
+LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
+    "all": lambda runs: runs.page("acme"),
+    "the next page of a hook": lambda runs: runs.page("acme", hook="invoices", before=7),
+    "those that failed": lambda runs: runs.page("acme", state=ImportState.FAILED),
+    "one": lambda runs: runs.get("acme", 1),
+    "those that are next": lambda runs: runs.heads(),
+    "those cut off": lambda runs: runs.cut_off(),
+    "the copies that are needed": lambda runs: runs.copies_needed("acme"),
+    "the copies that are kept": lambda runs: runs.copies_kept("acme"),
+    "the newest reports": lambda runs: runs.newest_published("acme", "invoices", 50),
+    "the reports that are owed": lambda runs: runs.unpublished(),
+    "those that ended long ago": lambda runs: runs.ended_before("acme", "2026"),
+    "when the first ended": lambda runs: runs.oldest_end("acme"),
+    "the newest failures": lambda runs: runs.newest_failures(50),
+    "the paths of a module": lambda runs: runs.remembered("bills"),
+    "a start": lambda runs: runs.claim("acme", 1, sha256=""),
+    "a landing": lambda runs: put_in_line(runs),
+}
+OF_FEW_RUNS = re.compile(
+    "SCAN (runs USING INDEX runs_(unpublished|failed|waiting)|head|CONSTANT ROW)$"
+    "|SCAN runs USING (COVERING )?INDEX runs_in_line$|(SETUP|RECURSIVE STEP|CO-ROUTINE head|MATERIALIZE head)"
+)
+"""Steps through the index of these runs alone, and through the heads that were found."""
+
+
+@pytest.mark.parametrize("what", LOOKS_AT_RUNS)
+async def test_runs_are_found_by_index(tmp_path: Path, what: str) -> None:
+    async with open_house(tmp_path, "acme") as house:
+        explained: Any = Explained(house.queue._ledger.db)  # type: ignore[attr-defined]
+        for _ in range(3):
+            await put_in_line(house.store.runs())
+        await LOOKS_AT_RUNS[what](SqliteRunStore(Ledger(explained, tmp_path)))
+    assert [line for line in explained.slow if not OF_FEW_RUNS.match(line)] == []
 
 
 async def test_the_next_import_takes_one_index_lookup_a_tenant_however_many_wait(tmp_path: Path) -> None:

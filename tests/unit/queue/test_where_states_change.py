@@ -1,4 +1,4 @@
-"""Only the queue changes the state of an import, and only the decisions approve one."""
+"""Only the queue changes the state of an import, only the runs that of a run, and only the decisions approve."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def sources_with(pattern: str) -> set[str]:
 def test_only_the_queue_changes_the_state_of_an_import() -> None:
     assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == {"engine/sqlite/server/queue.py"}
     assert sources_with(r"INTO imports\b") == {"engine/sqlite/server/queue.py"}
+
+
+def test_only_the_store_of_runs_changes_the_state_of_a_run() -> None:
+    assert sources_with(r"UPDATE runs SET (\w+ = [^\"]*, )*state = ") == {"engine/sqlite/server/runs.py"}
+    assert sources_with(r"INTO runs\b") == {"engine/sqlite/server/runs.py"}
 
 
 def test_only_the_decisions_approve_an_import() -> None:

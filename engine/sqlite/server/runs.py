@@ -1,0 +1,265 @@
+"""The tables `runs` and `hooks_loaded`. Every statement uses an index."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import aiosqlite
+
+from engine.runs import Run, RunCopy, RunOutcome, unknown_run, why_not_rerun
+from engine.sqlite.server.changes import begins, end
+from engine.sqlite.server.ledger import Inside, Ledger
+from ground.moments import Clock, rfc3339, utc_now
+from importer.errors import Refused
+from importer.model import INTEGER_MAX, ImportState
+from importer.queue.notices import Notice
+from importer.queue.states import CLAIM, FINISH_RUN, LAND, NEVER_RUN, REQUEUE
+
+ONE = "tenant = ? AND id = ?"
+LAST = "(SELECT coalesce(max(sequence), 0) + 1 FROM runs)"
+SAME = f"{ONE} AND uploaded_at = ?"
+"""The run itself, not a later one of the same id: its tenant may have been removed and added again."""
+
+# The partial index of waiting runs is used only if the condition has exactly this text; the same holds below.
+WAITS = "state IN ('arriving', 'queued', 'running')"
+
+LANDED = f"UPDATE runs SET state = 'queued', sequence = {LAST} WHERE {ONE} AND {begins(LAND)}"  # noqa: S608
+CLAIMED = (
+    "UPDATE runs SET state = 'running', started_at = ?, attempts = attempts + 1, sha256 = ?, message = NULL"  # noqa: S608
+    f" WHERE {ONE} AND {begins(CLAIM)} AND NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.tenant = runs.tenant"
+    " AND other.hook = runs.hook AND other.state = 'running') RETURNING *"
+)
+REQUEUED = (
+    "UPDATE runs SET state = 'queued', started_at = NULL, message = ?, error = ?, not_before = ?,"  # noqa: S608
+    f" attempts = attempts - ? WHERE {SAME} AND {begins(REQUEUE)}"
+)
+ENDED = "UPDATE runs SET state = ?, message = ?, error = ?, finished_at = ?, outcome = ?, published = ?"
+RERUN = (
+    f"UPDATE runs SET state = 'queued', sequence = {LAST}, attempts = 0, not_before = 0, started_at = NULL,"  # noqa: S608
+    f" finished_at = NULL, message = NULL, outcome = NULL WHERE {ONE} RETURNING *"
+)
+
+# One index lookup for each hook of each tenant that has queued runs, however many are queued.
+HEADS = (
+    "WITH RECURSIVE head (place) AS (SELECT (SELECT rowid FROM runs WHERE state = 'queued'"
+    " ORDER BY tenant, hook, sequence LIMIT 1) UNION ALL SELECT (SELECT next.rowid FROM runs AS next"
+    " WHERE next.state = 'queued' AND (next.tenant, next.hook) > (runs.tenant, runs.hook)"
+    " ORDER BY next.tenant, next.hook, next.sequence LIMIT 1) FROM head JOIN runs ON runs.rowid = head.place)"
+    " SELECT runs.* FROM head JOIN runs ON runs.rowid = head.place WHERE NOT EXISTS (SELECT 1 FROM runs AS other"
+    " WHERE other.tenant = runs.tenant AND other.hook = runs.hook AND other.state = 'running')"
+)
+
+COPIES_NEEDED = "SELECT id, size FROM runs WHERE tenant = ? AND state IN ('queued', 'running')"
+
+
+class SqliteRunStore:
+    """An `engine.runs.RunStore` of headcount.db."""
+
+    def __init__(self, ledger: Ledger, clock: Clock = utc_now) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.changed = asyncio.Event()
+
+    async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
+        def promise(db: Inside) -> int:
+            found = db.execute(
+                "UPDATE tenants SET last_run_id = last_run_id + 1 WHERE name = ? RETURNING last_run_id", (tenant,)
+            ).fetchall()
+            if not found:
+                raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
+            db.execute(
+                "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608
+                f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?)",
+                (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at)),
+            )
+            return int(found[0][0])
+
+        return await self._ledger.at_once(promise)
+
+    async def landed(self, tenant: str, run_id: int) -> None:
+        if not await self._ledger.change(LANDED, tenant, run_id):
+            raise unknown_run(tenant, run_id)
+        self.changed.set()
+
+    async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        NEVER_RUN.to(run.state)
+        return await self._end(run, f"{SAME} AND {begins(NEVER_RUN)}", published, notices)
+
+    async def claim(self, tenant: str, run_id: int, *, sha256: str) -> Run | None:
+        values = (rfc3339(self._clock()), sha256, tenant, run_id)
+        found = await self._ledger.at_once(lambda db: db.execute(CLAIMED, values).fetchall(), on_disk=False)
+        return _run(found[0]) if found else None
+
+    async def requeue(
+        self, run: Run, *, message: str | None, error: str | None, not_before: float, counted: bool = True
+    ) -> bool:
+        return await self._ledger.change(
+            REQUEUED, message, error, not_before, 0 if counted else 1, *run.key, run.uploaded_at
+        )
+
+    async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        FINISH_RUN.to(run.state)
+        return await self._end(run, f"{SAME} AND {begins(FINISH_RUN)}", published, notices)
+
+    async def rerun(self, tenant: str, run_id: int) -> Run:
+        def queued_again(db: Inside) -> Run:
+            found = db.execute(f"SELECT * FROM runs WHERE {ONE}", (tenant, run_id)).fetchall()  # noqa: S608
+            if not found:
+                raise unknown_run(tenant, run_id)
+            if why_not := why_not_rerun(_run(found[0])):
+                raise why_not
+            return _run(db.execute(RERUN, (tenant, run_id)).fetchall()[0])
+
+        if run_id > INTEGER_MAX:
+            raise unknown_run(tenant, run_id)
+        run = await self._ledger.at_once(queued_again)
+        self.changed.set()
+        return run
+
+    async def published(self, run: Run) -> None:
+        await self._ledger.change(f"UPDATE runs SET published = ? WHERE {SAME}", run.state, *run.key, run.uploaded_at)  # noqa: S608
+
+    async def delete(self, tenant: str, runs: Iterable[int]) -> None:
+        await self._ledger.change(
+            f"DELETE FROM runs WHERE tenant = ? AND id IN (SELECT value FROM json_each(?)) AND NOT {WAITS}",  # noqa: S608
+            *(tenant, json.dumps(list(runs))),
+        )
+
+    async def get(self, tenant: str, run_id: int) -> Run | None:
+        if run_id > INTEGER_MAX:
+            return None
+        return next(iter(await self._runs(ONE, tenant, run_id)), None)
+
+    async def require(self, tenant: str, run_id: int) -> Run:
+        run = await self.get(tenant, run_id)
+        if run is None:
+            raise unknown_run(tenant, run_id)
+        return run
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        hook: str | None = None,
+        state: ImportState | None = None,
+        limit: int = 50,
+        before: int | None = None,
+    ) -> list[Run]:
+        filters = {"hook = ?": hook, "state = ?": state}
+        asked = {condition: value for condition, value in filters.items() if value is not None}
+        arrived = [] if state else ["state <> 'arriving'"]
+        only = " AND ".join(["tenant = ?", *asked, *arrived, "id < ?"])
+        most = INTEGER_MAX if before is None else before
+        return await self._runs(f"{only} ORDER BY id DESC LIMIT ?", tenant, *asked.values(), most, limit)
+
+    async def heads(self) -> list[Run]:
+        found = [_run(row) for row in await self._ledger.read(HEADS)]
+        return sorted(found, key=lambda run: run.sequence)
+
+    async def cut_off(self) -> list[Run]:
+        return await self._runs(f"{WAITS} AND state <> 'queued' ORDER BY sequence")
+
+    async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
+        return [(row[0], row[1]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
+
+    async def copies_kept(self, tenant: str) -> list[RunCopy]:
+        found = await self._ledger.read(
+            "SELECT id, size, finished_at, sequence FROM runs WHERE tenant = ? AND state = 'failed'", tenant
+        )
+        return [RunCopy(*row[:3]) for row in sorted(found, key=lambda row: row[3])]
+
+    async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
+        found = await self._ledger.read(
+            "SELECT id FROM runs WHERE tenant = ? AND hook = ? AND published IS NOT NULL ORDER BY id DESC LIMIT ?",
+            *(tenant, hook, limit),
+        )
+        return [row[0] for row in found]
+
+    async def unpublished(self) -> list[Run]:
+        return await self._runs(
+            "published IS NOT state AND state NOT IN ('arriving', 'queued', 'running') ORDER BY sequence LIMIT 100"
+        )
+
+    async def ended_before(self, tenant: str, before: str, limit: int = 1000) -> list[Run]:
+        return await self._runs(
+            "tenant = ? AND finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?",
+            *(tenant, before, limit),
+        )
+
+    async def oldest_end(self, tenant: str) -> str | None:
+        found = await self._ledger.read("SELECT min(finished_at) FROM runs WHERE tenant = ?", tenant)
+        return found[0][0] if found else None
+
+    async def newest_failures(self, limit: int) -> list[Run]:
+        return await self._runs("state = 'failed' ORDER BY sequence DESC LIMIT ?", limit)
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        found = await self._ledger.read(
+            f"SELECT tenant, hook, count(*) FROM runs WHERE {WAITS} AND state <> 'arriving' GROUP BY tenant, hook"  # noqa: S608
+        )
+        return {(row[0], row[1]): row[2] for row in found}
+
+    async def remember(self, module: str, hooks: Iterable[tuple[str, str]]) -> None:
+        rows = [(module, name, path) for name, path in hooks]
+
+        def write(db: Inside) -> None:
+            db.execute("DELETE FROM hooks_loaded WHERE module = ?", (module,))
+            db.executemany("INSERT OR IGNORE INTO hooks_loaded (module, name, path) VALUES (?, ?, ?)", rows)
+
+        await self._ledger.at_once(write)
+
+    async def remembered(self, module: str) -> list[tuple[str, str]]:
+        found = await self._ledger.read(
+            "SELECT name, path FROM hooks_loaded WHERE module = ? ORDER BY name, path", module
+        )
+        return [(row[0], row[1]) for row in found]
+
+    async def _end(self, run: Run, which: str, published: bool, notices: Iterable[Notice]) -> bool:
+        outcome = json.dumps(_json_of(run.outcome)) if run.outcome else None
+        return await end(
+            self._ledger,
+            notices,
+            rfc3339(self._clock()),
+            f"{ENDED} WHERE {which}",
+            *(run.state, run.message, run.error, run.finished_at or rfc3339(self._clock()), outcome),
+            *(run.state if published else None, *run.key, run.uploaded_at),
+        )
+
+    async def _runs(self, which: str, *values: object) -> list[Run]:
+        return [_run(row) for row in await self._ledger.read(f"SELECT * FROM runs WHERE {which}", *values)]  # noqa: S608
+
+
+def _json_of(outcome: RunOutcome) -> dict[str, Any]:
+    return {"counts": outcome.counts, "messages": list(outcome.messages)}
+
+
+def _outcome(stored: str | None) -> RunOutcome | None:
+    if stored is None:
+        return None
+    outcome = json.loads(stored)
+    return RunOutcome(outcome["counts"], tuple(outcome["messages"]))
+
+
+def _run(row: aiosqlite.Row) -> Run:
+    return Run(
+        tenant=row["tenant"],
+        id=row["id"],
+        hook=row["hook"],
+        path=row["path"],
+        state=ImportState(row["state"]),
+        sequence=row["sequence"],
+        size=row["size"],
+        uploaded_at=row["uploaded_at"],
+        sha256=row["sha256"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        attempts=row["attempts"],
+        not_before=row["not_before"],
+        message=row["message"],
+        error=row["error"],
+        outcome=_outcome(row["outcome"]),
+    )
