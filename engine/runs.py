@@ -105,7 +105,7 @@ class RunStore(Protocol):
 
     # From queued to an end
 
-    async def claim(self, tenant: str, run_id: int, *, sha256: str) -> Run | None:
+    async def claim(self, tenant: str, run_id: int, *, sha256: str | None) -> Run | None:
         """Start the run: `running`, with one more attempt. Not flushed to disk.
 
         None if it is no longer queued, or if another run of its hook and tenant runs.

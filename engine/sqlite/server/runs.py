@@ -89,7 +89,7 @@ class SqliteRunStore:
         NEVER_RUN.to(run.state)
         return await self._end(run, f"{SAME} AND {begins(NEVER_RUN)}", published, notices)
 
-    async def claim(self, tenant: str, run_id: int, *, sha256: str) -> Run | None:
+    async def claim(self, tenant: str, run_id: int, *, sha256: str | None) -> Run | None:
         values = (rfc3339(self._clock()), sha256, tenant, run_id)
         found = await self._ledger.at_once(lambda db: db.execute(CLAIMED, values).fetchall(), on_disk=False)
         return _run(found[0]) if found else None

@@ -1,0 +1,278 @@
+"""The loop that runs hooks: find the first run of each hook of each tenant, claim it, run it, end it.
+
+The runs of one hook and one tenant follow each other; those of others run beside them. turns.py decides what follows
+an attempt, and ending.py writes it. This module loses no end: an end that cannot be written now is written later, at
+the latest by the next start of the server. A stop cancels only the delivery itself, so it runs no hook again that has
+ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.runs import Run, RunStore
+from ground.moments import Clock, utc_now
+from importer.errors import TryAgain
+from importer.folder import FolderOf, TenantFolder
+from importer.queue.order import WAITS
+from server.runs import results
+from server.runs.ending import Ending
+from server.runs.ends import Again, End, Failed, Stopped
+from server.runs.registry import Attempt, Runnable
+from server.runs.turns import is_due, seconds_to_next
+from server.trouble import tell
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""The most runs of one hook at once, each of another tenant. A hook that hangs delays no other hook."""
+LOOK_S = 0.5
+"""The longest time in which a change by another process stays unseen."""
+LATER_S = 10.0
+"""The wait for a tenant or file that cannot be read now."""
+CANCEL_S = 5.0
+"""The time that a canceled hook has to end. The next start runs it again if it takes longer."""
+
+MISSING = "The copy of the file is missing, so the hook cannot read it. Send the file again."
+NOT_RUN = "The hook could not be run. Tell the operator: the log has the cause."
+
+RunnableOf = Callable[[str], Runnable | None]
+"""Return the hook of this name; None if the server has none that can run."""
+SettingsOf = Callable[[str, str], Awaitable[dict[str, Any]]]
+"""Return a tenant's values for a hook, as JSON: (tenant, hook). Raises an exception if they cannot be read now."""
+WhyNot = Callable[[str], str | None]
+"""Return why nothing can be stored for a tenant now; None if it can."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    run: Run
+    delivery: asyncio.Task[End] | None = None
+
+    @property
+    def line(self) -> tuple[str, str]:
+        return self.run.tenant, self.run.hook
+
+
+class Runner:
+    """Runs the queued runs between `start()` and `stop()`."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        ending: Ending,
+        folder_of: FolderOf,
+        runnable_of: RunnableOf,
+        settings_of: SettingsOf,
+        why_not: WhyNot = lambda tenant: None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._store = store
+        self._ending = ending
+        self._folder_of = folder_of
+        self._runnable_of = runnable_of
+        self._settings_of = settings_of
+        self._why_not = why_not
+        self._clock = clock
+        self._running: dict[asyncio.Task[None], _Running] = {}
+        self._put_off: dict[tuple[str, str], float] = {}
+        self._missing: set[str] = set()
+        self._loop: asyncio.Task[None] | None = None
+        self._closing = False
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._look_again_and_again(), name="hook runner")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the runner looks for runs."""
+        return self._loop is not None and not self._loop.done() and not self._closing
+
+    async def stop(self, grace_s: float) -> None:
+        """Start no more runs; let running ones end within `grace_s`, then end their hooks: they stay queued."""
+        self._closing = True
+        self._store.changed.set()
+        if self._loop:
+            await asyncio.wait([self._loop])
+        if self._running:
+            await asyncio.wait([*self._running], timeout=grace_s)
+        self.hurry()
+        if self._running:
+            await asyncio.wait([*self._running])
+
+    def hurry(self) -> None:
+        """Stop waiting: end the running hooks now."""
+        self._stopping.set()
+        for running in self._running.values():
+            if running.delivery:
+                running.delivery.cancel()
+
+    # Looking
+
+    async def _look_again_and_again(self) -> None:
+        while not self._closing:
+            wait_s = LOOK_S
+            try:
+                wait_s = await self._look()
+            except TryAgain as error:
+                log.warning("The runs of hooks wait (%s); retrying.", error.message, extra={"event": "runs_wait"})
+            except Exception:
+                log.exception("The search for runs of hooks failed; retrying.", extra={"event": "runner_fault"})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._store.changed.wait(), wait_s)
+
+    async def _look(self) -> float:
+        """Start what is due; return the seconds until the next look."""
+        self._store.changed.clear()
+        heads = await self._store.heads()
+        now = self._clock().timestamp()
+        busy = Counter(running.run.hook for running in self._running.values())
+        lines = {running.line for running in self._running.values()}
+        # Runs that failed before come last: they may hang, and others of their hook should not wait for them.
+        for run in sorted(heads, key=lambda each: (each.attempts, each.sequence)):
+            free = (run.tenant, run.hook) not in lines and busy[run.hook] < AT_ONCE and not self._closing
+            if free and is_due(run, now) and self._may_run(run):
+                busy[run.hook] += 1
+                self._begin(run)
+        await self._ending.catch_up()
+        next_s = seconds_to_next(heads, now)
+        return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
+
+    def _may_run(self, run: Run) -> bool:
+        if self._runnable_of(run.hook) is None:
+            self._tell_missing(run.hook)
+            return False
+        if self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic():
+            return False
+        return self._why_not(run.tenant) is None
+
+    def _tell_missing(self, hook: str) -> None:
+        if hook not in self._missing:
+            self._missing.add(hook)
+            log.warning(
+                "Runs of the hook %s wait, because the server does not have it now.",
+                hook,
+                extra={"event": "hook_missing", "hook": hook},
+            )
+
+    def _begin(self, run: Run) -> None:
+        running = _Running(run)
+        task = asyncio.create_task(self._run(running), name=f"run {run.id} of {run.hook} for {run.tenant}")
+        self._running[task] = running
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        running = self._running.pop(task)
+        self._store.changed.set()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._put_off[running.line] = time.monotonic() + LATER_S
+            tell(
+                log,
+                f"Run {running.run.id} of {running.run.hook} for {running.run.tenant} waits",
+                error,
+                {"event": "run_left", **_facts(running.run)},
+                then="retrying",
+            )
+
+    # Running and ending
+
+    async def _run(self, running: _Running) -> None:
+        waiting = running.run
+        runnable = self._runnable_of(waiting.hook)
+        assert runnable is not None
+        settings = await self._settings_of(waiting.tenant, waiting.hook)
+        prepared = await asyncio.to_thread(_prepare, self._folder_of(waiting.tenant), waiting)
+        run = await self._store.claim(*waiting.key, sha256=prepared[0] if prepared else waiting.sha256)
+        if run is None:
+            return
+        running.run = run
+        if prepared is None:
+            await self._close(run, Failed(MISSING, "the copy of the file is missing"))
+        else:
+            await self._close(run, await self._deliver(running, runnable, settings, prepared[1]))
+
+    async def _deliver(self, running: _Running, runnable: Runnable, settings: dict[str, Any], reports: Path) -> End:
+        run = running.run
+        if self._stopping.is_set():
+            return Stopped()
+        attempt = Attempt(
+            tenant=run.tenant,
+            run_id=run.id,
+            hook=run.hook,
+            path=run.path,
+            size=run.size,
+            sha256=run.sha256 or "",
+            uploaded_at=run.uploaded_at,
+            attempt=run.attempts,
+            settings=settings,
+            copy=self._folder_of(run.tenant).run_copy(run.id),
+            reports=reports,
+        )
+        running.delivery = delivery = asyncio.create_task(runnable.deliver(attempt), name=f"delivery {run.id}")
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([delivery, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not delivery.done():
+                await asyncio.wait([delivery], timeout=CANCEL_S)
+        finally:
+            stopping.cancel()
+        if not delivery.done() or delivery.cancelled():
+            return Stopped()
+        if error := delivery.exception():
+            log.error(
+                "Run %d of %s for %s met an internal error.",
+                *(run.id, run.hook, run.tenant),
+                exc_info=error,
+                extra={"event": "run_fault", **_facts(run)},
+            )
+            return Again(NOT_RUN, type(error).__name__)
+        return delivery.result()
+
+    async def _close(self, run: Run, end: End) -> None:
+        """Write the end; while it cannot be written, retry until the server stops: the next start finds the run."""
+        failures = 0
+        while True:
+            try:
+                await self._ending.finish(run, end)
+                return
+            except TryAgain as error:
+                failures += 1
+                log.warning(
+                    "The end of run %d of %s for %s cannot be written (%s); retrying.",
+                    *(run.id, run.hook, run.tenant, error.message),
+                    extra={"event": "run_end_owed", **_facts(run)},
+                )
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
+                return
+
+
+def _prepare(folder: TenantFolder, run: Run) -> tuple[str, Path] | None:
+    """Return the SHA-256 of the copy, and the empty folder for reports; None if the copy alone is missing.
+
+    Raises OSError: then nothing is known about the copy.
+    """
+    try:
+        with folder.run_copy(run.id).open("rb") as copy:
+            sha256 = run.sha256 or hashlib.file_digest(copy, "sha256").hexdigest()
+    except FileNotFoundError:
+        if folder.run_copy(run.id).name in os.listdir(folder.runs):
+            raise
+        return None
+    return sha256, results.make_room(folder, run.id)
+
+
+def _facts(run: Run) -> dict[str, object]:
+    return {"hook": run.hook, "tenant": run.tenant, "run_id": run.id}

@@ -1,0 +1,103 @@
+"""Hooks that run when the server stops: they end within the grace time, or are run again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from importer.model import ImportState
+from server.runs import runner as runner_module
+from server.runs.ends import End
+from server.runs.registry import Attempt
+from tests.support.run_stage import FINE, Stage
+from tests.support.waiting import eventually
+
+
+async def test_a_hook_that_ends_within_the_grace_time_is_not_run_again(stage: Stage) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(attempt: Attempt) -> End:
+        begun.set()
+        await go.wait()
+        return FINE
+
+    played = stage.play(wait)
+    run, next_ = await stage.house.upload(), await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    stopping = asyncio.create_task(stage.runner.stop(60))
+    await eventually(lambda: not stage.runner.alive)
+    go.set()
+    await stopping
+    assert (await stage.house.found(run)).state is ImportState.COMPLETED
+    assert (await stage.house.found(next_)).state is ImportState.QUEUED
+    assert played.seen == [("acme", 1)]
+
+
+async def test_a_hook_that_a_stop_ends_is_run_again_and_the_attempt_does_not_count(stage: Stage) -> None:
+    begun, cancelled = asyncio.Event(), []
+
+    async def hang(attempt: Attempt) -> End:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(attempt.run_id)
+            raise
+        return FINE
+
+    stage.play(hang)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    await stage.runner.stop(0)
+    left = await stage.house.found(run)
+    assert (left.state, left.attempts, cancelled) == (ImportState.QUEUED, 0, [1])
+    played = stage.play()
+    stage.runner = stage.make()
+    stage.runner.start()
+    assert (await stage.ended(run)).attempts == 1
+    assert played.seen == [("acme", 1)]
+
+
+async def test_a_second_signal_ends_a_hook_at_once(stage: Stage) -> None:
+    begun = asyncio.Event()
+
+    async def hang(attempt: Attempt) -> End:
+        begun.set()
+        await asyncio.Event().wait()
+        return FINE
+
+    stage.play(hang)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    stopping = asyncio.create_task(stage.runner.stop(3600))
+    await eventually(lambda: not stage.runner.alive)
+    stage.runner.hurry()
+    await stopping
+    assert (await stage.house.found(run)).state is ImportState.QUEUED
+
+
+async def test_a_hook_that_ignores_its_end_does_not_hold_the_stop(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "CANCEL_S", 0.05)
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(attempt: Attempt) -> End:
+        begun.set()
+        while not go.is_set():
+            with suppress(asyncio.CancelledError):
+                await go.wait()
+        return FINE
+
+    stage.play(stubborn)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    await stage.runner.stop(0)
+    assert (await stage.house.found(run)).state is ImportState.QUEUED
+    go.set()
