@@ -13,13 +13,14 @@ from contextlib import AsyncExitStack, suppress
 
 from server.files.contracts import TenantLimits
 from server.files.hooks import Hook, Upload
-from server.files.landing import NotLanded, land, new_upload, report_if_similar
+from server.files.landing import NotLanded, land, new_upload, offer, report_if_similar
 from server.files.limits import Usage, measure
-from server.files.paths import MAX_DEPTH, ClientPath, check_writable, is_fixed
+from server.files.paths import MAX_DEPTH, ClientPath
 from server.files.placing import Spot
 from server.files.space import Space
 from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
+INTO_A_HOOK = "files in a moved folder would get no hook; make the folder, then upload or move the files themselves"
 THERE_ALREADY = "a file or folder of this name already exists"
 
 
@@ -29,22 +30,24 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
     Many clients upload under another name and then rename plainly. By the protocol (draft-ietf-secsh-filexfer-02,
     section 6.5) that fails if the new path exists; at a hook's path it replaces the older file.
     """
-    check_writable(old)
-    check_writable(new)
+    space.check_writable(old)
+    space.check_writable(new)
     await space.usage()
-    hooks = space.house.hooks
+    hook = space.hook_at(new)
+    if hook is not None and old != new and not stat.S_ISDIR(space.folder.stat(old).st_mode):
+        await _rename_to_hook(space, hook, old, new)
+        return
     async with AsyncExitStack() as stack:
-        if hooks.find(str(old)) or hooks.find(str(new)):
+        if hook is not None or space.hooks.find(str(old)):
             await stack.enter_async_context(space.landing)
         source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
         target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
         found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
-        is_folder = stat.S_ISDIR(found.st_mode)
-        replace = replace or (not is_folder and hooks.find(str(new)) is not None)
+        replace = replace or (hook is not None and not stat.S_ISDIR(found.st_mode))
         there = in_the_way(target.name, target.folder, replace=replace)
         if old == new:
             return
-        if is_folder:
+        if stat.S_ISDIR(found.st_mode):
             await _rename_folder(space, new, source, target, replace=replace)
         else:
             await _rename_file(space, old, new, source, target, found, there)
@@ -65,14 +68,10 @@ async def _rename_file(
     fd = open_regular(source.name, source.folder)
     try:
         upload = new_upload(space, new, found.st_size, space.house.memory.recall(fd), "rename")
-        hook = space.house.hooks.find(upload.path)
-        if hook is not None:
-            await _land(space, hook, upload, fd, source, target)
-        else:
-            _move(space, await space.usage(), source, target, found, there)
+        _move(space, await space.usage(), source, target, found, there)
     finally:
         os.close(fd)
-    if not space.house.hooks.find(str(old)):  # moving a finished file away from a hook's path is not a mistake
+    if not space.hooks.find(str(old)):  # moving a finished file away from a hook's path is not a mistake
         await report_if_similar(space, upload)
 
 
@@ -88,21 +87,45 @@ def _move(
         usage.release(there.st_size, 1)
 
 
-async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> None:
+async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath) -> None:
     """Land the file under a new hard link in staging, and remove its old name afterwards.
 
     Until then other sessions may change the old name, and a failure needs no repair.
     """
+    with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
+        source, target = Spot(folder, old.name), Spot(new_folder, new.name)
+        fd = open_regular(source.name, source.folder)
+        try:
+            there = stat_if_there(target.name, target.folder)
+            if there is not None:
+                check_regular(there)
+            upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
+            await _land(space, hook, upload, fd, source, target)
+        finally:
+            os.close(fd)
+
+
+async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> None:
     own = Spot(space.staging.fd, secrets.token_hex(16).encode())
     os.link(source.name, own.name, src_dir_fd=source.folder, dst_dir_fd=own.folder, follow_symlinks=False)
     try:
-        replaced = (await land(space, hook, upload, fd, own, target)).replaced
+        await offer(space, hook, upload, fd, own.name)
+        async with space.landing:
+            replaced = (await land(space, hook, upload, fd, own, target)).replaced
+            await _remove_old_name(space, upload, fd, source, replaced)
     except NotLanded:
         space.house.metrics.upload(space.tenant, "refused")
         raise
     finally:
         with suppress(FileNotFoundError):
             os.unlink(own.name, dir_fd=own.folder)
+    await space.recounted()
+
+
+async def _remove_old_name(
+    space: Space, upload: Upload, fd: int, source: Spot, replaced: os.stat_result | None
+) -> None:
+    """Count the file that landed, and remove its old name, if that still names it."""
     usage = await space.usage()
     usage.add(upload.size, 1)
     if replaced is not None:
@@ -113,7 +136,6 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
         usage.release(left.st_size, 1)
         with suppress(OSError):  # the file has landed; after a crash it may also have its old name
             await space.in_thread(os.fsync, source.folder)
-    await space.recounted()
 
 
 async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:
@@ -121,14 +143,14 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
 
     While the folder is measured, another session may move or replace it, or change the target; both are checked then.
     """
-    if any(hooked.startswith(f"{new}/") for hooked in space.house.hooks):
-        raise OSError(errno.EACCES, "a folder cannot be moved to the path of an import file; upload the file itself")
     fd = os.open(source.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source.folder)
     try:
         depth = (await space.in_thread(measure, fd)).depth
         now = os.stat(source.name, dir_fd=source.folder, follow_symlinks=False)
         if not os.path.samestat(now, os.fstat(fd)):
             raise OSError(errno.ENOENT, "another session moved or replaced the folder; list it and try again")
+        if space.hooks.anything_below(new) and os.listdir(fd):
+            raise OSError(errno.EACCES, INTO_A_HOOK)
     finally:
         os.close(fd)
     if len(new.parts) + depth > MAX_DEPTH:
@@ -141,10 +163,10 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
 
 async def remove(space: Space, path: ClientPath) -> None:
     """Remove a file or a link; the target of a link stays."""
-    check_writable(path)
+    space.check_writable(path)
     usage = await space.usage()
     async with AsyncExitStack() as stack:
-        if space.house.hooks.find(str(path)):
+        if space.hooks.find(str(path)):
             await stack.enter_async_context(space.landing)
         folder = stack.enter_context(space.folder.holding(path))
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
@@ -157,9 +179,9 @@ async def remove(space: Space, path: ClientPath) -> None:
 
 async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> None:
     """Make a folder; it counts as one file. Raises FileExistsError if the path exists, also for the fixed folders."""
-    if is_fixed(path):
+    if space.is_fixed(path):
         raise OSError(errno.EEXIST, THERE_ALREADY)
-    check_writable(path)
+    space.check_writable(path)
     usage = await space.usage()
     usage.reserve(0, 1, limits)
     try:
@@ -174,7 +196,7 @@ async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> N
 
 async def remove_folder(space: Space, path: ClientPath) -> None:
     """Remove an empty folder."""
-    check_writable(path)
+    space.check_writable(path)
     usage = await space.usage()
     with space.folder.holding(path) as folder:
         os.rmdir(path.name, dir_fd=folder)
@@ -183,8 +205,8 @@ async def remove_folder(space: Space, path: ClientPath) -> None:
 
 def set_times(space: Space, path: ClientPath, times: tuple[int, int]) -> None:
     """Set access and modification time, in nanoseconds since 1970. Does not follow links, and skips fixed folders."""
-    if is_fixed(path):
+    if space.is_fixed(path):
         return
-    check_writable(path)
+    space.check_writable(path)
     with space.folder.holding(path) as folder:
         os.utime(path.name, ns=times, dir_fd=folder, follow_symlinks=False)

@@ -2,12 +2,13 @@
 
 Theory. An upload to a hook is recorded in three places: the hook's record (a row of the queue), the kept copy and the
 visible name. They cannot be changed in one step. So they are changed in an order in which a crash between any two
-leaves a state that start-up can interpret. The promise: after OK there is a queued import of exactly these bytes.
-After a failure there are the old file and no import. Without an answer there is one of the two, complete, and the
-list of imports says which.
+leaves a state that start-up can interpret. The promise: after OK there is a queued import (or run of another hook) of
+exactly these bytes. After a failure there are the old file and no import. Without an answer there is one of the two,
+complete, and the list of imports says which.
 
     step                            durable when it returns        after a crash right after it, start-up finds
-    1 fsync of the staged file      the bytes                      a marked file in staging: aborted
+    1 `offer`: fsync, then the
+      hook may refuse the bytes     the bytes                      a marked file in staging: aborted
     2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
     3 `place`: link, fsync          the copy, under that id        a copy that is not the visible file: aborted
     4 `place`: rename, fsync        the visible name               the copy is the visible file: queued
@@ -32,9 +33,10 @@ After a failure in 3 to 5, `undo` sets the name back, then removes the copy and 
 after it, when the old file is in place. If `undo` fails too, the row stays `arriving`, and the next start decides by
 copy and name. A canceled request (only a stop cancels one) leaves the same state.
 
-The landing lock is held from 1 to 6, and by renames and removals at a hook's path. Without it, two uploads could
+The landing lock is held from 2 to 6, and by renames and removals at a hook's path. Without it, two uploads could
 become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
-that landed in the meantime by an older one.
+that landed in the meantime by an older one. It is not held during 1: a hook may scan the bytes for some seconds, and
+the order of two uploads is that of their steps 5.
 """
 
 from __future__ import annotations
@@ -89,9 +91,24 @@ def new_upload(
     return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin, sender)
 
 
-async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
-    """Land the file at `source` in staging, open at `fd`, at `target`. The caller holds the landing lock.
+async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes) -> None:
+    """Flush the file `name` in staging, open at `fd`, and let the hook decide on it. The landing lock is not held.
 
+    No client can write to the file any more. Raises OSError if it cannot be flushed, and NotLanded if it is refused.
+    """
+    space.check_storage()
+    with hurry():
+        await space.in_thread(os.fsync, fd)
+    try:
+        await hook.accepting(upload, space.staged(name))
+    except SHOWN_TO_CLIENTS as refusal:
+        raise NotLanded(str(refusal)) from refusal
+
+
+async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
+    """Land the file at `source` in staging, open at `fd` and offered to the hook, at `target`.
+
+    The caller holds the landing lock.
     Raises OSError for a failure before the hook has a record, and NotLanded if the hook refuses or for an expected
     failure after it.
     """
@@ -101,7 +118,6 @@ async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, 
 
 async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
     space.check_storage()
-    await space.in_thread(os.fsync, fd)
     try:
         arrival = await hook.arriving(upload)
     except SHOWN_TO_CLIENTS as refusal:
@@ -147,7 +163,7 @@ async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
         reason,
         extra={"event": "upload_aborted", "tenant": space.tenant},
     )
-    hook = space.house.hooks.begins(upload.path)
+    hook = space.hooks.begins(upload.path)
     if hook is not None:
         try:
             await hook.aborted(upload, reason)
@@ -168,7 +184,7 @@ def report_completed(space: Space, upload: Upload) -> None:
 
 async def report_if_similar(space: Space, upload: Upload) -> None:
     """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing."""
-    near = space.house.hooks.near(upload.path)
+    near = space.hooks.near(upload.path)
     if near is None:
         return
     log.warning("%s", near.reason, extra={"event": "upload_ignored", "tenant": space.tenant})

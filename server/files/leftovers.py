@@ -46,7 +46,7 @@ async def clear_staging(root: Path, tenant: str, hooks: HookTable) -> int:
     """
     count, left = await asyncio.to_thread(_empty, root / "staging")
     for found in left:
-        hook = hooks.begins(found.path)
+        hook = hooks.of(tenant).begins(found.path)
         if hook is not None:
             upload = Upload(tenant, found.path, found.size, None, found.last_written, "close")
             await hook.aborted(upload, "the server stopped during the upload")

@@ -4,6 +4,8 @@ There are two rules. The narrow rule is for every hook: another case or folder, 
 encrypted file, a blank, a copy as spreadsheets and browsers number them. The wide rule is for hooks that ask for it.
 It adds: a date, a time or a word before or after; one letter more, less or different; and, only in the hook's folder,
 one word less. An extension that clients and schedulers use for something else (`.filepart`, `.ok`) is never similar.
+
+To a path with `*`, only files in its folder are similar, by the narrow rule and without the marks of copies.
 """
 
 from __future__ import annotations
@@ -19,18 +21,58 @@ _ENDINGS = re.compile(rf"(?:{_ENDING}|\s)*$")
 _AFTER_THE_WHOLE_NAME = re.compile(rf"(?:{_ENDING}|\s)+", re.IGNORECASE)
 _ANOTHER_USE = re.compile(r"\.(?:filepart|part|tmp|sha256|md5|sig|ok|done|ctl|bak|old|log)\s*$|~$")
 _COPY = re.compile(r"^copy of |(?:[ _-]*\(\d+\)|[ _-]+(?:copy|kopie)(?: \d+)?)+$")
+_LAST_ENDING = re.compile(rf"{_ENDING}\s*$", re.IGNORECASE)
+_TABLE = re.compile(r"\.(?:csv|txt|tsv)$")
 _BETWEEN = re.compile(r"[\s_.\-]+")
 _TIME = re.compile(r"\d+(?:t\d+)?z?")
 
 
-def describe_difference(path: str, hooked: str, *, wide: bool) -> str | None:
-    """Return a message about a file at `path` if `hooked` was probably meant, as sentences; None if it was not."""
+def describe_difference(path: str, hooked: str, *, wide: bool, done: str = "imported") -> str | None:
+    """Return a message about a file at `path` if `hooked` was probably meant, as sentences; None if it was not.
+
+    `done` is the participle of what the hook does.
+    """
     name, meant = _folded(_name(path)), _folded(_name(hooked))
     if path == hooked or not _may_be_meant(path, name, meant, hooked):
         return None
     stem, its = _stem(name), _stem(meant)
     near = _joined(stem) == _joined(its) or (wide and _near_by_words(path, hooked, _words(stem), _words(its)))
-    return _message(path, hooked, _fault(path, hooked, name)) if near else None
+    return _message(path, hooked, _fault(path, hooked, name), done) if near else None
+
+
+def describe_difference_from_pattern(path: str, pattern: str, *, done: str = "processed") -> str | None:
+    """Return a message about a file at `path`, if a path that matches `pattern`, which has a `*`, was meant."""
+    folders, its = path.split("/"), pattern.split("/")
+    name, last = folders.pop(), its.pop()
+    if len(folders) != len(its) or not _may_be_meant(path, _folded(name), _folded(last), pattern):
+        return None
+    named = (_spelled(each, last) for each in _without_endings(name, last))
+    meant = [*map(_spelled, folders, its), next(filter(None, named), None)]
+    hooked = "/".join(each for each in meant if each is not None)
+    if None in meant or hooked == path:
+        return None
+    return _message(path, hooked, _fault(path, hooked, _folded(name)), done)
+
+
+def _spelled(name: str, part: str) -> str | None:
+    """Return `name` with the letters of `part`, a part of a pattern, in their case there; None if others differ."""
+    letters = part.split("*")
+    found = re.fullmatch("(.*)".join(map(re.escape, letters)), unicodedata.normalize("NFKC", name), re.IGNORECASE)
+    if found is None:
+        return None
+    return "".join(each for pair in zip(letters, (*found.groups(), ""), strict=True) for each in pair)
+
+
+def _without_endings(name: str, part: str) -> Iterator[str]:
+    """Yield `name` without blanks, without its last extensions one by one, and with the extension of `part`."""
+    whole = name = name.strip()
+    ending = _TABLE.search(part)
+    yield name
+    while found := _LAST_ENDING.search(name):
+        name = name[: found.start()].rstrip()
+        yield name
+    if ending and name != whole:
+        yield name + ending[0]
 
 
 def _near_by_words(path: str, hooked: str, words: Sequence[str], own: Sequence[str]) -> bool:
@@ -87,27 +129,28 @@ def _within_one_letter(text: str, other: str) -> bool:
 
 def _fault(path: str, hooked: str, name: str) -> str:
     """Return how the name differs: the fault that must be fixed first."""
-    if re.search(_PACKED, _ENDINGS.search(name)[0]):  # type: ignore[index]
-        return "packed"
-    if re.search(_SHEET, _ENDINGS.search(name)[0]):  # type: ignore[index]
-        return "sheet"
-    if _name(path) == _name(hooked):
+    endings, its = (_ENDINGS.search(each)[0] for each in (name, _folded(_name(hooked))))  # type: ignore[index]
+    for fault, pattern in (("packed", _PACKED), ("sheet", _SHEET)):
+        if re.search(pattern, endings) and not re.search(pattern, its):
+            return fault
+    if _name(path) == _name(hooked) and path.lower() != hooked.lower():
         return "folder"
     return "case" if _name(path).lower() == _name(hooked).lower() else "name"
 
 
-def _message(path: str, hooked: str, what: str) -> str:
+def _message(path: str, hooked: str, what: str, done: str) -> str:
     # A file under a longer name may be only a part of the list, so do not simply ask for it under the hook's name.
     again = f"Send it again as {hooked}."
     again = again if what in {"folder", "case"} else f"If it is meant for {hooked}, send it again under that name."
+    kind = "CSV file" if hooked.endswith(".csv") else "file"
     fault, advice = {
-        "packed": ("it is packed or encrypted", f"Unpack it and send the CSV file as {hooked}."),
+        "packed": ("it is packed or encrypted", f"Unpack it and send the {kind} as {hooked}."),
         "sheet": ("it is a workbook, not a CSV file", f"Save it as “CSV UTF-8” and send that file as {hooked}."),
         "folder": ("it is in another folder", again),
         "case": ("uppercase and lowercase letters differ", again),
         "name": ("the name differs", again),
     }[what]
-    return f"{path} was not imported ({fault}). {advice}"
+    return f"{path} was not {done} ({fault}). {advice}"
 
 
 def _name(path: str) -> str:

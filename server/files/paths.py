@@ -38,6 +38,11 @@ class ClientPath:
     def in_results(self) -> bool:
         return self.parts[:1] == (RESULTS,)
 
+    @property
+    def printable(self) -> bool:
+        """Return whether `str` has all of it: it is printable UTF-8."""
+        return str(self).encode() == self.raw
+
     def below(self, other: ClientPath) -> bool:
         """Return whether this is `other` or a path in it."""
         return self.parts[: len(other.parts)] == other.parts
@@ -66,7 +71,7 @@ def parse_path(raw: bytes) -> ClientPath:
 
 
 def is_fixed(path: ClientPath) -> bool:
-    """Return whether the server makes this folder for every tenant: `/`, `/results` or `/test`."""
+    """Return whether the server makes this folder for every tenant, whatever hooks there are."""
     return path.parts in ((), (RESULTS,), (TEST,))
 
 

@@ -20,8 +20,9 @@ from typing import TypeVar, TypeVarTuple, Unpack
 from ground.threads import Coming
 from importer.folder import TenantFolder
 from server.files.contracts import Metrics
-from server.files.hooks import HookTable
+from server.files.hooks import Hook, HookTable, HookView
 from server.files.limits import Usage, measure_copies, measure_usage
+from server.files.paths import TEST, ClientPath, check_writable, is_fixed
 from server.files.tree import Tree
 from server.files.written import Memory
 
@@ -69,10 +70,13 @@ class Space:
             place.mkdir(mode=0o700, exist_ok=True)
         self.tenant = tenant
         self.house = house
+        self._staging = places.staging
         self.folder = Tree(places.files)
         self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
         """Held while a hook's path changes, so that files land there in the order of their ids."""
+        self._view: HookView | None = None
+        self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
         self._measuring = asyncio.Lock()
         self._sessions = 0
@@ -85,6 +89,38 @@ class Space:
         if why:
             raise OSError(errno.ENOSPC, f"{why}, so no upload can be stored now; try again later")
 
+    @property
+    def hooks(self) -> HookView:
+        """Return the hooks that are on for the tenant now. Their fixed folders exist, if they could be made."""
+        view = self.house.hooks.of(self.tenant)
+        if view is not self._view:
+            self._make_fixed(view)
+        return view
+
+    def hook_at(self, path: ClientPath) -> Hook | None:
+        """Return the hook that gets a file completed at `path`; None if there is none.
+
+        Raises OSError (EINVAL) if the path cannot be written as text for the hook.
+        """
+        hook = self.hooks.find(str(path))
+        if hook is not None and not path.printable:
+            raise OSError(errno.EINVAL, "a hook takes only names of printable UTF-8 characters; rename the file")
+        return hook
+
+    def is_fixed(self, path: ClientPath) -> bool:
+        """Return whether the server makes this folder for the tenant."""
+        return is_fixed(path) or (self.hooks.is_fixed(path) and path.parts in self._fixed)
+
+    def check_writable(self, path: ClientPath) -> None:
+        """Raise OSError (EACCES) if clients may not change `path`, by `paths.check_writable` or because of a hook."""
+        check_writable(path)
+        if self.is_fixed(path):
+            raise OSError(errno.EACCES, f"{path} belongs to a hook and cannot be replaced, renamed or removed")
+
+    def staged(self, name: bytes) -> Path:
+        """Return the path of a file in staging."""
+        return self._staging / os.fsdecode(name)
+
     def is_at(self, root: Path) -> bool:
         """Return whether the open folder is the one at `root` now."""
         there, opened = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
@@ -93,6 +129,7 @@ class Space:
     def enter(self) -> None:
         """Count one more session; it must call `leave` once."""
         self._sessions += 1
+        self._make_fixed(self.house.hooks.of(self.tenant))
 
     def leave(self) -> None:
         self._sessions -= 1
@@ -113,12 +150,26 @@ class Space:
             self.folder.close()
             self.staging.close()
 
+    def _make_fixed(self, view: HookView) -> None:
+        """Make the folders of hooks. One with a file in its place is not fixed until the file is removed."""
+        before, added = self._fixed, 0
+        found: set[tuple[bytes, ...]] = {folder for folder in view.fixed if folder == (TEST,)}
+        for folder in sorted(view.fixed - found, key=len):
+            with suppress(OSError):
+                there = not self.folder.make_folder(folder)
+                found.add(folder)
+                added += folder not in before and there
+        self._view, self._fixed = view, frozenset(found)
+        if self._usage is not None:
+            gone = before - found - {(TEST,)}
+            self._usage.add(0, len(gone) - added)
+
     async def usage(self) -> Usage:
         """Return the running total, measured at the first call. Call it before any change to a file."""
         if self._usage is None:
             async with self._measuring:
                 if self._usage is None:
-                    self._usage = await self.in_thread(measure_usage, self.folder.fd)
+                    self._usage = await self.in_thread(measure_usage, self.folder.fd, self._fixed)
         return self._usage
 
     async def recounted(self) -> Usage:

@@ -38,6 +38,19 @@ class Tree:
                 os.close(above)
         return fd
 
+    def make_folder(self, parts: tuple[bytes, ...]) -> bool:
+        """Make the folder at `parts`, durably; return False if it exists already."""
+        above = self.open_folder(parts[:-1])
+        try:
+            os.mkdir(parts[-1], 0o700, dir_fd=above)
+            os.fsync(above)
+        except FileExistsError:
+            os.close(self.open_folder(parts))
+            return False
+        finally:
+            os.close(above)
+        return True
+
     @contextmanager
     def holding(self, path: ClientPath) -> Iterator[int]:
         """Yield a descriptor of the parent folder of `path`, open inside the block. Raises EACCES for the root."""

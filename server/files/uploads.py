@@ -18,13 +18,14 @@ from server.files.landing import (
     NotLanded,
     land,
     new_upload,
+    offer,
     reason_of,
     report_aborted,
     report_completed,
     report_if_similar,
 )
 from server.files.leftovers import mark, unmark
-from server.files.paths import ClientPath, check_writable
+from server.files.paths import ClientPath
 from server.files.placing import Spot
 from server.files.space import Space
 from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
@@ -36,7 +37,8 @@ async def begin(
     space: Space, path: ClientPath, limits: Limits, *, truncate: bool, create: bool, exclusive: bool
 ) -> Draft:
     """Open `path` for writing. Return an empty draft, or a copy of the existing file if it is not to be truncated."""
-    check_writable(path)
+    space.check_writable(path)
+    space.hook_at(path)
     space.check_storage()
     usage = await space.recounted()
     source: int | None = None
@@ -53,7 +55,7 @@ async def begin(
         draft = Draft(path, space.staging.fd, usage, limits, new=found is None)
         draft.exclusive = exclusive
         draft.changed = source is None
-        if space.house.hooks.begins(str(path)):
+        if space.hooks.begins(str(path)):
             mark(draft.fd, str(path))
         if source is not None:
             await _copy_in(space, draft, source)
@@ -74,7 +76,7 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
 
 
 async def finish(space: Space, draft: Draft, origin: Origin = "close", sender: Sender | None = None) -> int | None:
-    """Publish a draft that the client closed; return the id of its import, None if it made none.
+    """Publish a draft that the client closed; return the id of its import or run, None if it made none.
 
     Raises OSError if it cannot be published; the old file stays.
     """
@@ -91,9 +93,9 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close", sender: S
     # The pieces of an HTTP body say nothing about its length: HTTP itself says where it ends.
     written = None if origin == "http" else draft.trace.facts(draft.size)
     upload = new_upload(space, draft.path, draft.size, written, origin, sender)
-    hook = space.house.hooks.find(upload.path)
     import_id = None
     try:
+        hook = space.hook_at(draft.path)
         if written:
             space.house.memory.keep(draft.fd, written)
         if hook is None:
@@ -133,15 +135,15 @@ def remove(draft: Draft) -> None:
 
 def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
     """Let an open upload that its client renamed be published at `new`. Raises OSError as a rename does."""
-    check_writable(new)
-    replace = replace or space.house.hooks.find(str(new)) is not None
+    space.check_writable(new)
+    replace = replace or space.hook_at(new) is not None
     with space.folder.holding(new) as folder:
         found = in_the_way(new.name, folder, replace=replace)
     if found is not None:
         check_regular(found)
         draft.exclusive = False
     draft.path = new
-    if space.house.hooks.begins(str(new)):
+    if space.hooks.begins(str(new)):
         mark(draft.fd, str(new))
     else:
         unmark(draft.fd)
@@ -156,6 +158,7 @@ def _publish(space: Space, draft: Draft) -> None:
 
 
 async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> int:
+    await offer(space, hook, upload, draft.fd, draft.name)
     async with space.landing:
         with space.folder.holding(draft.path) as folder:
             _replaceable(draft, folder)

@@ -11,6 +11,7 @@ import logging
 import uuid
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from ground.words import counted
 from importer.errors import Refused, TryAgain
@@ -34,6 +35,9 @@ class _Records:
         self._closing = closing
         self._folder_of = folder_of
         self._dry_run = dry_run
+
+    async def accepting(self, upload: Upload, file: Path) -> None:
+        """Accept every file: what is wrong with it is told in the report."""
 
     async def aborted(self, upload: Upload, reason: str) -> None:
         """List an interrupted upload, with the number of bytes received."""

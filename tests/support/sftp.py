@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any
 import asyncssh
 
 from importer.folder import TenantFolder
-from server.files.hooks import Arrival, HookRefused, HookTable, Upload
+from server.files.hooks import Arrival, Hooked, HookRefused, HookTable, Upload
 from server.files.limits import measure_usage
+from server.files.patterns import Pattern
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
@@ -35,6 +36,11 @@ class HeardHook:
         self.reasons: list[str] = []
         self.refuse: str | None = None
         self.fail_landed: Exception | None = None
+        self.unwanted: str | None = None
+        self.offered: list[Path] = []
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.arrived = asyncio.Event()
         self.may_arrive = asyncio.Event()
         self.may_arrive.set()
@@ -44,6 +50,13 @@ class HeardHook:
         self.copies: list[Path] = []
         self._folder = folder
         self._numbers = numbers
+
+    async def accepting(self, upload: Upload, file: Path) -> None:
+        self.offered.append(file)
+        self.asked.set()
+        await self.may_answer.wait()
+        if self.unwanted is not None:
+            raise HookRefused(self.unwanted)
 
     async def arriving(self, upload: Upload) -> Arrival:
         self.arrived.set()
@@ -118,7 +131,8 @@ class Counted:
 class SftpHouse:
     """The server, its tenant `acme`, and clients for it."""
 
-    def __init__(self, tenants: Tenants, work: Path, **settings: Any) -> None:
+    def __init__(self, tenants: Tenants, work: Path, hooked: Sequence[str], **settings: Any) -> None:
+        """`hooked`: the paths of `other`, a hook that is not for imports."""
         self.tenants = tenants
         self.work = work
         self.accounts = Accounts(tenants)
@@ -126,7 +140,12 @@ class SftpHouse:
         numbers = itertools.count(1)
         self.real = HeardHook(tenants.folder, numbers)
         self.dry = HeardHook(tenants.folder, numbers)
-        self.hooks = HookTable({"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry})
+        imports = {"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry}
+        self.other = HeardHook(tenants.folder, numbers)
+        self.on: list[str] | None = None
+        """The hooks that are on for all tenants; None: all."""
+        others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
+        self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
         self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]
         self.listener = SftpListener(self.settings, self.accounts, self.hooks, self.metrics, host_keys)  # type: ignore[arg-type]
@@ -159,7 +178,7 @@ class SftpHouse:
     async def counts_truly(self) -> bool:
         """Return whether the running total of the quota equals a new measurement of the visible files."""
         (space,) = self.listener._sessions._spaces.values()
-        return await space.usage() == measure_usage(space.folder.fd)
+        return await space.usage() == measure_usage(space.folder.fd, space._fixed)
 
     def staged(self) -> list[Path]:
         """Return the files in staging."""
@@ -251,15 +270,15 @@ async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = No
 
 
 @asynccontextmanager
-async def sftp_house(tmp_path: Path, **settings: Any) -> AsyncIterator[SftpHouse]:
-    """Yield a listening house; close it at the end."""
+async def sftp_house(tmp_path: Path, *, hooked: Sequence[str] = (), **settings: Any) -> AsyncIterator[SftpHouse]:
+    """Yield a listening house with hooks at the paths `hooked`; close it at the end."""
     data = tmp_path / "data"
     work = tmp_path / "work"
     work.mkdir(exist_ok=True)
     async with open_tenants(data) as tenants:
         if not await tenants.list():
             await tenants.add("acme", [public_line()])
-        house = SftpHouse(tenants, work, **settings)
+        house = SftpHouse(tenants, work, hooked, **settings)
         _, house.port = await house.listener.start()
         try:
             yield house

@@ -178,6 +178,7 @@ PURE = {
     "server.files.hooks",
     "server.files.near_names",
     "server.files.paths",
+    "server.files.patterns",
     "server.web.api.examples",
     "server.web.api.reading",
     "server.web.crowd",

@@ -13,7 +13,7 @@ PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", "
 TABLE = HookTable(
     {"/sync_users.csv": REAL, "/test/sync_users.csv": DRY, "/invoices.csv": OTHERS},
     wide={"/sync_users.csv", "/test/sync_users.csv"},
-)
+).of("acme")
 
 
 def test_only_the_exact_path_has_the_hook() -> None:
@@ -130,7 +130,7 @@ def test_a_name_that_begins_with_a_hooks_name_is_its_unfinished_upload() -> None
 
 
 def test_a_table_without_hooks_finds_nothing() -> None:
-    empty = HookTable({})
+    empty = HookTable({}).of("acme")
     assert empty.find("/a") is empty.near("/a") is empty.begins("/a") is None
 
 

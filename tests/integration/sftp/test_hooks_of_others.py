@@ -1,0 +1,263 @@
+"""Hooks other than those of imports: patterns, their folders, files that they refuse before these land."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from server.files.leftovers import clear_staging, mark
+from tests.support.sftp import SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+ONE, TWO = b"one\n", b"two,two\n"
+LANDED = ["arriving", "landed"]
+HOOKED = ("/invoices/*.csv", "/stores/*/report.pdf")
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    async with sftp_house(tmp_path, hooked=HOOKED) as house:
+        yield house
+
+
+async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
+    async with sftp.open(path, "wb") as file:
+        await file.write(content)
+
+
+async def test_every_file_that_matches_a_pattern_lands_at_its_hook(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        await put(sftp, "invoices/part", TWO)
+        await sftp.rename("invoices/part", "invoices/april.csv")
+        await sftp.truncate("invoices/april.csv", 3)
+        await put(sftp, "invoices/note.pdf", TWO)
+        assert await house.counts_truly()
+    assert house.other.events == LANDED * 3
+    heard = [(upload.path, upload.origin, upload.size) for what, upload in house.other.heard if what == "landed"]
+    assert heard == [
+        ("/invoices/march.csv", "close", len(ONE)),
+        ("/invoices/april.csv", "rename", len(TWO)),
+        ("/invoices/april.csv", "resize", 3),
+    ]
+    assert [copy.read_bytes() for copy in house.other.copies] == [ONE, TWO, TWO[:3]]
+    assert house.real.events == []
+
+
+async def test_the_folders_of_hooks_are_made_and_stay(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        assert {"invoices", "stores"} <= set(await sftp.listdir("/"))
+        with pytest.raises(asyncssh.SFTPFailure, match="already exists"):
+            await sftp.mkdir("invoices")
+        for change in (sftp.rmdir("invoices"), sftp.rename("invoices", "x"), sftp.posix_rename("test", "stores")):
+            with pytest.raises(asyncssh.SFTPPermissionDenied, match="belongs to"):
+                await change
+        await sftp.mkdir("more")
+        with pytest.raises(asyncssh.SFTPPermissionDenied, match="/invoices belongs to a hook"):
+            await sftp.posix_rename("more", "invoices")
+        with pytest.raises(asyncssh.SFTPPermissionDenied, match="/invoices belongs to a hook"):
+            await put(sftp, "invoices", ONE)
+        before = (await sftp.stat("invoices")).mtime
+        await sftp.utime("invoices", (1, 1))
+        assert (await sftp.stat("invoices")).mtime == before
+        assert await house.counts_truly()
+        (space,) = house.listener._sessions._spaces.values()
+        assert (await space.usage()).files == 1
+
+
+async def test_the_folders_of_a_hook_follow_the_choice_of_the_tenant(house: SftpHouse) -> None:
+    house.on = []
+    async with house.client() as sftp:
+        assert not {"invoices", "stores"} & set(await sftp.listdir("/"))
+        await sftp.mkdir("invoices")
+        await put(sftp, "invoices/march.csv", ONE)
+        assert house.other.events == []
+        house.on = ["hook_0"]
+        await put(sftp, "invoices/march.csv", TWO)
+        assert house.other.events == LANDED
+        assert await house.counts_truly()
+        (space,) = house.listener._sessions._spaces.values()
+        assert (await space.usage()).files == 1
+        house.on = []
+        await sftp.remove("invoices/march.csv")
+        assert (await space.usage()).files == 1
+        assert await house.counts_truly()
+        await sftp.rmdir("invoices")
+        assert await house.counts_truly()
+
+
+async def test_a_file_in_the_place_of_a_folder_of_a_hook_can_be_removed(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path) as house, house.client() as sftp:
+        await put(sftp, "invoices", ONE)
+    async with sftp_house(tmp_path, hooked=HOOKED) as house:
+        async with house.client() as sftp:
+            assert await house.counts_truly()
+            await sftp.remove("invoices")
+            assert await house.counts_truly()
+        async with house.client() as sftp:
+            await put(sftp, "invoices/march.csv", ONE)
+            assert await house.counts_truly()
+        assert house.other.events == LANDED
+
+
+async def test_a_link_in_the_place_of_a_folder_of_a_hook_leads_nowhere(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    async with sftp_house(tmp_path, hooked=["/in/deep/*.csv"]) as house:
+        (house.files / "in").symlink_to(outside)
+        async with house.client() as sftp:
+            with pytest.raises(asyncssh.SFTPError):
+                await put(sftp, "in/deep/a.csv", ONE)
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_folder_with_files_cannot_be_moved_to_where_hooks_run(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("new")
+        await put(sftp, "new/report.pdf", ONE)
+        with pytest.raises(asyncssh.SFTPPermissionDenied, match="files in a moved folder would get no hook"):
+            await sftp.rename("new", "stores/berlin")
+        await sftp.mkdir("stores/paris")
+        await sftp.rename("new/report.pdf", "stores/paris/report.pdf")
+        await sftp.rename("new", "stores/berlin")
+        await put(sftp, "stores/berlin/report.pdf", TWO)
+        assert await house.counts_truly()
+    assert house.other.events == LANDED * 2
+
+
+async def test_similar_names_and_interrupted_uploads_are_reported_to_the_hook(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "invoices/march.xlsx", ONE)
+    assert house.other.events == ["ignored"]
+    assert house.other.reasons[-1].startswith("/invoices/march.xlsx was not processed (it is a workbook")
+    async with house.client() as sftp:
+        file = await sftp.open("invoices/march.csv.filepart", "wb")
+        await file.write(ONE)
+    await eventually(lambda: house.other.events == ["ignored", "aborted"], what="the interrupted upload")
+    assert house.other.last.path == "/invoices/march.csv.filepart"
+    await house.nothing_open()
+
+
+async def test_an_upload_that_a_killed_server_left_is_reported_to_the_hook(house: SftpHouse) -> None:
+    house.folder.staging.mkdir(exist_ok=True)
+    left = house.folder.staging / "0123"
+    left.write_bytes(ONE)
+    with left.open("rb+") as file:
+        mark(file.fileno(), "/invoices/march.csv")
+    assert await clear_staging(house.folder.root, "acme", house.hooks) == 1
+    assert house.other.events == ["aborted"]
+
+
+@pytest.mark.parametrize("name", [b"invoices/L\xf6hne.csv", "invoices/a\u202eb.csv".encode(), b"invoices/a\nb.csv"])
+async def test_a_name_that_a_hook_cannot_be_told_is_refused_in_words(house: SftpHouse, name: bytes) -> None:
+    async with house.client() as sftp:
+        with pytest.raises(asyncssh.SFTPError, match="only names of printable UTF-8 characters"):
+            await sftp.open(name, "wb")
+        await put(sftp, "part", ONE)
+        with pytest.raises(asyncssh.SFTPError, match="only names of printable UTF-8 characters"):
+            await sftp.rename(b"part", name)
+        assert (await sftp.stat("part")).size == len(ONE)
+        file = await sftp.open("other", "wb")
+        await file.write(ONE)
+        with pytest.raises(asyncssh.SFTPError, match="only names of printable UTF-8 characters"):
+            await sftp.rename(b"other", name)
+        await file.close()
+    assert house.other.events == []
+    assert (house.files / "other").exists()
+
+
+async def sent(sftp: asyncssh.SFTPClient) -> None:
+    await put(sftp, "invoices/march.csv", TWO)
+
+
+async def renamed(sftp: asyncssh.SFTPClient) -> None:
+    await put(sftp, "part", TWO)
+    await sftp.posix_rename("part", "invoices/march.csv")
+
+
+async def resized(sftp: asyncssh.SFTPClient) -> None:
+    await sftp.truncate("invoices/march.csv", 2)
+
+
+WAYS = {"close": sent, "rename": renamed, "resize": resized}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_refused_file_does_not_land_and_the_old_one_stays(house: SftpHouse, way: str) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        house.other.unwanted = "this file has a virus"
+        with pytest.raises(asyncssh.SFTPFailure, match="this file has a virus"):
+            await WAYS[way](sftp)
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert await house.counts_truly()
+        if way == "rename":
+            assert (house.files / "part").read_bytes() == TWO
+    assert house.other.events == LANDED
+    assert house.staged() == []
+    assert house.metrics.uploads[-1] == ("acme", "refused")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_hook_is_offered_the_complete_file_while_others_land(house: SftpHouse, way: str) -> None:
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, "invoices/march.csv", ONE)
+        house.other.asked.clear()
+        house.other.may_answer.clear()
+        sending = asyncio.ensure_future(WAYS[way](sftp))
+        await house.other.asked.wait()
+        assert house.other.offered[-1].read_bytes() == (ONE[:2] if way == "resize" else TWO)
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        await put(other, "sync_users.csv", ONE)
+        assert house.real.events == LANDED
+        house.other.may_answer.set()
+        await sending
+    assert house.other.events == LANDED * 2
+    assert house.other.last.origin == way
+    assert house.staged() == []
+
+
+async def test_an_offered_file_is_on_disk_and_cannot_be_written(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced.append(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    async with house.client() as sftp, house.client() as other:
+        house.other.may_answer.clear()
+        file = await sftp.open("invoices/march.csv", "wb")
+        await file.write(ONE)
+        closing = asyncio.ensure_future(file.close())
+        await house.other.asked.wait()
+        offered = house.other.offered[-1]
+        assert offered.stat().st_ino in synced
+        late = await other.open("invoices/march.csv", "wb")
+        await late.write(b"late")
+        assert offered.read_bytes() == ONE
+        house.other.may_answer.set()
+        await closing
+        await late.close()
+    assert [copy.read_bytes() for copy in house.other.copies] == [ONE, b"late"]
+
+
+async def test_a_renamed_file_lands_as_it_was_offered(house: SftpHouse) -> None:
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, "part", ONE)
+        house.other.may_answer.clear()
+        renaming = asyncio.ensure_future(sftp.rename("part", "invoices/march.csv"))
+        await house.other.asked.wait()
+        await put(other, "part", TWO)
+        house.other.may_answer.set()
+        await renaming
+    assert house.other.copies[-1].read_bytes() == ONE
+    assert (house.files / "part").read_bytes() == TWO
