@@ -25,7 +25,7 @@ from pydantic_settings import (
 
 from keys.ring import parse_network
 from server.networks import Networks
-from server.setting_errors import nearest, reason
+from server.setting_errors import Quoted, nearest, reason
 
 PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
@@ -61,6 +61,18 @@ def _is_address_of_pages(url: str) -> bool:
 
 def _lowered(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
+
+
+def _modules(value: object) -> object:
+    """Return names of modules, from a list or from text separated by commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("must be names of modules separated by commas")
+    names = [name for part in parts if (name := str(part).strip())]
+    wrong = [name for name in names if name.endswith(".py") or not all(map(str.isidentifier, name.split(".")))]
+    if wrong:
+        raise Quoted(f"“{wrong[0]}” is not the name of a module, such as my_hooks")
+    return tuple(names)
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -126,6 +138,9 @@ class ServerSettings(BaseSettings):
     keepalive_misses: AtLeastOne = 3
     # Seconds that a stopping server gives requests and the running import to end.
     stop_grace_s: SecondsOrOff = 30
+
+    # Modules of hooks, beside those of installed packages.
+    hooks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_modules)] = ()
 
     def chosen(self) -> dict[str, int | None]:
         """Return the whole numbers that were set explicitly, by name."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "users": "server.cli.users:users",
     "notify": "server.cli.notify:notify",
     "ban": "server.cli.ban:ban",
+    "hook": "server.cli.hook:hook",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 

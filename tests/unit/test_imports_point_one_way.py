@@ -163,6 +163,8 @@ PURE = {
     "server.notify.retries",
     "server.notify.templates",
     "server.runs.ends",
+    "server.runs.registry",
+    "server.runs.sources",
     "server.setting_errors",
     "server.tenants.invitation_template",
     "server.tenants.setting_texts",

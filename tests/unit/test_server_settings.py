@@ -173,3 +173,21 @@ def test_a_wrong_public_address_is_refused_in_words(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError, match=said) as caught:
         load_settings()
     assert "hunter2" not in str(caught.value)
+
+
+def test_modules_of_hooks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert load_settings().hooks == ()
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "my_hooks, acme.more_hooks,")
+    assert load_settings().hooks == ("my_hooks", "acme.more_hooks")
+    monkeypatch.delenv("HEADCOUNT_HOOKS")
+    (tmp_path / "headcount.toml").write_text('hooks = ["my_hooks"]\n')
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(tmp_path / "headcount.toml"))
+    assert load_settings().hooks == ("my_hooks",)
+
+
+@pytest.mark.parametrize("given", ["my_hooks.py", "./my_hooks", "a..b", "my-hooks", "1"])
+def test_what_is_not_a_module_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("HEADCOUNT_HOOKS", f"good,{given}")
+    with pytest.raises(SettingsError, match="HEADCOUNT_HOOKS: “") as caught:
+        load_settings()
+    assert str(caught.value) == f"HEADCOUNT_HOOKS: “{given}” is not the name of a module, such as my_hooks"

@@ -32,6 +32,7 @@ OF_THEIR_OWN = {
     "trusted_balancers": "networks",
     "unbanned_networks": "networks",
     "notify_email": "addresses",
+    "hooks": "modules",
     "field_mapping": "table",
     "value_mapping": "tables",
     "custom_fields": "list of tables",

@@ -1,0 +1,35 @@
+"""`headcount hook`: the hooks of the server."""
+
+from __future__ import annotations
+
+import click
+
+from server.cli.data import runs
+from server.cli.output import json_option, print_list
+from server.runs.finding import find_hooks
+from server.runs.sources import OWN_HOOK
+from server.settings import load_settings
+
+
+@click.group()
+def hook() -> None:
+    """List the hooks of the server."""
+
+
+@hook.command("list")
+@json_option
+@runs
+async def list_(as_json: bool) -> None:
+    """List the hooks of the server, and what is wrong.
+
+    They come from installed packages and from the modules in HEADCOUNT_HOOKS. ERROR says why a hook cannot be used.
+    """
+    found = await find_hooks(load_settings().hooks, None)
+    rows = [
+        {"name": each.name, "path": each.path, "package": each.package, "error": each.error}
+        for each in (OWN_HOOK, *found.hooks)
+    ]
+    columns = {"name": "NAME", "path": "PATH", "package": "PACKAGE"}
+    if any(row["error"] for row in rows):
+        columns["error"] = "ERROR"
+    print_list(rows, columns, as_json=as_json, empty="")

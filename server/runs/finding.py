@@ -1,0 +1,151 @@
+"""Find the hooks of this server: in installed packages, and in the modules of HEADCOUNT_HOOKS.
+
+A package names a module in the group `headcount.hooks` of its entry points. The functions of a module that are
+decorated with `@hook` are its hooks. A module that cannot be imported does not stop the start: the database knows the
+paths that its hooks had when it last loaded, and these refuse uploads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout, suppress
+from dataclasses import replace
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from engine.runs import RunStore
+from headcount.hooks import MARK, Declared
+from importer.errors import TryAgain
+from server.runs.registry import RegisteredHook, Registry, Runnable
+from server.runs.sources import Source, registry
+
+log = logging.getLogger(__name__)
+
+GROUP = "headcount.hooks"
+"""The group of entry points; each names a module."""
+
+MAX_ERROR = 300
+
+MakeRunnable = Callable[[Declared, str], Runnable | None]
+"""Returns what runs a function that is declared in the module of this name."""
+
+
+def not_run(declared: Declared, module: str) -> None:
+    """Make nothing of a declared function: a command only lists it."""
+
+
+async def find_hooks(
+    modules: Sequence[str], store: RunStore | None, runnable: MakeRunnable = not_run, *, remember: bool = False
+) -> Registry:
+    """Import the modules of all hooks and return them. `modules` are those of HEADCOUNT_HOOKS.
+
+    With `remember`, as the server does, store the paths of each module that loaded, and log what cannot be used.
+    Without a store, nothing is known of a module that cannot be imported but its name.
+    """
+    found = find_sources(modules, runnable)
+    known = [await _remembering(source, store, remember=remember) for source in found]
+    result = registry(known)
+    if remember:
+        _log(known, result)
+    return result
+
+
+def find_sources(modules: Sequence[str], runnable: MakeRunnable = not_run) -> list[Source]:
+    """Import the modules of all hooks: of packages by name, then `modules`. Blocks.
+
+    A function that two modules have is a hook of the first.
+    """
+    if modules:
+        _reach_current_folder()
+    seen: set[int] = set()
+    return [_load(name, package, why, runnable, seen) for name, package, why in _named(modules)]
+
+
+def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield each module once, the package that it is from, and why it cannot be one."""
+    installed = sorted(entry_points(group=GROUP), key=lambda each: (each.dist.name if each.dist else "", each.value))
+    seen = set()
+    for each in installed:
+        package = each.dist.name if each.dist else each.module
+        if each.value not in seen:
+            yield each.value, package, f"its entry point {each.name} must name a module only" if each.attr else None
+        seen.add(each.value)
+    for name in dict.fromkeys(modules):
+        if name not in seen:
+            yield name, name, None
+
+
+def _reach_current_folder() -> None:
+    """Let modules of the current folder be imported: last, so that they hide no installed one."""
+    with suppress(FileNotFoundError):
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)
+
+
+def _load(name: str, package: str, why: str | None, runnable: MakeRunnable, seen: set[int]) -> Source:
+    if why is not None:
+        return Source(name, package, error=f"{name} cannot be used: {why}")
+    try:
+        with redirect_stdout(sys.stderr):  # a command prints only its own output
+            module = importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too: a module may raise anything
+        return Source(name, package, error=f"{name} cannot be imported: {_first_line(error)}", cause=error)
+    declared = list(_declared(module))
+    if not declared:
+        return Source(name, package, error=f"{name} has no hooks: no function in it is decorated with @hook")
+    new = [each for each in declared if id(each) not in seen]
+    seen.update(map(id, new))
+    return Source(name, package, [_registered(each, name, package, runnable) for each in new])
+
+
+def _declared(module: ModuleType) -> Iterator[Declared]:
+    functions = dict.fromkeys(value for value in vars(module).values() if inspect.isfunction(value))
+    return (getattr(function, MARK) for function in functions if hasattr(function, MARK))
+
+
+def _registered(declared: Declared, module: str, package: str, runnable: MakeRunnable) -> RegisteredHook:
+    made = runnable(declared, module)
+    return RegisteredHook(declared.name, declared.path, package, declared=declared, runnable=made)
+
+
+def _first_line(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0].removesuffix(":").removesuffix(": ")
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:MAX_ERROR])
+
+
+async def _remembering(source: Source, store: RunStore | None, *, remember: bool) -> Source:
+    """Return the source with what is remembered of it; store it if it loaded and has changed."""
+    if store is None:
+        return source
+    before = await store.remembered(source.name)
+    if source.error is not None:
+        return replace(source, remembered=before)
+    now = [(hook.name, hook.path) for hook in source.hooks if hook.path is not None]
+    if remember and sorted(now) != sorted(before):
+        with suppress(TryAgain):  # such as a full disk; the next start stores it
+            await store.remember(source.name, now)
+    return source
+
+
+def _log(sources: Iterable[Source], found: Registry) -> None:
+    for source in sources:
+        if source.error is not None:
+            log.error(
+                "The hooks of %s cannot be used: %s.", source.package, source.error, exc_info=source.cause,
+                extra={"event": "hooks_unusable", "package": source.package},
+            )  # fmt: skip
+    broken = {source.error for source in sources if source.error is not None}
+    for hook in found.hooks:
+        if hook.error is not None and hook.error not in broken:
+            log.error(
+                "Hook %s of %s cannot be used: %s.", hook.name, hook.package, hook.error,
+                extra={"event": "hook_unusable", "hook": hook.name, "package": hook.package},
+            )  # fmt: skip

@@ -1,0 +1,102 @@
+"""The hooks of all modules and files together, and why some of them cannot run. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from headcount.hooks import OWN_NAME
+from importer.queue.checksum import CHECKSUM_NAME
+from server.runs.registry import RegisteredHook, Registry
+
+OWN_PATHS = tuple(f"{folder}/{name}" for folder in ("", "/test") for name in ("sync_users.csv", CHECKSUM_NAME))
+OWN_HOOK = RegisteredHook(OWN_NAME, OWN_PATHS[0], "headcount")
+"""The hook that comes with Headcount, as it is listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One module, or one file of hooks.
+
+    `name` is what the database knows it by, and `package` what it is from. `error` is why it cannot be used, and
+    `cause` the exception; `remembered` are then the hooks (name, path) that it had when it last loaded.
+    """
+
+    name: str
+    package: str
+    hooks: Sequence[RegisteredHook] = ()
+    error: str | None = None
+    cause: BaseException | None = field(default=None, compare=False)
+    remembered: Sequence[tuple[str, str]] = ()
+
+
+def registry(sources: Iterable[Source]) -> Registry:
+    """Return the hooks of all sources. One that cannot run has an error, and then no other takes its uploads."""
+    sources = list(sources)
+    working = [hook for source in sources if source.error is None for hook in source.hooks]
+    names = {hook.name for hook in working}
+    lost = [hook for source in sources if source.error is not None for hook in _remembered(source, names)]
+    hooks = [_judged(hook, working) for hook in working] + lost
+    return Registry([_with_conflict(hook, hooks) for hook in hooks])
+
+
+def equally_exact(one: str, other: str) -> bool:
+    """Return whether a path can match both patterns, and neither is more exact than the other."""
+    ones, others = one.split("/"), other.split("/")
+    return len(ones) == len(others) and all(map(_equally_exact_parts, ones, others))
+
+
+def _remembered(source: Source, taken: Iterable[str]) -> list[RegisteredHook]:
+    """Return the hooks that a broken source had, but those that another source has now; at least one line."""
+    kept = [(name, path) for name, path in source.remembered if name not in taken]
+    if not kept:
+        return [RegisteredHook(source.name, None, source.package, source.error)]
+    return [RegisteredHook(name, path, source.package, source.error) for name, path in kept]
+
+
+def _judged(hook: RegisteredHook, working: Sequence[RegisteredHook]) -> RegisteredHook:
+    """Return the hook with the error that its own name or path is, if it is one."""
+    error = hook.error
+    if Counter(each.name for each in working)[hook.name] > 1:
+        packages = ", ".join(sorted({str(each.package) for each in working if each.name == hook.name}))
+        error = error or f"two hooks are called {hook.name} (in {packages}). Rename one"
+    elif hook.path in OWN_PATHS:
+        error = error or f"{hook.path} belongs to {OWN_NAME}. Use another path"
+    return replace(hook, error=error, runnable=None) if error else hook
+
+
+def _with_conflict(hook: RegisteredHook, hooks: Sequence[RegisteredHook]) -> RegisteredHook:
+    if hook.error is not None or hook.path is None:
+        return hook
+    for other in hooks:
+        if other is not hook and other.path is not None and equally_exact(hook.path, other.path):
+            error = (
+                f"{hook.path} is as exact as {other.path} of the hook {other.name} ({other.package}), and one file "
+                "can match both. Change a path"
+            )
+            return replace(hook, error=error, runnable=None)
+    return hook
+
+
+def _equally_exact_parts(one: str, other: str) -> bool:
+    if "*" not in one and "*" not in other:
+        return one == other
+    literal = len(one.replace("*", "")) == len(other.replace("*", ""))
+    return "*" in one and "*" in other and literal and _meet(one, other)
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether one text matches both patterns, in which `*` stands for any characters."""
+
+    @cache
+    def meet(i: int, j: int) -> bool:
+        a, b = one[i : i + 1], other[j : j + 1]
+        if a == "*":
+            return meet(i + 1, j) or (bool(b) and meet(i, j + 1))
+        if b == "*":
+            return meet(i, j + 1) or (bool(a) and meet(i + 1, j))
+        return a == b and (not a or meet(i + 1, j + 1))
+
+    return meet(0, 0)

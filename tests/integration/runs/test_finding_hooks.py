@@ -1,0 +1,177 @@
+"""Hooks are found in real packages and modules, and one that cannot be imported hides no other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from headcount.hooks import Declared
+from server.runs.finding import find_hooks, find_sources
+from server.runs.sources import registry
+from tests.support.cli import run_cli
+
+HOOK = """
+from headcount import hook
+
+@hook("/{name}/*.csv", name="{name}")
+def run(delivery):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Leave no module of a test behind. The current folder is empty."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = {*sys.modules}
+    yield
+    for name in {*sys.modules} - before:
+        if name.startswith("hooks_of_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def here() -> Path:
+    return Path.cwd()
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of installed packages, empty."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+def install(site: Path, package: str, module: str, text: str, entry: str | None = None) -> None:
+    """Install a package with one module, as pip does."""
+    (site / f"{module}.py").write_text(dedent(text))
+    folder = site / f"{package.replace('-', '_')}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(f"[headcount.hooks]\nmine = {entry or module}\n")
+
+
+def listed(*modules: str) -> list[tuple[str, str | None, str, str | None]]:
+    found = registry(find_sources(modules))
+    return [(each.name, each.path, each.package, each.error) for each in found.hooks]
+
+
+def test_the_hooks_of_an_installed_package_are_found(installed: Path) -> None:
+    install(installed, "acme-invoices", "hooks_of_acme", HOOK.format(name="invoices"))
+    assert listed() == [("invoices", "/invoices/*.csv", "acme-invoices", None)]
+
+
+def test_the_hooks_of_a_module_in_the_current_folder_are_found(here: Path) -> None:
+    (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices"))
+    assert listed("hooks_of_mine") == [("invoices", "/invoices/*.csv", "hooks_of_mine", None)]
+
+
+def test_a_module_of_the_current_folder_hides_no_installed_one(here: Path, installed: Path) -> None:
+    (installed / "hooks_of_two.py").write_text(HOOK.format(name="installed"))
+    (here / "hooks_of_two.py").write_text(HOOK.format(name="local"))
+    assert [each[0] for each in listed("hooks_of_two")] == ["installed"]
+
+
+def test_a_module_that_is_installed_and_named_is_found_once(installed: Path) -> None:
+    install(installed, "acme-invoices", "hooks_of_acme", HOOK.format(name="invoices"))
+    assert [each[:3] for each in listed("hooks_of_acme")] == [("invoices", "/invoices/*.csv", "acme-invoices")]
+
+
+def test_a_function_that_two_modules_have_is_one_hook(here: Path) -> None:
+    (here / "hooks_of_a.py").write_text(HOOK.format(name="a"))
+    (here / "hooks_of_b.py").write_text("from hooks_of_a import run\nagain = run\n")
+    assert listed("hooks_of_a", "hooks_of_b") == [("a", "/a/*.csv", "hooks_of_a", None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import hooks_of_nobody", "ModuleNotFoundError: No module named 'hooks_of_nobody'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def f(:", "SyntaxError: "),
+        ("raise SystemExit", "SystemExit"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise ValueError('two\\nlines')", "ValueError: two"),
+        ("raise ValueError('\\x1b[31m')", "ValueError: \ufffd[31m"),
+        (HOOK.format(name="Wrong"), "ValueError: hook: name must be 1 to 31"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_hides_no_other(here: Path, text: str, said: str) -> None:
+    (here / "hooks_of_broken.py").write_text(text)
+    (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices"))
+    works, broken = listed("hooks_of_broken", "hooks_of_mine")
+    assert works == ("invoices", "/invoices/*.csv", "hooks_of_mine", None)
+    assert broken[:3] == ("hooks_of_broken", None, "hooks_of_broken")
+    assert broken[3] is not None
+    assert broken[3].startswith(f"hooks_of_broken cannot be imported: {said}")
+
+
+def test_a_module_without_hooks_is_listed_with_the_reason(here: Path) -> None:
+    (here / "hooks_of_none.py").write_text("def run(delivery): ...\n")
+    said = "hooks_of_none has no hooks: no function in it is decorated with @hook"
+    assert listed("hooks_of_none") == [("hooks_of_none", None, "hooks_of_none", said)]
+
+
+def test_an_entry_point_that_names_a_function_is_listed_with_the_reason(installed: Path) -> None:
+    install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"), entry="hooks_of_acme:run")
+    said = "hooks_of_acme:run cannot be used: its entry point mine must name a module only"
+    assert listed() == [("hooks_of_acme:run", None, "acme", said)]
+
+
+@pytest.mark.logs("hooks_unusable", "hook_unusable")
+async def test_the_server_logs_what_cannot_be_used(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (here / "hooks_of_broken.py").write_text("1 / 0")
+    (here / "hooks_of_a.py").write_text(HOOK.format(name="a"))
+    (here / "hooks_of_b.py").write_text(HOOK.format(name="a"))
+    why = "cannot be imported: ZeroDivisionError: division by zero"
+    await find_hooks(["hooks_of_broken", "hooks_of_a", "hooks_of_b"], None, remember=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The hooks of hooks_of_broken cannot be used: hooks_of_broken {why}.",
+        "Hook a of hooks_of_a cannot be used: two hooks are called a (in hooks_of_a, hooks_of_b). Rename one.",
+        "Hook a of hooks_of_b cannot be used: two hooks are called a (in hooks_of_a, hooks_of_b). Rename one.",
+    ]
+    assert "1 / 0" in caplog.text
+
+
+def test_what_runs_a_hook_is_made_of_its_declaration_and_module(here: Path) -> None:
+    (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices"))
+    made: list[tuple[Declared, str]] = []
+    (found,) = registry(find_sources(["hooks_of_mine"], lambda *facts: made.append(facts))).hooks
+    assert found.declared is not None
+    assert made == [(found.declared, "hooks_of_mine")]
+    assert found.declared.function is sys.modules["hooks_of_mine"].run
+
+
+def test_hook_list_shows_sync_users_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices") + "print('noise')\n")
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_mine")
+    ran = run_cli("hook", "list", "--json")
+    assert ran.json == [
+        {"name": "sync_users", "path": "/sync_users.csv", "package": "headcount", "error": None},
+        {"name": "invoices", "path": "/invoices/*.csv", "package": "hooks_of_mine", "error": None},
+    ]
+    assert "noise" in ran.err
+    assert run_cli("hook", "list").text.splitlines() == [
+        "NAME        PATH             PACKAGE",
+        "sync_users  /sync_users.csv  headcount",
+        "invoices    /invoices/*.csv  hooks_of_mine",
+    ]
+
+
+def test_hook_list_says_why_a_hook_cannot_be_used(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_nobody")
+    ran = run_cli("hook", "list")
+    assert ran.code == 0
+    assert "hooks_of_nobody cannot be imported: ModuleNotFoundError: No module named" in ran.text
+    assert not (here / "data").exists()
