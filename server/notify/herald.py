@@ -1,8 +1,8 @@
 """Creates the notifications of an event, one for each channel that the tenant has set.
 
-It implements `importer.queue.notices.Herald`. The text is fixed here, when the event happens; the address is read
-when the notification is sent. If the settings of a tenant cannot be read now, a notification is written for every
-channel, and the sender reads the settings again.
+It implements `importer.queue.notices.Herald` and `server.runs.ending.RunHerald`. The text is fixed here, when the
+event happens; the address is read when the notification is sent. If the settings of a tenant cannot be read now, a
+notification is written for every channel, and the sender reads the settings again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
+from engine.runs import Run
 from ground.moments import rfc3339, utc_now
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
@@ -25,7 +26,7 @@ from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
 from importer.queue.pause import Pause
-from server.notify import letters
+from server.notify import letters, run_letters
 from server.notify.layout import Body, Links
 from server.notify.letters import LEAVERS_SHOWN
 from server.notify.rendering import letter_from
@@ -60,6 +61,17 @@ class TenantHerald:
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
         mail = letters.mail_of(report, leavers, messages, self._links)
         return _notices(entry.tenant, channels, topic, mail, body)
+
+    async def notices_of_run(self, run: Run) -> list[Notice]:
+        """Return the notifications of the end of a run of a hook."""
+        event = run_letters.EVENTS.get(run.state)
+        channels = await self._channels(run.tenant) if event else []
+        if not event or not channels:
+            return []
+        body = letters.webhook_body(event, run.finished_at or "", run_letters.run_data(run))
+        return _notices(
+            run.tenant, channels, f"run {run.id} {run.state}", run_letters.run_mail(run, self._links), body
+        )
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
         """Return the notifications of a feed without a file for `days` days; one topic for each `last_applied_at`."""

@@ -63,6 +63,10 @@ class Links:
         """Return the address of the page of one import."""
         return self.public_url and f"{self.public_url}/tenants/{tenant}/imports/{import_id}"
 
+    def one_run(self, tenant: str, run_id: int) -> str | None:
+        """Return the address of the page of one run of a hook."""
+        return self.public_url and f"{self.public_url}/tenants/{tenant}/files/{run_id}"
+
 
 NO_LINKS = Links()
 

@@ -31,6 +31,10 @@ Event = Literal[
     "upload.aborted",
     "feed.stale",
     "feed.paused_ending",
+    "run.completed",
+    "run.completed_with_errors",
+    "run.failed",
+    "run.aborted",
     "test",
 ]
 """Every event of a webhook. The OpenAPI document describes all of them."""

@@ -20,6 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from engine.runs import Run
 from ground.moments import from_rfc3339
 from importer.model import APPLIED
 from importer.queue.entry import Entry
@@ -65,6 +66,9 @@ class Metrics:
             "headcount_sftp_bytes", "Bytes of file content, by direction", "counter", "direction"
         )
         self.uploads = self._of_tenants("headcount_uploads", "Uploads, by result", "counter", "result")
+        self.hook_runs = self._of_tenants(
+            "headcount_hook_runs", "Runs of hooks that ended, by hook and state", "counter", "hook", "state"
+        )
         self.outbox_length = Gauge(
             "headcount_outbox_length", "Messages to be sent, by channel", ["channel"], registry=registry
         )
@@ -126,6 +130,12 @@ class Metrics:
         """Remove the gauges of all other tenants: users, last success and stale feed."""
         for gauge in (self.users, self.last_success, self.stale):
             gauge.keep_only(tenants.__contains__)
+
+    # Hooks
+
+    def run_ended(self, run: Run) -> None:
+        """Count a run of a hook that ended, or an upload that became none."""
+        self.hook_runs.add(1, run.tenant, run.hook, run.state.value)
 
     # Notifications
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field
 
 from server.web.api.models import Count, Moment, Report
+from server.web.api.runs.models import Run
 
 
 class Leaver(BaseModel):
@@ -34,6 +35,20 @@ class ImportEvent(BaseModel):
     ]
     timestamp: Moment
     data: ReportedImport
+
+
+class ReportedRun(Run):
+    """The report of the run."""
+
+    tenant: str = Field(examples=["acme"])
+
+
+class RunEvent(BaseModel):
+    """A run of a hook ended, or an upload to a hook was refused or interrupted."""
+
+    type: Literal["run.completed", "run.completed_with_errors", "run.failed", "run.aborted"]
+    timestamp: Moment
+    data: ReportedRun
 
 
 class StaleFeed(BaseModel):
@@ -83,7 +98,7 @@ class TestEvent(BaseModel):
     data: TestedTenant
 
 
-MODELS: tuple[type[BaseModel], ...] = (ImportEvent, StaleEvent, PauseEvent, TestEvent)
+MODELS: tuple[type[BaseModel], ...] = (ImportEvent, RunEvent, StaleEvent, PauseEvent, TestEvent)
 
 HEADERS = {
     "webhook-id": ("The id of the message, the same for every attempt.", "msg_5f2b8c0d9e1a4b37"),

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from engine.runs import Run
 from importer.model import Counts, FileFacts, ImportState, Outcome
 from importer.queue.entry import Entry
 from server.upkeep.exposition import ByTenant
@@ -58,6 +59,17 @@ def test_dry_runs_are_not_counted_in_the_import_metrics() -> None:
     before = shown(metrics)
     metrics.import_ended(replace(ENTRY, dry_run=True), 0.2)
     assert shown(metrics) == before
+
+
+def test_runs_of_hooks_are_counted_by_hook_tenant_and_state() -> None:
+    metrics = Metrics()
+    run = Run("acme", 7, "invoices", "/invoices/a.csv", ImportState.COMPLETED, 1, 5, "2026-03-01T12:00:00.000Z")
+    for each in (run, run, replace(run, state=ImportState.FAILED), replace(run, hook="scans")):
+        metrics.run_ended(each)
+    now = shown(metrics)
+    assert now['headcount_hook_runs_total{hook="invoices",state="completed",tenant="acme"}'] == 2
+    assert now['headcount_hook_runs_total{hook="invoices",state="failed",tenant="acme"}'] == 1
+    assert now['headcount_hook_runs_total{hook="scans",state="completed",tenant="acme"}'] == 1
 
 
 def test_a_removed_tenant_has_no_user_metrics() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import jsonschema_rs
 
+from engine.runs import Run
 from importer.model import FileFacts, ImportState
 from importer.report import Report
 from server.notify import letters
+from server.notify.run_letters import EVENTS, run_data
 from server.web.api.document import METHODS, document
 from server.web.api.examples import bodies_of
 from server.web.api.refusals import CODES
@@ -117,6 +120,8 @@ def test_the_bodies_of_webhooks_fit_the_document() -> None:
     leavers = [{"identifier": "1", "email": None, "name": "Ann Smith", "action": "deactivated", "absent": True}]
     ending = {"tenant": "acme", "paused_until": at, "paused_because": None, "waiting": 2}
     data: dict[str, Any] = {letters.STALE: stale, letters.PAUSE_ENDING: ending, letters.TEST: {"tenant": "acme"}}
+    run = Run("acme", 7, "invoices", "/invoices/a.csv", ImportState.COMPLETED, 1, 5, at)
+    data |= {event: run_data(replace(run, state=state)) for state, event in EVENTS.items()}
     for event, item in document()["webhooks"].items():
         (content,) = item["post"]["requestBody"]["content"].values()
         report = letters.import_data(REPORT, leavers)

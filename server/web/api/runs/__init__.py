@@ -1,0 +1,1 @@
+"""`/runs`: what the hooks other than `sync_users` did with uploaded files."""
