@@ -9,8 +9,8 @@ from server.cli.data import COUNT, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
-from server.notify.secret import renew_secret, webhook_secret
 from server.settings import load_settings
+from server.signing import renew_secret, webhook_secret
 from server.tenants.settings import TenantRefused
 
 

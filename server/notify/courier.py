@@ -21,10 +21,10 @@ from server.notify.herald import SettingsOf, destination
 from server.notify.layout import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.outbox import Outbox
-from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.rounds import Work, again, insist
 from server.seldom import Seldom
+from server.signing import webhook_secret
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
 from server.trouble import LOGGED_EVERY_S, Trouble, tell

@@ -156,7 +156,6 @@ PURE = {
     "importer.rules.timezones",
     "keys.errors",
     "keys.public",
-    "server.notify.addresses",
     "server.notify.digest",
     "server.notify.layout",
     "server.notify.letters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from server.notify import webhooks as module
-from server.notify.secret import key_of, renew_secret, webhook_secret
+from server import guarded
 from server.notify.webhooks import WebhookFailed, Webhooks
+from server.signing import key_of, renew_secret, webhook_secret
 from tests.support.webhost import WebHost
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -34,7 +35,7 @@ async def test_a_receiver_can_verify_the_signature() -> None:
     signed = f"msg_abc.{call.headers['webhook-timestamp']}.".encode() + call.body
     version, _, mac = call.headers["webhook-signature"].partition(",")
     assert version == "v1"
-    assert mac == module.base64.b64encode(hmac.new(key_of(SECRET), signed, "sha256").digest()).decode()
+    assert mac == base64.b64encode(hmac.new(key_of(SECRET), signed, "sha256").digest()).decode()
 
 
 @pytest.mark.parametrize(("status", "for_good"), [(500, False), (404, False), (429, False), (410, True)])
@@ -89,7 +90,7 @@ async def test_the_address_of_the_connection_is_the_one_that_is_checked(monkeypa
         def resolve(name: str, port: int) -> list[str]:
             return next(answers)  # asked twice, it would raise
 
-        monkeypatch.setattr(module, "_addresses_of", resolve)
+        monkeypatch.setattr(guarded, "_addresses_of", resolve)
         with pytest.raises(WebhookFailed, match="the address is not public"):
             await send(f"http://rebinding.example:{host.port}/", allow_private=False)
     assert host.calls == []
@@ -101,7 +102,7 @@ async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPat
         def resolve(name: str, port: int) -> list[str]:
             return ["127.0.0.2", "127.0.0.1"]  # no server listens on the first
 
-        monkeypatch.setattr(module, "_addresses_of", resolve)
+        monkeypatch.setattr(guarded, "_addresses_of", resolve)
         await send(f"http://two.example:{host.port}/")
     assert host.calls[0].headers["host"] == f"two.example:{host.port}"
 
@@ -110,12 +111,13 @@ def test_a_slow_name_lookup_does_not_delay_the_stop() -> None:
     """A look-up cannot be stopped; a server that stops must not wait for it."""
     script = (
         "import asyncio, sys, time\n"
-        "from server.notify import webhooks as module\n"
-        "module._addresses_of = lambda name, port: time.sleep(60)\n"
-        "hooks = module.Webhooks(allow_private=True, timeout_s=0.2)\n"
+        "from server import guarded\n"
+        "from server.notify import webhooks\n"
+        "guarded._addresses_of = lambda name, port: time.sleep(60)\n"
+        "hooks = webhooks.Webhooks(allow_private=True, timeout_s=0.2)\n"
         "try:\n"
         "    asyncio.run(hooks.send('http://slow.example/', sys.argv[1], 'a', {}))\n"
-        "except module.WebhookFailed as error:\n"
+        "except webhooks.WebhookFailed as error:\n"
         "    print(error)\n"
     )
     done = subprocess.run(

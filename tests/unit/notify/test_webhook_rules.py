@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from server.notify.addresses import is_public
+from ground.addresses import is_public
 from server.notify.retries import THREE_DAYS
-from server.notify.webhooks import signature
+from server.signing import signature
 
 
 def test_a_signature_matches_the_example_of_the_specification() -> None:
@@ -16,7 +16,7 @@ def test_a_signature_matches_the_example_of_the_specification() -> None:
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,
     )
-    found = signature(secret, message_id, timestamp, b'{"test": 2432232314}')
+    found = signature(secret, message_id, timestamp, [b'{"test": ', b"2432232314}"])
     assert found == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 

@@ -1,10 +1,17 @@
-"""The secret that signs a tenant's webhooks: a small file in its folder, created at its first use."""
+"""Signatures of Standard Webhooks, and the secret that signs what a tenant's receivers get.
+
+The secret is a small file in the tenant's folder, created at its first use.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 import secrets
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from ground.files import replace_file
@@ -38,6 +45,24 @@ def renew_secret(file: Path) -> str:
 def key_of(secret: str) -> bytes:
     """Return the key bytes of `secret`."""
     return base64.b64decode(secret.removeprefix(PREFIX))
+
+
+def signature(secret: str, message_id: str, timestamp: int, body: Iterable[bytes]) -> str:
+    """Return the value of `webhook-signature`: HMAC-SHA256 over id, time and the pieces of the body."""
+    mac = hmac.new(key_of(secret), f"{message_id}.{timestamp}.".encode(), hashlib.sha256)
+    for piece in body:
+        mac.update(piece)
+    return "v1," + base64.b64encode(mac.digest()).decode()
+
+
+def signed_headers(secret: str, message_id: str, at: datetime, body: Iterable[bytes]) -> dict[str, str]:
+    """Return the headers with the id, the time `at` and the signature of a request."""
+    timestamp = int(at.timestamp())
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(secret, message_id, timestamp, body),
+    }
 
 
 def _new() -> bytes:
