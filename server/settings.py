@@ -201,6 +201,12 @@ def debugging() -> bool:
         return False
 
 
+def environment_of_programs() -> dict[str, str]:
+    """Return the variables of this process that the commands of hooks get too: PATH, LANG and TZ."""
+    own = {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}
+    return {"PATH": os.defpath, **own}
+
+
 def _from_toml(path: Path) -> dict[str, object]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

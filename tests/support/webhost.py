@@ -22,6 +22,11 @@ class Call:
         return json.loads(self.body)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class WebHost:
     """`answer` returns the status for a call; 0 hangs until the host is closed. `location` is for redirects."""
 
@@ -51,8 +56,7 @@ class WebHost:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that gave up
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/hook"

@@ -163,6 +163,7 @@ PURE = {
     "server.notify.templates",
     "server.runs.ends",
     "server.runs.registry",
+    "server.runs.said",
     "server.runs.sources",
     "server.setting_errors",
     "server.tenants.invitation_template",

@@ -1,0 +1,40 @@
+"""The facts of an attempt for hooks outside: as variables of a command, and as headers of a request."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from server.runs.registry import Attempt
+
+
+def variables(attempt: Attempt) -> dict[str, str]:
+    """Return the environment variables with the facts of an attempt, by name."""
+    return {f"HEADCOUNT_{name}": value for name, value in _facts(attempt).items()} | {
+        "HEADCOUNT_FILE": str(attempt.copy)
+    }
+
+
+def headers(attempt: Attempt) -> dict[str, str]:
+    """Return the headers with the facts of an attempt, by name. Values are percent-encoded."""
+    return {
+        f"headcount-{name.lower().replace('_', '-')}": quote(value, safe="/:", errors="surrogateescape")
+        for name, value in _facts(attempt).items()
+    }
+
+
+def delivery_id(attempt: Attempt) -> str:
+    """Return what identifies a delivery, in every attempt alike."""
+    return f"run_{attempt.tenant}_{attempt.hook}_{attempt.run_id}"
+
+
+def _facts(attempt: Attempt) -> dict[str, str]:
+    return {
+        "TENANT": attempt.tenant,
+        "HOOK": attempt.hook,
+        "PATH": attempt.path,
+        "NAME": attempt.path.rsplit("/", 1)[-1],
+        "SIZE": str(attempt.size),
+        "SHA256": attempt.sha256,
+        "UPLOADED_AT": attempt.uploaded_at,
+        "ATTEMPT": str(attempt.attempt),
+    }
