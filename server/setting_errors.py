@@ -38,7 +38,9 @@ REASONS: Mapping[str, str] = {
     "less_than_equal": "must be at most {le}",
     "greater_than": "must be more than {gt}",
     "too_long": "must have at most {max_length} {entries}",
+    "too_short": "must have at least {min_length} {entries}",
     "tuple_type": _LIST,
+    "list_type": _LIST,
     "dict_type": _TABLE,
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,
@@ -51,7 +53,7 @@ REASONS: Mapping[str, str] = {
 }
 """By the library's error type. Names in braces are the library's facts about the error."""
 
-_WITHOUT_VALUE = {"missing", "extra_forbidden", "too_long"}
+_WITHOUT_VALUE = {"missing", "extra_forbidden", "too_long", "too_short"}
 """Error types whose message does not quote the value."""
 
 

@@ -141,6 +141,8 @@ class ServerSettings(BaseSettings):
 
     # Modules of hooks, beside those of installed packages.
     hooks: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_modules)] = ()
+    # The file of hooks that are a command or a URL.
+    hooks_file: Path | None = None
 
     def chosen(self) -> dict[str, int | None]:
         """Return the whole numbers that were set explicitly, by name."""

@@ -7,6 +7,7 @@ import click
 from server.cli.data import runs
 from server.cli.output import json_option, print_list
 from server.runs.finding import find_hooks
+from server.runs.hooks_toml import read_hooks_file
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
 
@@ -22,9 +23,11 @@ def hook() -> None:
 async def list_(as_json: bool) -> None:
     """List the hooks of the server, and what is wrong.
 
-    They come from installed packages and from the modules in HEADCOUNT_HOOKS. ERROR says why a hook cannot be used.
+    They come from installed packages, from the modules in HEADCOUNT_HOOKS, and from HEADCOUNT_HOOKS_FILE. ERROR says
+    why a hook cannot be used.
     """
-    found = await find_hooks(load_settings().hooks, None)
+    settings = load_settings()
+    found = await find_hooks(settings.hooks, None, files=read_hooks_file(settings.hooks_file))
     rows = [
         {"name": each.name, "path": each.path, "package": each.package, "error": each.error}
         for each in (OWN_HOOK, *found.hooks)

@@ -40,14 +40,19 @@ def not_run(declared: Declared, module: str) -> None:
 
 
 async def find_hooks(
-    modules: Sequence[str], store: RunStore | None, runnable: MakeRunnable = not_run, *, remember: bool = False
+    modules: Sequence[str],
+    store: RunStore | None,
+    runnable: MakeRunnable = not_run,
+    *,
+    files: Sequence[Source] = (),
+    remember: bool = False,
 ) -> Registry:
-    """Import the modules of all hooks and return them. `modules` are those of HEADCOUNT_HOOKS.
+    """Import the modules of all hooks and return them, and those of `files`. `modules` are those of HEADCOUNT_HOOKS.
 
     With `remember`, as the server does, store the paths of each module that loaded, and log what cannot be used.
     Without a store, nothing is known of a module that cannot be imported but its name.
     """
-    found = find_sources(modules, runnable)
+    found = [*find_sources(modules, runnable), *files]
     known = [await _remembering(source, store, remember=remember) for source in found]
     result = registry(known)
     if remember:

@@ -175,3 +175,37 @@ def test_hook_list_says_why_a_hook_cannot_be_used(here: Path, monkeypatch: pytes
     assert ran.code == 0
     assert "hooks_of_nobody cannot be imported: ModuleNotFoundError: No module named" in ran.text
     assert not (here / "data").exists()
+
+
+def test_the_entries_of_a_file_are_listed_after_the_modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "hooks_of_python.py").write_text(HOOK.format(name="invoices"))
+    entry = '[[hooks]]\nname = "{}"\npath = "{}"\ncommand = ["{}"]\n'
+    file = here / "hooks.toml"
+    file.write_text(
+        entry.format("scans", "/scans/*.pdf", "cat")
+        + entry.format("invoices", "/bills/*.csv", "cat")
+        + entry.format("lost", "/lost/*.csv", "no-such-program")
+    )
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_python")
+    monkeypatch.setenv("HEADCOUNT_HOOKS_FILE", str(file))
+    ran = run_cli("hook", "list", "--json")
+    twice = f"two hooks are called invoices (in {file}, hooks_of_python). Rename one"
+    assert [(each["name"], each["path"], each["error"]) for each in ran.json] == [
+        ("sync_users", "/sync_users.csv", None),
+        ("invoices", "/invoices/*.csv", twice),
+        ("scans", "/scans/*.pdf", None),
+        ("invoices", "/bills/*.csv", twice),
+        ("lost", "/lost/*.csv", "the program no-such-program cannot be found or run"),
+    ]
+
+
+def test_a_file_that_is_missing_hides_no_hook(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "hooks_of_python.py").write_text(HOOK.format(name="invoices"))
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_python")
+    monkeypatch.setenv("HEADCOUNT_HOOKS_FILE", str(here / "hooks.toml"))
+    ran = run_cli("hook", "list", "--json")
+    assert [(each["name"], each["error"]) for each in ran.json] == [
+        ("sync_users", None),
+        ("invoices", None),
+        ("hooks.toml", "hooks.toml cannot be read: No such file or directory"),
+    ]
