@@ -16,6 +16,7 @@ from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.notices import Notice
 from importer.queue.states import RERUN
+from importer.worker.retention import FailedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,6 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class RunCopy:
-    """The copy of a failed run, which is kept for a rerun: bytes of the file, and when the run ended."""
-
-    id: int
-    size: int
-    finished_at: str
 
 
 def unknown_run(tenant: str, run_id: int) -> Refused:
@@ -163,20 +155,23 @@ class RunStore(Protocol):
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""
 
-    async def copies_kept(self, tenant: str) -> list[RunCopy]:
-        """Return the copies of the failed runs of a tenant, oldest first. Some files may be deleted already."""
+    async def failed(self, tenant: str) -> list[FailedRun]:
+        """Return the failed runs of a tenant, oldest first. Some of their copies may be deleted already."""
 
     async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
         """Return the ids of the newest runs of `hook` with a report in /results."""
 
-    async def unpublished(self) -> list[Run]:
-        """Return the ended runs whose report in /results is behind their state."""
+    async def unpublished(self, tenant: str | None = None) -> list[Run]:
+        """Return the ended runs whose report in /results is behind their state: all of a tenant, or the first 100."""
 
-    async def ended_before(self, tenant: str, before: str, limit: int = 1000) -> list[Run]:
-        """Return the first `limit` runs of a tenant that ended before `before` (RFC 3339), oldest first."""
+    async def ended_before(self, tenant: str, before: str) -> list[tuple[int, str]]:
+        """Return the runs of a tenant that ended before `before` (RFC 3339), oldest first: id and hook."""
 
-    async def oldest_end(self, tenant: str) -> str | None:
-        """Return when the first run of a tenant ended that is still stored (RFC 3339); None if none has ended."""
+    async def first_end(self, tenant: str, since: str = "") -> str | None:
+        """Return when the first of the stored runs ended that ended at `since` or later; None if there is none."""
+
+    async def failed_bytes(self, tenant: str) -> int:
+        """Return the bytes of the files of the failed runs of a tenant."""
 
     async def newest_failures(self, limit: int) -> list[Run]:
         """Return the newest failed runs of all tenants, newest first."""

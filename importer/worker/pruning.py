@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -28,11 +28,12 @@ from importer.queue.queue import Queue
 from importer.users.memory import Memory
 from importer.users.users import Users
 from importer.worker.results import KEPT
-from importer.worker.retention import copies_to_remove, effects_to_prune, imports_to_prune
+from importer.worker.retention import FailedRun, Trimming, copies_to_remove, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 
 COPY = re.compile(r"([0-9]{1,18})\.csv")
+RUN_COPY = re.compile(r"([0-9]{1,18})\.file")
 STEP = 2000
 """The number of rows that one transaction deletes."""
 
@@ -63,7 +64,7 @@ async def prune(
     past = await queue.past(tenant)
     going = imports_to_prune(past, spared, before)
     await asyncio.to_thread(_remove_files, folder, going.files)
-    for some in _steps(sorted(going.rows)):
+    for some in steps(sorted(going.rows)):
         await queue.delete(tenant, some)
     if going.rows:
         log.info(
@@ -74,41 +75,58 @@ async def prune(
     return min((each.finished_at for each in past if each.finished_at and each.finished_at >= before), default=None)
 
 
-async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> bool:
-    """Delete the oldest copies of ended imports until they take at most `kept_bytes`. Raises OSError, TryAgain.
+async def trim_copies(
+    queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int, failed_runs: Sequence[FailedRun] = ()
+) -> bool:
+    """Delete the oldest copies of ended imports and failed runs until they take at most `kept_bytes`.
 
     A copy that has another name, such as the visible file, does not count and stays: deleting it frees no space. The
     copies of dry runs do not count either. Returns whether the copies would take too much if all of them lost their
-    other names.
+    other names. Raises OSError, TryAgain.
     """
-    sizes, linked = await asyncio.to_thread(_sizes, folder.uploads)
-    if _total(sizes, linked) <= kept_bytes:
+    sizes, linked = await asyncio.to_thread(_sizes, folder.uploads, COPY)
+    run_sizes, run_linked = await _run_sizes(folder, failed_runs)
+    if _total(sizes, linked, run_sizes, run_linked) <= kept_bytes:
         return False
     past = await queue.past(tenant)
     for each in past:
         if each.dry_run:
             sizes.pop(each.id, None)
             linked.pop(each.id, None)
-    if _total(sizes) <= kept_bytes:
-        return _total(sizes, linked) > kept_bytes
-    going = copies_to_remove(past, sizes, kept_bytes)
+    if _total(sizes, run_sizes) <= kept_bytes:
+        return _total(sizes, linked, run_sizes, run_linked) > kept_bytes
+    going = copies_to_remove(past, sizes, kept_bytes, failed_runs, run_sizes)
     await asyncio.to_thread(_remove_copies, folder, going)
-    if going:
+    if count := len(going.imports) + len(going.runs):
         log.info(
             "Deleted %s of %s: the kept files took more than kept_bytes together.",
-            *(counted(len(going), "kept file", "kept files"), tenant),
-            extra={"event": "copies_removed", "tenant": tenant, "imports": len(going)},
+            *(counted(count, "kept file", "kept files"), tenant),
+            extra={
+                "event": "copies_removed",
+                "tenant": tenant,
+                "imports": len(going.imports),
+                "runs": len(going.runs),
+            },
         )
     return True
 
 
-def _sizes(uploads: Path) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the bytes of the copies by import: of those without another name, and of those with one."""
+async def _run_sizes(folder: TenantFolder, failed: Sequence[FailedRun]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the bytes of the copies of these runs, by run, as `_sizes` does."""
+    if not failed:
+        return {}, {}
+    ids = {each.id for each in failed}
+    alone, linked = await asyncio.to_thread(_sizes, folder.runs, RUN_COPY)
+    return {key: alone[key] for key in alone.keys() & ids}, {key: linked[key] for key in linked.keys() & ids}
+
+
+def _sizes(place: Path, copy: re.Pattern[str]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the bytes of the copies in a folder by id: of those without another name, and of those with one."""
     alone: dict[int, int] = {}
     linked: dict[int, int] = {}
-    with suppress(FileNotFoundError), os.scandir(uploads) as entries:
+    with suppress(FileNotFoundError), os.scandir(place) as entries:
         for entry in entries:
-            number = COPY.fullmatch(entry.name)
+            number = copy.fullmatch(entry.name)
             with suppress(FileNotFoundError):
                 facts = entry.stat(follow_symlinks=False)
                 if number and stat.S_ISREG(facts.st_mode):
@@ -120,9 +138,9 @@ def _total(*sizes: dict[int, int]) -> int:
     return sum(sum(each.values()) for each in sizes)
 
 
-def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:
-    for import_id in imports:
-        folder.copy(import_id).unlink(missing_ok=True)
+def _remove_copies(folder: TenantFolder, going: Trimming) -> None:
+    for copy in (*map(folder.copy, going.imports), *map(folder.run_copy, going.runs)):
+        copy.unlink(missing_ok=True)
 
 
 async def _refuse_if_busy(queue: Queue, tenant: str, pause: Pause | None) -> None:
@@ -163,7 +181,8 @@ def _remove_files(folder: TenantFolder, imports: Collection[int]) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _steps(ids: list[int]) -> Iterator[list[int]]:
+def steps(ids: list[int]) -> Iterator[list[int]]:
+    """Yield the ids in parts that one transaction deletes."""
     rest = iter(ids)
     while some := list(islice(rest, STEP)):
         yield some

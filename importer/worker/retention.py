@@ -8,13 +8,15 @@ whose reports are in /results stay. Whatever their age, these stay:
 - the newest applied import that changed a user, which can be undone;
 - the newest applied file that is not a correction file, which the next file is compared with.
 
-Copies of uploads are deleted earlier if they take more than the tenant's `kept_bytes` together; the rest stays.
+Copies of uploads are deleted earlier if they take more than the tenant's `kept_bytes` together; the rest stays. The
+copies of failed runs of other hooks count with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
 
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.entry import Past
@@ -30,6 +32,22 @@ class Pruning:
 
     files: frozenset[int]
     rows: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """A failed run of another hook, whose copy is kept for a rerun. `finished_at` is RFC 3339."""
+
+    id: int
+    finished_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trimming:
+    """The imports and the failed runs whose copies are deleted, oldest first."""
+
+    imports: list[int]
+    runs: list[int]
 
 
 def effects_to_prune(effects: Iterable[PastEffect], before: str) -> list[int]:
@@ -60,22 +78,35 @@ def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: s
     return Pruning(frozenset(old), frozenset(old - set(spared)))
 
 
-def copies_to_remove(imports: Iterable[Past], sizes: Mapping[int, int], most: int) -> list[int]:
-    """Return the imports whose copies are deleted, oldest first.
+def copies_to_remove(
+    imports: Iterable[Past],
+    sizes: Mapping[int, int],
+    most: int,
+    runs: Iterable[FailedRun] = (),
+    run_sizes: Mapping[int, int] | None = None,
+) -> Trimming:
+    """Return the imports and failed runs whose copies are deleted, oldest first.
 
-    The copies of all ended imports then take at most `most` bytes. `sizes` has the bytes of the copies by import. The
-    copy of the newest applied file that is not a correction file always stays. Dry runs do not count: the copy of one
-    that has ended is kept for its sender, and only for a while.
+    The copies of all of them that ended then take at most `most` bytes. `sizes` and `run_sizes` have the bytes of the
+    copies by id; `runs` are oldest first. The copy of the newest applied file that is not a correction file always
+    stays. Dry runs do not count: the copy of one that has ended is kept for its sender, and only for a while.
     """
     real = [each for each in imports if not each.dry_run and each.id in sizes]
     ended = [each for each in real if each.state not in UNDECIDED and each.finished_at]
     lists = [each for each in ended if each.state in APPLIED and not each.correction]
     newest = max(lists, key=lambda each: each.applied_number or 0, default=None)
-    taken, found = sum(sizes[each.id] for each in ended), []
-    for each in sorted(ended, key=lambda each: each.id):
+    of_runs = run_sizes or {}
+    ours: list[tuple[str, int, Past | FailedRun]]
+    theirs: list[tuple[str, int, Past | FailedRun]]
+    ours = [(each.finished_at or "", sizes[each.id], each) for each in sorted(ended, key=lambda each: each.id)]
+    theirs = [(each.finished_at, of_runs[each.id], each) for each in runs if each.id in of_runs]
+    taken = sum(size for _, size, _ in (*ours, *theirs))
+    found = Trimming([], [])
+    # The clock decides only between an import and a run: each kind stays in its own order.
+    for _, size, each in merge(ours, theirs, key=lambda copy: copy[0]):
         if taken > most and each is not newest:
-            found.append(each.id)
-            taken -= sizes[each.id]
+            (found.runs if isinstance(each, FailedRun) else found.imports).append(each.id)
+            taken -= size
     return found
 
 

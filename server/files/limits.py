@@ -40,7 +40,7 @@ class Usage:
         if size > 0 and self.taken + size > limits.quota_bytes:
             raise _exceeded(
                 f"at most {limits.quota_bytes:,} bytes are allowed, including unfinished uploads"
-                + (f" and {self.waiting:,} bytes of queued, running or held imports" if self.waiting else "")
+                + (f" and {self.waiting:,} bytes of queued, running or held imports and runs" if self.waiting else "")
                 + "; delete files"
             )
         self.size += size

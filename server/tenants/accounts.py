@@ -69,7 +69,7 @@ class Accounts:
             return None
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the copies of files whose imports are queued, running or held, and those of runs that wait or run.
+        """Return the copies of files whose imports are queued, running or held, and of queued or running runs.
 
         None if that cannot be read now.
         """

@@ -23,7 +23,7 @@ from server.tenants.tenants import users_in
 Signature = str
 """A text that changes when something in a folder is replaced, or gets another owner."""
 
-PLACES = ("", "files", "staging", "uploads", "messages")
+PLACES = ("", "files", "staging", "uploads", "messages", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +97,23 @@ class Glance:
     plain: bool
 
 
-def glance(folder: TenantFolder, newest_import: int, known: Signature | None) -> Glance:
-    """Look at the folder without opening a database. `newest_import` is the id of the tenant's newest import.
+def glance(folder: TenantFolder, newest_import: int, newest_run: int, known: Signature | None) -> Glance:
+    """Look at the folder without opening a database, given the ids of the tenant's newest import and newest run.
 
     `plain` is tested only if the signature is not the `known` one.
     """
     signature, root = signature_of(folder), os.fspath(folder.root)
-    return Glance(signature, _has_leftovers(root, newest_import), signature == known or users_in(folder).is_plain())
+    return Glance(
+        signature, _has_leftovers(root, newest_import, newest_run), signature == known or users_in(folder).is_plain()
+    )
 
 
-def _has_leftovers(root: str, newest_import: int) -> bool:
+def _has_leftovers(root: str, newest_import: int, newest_run: int) -> bool:
     return (
         bool(_listed(f"{root}/staging"))
         or any(name.startswith(".") for name in _listed(f"{root}/messages"))
-        or any(not _is_copy(name, newest_import) for name in _listed(f"{root}/uploads"))
+        or any(not _is_of(name, ".csv", newest_import) for name in _listed(f"{root}/uploads"))
+        or any(not _is_of(name, ".file", newest_run) for name in _listed(f"{root}/runs"))
     )
 
 
@@ -122,9 +125,10 @@ def _listed(place: str) -> list[str]:
         return []
 
 
-def _is_copy(name: str, newest_import: int) -> bool:
-    number = name.removesuffix(".csv")
-    return number.isdecimal() and int(number) <= newest_import
+def _is_of(name: str, suffix: str, newest: int) -> bool:
+    """Return whether `name` is that of the copy of an import or run up to the `newest`."""
+    number = name.removesuffix(suffix)
+    return number.isdecimal() and int(number) <= newest
 
 
 def _names(root: str, names: Iterable[str]) -> list[str]:
@@ -132,7 +136,7 @@ def _names(root: str, names: Iterable[str]) -> list[str]:
 
 
 def _places(folder: TenantFolder) -> tuple[Path, ...]:
-    return folder.root, folder.files, folder.staging, folder.uploads, folder.messages
+    return folder.root, folder.files, folder.staging, folder.uploads, folder.messages, folder.runs
 
 
 def _folders(folder: TenantFolder) -> str | None:

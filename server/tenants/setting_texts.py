@@ -210,16 +210,16 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "kept_bytes": SettingText(
         Group.STORAGE,
         "Storage for past files",
-        "You can download the files of past imports. If they take more than this together, the oldest are "
-        "deleted. The newest applied file, not counting correction files, is always kept. A size such as 500MB "
-        "or 20GiB.",
+        "You can download the files of past imports. If they and the files of failed runs take more than this "
+        "together, the oldest are deleted. The newest applied file, not counting correction files, is always "
+        "kept. A size such as 500MB or 20GiB.",
         unit="bytes",
     ),
     "quota_bytes": SettingText(
         Group.STORAGE,
         "Storage quota",
         "All your files may take at most this together, with the files of imports that are queued, running or "
-        "held. Allow at least 3 times your largest file. A size such as 500MB or 10GiB.",
+        "held, and of runs that wait. Allow at least 3 times your largest file. A size such as 500MB or 10GiB.",
         unit="bytes",
     ),
     "quota_files": SettingText(

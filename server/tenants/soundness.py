@@ -218,7 +218,10 @@ class Soundness:
     def _glance(self, tenants: Iterable[Tenant]) -> dict[str, Glance]:
         """In a thread: look at all folders from outside."""
         return {
-            each.name: glance(self._tenants.folder(each.name), each.last_import_id, self.figures.sound(each.name))
+            each.name: glance(
+                *(self._tenants.folder(each.name), each.last_import_id, each.last_run_id),
+                self.figures.sound(each.name),
+            )
             for each in tenants
         }
 

@@ -164,7 +164,7 @@ class Tenants:
                 await _complete(folder, keys, make=not any(folder.root.iterdir()))
             else:
                 await self._make(folder, keys)
-            tenant = Tenant(name, rfc3339(utc_now()), await _highest_import(folder))
+            tenant = Tenant(name, rfc3339(utc_now()), await _highest_import(folder), _highest_run(folder))
             await self._rows.add(tenant)
         return tenant
 
@@ -285,6 +285,7 @@ def _make_places(folder: TenantFolder) -> None:
         folder.staging,
         folder.uploads,
         folder.messages,
+        folder.runs,
     ):
         place.mkdir(mode=0o700, exist_ok=True)
 
@@ -307,6 +308,15 @@ async def _highest_import(folder: TenantFolder) -> int:
     names = [path.name for place in (folder.uploads, folder.messages, folder.results) for path in place.iterdir()]
     numbers = [int(found[1]) for name in names if (found := re.match(r"(?:sync_users-)?([0-9]{1,15})\.", name))]
     return max([applied, *numbers])
+
+
+def _highest_run(folder: TenantFolder) -> int:
+    """Return the highest id of a run of a hook that this folder shows."""
+    kept = [re.match(r"([0-9]{1,15})\.", path.name) for path in folder.runs.iterdir()]
+    shown = [
+        re.match(r"(?!sync_users-)[a-z][a-z0-9_]*-([0-9]{1,15})\.", path.name) for path in folder.results.iterdir()
+    ]
+    return max((int(found[1]) for found in (*kept, *shown) if found), default=0)
 
 
 def _refuse_foreign(data_dir: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from engine.figures import Figures, Pruned
+from engine.runs import Run
 from engine.tenants import Tenant
 from ground.moments import Clock, from_rfc3339, rfc3339
 from ground.words import counted
@@ -27,6 +28,7 @@ from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble, tell
 from server.upkeep.ending_pauses import EndingPauses, PauseNotifier
+from server.upkeep.expired_runs import prune_runs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Keeper:
         self.figures = figures or FigureBook(tenants)
         self._tenants = tenants
         self._queue = queue
+        self._runs = tenants.store.runs()
         self._clock = clock
         self._notifier = notifier
         self._soundness = soundness
@@ -98,8 +101,15 @@ class Keeper:
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Check the size of the kept files of this tenant next. (An `importer.worker.closing.Watcher`.)"""
-        self._to_trim.add(entry.tenant)
-        self.figures.note_pruned(entry.tenant, Pruned("", None))
+        self._trim_next(entry.tenant)
+
+    def run_ended(self, run: Run) -> None:
+        """Check the size of the kept files of this tenant next."""
+        self._trim_next(run.tenant)
+
+    def _trim_next(self, tenant: str) -> None:
+        self._to_trim.add(tenant)
+        self.figures.note_pruned(tenant, Pruned("", None))
         self._ended.set()
 
     async def prune(self, names: list[str]) -> list[str]:
@@ -192,12 +202,14 @@ class Keeper:
         return await self._nothing_expired(name) or await self._attempted(name, self._trim_and_prune)
 
     async def _nothing_expired(self, name: str) -> bool:
-        """Return whether nothing of the tenant has expired or is too much. Reads the queue, and opens no users.db."""
+        """Return whether nothing of the tenant has expired or is too much. Reads the store, and opens no users.db."""
         known, now = self.figures.of(name), self._clock()
         if known is None:
             return False
         try:
             tenant, (oldest, size) = await self._tenants.require(name), await self._queue.kept(name)
+            oldest = first_of(oldest, await self._runs.first_end(name))
+            size += await self._runs.failed_bytes(name)
         except (TenantRefused, TryAgain):
             return False
         before = rfc3339(now - timedelta(days=known.retention_days))
@@ -207,19 +219,22 @@ class Keeper:
         return True
 
     def _note_pruned(self, tenant: Tenant, retention_days: int, kept_bytes: int, oldest: str | None) -> None:
-        """Note when to prune next. `oldest` is when the oldest import that is kept ended."""
+        """Note when to prune next. `oldest` is when the oldest import or run that is kept ended."""
         again_at = rfc3339(from_rfc3339(oldest) + timedelta(days=retention_days)) if oldest else None
         self.figures.note_pruned(tenant.name, Pruned(pruned_for(tenant, retention_days, kept_bytes), again_at))
 
     async def _trim(self, name: str, settings: TenantSettings) -> bool:
-        return await trim_copies(self._queue, name, self._tenants.folder(name), kept_bytes=settings.kept_bytes)
+        folder, failed = self._tenants.folder(name), await self._runs.failed(name)
+        return await trim_copies(self._queue, name, folder, kept_bytes=settings.kept_bytes, failed_runs=failed)
 
     async def _trim_and_prune(self, name: str, settings: TenantSettings) -> None:
         tenant, now = await self._tenants.require(name), self._clock()
         too_many_soon = await self._trim(name, settings)
         days, folder, users = settings.retention_days, self._tenants.folder(name), self._tenants.users(name)
         pause = pause_of(settings, now)
+        of_runs = await prune_runs(self._runs, name, folder, rfc3339(now - timedelta(days=days)))
         oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now, pause=pause)
+        oldest = first_of(oldest, of_runs)
         if too_many_soon:  # check again the next day
             oldest = rfc3339(now - timedelta(days=days))
         self._note_pruned(tenant, days, settings.kept_bytes, oldest)
@@ -253,18 +268,23 @@ class Keeper:
 
 def pruned_for(tenant: Tenant, retention_days: int, kept_bytes: int) -> str:
     """Return the facts that decide, with the time, which data of `tenant` has expired."""
-    return f"{tenant.last_import_id} {retention_days} {kept_bytes}"
+    return f"{tenant.last_import_id} {tenant.last_run_id} {retention_days} {kept_bytes}"
 
 
 def may_have_expired(tenant: Tenant, figures: Figures | None, pruned: Pruned | None, now: str) -> bool:
     """Return whether data of `tenant` may have expired at `now` (RFC 3339)."""
-    if not tenant.last_import_id:
+    if not (tenant.last_import_id or tenant.last_run_id):
         return False
     if figures is None or pruned is None:
         return True
     if pruned.what != pruned_for(tenant, figures.retention_days, figures.kept_bytes):
         return True
     return pruned.again_at is not None and pruned.again_at <= now
+
+
+def first_of(*times: str | None) -> str | None:
+    """Return the first of these times (RFC 3339); None if none is known."""
+    return min((each for each in times if each), default=None)
 
 
 def _is_limited(figures: Figures | None) -> bool:

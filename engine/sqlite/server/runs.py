@@ -10,7 +10,7 @@ from typing import Any
 
 import aiosqlite
 
-from engine.runs import Run, RunCopy, RunOutcome, unknown_run, why_not_rerun
+from engine.runs import Run, RunOutcome, unknown_run, why_not_rerun
 from engine.sqlite.server.changes import begins, end
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
@@ -18,6 +18,7 @@ from importer.errors import Refused
 from importer.model import INTEGER_MAX, ImportState
 from importer.queue.notices import Notice
 from importer.queue.states import CLAIM, FINISH_RUN, LAND, NEVER_RUN, REQUEUE
+from importer.worker.retention import FailedRun
 
 ONE = "tenant = ? AND id = ?"
 LAST = "(SELECT coalesce(max(sequence), 0) + 1 FROM runs)"
@@ -166,11 +167,11 @@ class SqliteRunStore:
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         return [(row[0], row[1]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 
-    async def copies_kept(self, tenant: str) -> list[RunCopy]:
+    async def failed(self, tenant: str) -> list[FailedRun]:
         found = await self._ledger.read(
-            "SELECT id, size, finished_at, sequence FROM runs WHERE tenant = ? AND state = 'failed'", tenant
+            "SELECT id, finished_at, sequence FROM runs WHERE tenant = ? AND state = 'failed'", tenant
         )
-        return [RunCopy(*row[:3]) for row in sorted(found, key=lambda row: row[3])]
+        return [FailedRun(row[0], row[1]) for row in sorted(found, key=lambda row: row[2])]
 
     async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
         found = await self._ledger.read(
@@ -179,20 +180,33 @@ class SqliteRunStore:
         )
         return [row[0] for row in found]
 
-    async def unpublished(self) -> list[Run]:
-        return await self._runs(
-            "published IS NOT state AND state NOT IN ('arriving', 'queued', 'running') ORDER BY sequence LIMIT 100"
-        )
+    async def unpublished(self, tenant: str | None = None) -> list[Run]:
+        owed = "published IS NOT state AND state NOT IN ('arriving', 'queued', 'running')"
+        if tenant is None:
+            return await self._runs(f"{owed} ORDER BY sequence LIMIT 100")
+        # The + keeps the index of owed reports: few of all tenants, while a tenant may have many runs.
+        return await self._runs(f"{owed} AND +tenant = ? ORDER BY sequence", tenant)
 
-    async def ended_before(self, tenant: str, before: str, limit: int = 1000) -> list[Run]:
-        return await self._runs(
-            "tenant = ? AND finished_at IS NOT NULL AND finished_at < ? ORDER BY finished_at LIMIT ?",
-            *(tenant, before, limit),
+    async def ended_before(self, tenant: str, before: str) -> list[tuple[int, str]]:
+        found = await self._ledger.read(
+            "SELECT id, hook FROM runs WHERE tenant = ? AND finished_at IS NOT NULL AND finished_at < ?"
+            " ORDER BY finished_at",
+            *(tenant, before),
         )
+        return [(row[0], row[1]) for row in found]
 
-    async def oldest_end(self, tenant: str) -> str | None:
-        found = await self._ledger.read("SELECT min(finished_at) FROM runs WHERE tenant = ?", tenant)
+    async def first_end(self, tenant: str, since: str = "") -> str | None:
+        found = await self._ledger.read(
+            "SELECT min(finished_at) FROM runs WHERE tenant = ? AND finished_at IS NOT NULL AND finished_at >= ?",
+            *(tenant, since),
+        )
         return found[0][0] if found else None
+
+    async def failed_bytes(self, tenant: str) -> int:
+        found = await self._ledger.read(
+            "SELECT coalesce(sum(size), 0) FROM runs WHERE tenant = ? AND state = 'failed'", tenant
+        )
+        return int(found[0][0])
 
     async def newest_failures(self, limit: int) -> list[Run]:
         return await self._runs("state = 'failed' ORDER BY sequence DESC LIMIT ?", limit)

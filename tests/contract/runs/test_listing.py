@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.runs import RunCopy, RunStore
+from engine.runs import RunStore
 from engine.store import Store
 from importer.model import ImportState
+from importer.worker.retention import FailedRun
 from tests.support.engines import OpenStore
 from tests.support.runs import arrive, end_in, ended, put_in_line, start
 
@@ -95,7 +96,8 @@ async def test_copies_of_waiting_runs_are_needed_and_those_of_failed_ones_kept(r
     await end_in(runs, 3, ImportState.FAILED, at=EARLY)
     await start(runs, 4)
     assert sorted(await runs.copies_needed("acme")) == [(4, 4), (5, 5)]
-    assert await runs.copies_kept("acme") == [RunCopy(1, 1, LATE), RunCopy(3, 3, EARLY)]
+    assert await runs.failed("acme") == [FailedRun(1, LATE), FailedRun(3, EARLY)]
+    assert (await runs.failed_bytes("acme"), await runs.failed_bytes("globex")) == (4, 0)
 
 
 async def test_a_report_is_owed_until_it_shows_the_state(runs: RunStore) -> None:
@@ -103,7 +105,8 @@ async def test_a_report_is_owed_until_it_shows_the_state(runs: RunStore) -> None
     run = ended(await start(runs, 1), ImportState.FAILED)
     assert await runs.unpublished() == []
     await runs.finish(run, published=False)
-    assert await runs.unpublished() == [run]
+    assert await runs.unpublished() == await runs.unpublished("acme") == [run]
+    assert await runs.unpublished("globex") == []
     assert await runs.newest_published("acme", "invoices", 9) == []
     await runs.published(run)
     assert await runs.unpublished() == []
@@ -121,13 +124,13 @@ async def test_the_newest_reports_are_those_of_one_hook(runs: RunStore) -> None:
 
 
 async def test_runs_that_ended_before_a_time_come_oldest_first(runs: RunStore) -> None:
-    assert await runs.oldest_end("acme") is None
+    assert await runs.first_end("acme") is None
     for at in (LATE, EARLY, LATE):
         await end_in(runs, await put_in_line(runs), ImportState.COMPLETED, at=at)
     await put_in_line(runs)
-    assert await runs.oldest_end("acme") == EARLY
-    assert [each.id for each in await runs.ended_before("acme", LATE)] == [2]
-    assert [each.id for each in await runs.ended_before("acme", "2027", limit=2)] == [2, 1]
+    assert [await runs.first_end("acme", since) for since in ("", EARLY, LATE, "2027")] == [EARLY, EARLY, LATE, None]
+    assert await runs.ended_before("acme", LATE) == [(2, "invoices")]
+    assert [number for number, _ in await runs.ended_before("acme", "2027")] == [2, 1, 3]
     assert await runs.ended_before("globex", "2027") == []
 
 

@@ -1,4 +1,4 @@
-"""The quota counts the copies of queued, running and held imports, and a copy that is still visible once."""
+"""The quota counts the copies of waiting imports and runs of hooks, and a copy that is still visible once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from importer.model import ImportState
 from server.files.limits import measure_copies
 from server.tenants.tenants import server_database
+from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
 from tests.support.writing import by_hand
@@ -73,6 +75,20 @@ async def test_a_copy_of_an_import_that_ended_does_not_count(house: SftpHouse, s
         for _ in range(4):
             await put(sftp)
         assert await free(sftp) == 148
+
+
+async def test_a_copy_that_a_run_of_a_hook_needs_counts_until_the_run_ends(house: SftpHouse) -> None:
+    runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
+    number = await put_in_line(runs)
+    folder.run_copy(number).write_bytes(FILE)
+    async with house.client() as sftp:
+        await put(sftp, path="other")
+        assert await free(sftp) == 48
+        run = await start(runs, number)
+        with pytest.raises(asyncssh.SFTPError, match="102,400 bytes of queued, running or held imports and runs"):
+            await put(sftp, path="third")
+        await runs.finish(ended(run, ImportState.FAILED), published=True)
+        await put(sftp, path="third")
 
 
 async def test_a_copy_counts_once_after_its_file_is_renamed_or_removed(house: SftpHouse) -> None:

@@ -21,6 +21,7 @@ from server.tenants.accounts import Accounts
 from server.tenants.settings import TenantRefused, TenantSettings, etag, read_settings
 from server.tenants.tenants import Tenants, open_tenants
 from tests.support.keypairs import blob, public_line
+from tests.support.runs import put_in_line
 from tests.support.waiting import eventually
 
 
@@ -206,6 +207,32 @@ async def test_a_folder_moved_in_by_hand_never_uses_an_import_id_twice(tenants: 
     (folder.uploads / "9.csv").write_text("")
     await tenants.store.ledger.db.execute("DELETE FROM tenants")
     assert (await tenants.add("acme")).last_import_id == 12
+
+
+async def test_a_folder_moved_in_by_hand_never_uses_the_id_of_a_run_twice(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    folder = tenants.folder("acme")
+    for name in ("sync_users-12.json", "invoices-9.json", "invoices-10.sums.csv", "x-99", "no_id.json"):
+        (folder.results / name).write_text("{}")
+    await tenants.store.ledger.db.execute("DELETE FROM tenants")
+    added = await tenants.add("acme")
+    assert (added.last_import_id, added.last_run_id) == (12, 10)
+    for place in (folder.run_copy(11), folder.run_copy(7)):
+        place.write_text("")
+    folder.run_reports(13).mkdir()
+    await tenants.store.ledger.db.execute("DELETE FROM tenants")
+    assert (await tenants.add("acme")).last_run_id == 13
+
+
+async def test_a_removed_tenant_takes_its_runs_with_it(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    runs = tenants.store.runs()
+    number = await put_in_line(runs)
+    tenants.folder("acme").run_copy(number).write_text("x")
+    aside = await tenants.remove("acme")
+    assert (aside / "runs" / f"{number}.file").read_text() == "x"
+    assert await runs.heads() == []
+    assert await runs.get("acme", number) is None
 
 
 async def test_removing_an_unknown_tenant_is_refused(tenants: Tenants) -> None:

@@ -24,6 +24,7 @@ AS_NOW = pruned_for(TENANT, 90, 1000)
         (None, Pruned(AS_NOW, None), True),
         (FIGURES, Pruned("", None), True),
         (FIGURES, Pruned(pruned_for(Tenant("acme", NOW, 6), 90, 1000), None), True),
+        (FIGURES, Pruned(pruned_for(Tenant("acme", NOW, 7, 1), 90, 1000), None), True),
         (FIGURES, Pruned(pruned_for(TENANT, 91, 1000), None), True),
         (FIGURES, Pruned(pruned_for(TENANT, 90, 1001), None), True),
     ],
@@ -36,3 +37,4 @@ def test_a_tenant_is_pruned_after_an_import_a_changed_setting_or_a_day(
 
 def test_a_tenant_without_files_has_no_expired_data() -> None:
     assert may_have_expired(Tenant("acme", NOW, 0), None, None, NOW) is False
+    assert may_have_expired(Tenant("acme", NOW, 0, 1), None, None, NOW) is True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from importer.model import ImportState
 from importer.queue.entry import Past
 from importer.users.memory import PastEffect
-from importer.worker.retention import copies_to_remove, effects_to_prune, imports_to_prune
+from importer.worker.retention import FailedRun, copies_to_remove, effects_to_prune, imports_to_prune
 
 BEFORE = "2026-03-01"
 OLD, YOUNG = "2026-02-01", "2026-04-01"
@@ -120,9 +120,9 @@ def test_a_row_stays_while_its_report_is_shown_but_its_files_are_deleted() -> No
 def test_the_oldest_copies_are_deleted_until_the_rest_fits() -> None:
     imports = [past(number) for number in (1, 2, 3, 4)]
     sizes = {1: 10, 2: 1, 3: 10, 4: 10}
-    assert copies_to_remove(imports, sizes, 31) == []
-    assert copies_to_remove(imports, sizes, 30) == [1]
-    assert copies_to_remove(imports, sizes, 20) == [1, 2]
+    assert copies_to_remove(imports, sizes, 31).imports == []
+    assert copies_to_remove(imports, sizes, 30).imports == [1]
+    assert copies_to_remove(imports, sizes, 20).imports == [1, 2]
 
 
 def test_the_copy_of_the_newest_applied_list_stays_whatever_its_size() -> None:
@@ -133,21 +133,40 @@ def test_the_copy_of_the_newest_applied_list_stays_whatever_its_size() -> None:
         past(4, "undone"),
     )
     sizes = dict.fromkeys((1, 2, 3, 4), 10)
-    assert copies_to_remove([failed, newest, correction, undone], sizes, 0) == [1, 3, 4]
+    assert copies_to_remove([failed, newest, correction, undone], sizes, 0).imports == [1, 3, 4]
     late = replace(past(5), applied_number=1)
-    assert copies_to_remove([newest, late], {2: 10, 5: 10}, 0) == [5], "applied before import 2"
+    assert copies_to_remove([newest, late], {2: 10, 5: 10}, 0).imports == [5], "applied before import 2"
 
 
 def test_the_copies_of_dry_runs_stay_and_do_not_count() -> None:
     imports = [past(1), past(2), past(3, dry=True), past(4, "held", dry=True)]
     sizes = dict.fromkeys(range(1, 5), 10)
-    assert copies_to_remove(imports, sizes, 20) == []
-    assert copies_to_remove(imports, sizes, 19) == [1]
-    assert copies_to_remove(imports, sizes, 0) == [1]
+    assert copies_to_remove(imports, sizes, 20).imports == []
+    assert copies_to_remove(imports, sizes, 19).imports == [1]
+    assert copies_to_remove(imports, sizes, 0).imports == [1]
 
 
 def test_copies_of_imports_that_wait_run_or_are_held_stay_and_do_not_count() -> None:
     waiting = [past(1, "queued", None), past(2, "running", None), past(3, "held"), past(4, "arriving", None)]
     sizes = dict.fromkeys(range(1, 7), 10)
-    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 10) == []
-    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 9) == [6]
+    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 10).imports == []
+    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 9).imports == [6]
+
+
+def test_copies_of_failed_runs_count_and_the_oldest_of_both_go_first() -> None:
+    imports = [past(1), past(2, at=YOUNG), past(3, at=YOUNG)]
+    runs = [FailedRun(7, f"{OLD}.002"), FailedRun(8, YOUNG)]
+    sizes, of_runs = {1: 10, 2: 10, 3: 10}, {7: 10, 8: 10}
+    found = [copies_to_remove(imports, sizes, most, runs, of_runs) for most in (50, 49, 39, 29, 19, 0)]
+    assert [each.imports for each in found] == [[], [1], [1], [1], [1, 2], [1, 2]]
+    assert [each.runs for each in found] == [[], [], [7], [7, 8], [7, 8], [7, 8]]
+
+
+def test_failed_runs_stay_in_their_own_order_whatever_the_clock_said() -> None:
+    runs = [FailedRun(7, YOUNG), FailedRun(8, OLD)]
+    assert copies_to_remove([], {}, 10, runs, {7: 10, 8: 10}).runs == [7]
+
+
+def test_a_run_whose_copy_is_deleted_already_does_not_count() -> None:
+    runs = [FailedRun(7, OLD), FailedRun(8, OLD)]
+    assert copies_to_remove([], {}, 10, runs, {8: 10}).runs == []
