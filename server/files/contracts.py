@@ -68,10 +68,7 @@ class TenantDirectory(Protocol):
         """Return the tenant as it is now; None if no tenant has this name."""
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the kept copies of files of queued, running or held imports, and of queued or running runs.
-
-        None if that cannot be read now.
-        """
+        """Return the copies that queued, running or held imports and runs need; None if that cannot be read now."""
 
 
 UploadResult = Literal["completed", "aborted", "refused", "ignored"]

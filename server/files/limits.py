@@ -2,8 +2,9 @@
 
 Each file and folder counts as one. Files also count by their length, holes included: a sparse terabyte is a terabyte.
 Files that the server writes to `/results`, and the folders that it makes, do not count. Copies of queued, running and
-held imports count in bytes; a copy that is still a visible file counts once. Copies are not added and subtracted one
-by one, because that could drift: they are measured again when a file is opened for writing and when one lands.
+held imports, and of queued and running runs of hooks, count in bytes. A copy that is still a visible file counts
+once. Copies are not added and subtracted one by one, because that could drift: they are measured again when a file is
+opened for writing and when one lands.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Usage:
         if size > 0 and self.taken + size > limits.quota_bytes:
             raise _exceeded(
                 f"at most {limits.quota_bytes:,} bytes are allowed, including unfinished uploads"
-                + (f" and {self.waiting:,} bytes of queued, running or held imports and runs" if self.waiting else "")
+                + (f" and {self.waiting:,} bytes of files that are queued, running or held" if self.waiting else "")
                 + "; delete files"
             )
         self.size += size

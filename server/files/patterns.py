@@ -1,4 +1,4 @@
-"""The paths of hooks, with `*` for any name within one folder: checked, compared and matched. Pure.
+"""The paths of hooks, with `*` for any name within one folder: compared and matched. Pure.
 
 `*` stands for any letters within one part of a path. It does not stand for the names that clients give to unfinished
 uploads: names that begin with `.` or `~`, or end in `.filepart`, `.part`, `.partial`, `.tmp` or `~`.
@@ -7,25 +7,15 @@ uploads: names that begin with `.` or `~`, or end in `.filepart`, `.part`, `.par
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-
-from server.files.paths import MAX_DEPTH, MAX_PATH_BYTES, RESULTS, TEST
-
-IMPORTS = tuple(
-    f"{folder}/sync_users.csv{ending}" for folder in ("", f"/{TEST.decode()}") for ending in ("", ".sha256")
-)
-"""The paths of `sync_users`. Another hook whose pattern matches them does not get them."""
-
-MAX_NAME_BYTES = 255
 
 _UNFINISHED = re.compile(r"\.(?:filepart|part|partial|tmp)$|~$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """One path of a hook, such as `/invoices/*.csv`."""
+    """One path of a hook, such as `/invoices/*.csv`. It must be one that `headcount.hooks.why_not_path` allows."""
 
     text: str
 
@@ -34,9 +24,9 @@ class Pattern:
         return tuple(self.text[1:].split("/"))
 
     @cached_property
-    def exactness(self) -> tuple[tuple[bool, ...], int]:
-        """The more exact of two patterns is greater: by parts from the left, then by letters other than `*`."""
-        return tuple("*" not in part for part in self.parts), len(self.text.replace("*", ""))
+    def exactness(self) -> tuple[tuple[bool, ...], tuple[int, ...]]:
+        """The more exact of two patterns is greater: by parts without `*`, then by letters, each from the left."""
+        return tuple("*" not in part for part in self.parts), tuple(len(part.replace("*", "")) for part in self.parts)
 
     @cached_property
     def fixed(self) -> tuple[tuple[str, ...], ...]:
@@ -79,49 +69,6 @@ def _unfinished(name: str, part: str) -> bool:
     """Return whether `*` in `part` does not stand for `name`, because clients name unfinished uploads like this."""
     hidden = name.startswith((".", "~")) and part.startswith("*")
     return hidden or (_UNFINISHED.search(name) is not None and _UNFINISHED.search(part) is None)
-
-
-def fault_of(path: str) -> str | None:
-    """Return why `path` cannot be the path of a hook, as a sentence; None if it can."""
-    parts = path[1:].split("/")
-    if not path.startswith("/"):
-        return f"The path “{path}” does not begin with “/”."
-    if not path.isprintable():
-        return "The path has invisible characters."
-    if len(path.encode()) > MAX_PATH_BYTES or len(parts) > MAX_DEPTH:
-        return f"The path has more than {MAX_PATH_BYTES:,} bytes or more than {MAX_DEPTH} parts."
-    if {"", ".", ".."} & set(parts):
-        return f"The path “{path}” has an empty part, “.” or “..”."
-    if any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
-        return f"The path “{path}” has a part of more than {MAX_NAME_BYTES} bytes."
-    if "**" in path:
-        return f"The path “{path}” has “**”. “*” stands for any name within one folder."
-    if parts[0] == RESULTS.decode():
-        return "The path is in /results, to which only the server writes."
-    if path == f"/{TEST.decode()}":
-        return f"{path} is a folder of the server."
-    if path in IMPORTS:
-        return f"{path} belongs to the hook sync_users."
-    return None
-
-
-def faults_of(paths: Mapping[str, str]) -> dict[str, str]:
-    """Return for each hook of `paths` (name -> path) that cannot run why, as a sentence.
-
-    A path can be impossible, or a folder of another hook. If some path matches two equally exact patterns, both hooks
-    are refused.
-    """
-    faults = {name: fault for name, path in paths.items() if (fault := fault_of(path))}
-    patterns = {name: Pattern(path) for name, path in paths.items() if name not in faults}
-    for name, pattern in patterns.items():
-        for other, its in patterns.items():
-            if name == other:
-                continue
-            if pattern.parts in its.fixed:
-                faults[name] = f"{pattern.text} is a folder of the hook {other} ({its.text})."
-            elif overlap(pattern, its):
-                faults[name] = f"{pattern.text} and {its.text} (hook {other}) match the same files equally exactly."
-    return faults
 
 
 def overlap(one: Pattern, other: Pattern) -> bool:

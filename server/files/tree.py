@@ -39,11 +39,10 @@ class Tree:
         return fd
 
     def make_folder(self, parts: tuple[bytes, ...]) -> bool:
-        """Make the folder at `parts`, durably; return False if it exists already."""
+        """Make the folder at `parts`; return False if it exists already."""
         above = self.open_folder(parts[:-1])
         try:
             os.mkdir(parts[-1], 0o700, dir_fd=above)
-            os.fsync(above)
         except FileExistsError:
             os.close(self.open_folder(parts))
             return False

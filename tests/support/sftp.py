@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,8 @@ from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually
 
 HOST = "127.0.0.1"
+
+HooksOf = Callable[[Tenants], Iterable[Hooked]]
 
 
 class HeardHook:
@@ -131,8 +133,8 @@ class Counted:
 class SftpHouse:
     """The server, its tenant `acme`, and clients for it."""
 
-    def __init__(self, tenants: Tenants, work: Path, hooked: Sequence[str], **settings: Any) -> None:
-        """`hooked`: the paths of `other`, a hook that is not for imports."""
+    def __init__(self, tenants: Tenants, work: Path, hooked: HooksOf | Sequence[str], **settings: Any) -> None:
+        """`hooked`: the paths of `other`, a hook that is not for imports; or what makes hooks for the tenants."""
         self.tenants = tenants
         self.work = work
         self.accounts = Accounts(tenants)
@@ -144,7 +146,10 @@ class SftpHouse:
         self.other = HeardHook(tenants.folder, numbers)
         self.on: list[str] | None = None
         """The hooks that are on for all tenants; None: all."""
-        others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
+        if callable(hooked):
+            others = list(hooked(tenants))
+        else:
+            others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
         self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
         self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]
@@ -270,7 +275,9 @@ async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = No
 
 
 @asynccontextmanager
-async def sftp_house(tmp_path: Path, *, hooked: Sequence[str] = (), **settings: Any) -> AsyncIterator[SftpHouse]:
+async def sftp_house(
+    tmp_path: Path, *, hooked: HooksOf | Sequence[str] = (), **settings: Any
+) -> AsyncIterator[SftpHouse]:
     """Yield a listening house with hooks at the paths `hooked`; close it at the end."""
     data = tmp_path / "data"
     work = tmp_path / "work"

@@ -58,7 +58,7 @@ async def test_a_copy_that_an_import_needs_counts_once_its_file_is_replaced(hous
         await put(sftp)
         assert await free(sftp) == 48
         with pytest.raises(
-            asyncssh.SFTPError, match=r"quota exceeded: .*102,400 bytes of queued, running or held imports"
+            asyncssh.SFTPError, match=r"quota exceeded: .*102,400 bytes of files that are queued, running or held"
         ):
             await put(sftp)
         with pytest.raises(asyncssh.SFTPError, match="quota"):

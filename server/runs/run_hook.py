@@ -1,0 +1,151 @@
+"""The hooks of paths other than those of imports: an upload becomes a run.
+
+A hook that cannot run refuses every upload to its path. The sentences fit any kind of file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.runs import RunStore
+from ground.files import fsync_folder
+from ground.words import counted
+from headcount.hooks import why_not_path
+from importer.errors import Refused, TryAgain
+from importer.folder import FolderOf
+from importer.model import ImportState
+from server.files.hooks import Arrival, Hooked, HookRefused, Upload
+from server.files.patterns import Pattern
+from server.runs.ending import Ending
+from server.runs.registry import RegisteredHook, Registry
+
+log = logging.getLogger(__name__)
+
+
+class RunHook:
+    """A `server.files.hooks.Hook` that queues runs."""
+
+    def __init__(self, hook: RegisteredHook, store: RunStore, ending: Ending, folder_of: FolderOf) -> None:
+        self._hook = hook
+        self._store = store
+        self._ending = ending
+        self._folder_of = folder_of
+
+    async def accepting(self, upload: Upload, file: Path) -> None:
+        """Ask `accept` of the hook. Raises HookRefused with its words; then the upload is listed with them.
+
+        It is listed because some clients show no words of a server.
+        """
+        message, error = await self._why_refused(upload, file)
+        if message is not None:
+            await self._never_ran(upload, ImportState.ABORTED, message, error)
+            raise HookRefused(message)
+
+    async def arriving(self, upload: Upload) -> Arrival:
+        """Create the run in state `arriving`. It is durable on return. Raises HookRefused."""
+        folder = self._folder_of(upload.tenant)
+        if not folder.runs.is_dir():
+            await asyncio.to_thread(_make, folder.runs)
+        try:
+            run_id = await self._create(upload)
+        except (Refused, TryAgain) as error:
+            raise HookRefused(f"the file cannot be queued now: {error.message}. Send it again later") from error
+        return Arrival(run_id, folder.run_copy(run_id))
+
+    async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        """Queue the run. It is durable on return. Raises TryAgain or Refused if nothing was queued."""
+        await self._store.landed(upload.tenant, arrival.id)
+        log.info(
+            "Run %d of %s for %s is queued.",
+            *(arrival.id, self._hook.name, upload.tenant),
+            extra={
+                "event": "run_queued",
+                "hook": self._hook.name,
+                "tenant": upload.tenant,
+                "run_id": arrival.id,
+                "origin": upload.origin,
+                "size": upload.size,
+            },
+        )
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        """End the run as aborted: the file could not be published."""
+        await self._end(upload, arrival.id, ImportState.ABORTED, _interrupted(upload, reason))
+
+    async def aborted(self, upload: Upload, reason: str) -> None:
+        """List an interrupted upload, with the number of bytes received."""
+        await self._never_ran(upload, ImportState.ABORTED, _interrupted(upload, reason))
+
+    async def ignored(self, upload: Upload, reason: str) -> None:
+        """List an upload under a name similar to the hook's, with the fault of the name."""
+        await self._never_ran(upload, ImportState.IGNORED, reason)
+
+    async def _why_refused(self, upload: Upload, file: Path) -> tuple[str | None, str | None]:
+        """Return the sentence for the client and the error for the operator; None and None if the file is wanted."""
+        hook = self._hook
+        if hook.runnable is None:
+            error = hook.error or "it has nothing to run"
+            return f"The hook {hook.name} cannot be used ({error}). Tell the operator.", error
+        refused = await hook.runnable.accept(upload.tenant, upload.path, upload.size, file)
+        return (refused.message, refused.error) if refused else (None, None)
+
+    async def _create(self, upload: Upload) -> int:
+        return await self._store.arriving(
+            upload.tenant, self._hook.name, upload.path, size=upload.size, uploaded_at=upload.uploaded_at
+        )
+
+    async def _never_ran(self, upload: Upload, state: ImportState, message: str, error: str | None = None) -> None:
+        """Record an upload that never ran. Raises nothing: if the record cannot be made, it is logged."""
+        try:
+            run_id = await self._create(upload)
+        except (Refused, TryAgain) as refusal:
+            self._unrecorded(upload, state, refusal)
+        else:
+            await self._end(upload, run_id, state, message, error)
+
+    async def _end(
+        self, upload: Upload, run_id: int, state: ImportState, message: str, error: str | None = None
+    ) -> None:
+        """End the record. If that fails now, the next start ends it as aborted."""
+        try:
+            run = await self._store.get(upload.tenant, run_id)
+            if run is not None:
+                await self._ending.end_upload(run, state, message, error=error)
+        except TryAgain as refusal:
+            self._unrecorded(upload, state, refusal)
+
+    def _unrecorded(self, upload: Upload, state: ImportState, error: Exception) -> None:
+        log.warning(
+            "An %s upload of %s could not be recorded: %s.",
+            *(state.value, upload.tenant, error),
+            extra={
+                "event": "upload_unrecorded",
+                "tenant": upload.tenant,
+                "state": state.value,
+                "hook": self._hook.name,
+            },
+        )
+
+
+def table_entries(registry: Registry, store: RunStore, ending: Ending, folder_of: FolderOf) -> Iterator[Hooked]:
+    """Yield the hooks with a path for a `HookTable`: those that cannot run first, because they refuse uploads."""
+    for hook in sorted(registry.hooks, key=lambda each: each.runnable is not None):
+        if hook.path is not None and why_not_path(hook.path) is None:
+            yield Hooked(hook.name, Pattern(hook.path), RunHook(hook, store, ending, folder_of))
+
+
+def _interrupted(upload: Upload, reason: str) -> str:
+    size = counted(upload.size, "byte", "bytes")
+    return f"The upload was interrupted after {size} ({reason}); the file was not processed. Send it again."
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of the copies, durably. Does nothing if it exists."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    fsync_folder(folder.parent)

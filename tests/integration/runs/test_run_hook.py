@@ -1,0 +1,189 @@
+"""Uploads over SFTP to the paths of hooks become runs, or are listed with the reason why not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from engine.runs import Run
+from importer.model import ImportState
+from server.files.hooks import Hooked
+from server.runs.ending import Ending
+from server.runs.ends import End, Refused
+from server.runs.registry import Attempt, RegisteredHook, Registry
+from server.runs.run_hook import table_entries
+from server.tenants.tenants import Tenants
+from tests.support.sftp import SftpHouse, sftp_house
+from tests.support.writing import being_written
+
+BROKEN = "scans cannot be imported: ModuleNotFoundError: x"
+ONE, TWO = b"net\n1\n", b"net\n22\n"
+
+
+class Choosy:
+    """A hook that refuses files with the word in its name, after it has read them."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int, bytes]] = []
+
+    async def deliver(self, attempt: Attempt) -> End:
+        raise AssertionError("no run starts here")
+
+    async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
+        content = await asyncio.to_thread(file.read_bytes)
+        self.asked.append((tenant, path, size, content))
+        return Refused("This file has a virus.", "Virus: EICAR") if b"virus" in content else None
+
+
+class Runs:
+    """A listening SFTP side with real runs, and hooks at `/invoices/*.csv` and (broken) at `/broken/*`."""
+
+    def __init__(self) -> None:
+        self.choosy = Choosy()
+        self.counted: list[tuple[str, ImportState]] = []
+
+    def hooked(self, tenants: Tenants) -> Iterable[Hooked]:
+        self.store = tenants.store.runs()
+        ending = Ending(self.store, tenants.folder, lambda run: self.counted.append((run.hook, run.state)))
+        registry = Registry(
+            [
+                RegisteredHook("invoices", "/invoices/*.csv", "acme-hooks", runnable=self.choosy),
+                RegisteredHook("scans", "/broken/*", "scans", error=BROKEN),
+                RegisteredHook("lost", None, "lost", error="lost cannot be imported"),
+                RegisteredHook("outside", "/../x", "outside", error="its path is wrong"),
+            ]
+        )
+        return table_entries(registry, self.store, ending, tenants.folder)
+
+    async def all(self) -> list[Run]:
+        return (await self.store.page("acme"))[::-1]
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path) -> AsyncIterator[tuple[SftpHouse, Runs]]:
+    runs = Runs()
+    async with sftp_house(tmp_path, hooked=runs.hooked) as house:
+        yield house, runs
+
+
+async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
+    async with sftp.open(path, "wb") as file:
+        await file.write(content)
+
+
+def report(house: SftpHouse, run: Run) -> Any:
+    return json.loads((house.folder.results / f"{run.hook}-{run.id}.json").read_text())
+
+
+@pytest.mark.logs("run_queued")
+async def test_an_upload_at_the_path_of_a_hook_is_a_queued_run_at_the_ok(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs):
+        async with house.client() as sftp:
+            await put(sftp, "invoices/march.csv", ONE)
+            await put(sftp, "part", TWO)
+            await sftp.rename("part", "invoices/march.csv")
+        found = await runs.all()
+        assert [(run.id, run.hook, run.path, run.state, run.size) for run in found] == [
+            (1, "invoices", "/invoices/march.csv", ImportState.QUEUED, len(ONE)),
+            (2, "invoices", "/invoices/march.csv", ImportState.QUEUED, len(TWO)),
+        ]
+        assert [house.folder.run_copy(run.id).read_bytes() for run in found] == [ONE, TWO]
+        assert [asked[:3] for asked in runs.choosy.asked] == [
+            ("acme", "/invoices/march.csv", len(ONE)),
+            ("acme", "/invoices/march.csv", len(TWO)),
+        ]
+        assert [asked[3] for asked in runs.choosy.asked] == [ONE, TWO]
+        assert runs.counted == []
+
+
+async def test_a_refused_upload_is_listed_with_the_words_of_the_hook(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs), house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        with pytest.raises(asyncssh.SFTPFailure, match=r"^This file has a virus\.$"):
+            await put(sftp, "invoices/march.csv", b"virus")
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        run = (await runs.all())[-1]
+        assert (run.id, run.state, run.size) == (2, ImportState.ABORTED, 5)
+        assert (run.message, run.error) == ("This file has a virus.", "Virus: EICAR")
+        shown = report(house, run)
+        assert (shown["state"], shown["message"], shown["path"]) == ("aborted", run.message, "/invoices/march.csv")
+        assert "EICAR" not in json.dumps(shown)
+        assert not house.folder.run_copy(2).exists()
+        assert runs.counted == [("invoices", ImportState.ABORTED)]
+        assert house.metrics.uploads == [("acme", "completed"), ("acme", "refused")]
+
+
+async def test_a_hook_that_cannot_run_refuses_uploads_to_its_path_with_the_reason(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs), house.client() as sftp:
+        await put(sftp, "part", ONE)
+        words = (
+            r"The hook scans cannot be used \(scans cannot be imported: ModuleNotFoundError: x\). Tell the operator."
+        )
+        for attempt in (put(sftp, "broken/a.csv", ONE), sftp.rename("part", "broken/b.csv")):
+            with pytest.raises(asyncssh.SFTPFailure, match=words):
+                await attempt
+        assert list((house.files / "broken").iterdir()) == []
+        assert (house.files / "part").read_bytes() == ONE
+        found = await runs.all()
+        assert [(run.hook, run.path, run.state) for run in found] == [
+            ("scans", "/broken/a.csv", ImportState.ABORTED),
+            ("scans", "/broken/b.csv", ImportState.ABORTED),
+        ]
+        assert found[0].error == BROKEN
+        await put(sftp, "invoices/march.csv", ONE)
+        assert (await runs.all())[-1].state is ImportState.QUEUED
+
+
+async def test_similar_names_and_interrupted_uploads_are_listed_for_any_kind_of_file(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs):
+        async with house.client() as sftp:
+            await put(sftp, "invoices/March.CSV", ONE)
+            file = await sftp.open("invoices/april.csv", "wb")
+            await file.write(ONE)
+        async with asyncio.timeout(20):
+            while len(found := await runs.all()) < 2 or found[1].state is ImportState.ARRIVING:
+                await asyncio.sleep(0.02)
+        assert [(run.hook, run.path, run.state) for run in found] == [
+            ("invoices", "/invoices/March.CSV", ImportState.IGNORED),
+            ("invoices", "/invoices/april.csv", ImportState.ABORTED),
+        ]
+        ignored, aborted = (run.message or "" for run in found)
+        assert ignored.startswith("/invoices/March.CSV was not processed (uppercase and lowercase letters differ). ")
+        assert ignored.endswith("Send it again as /invoices/March.csv.")
+        assert aborted.startswith(f"The upload was interrupted after {len(ONE)} bytes (the client ")
+        assert aborted.endswith("); the file was not processed. Send it again.")
+        assert [report(house, run)["state"] for run in found] == ["ignored", "aborted"]
+        await house.nothing_open()
+
+
+async def test_a_file_that_cannot_be_published_is_listed_as_aborted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs), house.client() as sftp:
+        (house.folder.runs).mkdir()
+        house.folder.run_copy(1).write_bytes(b"in the way")
+        with pytest.raises(asyncssh.SFTPError):
+            await put(sftp, "invoices/march.csv", ONE)
+        (run,) = await runs.all()
+        assert run.state is ImportState.ABORTED
+        assert (run.message or "").startswith(f"The upload was interrupted after {len(ONE)} bytes (")
+        assert not (house.files / "invoices/march.csv").exists()
+
+
+@pytest.mark.logs("upload_unrecorded")
+async def test_a_busy_database_refuses_an_upload_in_words(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (house, runs), house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        await runs.store._ledger.db.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]
+        with being_written(house.tenants.data_dir / "headcount.db"):
+            with pytest.raises(asyncssh.SFTPFailure, match=r"the file cannot be queued now: .* Send it again"):
+                await put(sftp, "invoices/march.csv", TWO)
+            with pytest.raises(asyncssh.SFTPFailure, match="This file has a virus"):
+                await put(sftp, "invoices/march.csv", b"virus")
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert len(await runs.all()) == 1
