@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from headcount.hooks import OWN_NAME
 from importer.queue.checksum import CHECKSUM_NAME
+from server.files.patterns import Pattern, overlap
 from server.runs.registry import RegisteredHook, Registry
 
 OWN_PATHS = tuple(f"{folder}/{name}" for folder in ("", "/test") for name in ("sync_users.csv", CHECKSUM_NAME))
@@ -44,8 +44,7 @@ def registry(sources: Iterable[Source]) -> Registry:
 
 def equally_exact(one: str, other: str) -> bool:
     """Return whether a path can match both patterns, and neither is more exact than the other."""
-    ones, others = one.split("/"), other.split("/")
-    return len(ones) == len(others) and all(map(_equally_exact_parts, ones, others))
+    return overlap(Pattern(one), Pattern(other))
 
 
 def _remembered(source: Source, taken: Iterable[str]) -> list[RegisteredHook]:
@@ -64,6 +63,8 @@ def _judged(hook: RegisteredHook, working: Sequence[RegisteredHook]) -> Register
         error = error or f"two hooks are called {hook.name} (in {packages}). Rename one"
     elif hook.path in OWN_PATHS:
         error = error or f"{hook.path} belongs to {OWN_NAME}. Use another path"
+    elif hook.path == "/test":
+        error = error or "/test is a folder of the server. Use another path"
     return replace(hook, error=error, runnable=None) if error else hook
 
 
@@ -71,32 +72,15 @@ def _with_conflict(hook: RegisteredHook, hooks: Sequence[RegisteredHook]) -> Reg
     if hook.error is not None or hook.path is None:
         return hook
     for other in hooks:
-        if other is not hook and other.path is not None and equally_exact(hook.path, other.path):
+        if other is hook or other.path is None:
+            continue
+        if Pattern(hook.path).parts in Pattern(other.path).fixed:
+            error = f"{hook.path} is a folder of the hook {other.name} ({other.path}). Change a path"
+            return replace(hook, error=error, runnable=None)
+        if equally_exact(hook.path, other.path):
             error = (
                 f"{hook.path} is as exact as {other.path} of the hook {other.name} ({other.package}), and one file "
                 "can match both. Change a path"
             )
             return replace(hook, error=error, runnable=None)
     return hook
-
-
-def _equally_exact_parts(one: str, other: str) -> bool:
-    if "*" not in one and "*" not in other:
-        return one == other
-    literal = len(one.replace("*", "")) == len(other.replace("*", ""))
-    return "*" in one and "*" in other and literal and _meet(one, other)
-
-
-def _meet(one: str, other: str) -> bool:
-    """Return whether one text matches both patterns, in which `*` stands for any characters."""
-
-    @cache
-    def meet(i: int, j: int) -> bool:
-        a, b = one[i : i + 1], other[j : j + 1]
-        if a == "*":
-            return meet(i + 1, j) or (bool(b) and meet(i, j + 1))
-        if b == "*":
-            return meet(i, j + 1) or (bool(a) and meet(i + 1, j))
-        return a == b and (not a or meet(i + 1, j + 1))
-
-    return meet(0, 0)

@@ -48,6 +48,16 @@ def test_a_path_of_sync_users_is_refused(path: str) -> None:
     assert errors(registry([source("one", ("a", path))]))["a"] == f"{path} belongs to sync_users. Use another path"
 
 
+def test_a_path_that_is_a_folder_is_refused() -> None:
+    found = errors(registry([source("one", ("a", "/in"), ("b", "/in/*.csv"), ("c", "/test"), ("d", "/*/in"))]))
+    assert found == {
+        "a": "/in is a folder of the hook b (/in/*.csv). Change a path",
+        "b": None,
+        "c": "/test is a folder of the server. Use another path",
+        "d": None,
+    }
+
+
 def test_a_module_that_does_not_load_keeps_its_paths_and_the_others_run() -> None:
     broken = Source("mine", "mine", error="mine cannot be imported", remembered=[("a", "/a"), ("b", "/b")])
     found = registry([broken, source("one", ("c", "/c"))])
