@@ -8,7 +8,7 @@
         await child.end()
 
 Between the server and the program stands a keeper (`ground.keeper`). It ends the program and all that it started,
-even if the server is killed. What the program prints is read to the end, but only its beginning is kept.
+even if the server is killed. The output of the program is read to the end, but only its beginning is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOT_STARTED = 127
 
 
 class Output:
-    """What a child prints: the first `most` bytes are kept, the rest is read and dropped, so it never waits."""
+    """An output of a child: the first `most` bytes are kept, the rest is read and dropped, so it never waits."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -66,12 +66,20 @@ class Output:
         self.kept += some[: self._most - len(self.kept)]
         return True
 
+    def take(self) -> bytes:
+        """Return what was kept so far, with what waits to be read, and keep the next `most` bytes anew."""
+        if self._read >= 0:
+            self._take()
+        kept, self.kept = bytes(self.kept), bytearray()
+        return kept
+
     def close(self) -> None:
         """Take what is left, and read no more."""
         while self._take():
             pass
         self._loop.remove_reader(self._read)
         os.close(self._read)
+        self._read = -1
 
     def discard(self) -> None:
         """Close both ends of an output that no child got."""

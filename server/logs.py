@@ -1,7 +1,7 @@
 """The log of the server: lines on stderr, as text or as JSON.
 
 A line is one sentence with an event name and ids, given by `extra={"event": ..., "tenant": ..., ...}`. It never has
-contents of files or secrets.
+contents of files or secrets. A `traceback` among them follows on further lines, as that of an exception does.
 """
 
 from __future__ import annotations
@@ -55,9 +55,13 @@ class TextLines(logging.Formatter):
     """Lines `TIME LEVEL event: sentence key=value ...`; a traceback follows on further lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
+        found = _facts(record)
+        trace = str(found.pop("traceback", "")).splitlines()
+        facts = "".join(f" {name}={_plain(value)}" for name, value in found.items())
         line = f"{_moment(record)} {record.levelname.lower()} {_event(record)}: {_plain(record.getMessage())}{facts}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            return f"{line}\n{self.formatException(record.exc_info)}"
+        return "\n".join([line, *map(_plain, trace)])
 
 
 class JsonLines(logging.Formatter):

@@ -195,6 +195,11 @@ def load_settings() -> ServerSettings:
         raise SettingsError(_sentence(error)) from None
 
 
+def environment_of_hooks() -> dict[str, str]:
+    """Return the environment of this process without the server's settings, which have passwords."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
 def debugging() -> bool:
     """Return whether the log level is debug; False if the settings are not valid."""
     try:

@@ -161,6 +161,7 @@ PURE = {
     "server.notify.letters",
     "server.notify.retries",
     "server.notify.templates",
+    "server.runs.answers",
     "server.runs.ends",
     "server.runs.registry",
     "server.runs.said",

@@ -28,6 +28,21 @@ def test_a_text_line_is_a_sentence_with_its_event_and_ids(capsys: pytest.Capture
     assert line.endswith(" info import_queued: Import 5 is queued. tenant=acme\n")
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_calls_that_led_to_an_error_elsewhere_are_a_traceback(
+    log_format: logs.Format, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up(log_format, "info")
+    facts = {"event": "hook_failed", "tenant": "acme", "traceback": '  File "a.py"\n    x\x1b()\nKeyError'}
+    logging.getLogger("x").error("The hook failed.", extra=facts)
+    told = capsys.readouterr().err
+    if log_format == "json":
+        assert json.loads(told)["traceback"] == facts["traceback"]
+    else:
+        lines = ["hook_failed: The hook failed. tenant=acme", '  File "a.py"', r"    x\x1b()", "KeyError", ""]
+        assert told.partition(" error ")[2] == "\n".join(lines)
+
+
 def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("json", "info")
     try:

@@ -1,4 +1,4 @@
-"""Programs that the server starts end with all that they started, and what they print hurts nobody."""
+"""Programs that the server starts end with all that they started, and their output is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store with two tenants and their folders, for tests of runs."""
+"""A store with two tenants and their folders, a runner, and the processes of hooks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from server.runs.calling import Workshop
+from server.runs.pool import Pool
+from server.settings import environment_of_hooks
 from tests.support.run_house import RunHouse, open_run_house
 from tests.support.run_stage import Stage
 
@@ -23,3 +26,12 @@ async def stage(house: RunHouse) -> AsyncIterator[Stage]:
     yield built
     if built.runner.alive:
         await built.runner.stop(0)
+
+
+@pytest.fixture
+async def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workshop]:
+    """Return a workshop for hooks of modules in `tmp_path`."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    workshop = Workshop(Pool(environment_of_hooks()))
+    yield workshop
+    await workshop.close()

@@ -1,0 +1,311 @@
+"""Run the Python function of a hook: an async one in the event loop, a plain one in a process of its own.
+
+An async function is trusted with the loop: the log says which hook held it for long. A plain function, and an async
+one declared with `isolation="process"`, cannot hurt the server: see `server/runs/pool.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from ground.threads import finish
+from headcount.hooks import Declared, Refuse, Result, Retry, Upload
+from server.runs.answers import Answer, Raised, delivery_of, raised, returned
+from server.runs.ends import Again, Done, End, Failed, Refused
+from server.runs.pool import Called, Code, Ended, Pool, TimedOut
+from server.runs.registry import Attempt
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LONG_STEP_S = 1.0
+GIVE_UP_S = 5.0
+"""How long a canceled async function may take to end, in seconds."""
+
+ACCEPTS_OF_A_TENANT = 2
+LOGGED_LINES = 20
+LONGEST_LINE = 500
+
+SEE_LOG = "Tell the operator: the log has the cause."
+
+
+class Turns:
+    """Lets at most `most` callers of each name in at once, in order. A name without callers takes no memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._callers: defaultdict[str, int] = defaultdict(int)
+
+    @asynccontextmanager
+    async def of(self, name: str) -> AsyncIterator[None]:
+        """Wait for a turn of `name`, and hold it inside the block."""
+        self._callers[name] += 1
+        try:
+            async with self._gates.setdefault(name, asyncio.Semaphore(self._most)):
+                yield
+        finally:
+            self._callers[name] -= 1
+            if not self._callers[name]:
+                del self._callers[name], self._gates[name]
+
+    def __len__(self) -> int:
+        return len(self._callers)
+
+
+class Workshop:
+    """The processes and turns that all Python hooks of a server share. Making one starts nothing."""
+
+    def __init__(self, pool: Pool, *, threads: bool = False) -> None:
+        """`threads`: plain functions run in a thread, without protection, unless they say `isolation="process"`."""
+        self.pool = pool
+        self.threads = threads
+        self.accepts = Turns(ACCEPTS_OF_A_TENANT)
+
+    async def close(self) -> None:
+        """End the idle processes. Calls that run end when they are canceled."""
+        await self.pool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A Python function as the `Runnable` of a hook. `module` is the one in which the hook was found."""
+
+    declared: Declared
+    module: str
+    workshop: Workshop = field(repr=False)
+
+    async def deliver(self, attempt: Attempt) -> End:
+        """See `Runnable`."""
+        facts = {"hook": attempt.hook, "tenant": attempt.tenant, "run_id": attempt.run_id}
+        declared = self.declared
+
+        def call() -> object:
+            return declared.function(delivery_of(declared, attempt))
+
+        async def in_process() -> Called:
+            request = {**asdict(attempt), "copy": str(attempt.copy), "reports": str(attempt.reports)}
+            return await self.workshop.pool.deliver(self._code, request, declared.timeout_s)
+
+        try:
+            answer = await self._run(self._way(declared.function), call, in_process, declared.timeout_s, facts)
+        except TimedOut:
+            return self._timed_out(declared.timeout_s, facts)
+        except Ended as error:
+            return self._ended(error, facts)
+        return self._end(answer, facts)
+
+    async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
+        """See `Runnable`. The time limit starts when the tenant has fewer than two others in work."""
+        accept, declared = self.declared.accept, self.declared
+        if accept is None:
+            return None
+        facts = {"hook": declared.name, "tenant": tenant}
+        upload = Upload(tenant, path, path.rsplit("/", 1)[-1], size, file)
+
+        async def in_process() -> Called:
+            request = {**asdict(upload), "_file": str(file)}
+            return await self.workshop.pool.accept(self._code, request, declared.accept_timeout_s)
+
+        def call() -> object:
+            return accept(upload)
+
+        async with self.workshop.accepts.of(tenant):
+            try:
+                answer = await self._run(self._way(accept), call, in_process, declared.accept_timeout_s, facts)
+            except TimedOut:
+                self._log(f"accept took longer than {declared.accept_timeout_s:g} s", facts)
+                return Refused("The file could not be checked in time. Send it again later.", "accept timed out")
+            except Ended as error:
+                self._ended(error, facts)
+                return Refused(f"The file could not be checked. {SEE_LOG}", str(error))
+        return self._refused(answer, facts)
+
+    # How it runs
+
+    @property
+    def _code(self) -> Code:
+        return Code(self.module, self.declared.name, self.declared.max_memory_bytes)
+
+    def _way(self, function: Callable[..., Any]) -> Literal["loop", "thread", "process"]:
+        if self.declared.isolation == "process":
+            return "process"
+        if is_async(function):
+            return "loop"
+        return "thread" if self.workshop.threads else "process"
+
+    async def _run(
+        self,
+        way: Literal["loop", "thread", "process"],
+        call: Callable[[], Any],
+        in_process: Callable[[], Awaitable[Called]],
+        limit_s: float,
+        facts: dict[str, Any],
+    ) -> Answer:
+        """Return what the function answered. Raises TimedOut and Ended."""
+        if way == "loop":
+            return await in_loop(call, limit_s, lambda took_s: self._held(took_s, facts))
+        if way == "thread":
+            return await in_thread(call, limit_s)
+        called = await in_process()
+        self._log_printed(called.printed, facts)
+        return called.answer
+
+    # Its meaning
+
+    def _end(self, answer: Answer, facts: dict[str, Any]) -> End:
+        match answer:
+            case Result():
+                return Done(answer)
+            case Retry():
+                return Again(answer.why, "Retry", answer.after_s)
+            case Refuse():  # only `accept` can refuse
+                answer = Raised(f"Refuse: {answer.message}", "")
+        self._log(answer.error.partition(":")[0], facts, answer.trace)
+        message = f"The hook failed. {SEE_LOG}"
+        return Failed(message, answer.error) if answer.final else Again(message, answer.error)
+
+    def _timed_out(self, limit_s: float, facts: dict[str, Any]) -> End:
+        self._log(f"it took longer than {limit_s:g} s", facts)
+        return Again(f"The hook took longer than {limit_s:g} seconds. {SEE_LOG}", f"took longer than {limit_s:g} s")
+
+    def _ended(self, error: Ended, facts: dict[str, Any]) -> End:
+        self._log(str(error).partition(": ")[0], facts, error.trace)
+        return Again(f"The hook ended unexpectedly. {SEE_LOG}", str(error))
+
+    def _refused(self, answer: Answer, facts: dict[str, Any]) -> Refused | None:
+        match answer:
+            case Result():
+                return None
+            case Refuse():
+                return Refused(answer.message)
+            case Retry():
+                return Refused(answer.why, "Retry")
+        self._log(answer.error.partition(":")[0], facts, answer.trace)
+        return Refused(f"The file could not be checked. {SEE_LOG}", answer.error)
+
+    # The log never gets the text of an exception, which may quote cells
+
+    def _log(self, why: str, facts: dict[str, Any], trace: str = "") -> None:
+        extra = {"event": "hook_failed", **facts, **({"traceback": trace} if trace else {})}
+        log.error("The hook %s failed: %s.", self.declared.name, why, extra=extra)
+
+    def _held(self, took_s: float, facts: dict[str, Any]) -> None:
+        log.warning(
+            "The hook %s held the event loop for %.1f s; all clients waited.",
+            self.declared.name,
+            took_s,
+            extra={"event": "hook_held_loop", **facts},
+        )
+
+    def _log_printed(self, printed: bytes, facts: dict[str, Any]) -> None:
+        if printed and log.isEnabledFor(logging.DEBUG):
+            for line in printed.decode("utf-8", "replace").splitlines()[:LOGGED_LINES]:
+                log.debug("The hook %s printed: %s", self.declared.name, line[:LONGEST_LINE], extra=facts)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a call of `function` gives a coroutine."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+async def in_loop(call: Callable[[], Any], limit_s: float, held: Callable[[float], None]) -> Answer:
+    """Run an async function as a task; report each step longer than LONG_STEP_S to `held`. Raises TimedOut.
+
+    If it ignores its cancellation for GIVE_UP_S, it is left behind.
+    """
+    task = asyncio.get_running_loop().create_task(_answered(call, held))
+    try:
+        await asyncio.wait([task], timeout=limit_s)
+    except asyncio.CancelledError:
+        await finish(_cancel(task))
+        raise
+    if not task.done():
+        await finish(_cancel(task))
+        raise TimedOut
+    return raised(asyncio.CancelledError()) if task.cancelled() else task.result()
+
+
+async def _answered(call: Callable[[], Any], held: Callable[[float], None]) -> Answer:
+    try:
+        return returned(await Steps(call(), held))
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # a SystemExit of a task would end the loop
+        return raised(error)
+
+
+LEFT_BEHIND: set[asyncio.Task[Any]] = set()
+"""Async functions that ignored their cancellation: the loop itself would not keep them."""
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=GIVE_UP_S)
+    if not task.done():
+        LEFT_BEHIND.add(task)
+        task.add_done_callback(LEFT_BEHIND.discard)
+
+
+class Steps(Generic[T]):
+    """A coroutine that is awaited step by step, to measure how long each step holds the event loop."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], held: Callable[[float], None]) -> None:
+        self._coroutine = coroutine
+        self._held = held
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        steps = self._coroutine
+        step: Callable[[Any], Any] = steps.send
+        value: Any = None
+        while True:
+            began = time.monotonic()
+            try:
+                awaited = step(value)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            finally:
+                if (took_s := time.monotonic() - began) > LONG_STEP_S:
+                    self._held(took_s)
+            try:
+                value = yield awaited
+                step = steps.send
+            except BaseException as error:
+                value, step = error, steps.throw
+
+
+async def in_thread(call: Callable[[], Any], limit_s: float) -> Answer:
+    """Run a plain function in a thread of its own. Raises TimedOut; the thread goes on then."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Answer] = loop.create_future()
+
+    def report(answer: Answer) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    def work() -> None:
+        try:
+            answer = returned(call())
+        except BaseException as error:
+            answer = raised(error)
+        with suppress(RuntimeError):  # the loop is closed: the caller gave up
+            loop.call_soon_threadsafe(report, answer)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        async with asyncio.timeout(limit_s):
+            return await future
+    except TimeoutError:
+        raise TimedOut from None

@@ -1,0 +1,104 @@
+"""The loop of a hook's process: it loads one module, then answers one request after the other until it is ended.
+
+A request and its answer are each one line of JSON, on a socket that the server passed. Standard output and error
+belong to the hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import gc
+import inspect
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from headcount.hooks import MARK, Declared, Upload
+from server.runs.answers import LONGEST_ANSWER, Answer, Raised, delivery_of, raised, returned, to_json
+from server.runs.registry import Attempt
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(descriptor: int) -> None:
+    """Serve the requests on a socket until the server closes it."""
+    faulthandler.enable()  # a segmentation fault says where, on standard error
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # `_left_processes` finds orphans too
+    process = os.getpid()
+    with socket.socket(fileno=descriptor) as control, control.makefile("rwb") as lines:
+        task = json.loads(lines.readline())
+        sys.path[:] = task["path"]
+        declared = None
+        try:
+            declared = declared_in(task["module"], task["hook"])
+        except BaseException as error:
+            _send(lines, to_json(raised(error)))
+        if declared is None:
+            return
+        gc.freeze()
+        _send(lines, {"ready": True})
+        for line in lines:
+            answer = _answer(declared, json.loads(line))
+            if os.getpid() != process:  # a copy of this process that the hook forked
+                os._exit(0)
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(Exception):
+                    stream.flush()
+            _send(lines, {**to_json(answer), "fit": _is_fit(answer)})
+
+
+def declared_in(module: str, hook: str) -> Declared:
+    """Return the hook of this name that is declared in a module. Raises LookupError, or what the import raises."""
+    for each in vars(import_module(module)).values():
+        declared = getattr(each, MARK, None)
+        if isinstance(declared, Declared) and declared.name == hook:
+            return declared
+    raise LookupError(f"{module} declares no hook {hook}")
+
+
+def _send(lines: Any, answer: dict[str, Any]) -> None:
+    line = json.dumps(answer).encode()
+    if len(line) > LONGEST_ANSWER:
+        too_long = Raised(f"ValueError: the Result has more than {LONGEST_ANSWER:,} bytes", "", final=True)
+        line = json.dumps({**to_json(too_long), "fit": answer.get("fit")}).encode()
+    lines.write(line + b"\n")
+    lines.flush()
+
+
+def _answer(declared: Declared, request: dict[str, Any]) -> Answer:
+    try:
+        if (accepted := request.get("accept")) is not None:
+            assert declared.accept is not None
+            _call(declared.accept, Upload(**{**accepted, "_file": Path(accepted["_file"])}))
+            return returned(None)
+        deliver = request["deliver"]
+        attempt = Attempt(**{**deliver, "copy": Path(deliver["copy"]), "reports": Path(deliver["reports"])})
+        return returned(_call(declared.function, delivery_of(declared, attempt)))
+    except BaseException as error:
+        return raised(error)
+
+
+def _call(function: Callable[[Any], Any], argument: object) -> object:
+    found = function(argument)
+    return asyncio.run(found) if inspect.iscoroutine(found) else found
+
+
+def _is_fit(answer: Answer) -> bool:
+    """Return whether this process can run the next delivery: it has memory, and nothing of the last one runs on."""
+    return not (isinstance(answer, Raised) and answer.error.startswith("MemoryError")) and not _left_processes()
+
+
+def _left_processes() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
