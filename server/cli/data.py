@@ -12,7 +12,8 @@ import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
-from server.settings import load_settings
+from server.settings import ServerSettings, load_settings
+from server.tenants.hook_settings import UsableHooks
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants, open_tenants, refuse_lost, server_database
 
@@ -62,7 +63,18 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
             "or create the first tenant: headcount tenant add NAME",
         )
     async with open_tenants(data_dir, public_url=settings.http_public_url) as opened:
+        opened.hooks = functools.partial(_usable_hooks, settings)
         yield opened
+
+
+def _usable_hooks(settings: ServerSettings) -> UsableHooks:
+    """Import the modules of hooks; return the hooks that can be used."""
+    from server.runs.finding import find_sources, usable  # imports much, and few commands need it
+    from server.runs.hooks_toml import read_hooks_file
+    from server.runs.sources import registry
+
+    sources = [*find_sources(settings.hooks), *read_hooks_file(settings.hooks_file)]
+    return usable(registry(sources).hooks)
 
 
 async def patiently(change: Callable[[], Awaitable[T]]) -> T:

@@ -23,6 +23,7 @@ from headcount.hooks import MARK, Declared
 from importer.errors import TryAgain
 from server.runs.registry import RegisteredHook, Registry, Runnable
 from server.runs.sources import Source, registry
+from server.tenants.hook_settings import UsableHook, UsableHooks
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,15 @@ async def find_hooks(
     if remember:
         _log(known, result)
     return result
+
+
+def usable(hooks: Iterable[RegisteredHook]) -> UsableHooks:
+    """Return the hooks that can be used, by name."""
+    return {
+        hook.name: UsableHook(hook.path, hook.declared.settings if hook.declared else None)
+        for hook in hooks
+        if hook.error is None and hook.path is not None
+    }
 
 
 def find_sources(modules: Sequence[str], runnable: MakeRunnable = not_run) -> list[Source]:

@@ -20,6 +20,7 @@ class Group(StrEnum):
     PAUSE = "Pause"
     NOTIFICATIONS = "Notifications"
     INVITATIONS = "Invitations"
+    HOOKS = "Hooks"
     STORAGE = "Storage and access"
 
 
@@ -199,6 +200,17 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "Invitation texts",
         "Subject and text by language. These names are filled in: {first_name}, {last_name}, {email}, "
         "{job_title}, {hire_date} and {tenant}.",
+    ),
+    "hooks": SettingText(
+        Group.HOOKS,
+        "Hooks that are on",
+        "A hook handles each file that lands at its path. While it is off, these files are only stored. The import "
+        "of users is always on.",
+    ),
+    "hook_settings": SettingText(
+        Group.HOOKS,
+        "Settings of hooks",
+        "Each hook may have settings of its own. Owners and viewers can read them. Do not enter passwords.",
     ),
     "retention_days": SettingText(
         Group.STORAGE,

@@ -28,6 +28,7 @@ from importer.users.settled import SettingChange, Settled, Texts
 from importer.users.users import Users
 from server.networks import Networks
 from server.setting_errors import Quoted, nearest, place, reason
+from server.tenants.hook_settings import HookNames, HookValues, UsableHooks, unknown_hooks, wrong_values
 from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import add_texts
 
@@ -143,6 +144,12 @@ class TenantSettings(ImportSettings):
     max_waiting_imports: Annotated[int, Field(ge=1, le=INTEGER_MAX)] = 100
     max_sessions: Annotated[int, Field(ge=1)] = 10
     allowed_networks: Networks = ()  # any network
+    hooks: HookNames | None = Field(default=None, examples=[["invoices"]])  # all hooks
+    hook_settings: HookValues = Field(default={})
+
+    def has_on(self, hook: str) -> bool:
+        """Return whether the hook of this name handles files of the tenant."""
+        return self.hooks is None or hook in self.hooks
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
@@ -154,12 +161,13 @@ def changed(
     *,
     whole: bool = False,
     public_url: str | None = None,
+    hooks: UsableHooks | None = None,
     at: datetime | None = None,
 ) -> TenantSettings:
     """Return `now` with `changes` applied at the time `at`; None resets a setting. Raises TenantRefused naming it.
 
     With `whole`, every setting that `changes` does not name is reset to its default. `public_url` is the address of
-    the page that the operator has set. Without `at`, the clock says it.
+    the page that the operator has set, and `hooks` are those of the server. Without `at`, the clock says it.
     """
     _refuse_unknown(changes)
     values: dict[str, object] = dict(TenantSettings() if whole else now)
@@ -172,6 +180,7 @@ def changed(
     _refuse_new_keys(now, after)
     _refuse_without_link(now, after, public_url)
     _refuse_new_pause(now, after, at or utc_now())
+    _refuse_wrong_hooks(now, after, hooks or {})
     return after
 
 
@@ -210,6 +219,17 @@ def _refuse_new_pause(now: TenantSettings, after: TenantSettings, at: datetime) 
         sentence = f"{shown} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"
     if sentence:
         raise TenantRefused("bad_setting", f"paused_until: {sentence}", {"paused_until": sentence})
+
+
+def _refuse_wrong_hooks(now: TenantSettings, after: TenantSettings, known: UsableHooks) -> None:
+    """Refuse a new name of a hook that does not exist, and new values that a hook refuses. Older ones stay."""
+    wrong = {
+        "hooks": unknown_hooks(now.hooks, after.hooks, known),
+        "hook_settings": wrong_values(now.hook_settings, after.hook_settings, known),
+    }
+    sentences = {name: sentence for name, sentence in wrong.items() if sentence}
+    for name, sentence in sentences.items():
+        raise TenantRefused("bad_setting", f"{name}: {sentence}", sentences)
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
@@ -271,19 +291,21 @@ async def change_settings(
     whole: bool = False,
     expected: str | None = None,
     public_url: str | None = None,
+    hooks: UsableHooks | None = None,
 ) -> TenantSettings:
     """Apply all `changes` to the settings stored with `users`, or none. Raises TenantRefused.
 
-    `whole` and `public_url` are those of `changed`. `expected` is the `etag` of the settings that the caller has
-    seen: if they differ now, nothing changes (`settings_changed`). Each change is recorded with its author and time.
-    If an import setting changed, the next import compares every row again.
+    `whole`, `public_url` and `hooks` are those of `changed`. `expected` is the `etag` of the settings that the caller
+    has seen: if they differ now, nothing changes (`settings_changed`). Each change is recorded with its author and
+    time. If an import setting changed, the next import compares every row again.
     """
 
     def decide(texts: Texts) -> Settled:
         before = from_texts(texts)
         if expected is not None and etag(before) != expected:
             raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
-        return settled(before, changed(before, changes, whole=whole, public_url=public_url), by, rfc3339(utc_now()))
+        after = changed(before, changes, whole=whole, public_url=public_url, hooks=hooks)
+        return settled(before, after, by, rfc3339(utc_now()))
 
     try:
         return from_texts((await users.change_settings(decide)).kept)

@@ -122,6 +122,15 @@ def _value(value: object) -> str:
     if isinstance(value, str) and "\n" in value:
         lines = "\n".join(_quoted(line)[1:-1] for line in value.split("\n"))
         return f'"""\n{lines}"""'
+    return _inline(value)
+
+
+def _inline(value: object) -> str:
+    """Write a value on one line; a table in it as an inline table."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(key)} = {_inline(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _quoted(value)

@@ -38,6 +38,7 @@ from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
+from server.tenants.hook_settings import UsableHooks
 from server.tenants.key_uses import KeyUses
 from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
@@ -156,13 +157,16 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[Site]:
+async def open_site(
+    data: Path, *tenants: str, usable: UsableHooks | None = None, **chosen: Any
+) -> AsyncIterator[Site]:
     """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant.
 
-    `chosen` are settings of the server.
+    `chosen` are settings of the server, and `usable` its hooks.
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_tenants(data, serving=True))
+        opened.hooks = lambda: usable or {}
         for name in tenants:
             await opened.add(name)
         settings = ServerSettings(data_dir=data, **chosen)

@@ -209,3 +209,24 @@ def test_a_file_that_is_missing_hides_no_hook(here: Path, monkeypatch: pytest.Mo
         ("invoices", None),
         ("hooks.toml", "hooks.toml cannot be read: No such file or directory"),
     ]
+
+
+def test_a_command_checks_settings_of_hooks_by_the_model_of_the_hook(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "hooks_of_mine.py").write_text(
+        "from pydantic import BaseModel\n"
+        "from headcount import hook\n"
+        "class Model(BaseModel):\n    limit: int = 0\n"
+        "@hook('/a', name='a', settings=Model)\ndef run(delivery): ...\n"
+    )
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
+    assert run_cli("tenant", "add", "acme").code == 0
+    given = ["tenant", "set", "acme", 'hook_settings={"a": {"limit": 3}}', "hooks=a"]
+    assert "hooks: there is no hook a that can be used" in run_cli(*given).err
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_mine")
+    assert run_cli(*given).text.splitlines() == ['  hook_settings = {"a": {"limit": 3}}', "  hooks = a"]
+    wrong = run_cli("tenant", "set", "acme", 'hook_settings={"a": {"limit": "x"}}')
+    assert (wrong.code, wrong.err) == (1, "Error: hook_settings: a, limit: must be a whole number, not “x”\n")
+    toml = run_cli("tenant", "show", "acme", "--toml")
+    assert run_cli("tenant", "load", "acme", "-", stdin=toml.out).text == "No changes.\n"

@@ -12,6 +12,7 @@ from engine.sqlite.database import open_database
 from server.tenants.settings import TenantRefused, TenantSettings, etag
 from server.web.api.settings import merged
 from tests.support.site import Site, open_site
+from tests.unit.web.test_settings_form import USABLE
 
 SETTINGS = "/api/v1/tenants/acme/settings"
 MERGE = {"content-type": "application/merge-patch+json"}
@@ -19,7 +20,7 @@ MERGE = {"content-type": "application/merge-patch+json"}
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other") as opened:
+    async with open_site(tmp_path, "acme", "other", usable=USABLE) as opened:
         yield opened
 
 
@@ -177,3 +178,23 @@ async def test_invitations_without_a_link_are_refused(site: Site) -> None:
     linked = {"en": {"subject": "Hi", "text": "Hello: https://example.com"}}
     answer = await client.patch(SETTINGS, json={"invitations": "immediately", "invitation_templates": linked})
     assert answer.status_code == 200
+
+
+async def test_settings_of_hooks_are_checked_by_the_hook(site: Site) -> None:
+    client = site.api("owner")
+    given = {"hooks": ["scans"], "hook_settings": {"invoices": {"currency": "CHF"}}}
+    answer = await client.patch(SETTINGS, json=given)
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in given} == given
+    wrong = {"hooks": ["scan"], "hook_settings": {"invoices": {"currency": 3}}}
+    answer = await client.patch(SETTINGS, json=wrong)
+    assert answer.status_code == 422
+    assert [(each["name"], each["detail"]) for each in answer.json()["errors"]] == [
+        ("hooks", "there is no hook scan that can be used; did you mean scans?"),
+        ("hook_settings", "invoices, currency: must be text, not 3"),
+    ]
+    shown = (await site.api("viewer").get(SETTINGS)).json()
+    assert {name: shown[name] for name in given} == given
+    assert (await site.api("viewer").patch(SETTINGS, json=given)).status_code == 403
+    merging = {"hook_settings": {"invoices": {"currency": None}}}
+    assert (await client.patch(SETTINGS, json=merging, headers=MERGE)).json()["hook_settings"] == {}

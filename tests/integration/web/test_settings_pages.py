@@ -18,14 +18,14 @@ from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.pages import done
 from tests.support.site import Site, open_site
-from tests.unit.web.test_settings_form import EVERY
+from tests.unit.web.test_settings_form import EVERY, USABLE
 
 SETTINGS = "/tenants/acme/settings"
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other") as opened:
+    async with open_site(tmp_path, "acme", "other", usable=USABLE) as opened:
         yield opened
 
 
@@ -295,3 +295,39 @@ async def test_invitations_without_a_link_are_refused_beside_the_setting(
         assert answer.status_code == 422, path
         assert "needs a link" in answer.text.split('id="invitations-error"')[1].split("</p>")[0]
     assert await settings(site) == TenantSettings()
+
+
+async def test_a_hook_is_turned_off_and_set_in_the_form(site: Site, owner: httpx.AsyncClient) -> None:
+    sent = (await form_of(owner)).but(**{"hooks.scans": None, "hook_settings.invoices.currency": "CHF"})
+    assert done(await owner.post(SETTINGS, data=sent)) == (SETTINGS, "settings-saved")
+    after = await settings(site)
+    assert (after.hooks, after.hook_settings) == (("invoices",), {"invoices": {"currency": "CHF"}})
+    form = await form_of(owner)
+    assert "on" not in form.but()["hooks.scans"]
+    assert "on" in form.but()["hooks.invoices"]
+    back = form.but(**{"hooks.scans": "on", "hook_settings.invoices.currency": ""})
+    await owner.post(SETTINGS, data=back)
+    assert await settings(site) == TenantSettings()
+    viewed = (await (await site.browser("viewer")).get(SETTINGS)).text
+    assert "all hooks" in viewed
+    history = html.unescape((await owner.get(f"{SETTINGS}/history")).text)
+    assert "<ins>invoices: currency = CHF</ins>" in history
+
+
+async def test_a_value_that_a_hook_refuses_is_shown_with_the_reason(site: Site, owner: httpx.AsyncClient) -> None:
+    sent = (await form_of(owner)).but(**{"hook_settings.invoices.limit": "many", "hooks.scans": None})
+    answer = await owner.post(SETTINGS, data=sent)
+    assert answer.status_code == 422
+    text = html.unescape(answer.text)
+    assert "invoices, limit: must be a whole number, not “many”" in text
+    form = Form(answer.text, SETTINGS).but()
+    assert form["hook_settings.invoices.limit"] == ["many"]
+    assert "on" not in form["hooks.scans"]
+    assert await settings(site) == TenantSettings()
+
+
+async def test_a_server_without_hooks_has_no_settings_of_hooks(tmp_path: Path) -> None:
+    async with open_site(tmp_path, "acme") as site:
+        text = (await (await site.browser("owner")).get(SETTINGS)).text
+        assert 'id="group-users"' in text
+        assert 'id="group-hooks"' not in text

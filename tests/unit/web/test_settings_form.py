@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from ground.moments import rfc3339, utc_now
 from importer.rules.cells import LANGUAGES
+from server.tenants.hook_settings import SETTINGS as OF_HOOKS
+from server.tenants.hook_settings import UsableHook
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.tenants.settings import TenantSettings, changed, differences
+from server.tenants.settings import TenantSettings, differences
+from server.tenants.settings import changed as changed_with
 from server.web.pages.settings.controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
 from server.web.pages.settings.form import (
     as_sent,
@@ -29,7 +34,15 @@ from server.web.pages.settings.form import (
 from server.web.pages.settings.notation import mapping_lines, size_text
 from server.web.pages.settings.words import in_words
 
+
+class Invoices(BaseModel):
+    currency: str = "EUR"
+    limit: int = 0
+
+
 DEFAULTS = TenantSettings()
+USABLE = {"invoices": UsableHook("/invoices/*.csv", Invoices), "scans": UsableHook("/scans/*", None)}
+changed = partial(changed_with, hooks=USABLE)
 EVERY: dict[str, Any] = {
     "identifier": "employee_id",
     "deactivate_missing": True,
@@ -76,6 +89,8 @@ EVERY: dict[str, Any] = {
     "max_waiting_imports": 7,
     "max_sessions": 3,
     "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
+    "hooks": ["invoices"],
+    "hook_settings": {"invoices": {"currency": "CHF"}},
 }
 
 
@@ -112,7 +127,7 @@ def test_a_form_sent_without_edits_changes_nothing(settings: dict[str, Any]) -> 
     assert touched(browser(shown(values)), values) == []
 
 
-@pytest.mark.parametrize("setting", [name for name in EVERY if name != "invitation_templates"])
+@pytest.mark.parametrize("setting", [name for name in EVERY if name not in {"invitation_templates", *OF_HOOKS}])
 def test_what_the_form_shows_can_be_read_again(setting: str) -> None:
     values = values_of(**EVERY)
     typed = {**browser(shown(DEFAULTS.to_json())), **browser(shown_setting(setting, values[setting]))}

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     LIST = "list"
     MAPPING = "mapping"
     ROWS = "rows"
+    HOOKS = "hooks"
 
 
 def never(text: str) -> bool:
@@ -222,6 +223,8 @@ CONTROLS: Mapping[str, Control] = {
         "yet.",
     ),
     "invitation_templates": Control(Kind.ROWS, parts=_TEMPLATE, row="Invitation"),
+    "hooks": Control(Kind.HOOKS),
+    "hook_settings": Control(Kind.HOOKS),
     "retention_days": Control(Kind.NUMBER, careful="Deleted files and history cannot be recovered."),
     "kept_bytes": Control(Kind.SIZE, careful="Deleted files cannot be downloaded."),
     "quota_bytes": Control(Kind.SIZE),

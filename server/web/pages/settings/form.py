@@ -18,6 +18,7 @@ from typing import Any
 from importer.file.header import Names
 from server.web.pages.settings.choices import DELIMITERS, OTHER, option_of
 from server.web.pages.settings.controls import CONTROLS, Control, Kind
+from server.web.pages.settings.hooks import Faces, hooks_read, hooks_shown, hooks_touched
 from server.web.pages.settings.mapping import mapping_of, rows_for
 from server.web.pages.settings.notation import (
     NotReadable,
@@ -48,14 +49,17 @@ class Wanted:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def shown(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the content of the form for settings with these values (as in JSON)."""
-    return {name: text for setting in CONTROLS for name, text in shown_setting(setting, values[setting]).items()}
+def shown(values: Mapping[str, Any], faces: Faces = ()) -> dict[str, str]:
+    """Return the content of the form for settings with these values (as in JSON). `faces` are the server's hooks."""
+    settings = {name: text for setting in CONTROLS for name, text in shown_setting(setting, values[setting]).items()}
+    return settings | hooks_shown(faces, values)
 
 
 def shown_setting(setting: str, value: Any) -> dict[str, str]:
-    """Return the content of the controls of one setting."""
+    """Return the content of the controls of one setting, but those of hooks."""
     control = CONTROLS[setting]
+    if control.kind is Kind.HOOKS:
+        return {}
     if control.kind is Kind.OPEN:
         option = option_of(value, control.options or {})
         return {setting: option, f"{setting}.other": value if option == OTHER else ""}
@@ -69,26 +73,33 @@ def as_sent(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: _line_ends(text) for name, text in pairs}
 
 
-def wanted(typed: Typed, seen: Mapping[str, Any]) -> Wanted:
+def wanted(typed: Typed, seen: Mapping[str, Any], faces: Faces = ()) -> Wanted:
     """Return what to change: the form was shown with the values `seen` and sent as `typed`."""
     found = Wanted()
-    for setting in touched(typed, seen):
+    for setting in touched(typed, seen, faces):
         try:
-            found.changes[setting] = _read(setting, CONTROLS[setting], typed, seen)
+            if CONTROLS[setting].kind is Kind.HOOKS:
+                found.changes[setting] = hooks_read(faces, setting, typed, seen)
+            else:
+                found.changes[setting] = _read(setting, CONTROLS[setting], typed, seen)
         except NotReadable as error:
             found.unreadable[setting] = str(error)
     return found
 
 
-def touched(typed: Typed, seen: Mapping[str, Any]) -> list[str]:
+def touched(typed: Typed, seen: Mapping[str, Any], faces: Faces = ()) -> list[str]:
     """Return the settings whose controls differ from the form for the values `seen`."""
-    before = _plain(shown(seen))
-    return [setting for setting in CONTROLS if setting in typed and _differs(typed, setting, before, seen)]
+    before, hooks = _plain(shown(seen)), hooks_touched(faces, typed, seen)
+    return [
+        setting
+        for setting in CONTROLS
+        if setting in hooks or (setting in typed and _differs(typed, setting, before, seen))
+    ]
 
 
-def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any]) -> dict[str, str]:
+def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any], faces: Faces = ()) -> dict[str, str]:
     """Return the form for the values `now`, with what was `typed` for the settings `mine`."""
-    form = shown(now)
+    form = shown(now, faces)
     for setting in mine:
         form = {name: text for name, text in form.items() if not _belongs(name, setting)} | _of(typed, setting)
     return form

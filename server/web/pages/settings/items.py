@@ -12,6 +12,7 @@ from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
 from server.web.pages.settings.choices import OTHER
 from server.web.pages.settings.controls import CONTROLS, SELDOM, Control, Kind
 from server.web.pages.settings.form import Typed, is_table, rows_of, touched
+from server.web.pages.settings.hooks import Entry, Faces, entries_of
 from server.web.pages.settings.mapping import IGNORED, UNSET
 from server.web.pages.settings.meanings import SETTING as MEANINGS
 from server.web.pages.settings.meanings import Word, offered, words_of
@@ -49,7 +50,7 @@ class Item:
     `other` is the text beside an open choice; `columns` is the table of column names, if the form has it. `previews`
     are sentences about the newest file, by choice. `is_default`: the form has the default. `unsaved`: the form
     differs from what is stored. `meanwhile` is another user's newest change of it: who changed it, and the new value
-    in words.
+    in words. `entries` are the controls of hooks, in groups with their headings.
     """
 
     setting: str
@@ -68,6 +69,7 @@ class Item:
     unsaved: bool
     error: str
     meanwhile: tuple[str, str] | None
+    entries: Sequence[tuple[str, Sequence[Entry]]] = ()
 
     @property
     def explanation(self) -> str:
@@ -121,18 +123,22 @@ def groups_of(
     unsaved: Collection[str] = (),
     sample: Sample | None = None,
     mapped: Mapping[str, str] | None = None,
+    faces: Faces = (),
 ) -> dict[Group, list[Item]]:
-    """Return all settings by group, with `typed` in their controls.
+    """Return all settings by group, with `typed` in their controls. Settings of hooks are left out without a control.
 
     `unsaved` are the settings whose controls differ from what is stored. `sample` is of the newest file, and `mapped`
-    is the stored mapping of its columns.
+    is the stored mapping of its columns. `faces` are the hooks of the server.
     """
-    changed = touched(typed, defaults)
+    changed = touched(typed, defaults, faces)
     groups: dict[Group, list[Item]] = {group: [] for group in Group}
     for setting, text in SETTING_TEXTS.items():
         control, other = CONTROLS[setting], meanwhile.get(setting)
         choice, written = _chosen(setting, control, typed)
         rows = rows_of(typed, setting) if control.kind is Kind.ROWS else []
+        entries = entries_of(faces, setting, typed) if control.kind is Kind.HOOKS else []
+        if control.kind is Kind.HOOKS and not any(controls for _, controls in entries):
+            continue
         offers, words = _meanings(setting, rows, sample)
         item = Item(
             setting=setting,
@@ -151,9 +157,10 @@ def groups_of(
             unsaved=setting in unsaved,
             error=errors.get(setting, ""),
             meanwhile=(other["changed_by"], in_words(setting, other["new"])) if other else None,
+            entries=entries,
         )
         groups[text.group].append(item)
-    return groups
+    return {group: items for group, items in groups.items() if items}
 
 
 def _meanings(

@@ -34,6 +34,7 @@ from server.web.pages.settings.form import (
     with_row,
     without_row,
 )
+from server.web.pages.settings.hooks import Faces, faces_of
 from server.web.pages.settings.items import groups_of
 from server.web.pages.settings.meanings import as_lines
 from server.web.pages.settings.meanwhile import LOOKED_BACK, Meanwhile, look_back
@@ -78,8 +79,8 @@ class Sheet:
     def seen(self) -> TenantSettings:
         return self.meanwhile.seen if self.meanwhile else self.now
 
-    def wanted(self) -> Wanted:
-        return wanted(self.typed, self.seen.to_json())
+    def wanted(self, faces: Faces) -> Wanted:
+        return wanted(self.typed, self.seen.to_json(), faces)
 
 
 @router.get("")
@@ -88,7 +89,7 @@ async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> 
     now = await visit.settings()
     changes = await _tried(visit, tried) if tried else {}
     proposed = await _proposed(visit, tried) if tried else {}
-    typed = shown({**now.to_json(), **changes, **proposed})
+    typed = shown({**now.to_json(), **changes, **proposed}, _faces(visit))
     any_tried = tried if changes or proposed else None
     sheet = Sheet(typed, now, etag(now), Meanwhile(now, ()), tried=any_tried, proposed=proposed)
     return await _page(request, visit, sheet)
@@ -101,7 +102,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
     if sheet.outdated:
         return await _merged(request, visit, sheet)
     try:
-        changes = _readable(visit.office.tenants, sheet)
+        changes = _readable(visit, sheet)
         await visit.office.tenants.change_settings(
             visit.tenant, changes, by=visit.token.bearer, expected=sheet.expected
         )
@@ -121,7 +122,7 @@ async def try_settings(request: Request, visit: Owning) -> Response:
     if sheet.outdated:
         return await _merged(request, visit, sheet)
     try:
-        changes = _readable(visit.office.tenants, sheet)
+        changes = _readable(visit, sheet)
         number = await visit.office.trials.of_settings(visit.tenant, changes, visit.token.bearer)
     except TenantRefused as error:
         return await _refused(request, visit, sheet, error)
@@ -173,11 +174,15 @@ async def _sheet(request: Request, visit: Visit) -> Sheet:
     return Sheet(typed, now, expected, look_back(now, await _recent(visit), expected))
 
 
-def _readable(tenants: Tenants, sheet: Sheet) -> dict[str, Any]:
+def _faces(visit: Visit) -> Faces:
+    return faces_of(visit.office.tenants.hooks())
+
+
+def _readable(visit: Visit, sheet: Sheet) -> dict[str, Any]:
     """Return the settings to change. Raises TenantRefused, with all errors, if a control cannot be read."""
-    found = sheet.wanted()
+    found = sheet.wanted(_faces(visit))
     if found.unreadable:
-        errors = {**_unfit(tenants, sheet.now, found.changes), **found.unreadable}
+        errors = {**_unfit(visit.office.tenants, sheet.now, found.changes), **found.unreadable}
         raise TenantRefused("bad_setting", next(iter(errors.values())), errors)
     return found.changes
 
@@ -207,8 +212,9 @@ async def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused 
 
 async def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
     """Show the current settings merged with what was typed, and list the other owner's changes; save nothing."""
-    mine = touched(sheet.typed, sheet.seen.to_json())
-    sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json())
+    faces = _faces(visit)
+    mine = touched(sheet.typed, sheet.seen.to_json(), faces)
+    sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json(), faces)
     sheet.expected = etag(sheet.now)
     sheet.merged = True
     return await _page(request, visit, sheet, status=409)
@@ -224,7 +230,8 @@ async def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 2
     others = {name: sheet.typed.get(f"{name}.other", "").strip() for name in ("encoding", "date_format")}
     sample = await newest_sample(visit, sheet.now, others) if visit.may_change else None
     header = sample.header if sample else ()
-    unsaved = touched(sheet.typed, sheet.now.to_json())
+    faces = _faces(visit)
+    unsaved = touched(sheet.typed, sheet.now.to_json(), faces)
     groups = groups_of(
         as_table(sheet.typed, "field_mapping", header, sheet.now.names),
         TenantSettings().to_json(),
@@ -233,6 +240,7 @@ async def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 2
         unsaved=unsaved,
         sample=sample,
         mapped=sheet.now.field_mapping,
+        faces=faces,
     )
     return render(
         request,

@@ -8,6 +8,7 @@ from typing import Any
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.settings.choices import DELIMITERS
 from server.web.pages.settings.controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings.hooks import hooks_in_words
 from server.web.pages.settings.notation import mapping_lines, number_text, size_text
 
 NOT_SET = "not set"
@@ -18,6 +19,8 @@ def in_words(setting: str, value: Any) -> str:
     control = CONTROLS.get(setting)
     if control is None:  # a setting of an older version
         return str(value)
+    if control.kind is Kind.HOOKS:
+        return hooks_in_words(setting, value) or NOT_SET
     if control.kind is Kind.SWITCH:
         return "on" if value else "off"
     if control.kind is Kind.SIZE:
