@@ -74,7 +74,9 @@ def _too_old(entry: Entry, failed: int | None) -> bool:
 async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, entry: Entry) -> None:
     copy = folder.copy(entry.id)
     # The copy of a test was complete when the import was promised, and is its only file.
-    complete = copy.is_file() if entry.trial else await asyncio.to_thread(_same, copy, folder.visible(entry.path))
+    complete = (
+        copy.is_file() if entry.trial else await asyncio.to_thread(was_published, copy, folder.visible(entry.path))
+    )
     if complete:
         await queue.landed(*entry.key)
         log.info(
@@ -86,10 +88,10 @@ async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, en
         await closing.end_upload(entry, ImportState.ABORTED, INTERRUPTED)
 
 
-def _same(copy: Path, visible: Path) -> bool:
-    """Return whether the file was published.
+def was_published(copy: Path, visible: Path) -> bool:
+    """Return whether the file of which `copy` was made became the visible file, before the server stopped.
 
-    Then it and the copy are one inode, or have the same bytes if links are not possible.
+    Then they are one inode, or have the same bytes if links are not possible. Blocks.
     """
     if not (copy.is_file() and visible.is_file()):
         return False

@@ -124,6 +124,9 @@ async def found(queue: Queue, import_id: int, tenant: str = "acme") -> Entry:
 
 async def run_to(queue: Queue, import_id: int, state: ImportState, tenant: str = "acme") -> Entry:
     """Start a queued import and end it in `state`."""
+    if state is ImportState.DISCARDED:
+        await run_to(queue, import_id, ImportState.HELD, tenant)
+        return await queue.discard(tenant, import_id, by="operator")
     entry = await queue.claim(tenant, import_id)
     assert entry
     ended = entry.ended(outcome(state), NOON)

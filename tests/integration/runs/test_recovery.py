@@ -1,0 +1,146 @@
+"""How a start of the server repairs the runs that the previous process left."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from engine.runs import Run
+from headcount.hooks import Result
+from importer.model import ImportState
+from server.runs.ends import ATTEMPTS, Again, Done, Failed
+from server.runs.recovery import recover_runs, remove_run_leftovers
+from tests.support.run_house import RunHouse
+
+
+async def start(house: RunHouse) -> None:
+    await recover_runs(house.runs, house.ending, house.folder)
+    await remove_run_leftovers(house.runs, "acme", house.folder())
+
+
+async def state(house: RunHouse, run: Run) -> ImportState:
+    return (await house.found(run)).state
+
+
+def publish(house: RunHouse, run: Run) -> None:
+    """Make the visible file, as the last step that a client sees does."""
+    folder = house.folder(run.tenant)
+    visible = folder.visible(run.path)
+    visible.parent.mkdir(exist_ok=True)
+    new = folder.staging / "new"
+    os.link(folder.run_copy(run.id), new)
+    new.rename(visible)
+
+
+@pytest.mark.logs("run_recovered")
+async def test_a_file_that_became_visible_is_queued_for_its_hook(house: RunHouse) -> None:
+    run = await house.arrive()
+    publish(house, run)
+    await start(house)
+    assert await state(house, run) is ImportState.QUEUED
+    assert house.folder().run_copy(run.id).exists()
+
+
+async def test_a_file_that_did_not_become_visible_is_aborted(house: RunHouse) -> None:
+    old = await house.arrive("old\n")
+    publish(house, old)
+    await house.runs.landed(*old.key)
+    new = await house.arrive("new\n")
+    await start(house)
+    assert await state(house, old) is ImportState.QUEUED
+    assert await state(house, new) is ImportState.ABORTED
+    assert not house.folder().run_copy(new.id).exists()
+    assert house.shown(new)["state"] == "aborted"
+    assert await house.told() == [f"run {new.id} aborted"]
+
+
+async def test_a_promise_without_a_copy_is_aborted(house: RunHouse) -> None:
+    run = await house.arrive()
+    house.folder().run_copy(run.id).unlink()
+    await start(house)
+    assert await state(house, run) is ImportState.ABORTED
+
+
+async def test_a_run_that_was_running_is_queued_again_and_the_attempt_counts(house: RunHouse) -> None:
+    run = await house.upload()
+    for attempts in range(1, ATTEMPTS):
+        begun = await house.start(run)
+        house.report(begun, "half.csv")
+        await start(house)
+        found = await house.found(run)
+        assert (found.state, found.attempts, found.not_before) == (ImportState.QUEUED, attempts, 0.0)
+        assert [path.name for path in house.folder().runs.iterdir()] == [f"{run.id}.file"]
+
+
+async def test_a_run_is_given_up_after_five_attempts_that_a_stop_cut_off(house: RunHouse) -> None:
+    run = await house.upload()
+    for _ in range(ATTEMPTS):
+        await house.start(run)
+        await start(house)
+    found = await house.found(run)
+    assert (found.state, found.error) == (ImportState.FAILED, "the server stopped during 5 attempts")
+    assert house.shown(run)["message"].startswith("The server stopped 5 times during this run.")
+    assert house.folder().run_copy(run.id).exists(), "it can be run again"
+
+
+async def test_only_the_runs_that_are_named_are_recovered(house: RunHouse) -> None:
+    first, second = await house.upload(), await house.upload(hook="scans")
+    for run in (first, second):
+        await house.start(run)
+    await recover_runs(house.runs, house.ending, house.folder, [await house.found(second)])
+    assert await state(house, first) is ImportState.RUNNING
+    assert await state(house, second) is ImportState.QUEUED
+
+
+async def test_a_second_recovery_changes_nothing(house: RunHouse) -> None:
+    publish(house, await house.arrive())
+    await house.arrive("interrupted\n")
+    await house.start(await house.upload(hook="scans"))
+    await start(house)
+    before = await house.runs.page("acme")
+    files = sorted(house.folder().runs.iterdir())
+    await start(house)
+    assert await house.runs.page("acme") == before
+    assert sorted(house.folder().runs.iterdir()) == files
+
+
+async def test_copies_that_no_run_needs_are_deleted(house: RunHouse) -> None:
+    done, failed, queued = [await house.upload(hook=hook) for hook in ("done", "failed", "queued")]
+    await house.ending.finish(await house.start(done), Done(Result()))
+    await house.ending.finish(await house.start(failed), Failed("It failed."))
+    folder = house.folder()
+    (folder.runs / "stray").write_text("x")
+    for number in (done.id, 77):
+        folder.run_copy(number).write_text("left by a crash")
+        folder.run_reports(number).mkdir(exist_ok=True)
+    folder.run_reports(queued.id).mkdir(exist_ok=True)
+    await start(house)
+    assert {path.name for path in folder.runs.iterdir()} == {f"{failed.id}.file", f"{queued.id}.file"}
+
+
+async def test_reports_that_results_is_owed_stay(house: RunHouse) -> None:
+    run = await house.upload()
+    begun = await house.start(run)
+    house.report(begun, "sums.csv")
+    ended = replace(begun, state=ImportState.COMPLETED, finished_at=begun.uploaded_at)
+    assert await house.runs.finish(ended, published=False)
+    await start(house)
+    assert house.folder().run_reports(run.id).is_dir()
+    await house.ending.catch_up()
+    assert f"invoices-{run.id}.sums.csv" in house.in_results()
+
+
+async def test_the_wait_of_a_run_goes_on_after_a_start(house: RunHouse) -> None:
+    run = await house.upload()
+    await house.ending.finish(await house.start(run), Again("Later.", "ValueError", after_s=99.0))
+    before = await house.found(run)
+    await start(house)
+    assert await house.found(run) == before
+
+
+async def test_a_tenant_without_a_folder_of_runs_has_no_leftovers(house: RunHouse) -> None:
+    assert not house.folder().runs.exists()
+    await start(house)
+    assert not house.folder().runs.exists()
