@@ -261,3 +261,37 @@ async def test_a_renamed_file_lands_as_it_was_offered(house: SftpHouse) -> None:
         await renaming
     assert house.other.copies[-1].read_bytes() == ONE
     assert (house.files / "part").read_bytes() == TWO
+
+
+@pytest.mark.parametrize("way", ["close", "rename"])
+async def test_a_server_that_stops_while_a_hook_decides_lands_nothing(tmp_path: Path, way: str) -> None:
+    async with sftp_house(tmp_path, hooked=HOOKED) as house, house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        house.other.asked.clear()
+        house.other.may_answer.clear()
+        sending = asyncio.ensure_future(WAYS[way](sftp))
+        await house.other.asked.wait()
+        await house.listener.close(0)
+        with pytest.raises((asyncssh.Error, OSError, asyncio.CancelledError)):
+            await sending
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert house.other.events == LANDED
+    await clear_staging(house.folder.root, "acme", house.hooks)
+    assert house.other.events == ([*LANDED, "aborted"] if way == "close" else LANDED)
+    assert (house.files / "part").exists() is (way == "rename")
+    assert house.staged() == []
+
+
+async def test_two_files_that_a_hook_decides_on_at_once_land_one_after_the_other(house: SftpHouse) -> None:
+    async with house.client() as sftp, house.client() as other:
+        house.other.may_answer.clear()
+        first = asyncio.ensure_future(put(sftp, "invoices/march.csv", ONE))
+        await house.other.asked.wait()
+        house.other.asked.clear()
+        second = asyncio.ensure_future(put(other, "invoices/march.csv", TWO))
+        await house.other.asked.wait()
+        house.other.may_answer.set()
+        await asyncio.gather(first, second)
+        visible = (house.files / "invoices/march.csv").read_bytes()
+    assert visible == house.other.copies[-1].read_bytes()
+    assert house.other.events == LANDED * 2
