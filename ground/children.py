@@ -135,18 +135,20 @@ def spawn(
     arguments: Sequence[str],
     *,
     env: Mapping[str, str],
+    folder: Path | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     descriptors: Sequence[int] = (),
     max_memory_bytes: int | None = None,
     keep_stdout: int = KEPT,
     keep_stderr: int = KEPT,
 ) -> Child:
-    """Start a program without a shell, in a session of its own, in the current folder; return it as it runs.
+    """Start a program without a shell, in a session of its own; return it as it runs.
 
-    It has exactly the environment `env`, whose PATH finds the program, and the descriptors named, under their
-    numbers. Each of its processes gets at most `max_memory_bytes` of address space. It ends with the thread that
-    called this: call it in the thread of the event loop. Raises OSError if no process can be started; a program that
-    is not found exits with NOT_STARTED instead. Raises ValueError for an argument with a NUL.
+    Its current folder is `folder`, or that of the server. It has exactly the environment `env`, whose PATH finds the
+    program, and the descriptors named, under their numbers. Each of its processes gets at most `max_memory_bytes` of
+    address space. It ends with the thread that called this: call it in the thread of the event loop. Raises OSError
+    if no process can be started; a program that is not found exits with NOT_STARTED instead. Raises ValueError for an
+    argument with a NUL.
     """
     if any("\0" in each for each in arguments):
         raise ValueError("an argument cannot have a NUL character")
@@ -164,6 +166,7 @@ def spawn(
                 stdout=stdout.write_end,
                 stderr=stderr.write_end,
                 env=dict(env),
+                cwd=folder,
                 pass_fds=[theirs, *descriptors],
                 start_new_session=True,
             )

@@ -20,9 +20,6 @@ from server.runs.ends import Again, Done, End, Failed
 from server.runs.registry import Attempt
 from server.runs.said import Said, first_line, said
 
-AT_ONCE = 4
-"""The most runs of one command at once: a command that hangs delays no other hook."""
-
 MAX_OUTPUT = 1024 * 1024
 """How many bytes of the standard output are kept; the rest is read and dropped."""
 
@@ -40,31 +37,33 @@ OUTPUT = "output.txt"
 class CommandHook:
     """Runs one command for each delivery. Has no `accept`.
 
-    `environment` is what the program gets besides the facts.
+    `environment` is what the program gets besides the facts, and `folder` its current folder.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, timeout_s: float
+    ) -> None:
         self._command = command
+        self._folder = folder
         self._environment = environment
         self._timeout_s = timeout_s
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> None:
         """Accept every file."""
 
     async def deliver(self, attempt: Attempt) -> End:
         """Run the command once. It has ended, with all that it started, when this returns or is canceled."""
-        async with self._turns:
-            try:
-                child = self._start(attempt)
-            except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-                return Again("The server cannot start the program of this hook. Tell the operator.", _first(error))
-            return await self._result(child, attempt)
+        try:
+            child = self._start(attempt)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            return Again("The server cannot start the program of this hook. Tell the operator.", _first(error))
+        return await self._result(child, attempt)
 
     def _start(self, attempt: Attempt) -> Child:
         with attempt.copy.open("rb") as file:
             return spawn(
                 self._command,
+                folder=self._folder,
                 env={**self._environment, **facts.variables(attempt)},
                 stdin=file,
                 keep_stdout=MAX_OUTPUT,

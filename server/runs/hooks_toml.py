@@ -47,11 +47,11 @@ class Outside(BaseModel):
     timeout_s: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = 600
 
 
-MakeOutside = Callable[[Outside], Runnable | None]
-"""Returns what runs an entry."""
+MakeOutside = Callable[[Outside, Path], Runnable | None]
+"""Returns what runs an entry of the file in a folder."""
 
 
-def not_run(entry: Outside) -> None:
+def not_run(entry: Outside, folder: Path) -> None:
     """Make nothing of an entry: a command only lists it."""
 
 
@@ -62,9 +62,9 @@ class Runners:
     folder_of: FolderOf
     allow_private: bool
 
-    def __call__(self, entry: Outside) -> Runnable:
+    def __call__(self, entry: Outside, folder: Path) -> Runnable:
         if entry.command is not None:
-            return CommandHook(entry.command, environment_of_programs(), entry.timeout_s)
+            return CommandHook(entry.command, environment_of_programs(), folder, entry.timeout_s)
         return UrlHook(entry.url or "", Poster(allow_private=self.allow_private), self.folder_of, entry.timeout_s)
 
 
@@ -110,7 +110,7 @@ def _registered(number: int, entry: Any, file: Path, runnable: MakeOutside) -> R
         name, path = given.get("name"), given.get("path")
         known = name if isinstance(name, str) and why_not_name(name) is None else f"entry {number}"
         return RegisteredHook(known, path if why_not_path(path) is None else None, str(file), str(error))
-    return RegisteredHook(outside.name, outside.path, str(file), runnable=runnable(outside))
+    return RegisteredHook(outside.name, outside.path, str(file), runnable=runnable(outside, file.absolute().parent))
 
 
 def _checked(entry: Any, file: Path) -> Outside:

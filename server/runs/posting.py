@@ -19,9 +19,6 @@ from server.runs.ends import Again, Done, End, Failed
 from server.runs.registry import Attempt
 from server.signing import signed_headers, webhook_secret
 
-AT_ONCE = 16
-"""The most requests of one hook at once: a receiver that hangs delays no other hook."""
-
 PIECE = 256 * 1024
 ANSWERS_TO_REPEAT = frozenset({408, 425, 429})
 
@@ -41,20 +38,18 @@ class UrlHook:
         self._folder_of = folder_of
         self._timeout_s = timeout_s
         self._clock = clock
-        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> None:
         """Accept every file."""
 
     async def deliver(self, attempt: Attempt) -> End:
         """POST the file once. 2xx is the only success; some answers, and none, lead to another attempt."""
-        async with self._turns:
-            try:
-                return end_of(await self._post(attempt), self._host)
-            except NoAnswer as error:
-                return Again(as_sentence(str(error)), f"{self._host}: {error}")
-            except CannotRead as error:
-                return Again("The server cannot read its copy of the file. Tell the operator.", str(error))
+        try:
+            return end_of(await self._post(attempt), self._host)
+        except NoAnswer as error:
+            return Again(as_sentence(str(error)), f"{self._host}: {error}")
+        except CannotRead as error:
+            return Again("The server cannot read its copy of the file. Tell the operator.", str(error))
 
     async def _post(self, attempt: Attempt) -> int:
         """Return the status of the answer. Raises NoAnswer and CannotRead."""

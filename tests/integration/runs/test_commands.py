@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from headcount.hooks import Result
-from server.runs.command import AT_ONCE, MAX_OUTPUT, CommandHook
+from server.runs.command import MAX_OUTPUT, CommandHook
 from server.runs.ends import Again, Done, End, Failed
 from server.runs.registry import Attempt
 from server.settings import environment_of_programs
@@ -23,7 +23,7 @@ from tests.support.waiting import eventually, wait_until
 
 
 def command(*arguments: str, timeout_s: float = 60) -> CommandHook:
-    return CommandHook(arguments, environment_of_programs(), timeout_s)
+    return CommandHook(arguments, environment_of_programs(), Path("/"), timeout_s)
 
 
 async def run(script: str, attempt: Attempt, *, timeout_s: float = 60) -> End:
@@ -179,7 +179,7 @@ def test_a_killed_server_takes_the_command_with_it(tmp_path: Path) -> None:
         from tests.support.attempts import attempt_of
         folder = Path({str(tmp_path)!r})
         script = "import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(3600)"
-        hook = CommandHook([sys.executable, "-c", script], {{"PATH": "/usr/bin"}}, 3600)
+        hook = CommandHook([sys.executable, "-c", script], {{"PATH": "/usr/bin"}}, folder, 3600)
         asyncio.run(hook.deliver(attempt_of(folder, b"")))
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(server)], cwd=ROOT)
@@ -196,16 +196,3 @@ async def test_a_program_that_is_missing_fails_the_run(tmp_path: Path) -> None:
     end = await command("/no/such/program").deliver(attempt_of(tmp_path, b""))
     assert isinstance(end, Failed)
     assert (end.error or "").startswith("exit code 127: /no/such/program: ")
-
-
-async def test_a_command_that_hangs_delays_no_other_hook(tmp_path: Path) -> None:
-    attempt = attempt_of(tmp_path, b"")
-    started = tmp_path / "started"
-    hook = command("sh", "-c", f"echo >> {started}; sleep 3600")
-    stuck = [asyncio.create_task(hook.deliver(attempt)) for _ in range(AT_ONCE + 1)]
-    await eventually(lambda: started.exists() and len(started.read_text()) == AT_ONCE)
-    assert await command("true").deliver(attempt) == Done(Result())
-    assert len(started.read_text()) == AT_ONCE
-    for each in stuck:
-        each.cancel()
-    await asyncio.wait(stuck)

@@ -57,6 +57,12 @@ async def test_a_program_may_be_beside_the_file(tmp_path: Path) -> None:
     assert await hook.runnable.deliver(attempt_of(tmp_path, b"")) == Done(Result("b c"))
 
 
+async def test_a_command_runs_in_the_folder_of_the_file(tmp_path: Path) -> None:
+    (hook,) = read(tmp_path, GOOD.replace('"cat"', '"pwd", "-P"')).hooks
+    assert hook.runnable is not None
+    assert await hook.runnable.deliver(attempt_of(tmp_path, b"")) == Done(Result(str(tmp_path.resolve())))
+
+
 async def test_a_url_of_the_file_gets_the_file(tmp_path: Path) -> None:
     with WebHost() as host:
         text = f'[[hooks]]\nname = "crm"\npath = "/crm/people.csv"\nurl = "{host.url}"\ntimeout_s = 30\n'

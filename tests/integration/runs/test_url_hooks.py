@@ -11,7 +11,7 @@ from headcount.hooks import Result
 from importer.folder import TenantFolder
 from server.guarded import Poster
 from server.runs.ends import Again, Done, Failed
-from server.runs.posting import AT_ONCE, PIECE, UrlHook
+from server.runs.posting import PIECE, UrlHook
 from server.signing import key_of, webhook_secret
 from tests.support.attempts import attempt_of
 from tests.support.waiting import eventually
@@ -112,16 +112,3 @@ async def test_a_stop_ends_the_request(tmp_path: Path) -> None:
         running.cancel()
         await asyncio.wait([running])
     assert running.cancelled()
-
-
-async def test_a_receiver_that_hangs_delays_no_other_hook(tmp_path: Path) -> None:
-    attempt = attempt_of(tmp_path, b"a")
-    with WebHost(lambda call: 0) as hanging, WebHost() as host:
-        hook = url_hook(hanging.url, tmp_path)
-        stuck = [asyncio.create_task(hook.deliver(attempt)) for _ in range(AT_ONCE + 1)]
-        await eventually(lambda: len(hanging.calls) == AT_ONCE)
-        assert await url_hook(host.url, tmp_path).deliver(attempt) == Done(Result())
-        assert len(hanging.calls) == AT_ONCE
-        for each in stuck:
-            each.cancel()
-        await asyncio.wait(stuck)
