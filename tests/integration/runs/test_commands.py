@@ -73,6 +73,15 @@ async def test_a_command_gets_the_facts_and_nothing_else_of_the_server(
     }
 
 
+async def test_a_server_without_a_locale_adds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LANG", "TZ", "PATH"):
+        monkeypatch.delenv(name, raising=False)
+    attempt = attempt_of(tmp_path, b"")
+    assert isinstance(await command("env").deliver(attempt), Done)
+    printed = (attempt.reports / "output.txt").read_text().splitlines()
+    assert [line for line in printed if not line.startswith("HEADCOUNT_")] == [f"PATH={os.defpath}"]
+
+
 @pytest.mark.parametrize("name", ["; touch pwned", "$(touch pwned)", "`touch pwned`", "--help", "a b'\"\n*"])
 async def test_a_file_name_is_neither_an_argument_nor_a_shell_script(tmp_path: Path, name: str) -> None:
     script = "import os, sys; print(len(sys.argv), os.environ['HEADCOUNT_NAME'].encode().hex())"
