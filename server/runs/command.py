@@ -7,6 +7,7 @@ its environment. So a name of a file can never become an argument.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,8 @@ from server.runs import facts
 from server.runs.ends import Again, Done, End, Failed
 from server.runs.registry import Attempt
 from server.runs.said import Said, first_line, said
+
+log = logging.getLogger(__name__)
 
 MAX_OUTPUT = 1024 * 1024
 """How many bytes of the standard output are kept; the rest is read and dropped."""
@@ -56,7 +59,9 @@ class CommandHook:
         try:
             child = self._start(attempt)
         except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
-            return Again("The server cannot start the program of this hook. Tell the operator.", _first(error))
+            why = f"{type(error).__name__}: {error}"
+            facts.tell_failure(log, attempt, why)
+            return Again("The server cannot start the program of this hook. Tell the operator.", why)
         return await self._result(child, attempt)
 
     def _start(self, attempt: Attempt) -> Child:
@@ -78,6 +83,8 @@ class CommandHook:
             code = None
         finally:
             await finish(child.end())
+        if code not in (0, TRY_AGAIN):
+            facts.tell_failure(log, attempt, reason(code, self._timeout_s))
         spoken = said(bytes(child.stdout.kept))
         end = end_of(code, spoken.result, first_line(bytes(child.stderr.kept)), self._timeout_s)
         if not _shows_all(end, spoken):
@@ -95,18 +102,22 @@ def end_of(code: int | None, result: Result, complaint: str | None, timeout_s: f
     if code == 0:
         return Done(result)
     if code is None:
-        reason = f"no end within {timeout_s:g} seconds"
         message = f"The program of this hook did not end within {timeout_s:g} seconds."
     elif code < 0:
-        reason = f"ended by {_signal(-code)}"
         message = "The program of this hook was stopped or crashed."
     else:
-        reason = f"exit code {code}"
         message = result.message or (ASKS_AGAIN if code == TRY_AGAIN else FAILED)
-    error = f"{reason}: {complaint}" if complaint else reason
+    error = reason(code, timeout_s) + (f": {complaint}" if complaint else "")
     if code is None or code < 0 or code == TRY_AGAIN:
         return Again(message, error)
     return Failed(message, error)
+
+
+def reason(code: int | None, timeout_s: float) -> str:
+    """Return what ended a program, for the operator."""
+    if code is None:
+        return f"no end within {timeout_s:g} seconds"
+    return f"exit code {code}" if code >= 0 else f"ended by {_signal(-code)}"
 
 
 def _shows_all(end: Done | Again | Failed, spoken: Said) -> bool:
@@ -122,7 +133,3 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # such as a real-time signal
         return f"signal {number}"
-
-
-def _first(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

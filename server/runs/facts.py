@@ -1,7 +1,8 @@
-"""The facts of an attempt for hooks outside: as variables of a command, and as headers of a request."""
+"""The facts of an attempt for hooks outside: as variables of a command, as headers of a request, and in the log."""
 
 from __future__ import annotations
 
+from logging import Logger
 from urllib.parse import quote
 
 from server.runs.registry import Attempt
@@ -25,6 +26,12 @@ def headers(attempt: Attempt) -> dict[str, str]:
 def delivery_id(attempt: Attempt) -> str:
     """Return what identifies a delivery, in every attempt alike."""
     return f"run_{attempt.tenant}_{attempt.hook}_{attempt.run_id}"
+
+
+def tell_failure(log: Logger, attempt: Attempt, why: str) -> None:
+    """Log that an attempt failed. `why` has no output of the hook, which may quote the file."""
+    facts = {"hook": attempt.hook, "tenant": attempt.tenant, "run_id": attempt.run_id}
+    log.error("The hook %s failed: %s.", attempt.hook, why, extra={"event": "hook_failed", **facts})
 
 
 def _facts(attempt: Attempt) -> dict[str, str]:

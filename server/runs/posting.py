@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -21,6 +22,9 @@ from server.signing import signed_headers, webhook_secret
 
 PIECE = 256 * 1024
 ANSWERS_TO_REPEAT = frozenset({408, 425, 429})
+
+
+log = logging.getLogger(__name__)
 
 
 class CannotRead(Exception):  # noqa: N818 - what is the case
@@ -45,11 +49,14 @@ class UrlHook:
     async def deliver(self, attempt: Attempt) -> End:
         """POST the file once. 2xx is the only success; some answers, and none, lead to another attempt."""
         try:
-            return end_of(await self._post(attempt), self._host)
+            end = end_of(await self._post(attempt), self._host)
         except NoAnswer as error:
-            return Again(as_sentence(str(error)), f"{self._host}: {error}")
+            end = Again(as_sentence(str(error)), f"{self._host}: {error}")
         except CannotRead as error:
-            return Again("The server cannot read its copy of the file. Tell the operator.", str(error))
+            end = Again("The server cannot read its copy of the file. Tell the operator.", str(error))
+        if not isinstance(end, Done):
+            facts.tell_failure(log, attempt, end.error or end.message)
+        return end
 
     async def _post(self, attempt: Attempt) -> int:
         """Return the status of the answer. Raises NoAnswer and CannotRead."""
@@ -78,7 +85,7 @@ class UrlHook:
         return f"{parts.scheme}://{parts.netloc}"
 
 
-def end_of(status: int, host: str) -> End:
+def end_of(status: int, host: str) -> Done | Again | Failed:
     """Return how an attempt ends that got this answer."""
     if 200 <= status < 300:
         return Done(Result())

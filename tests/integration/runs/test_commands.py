@@ -114,6 +114,15 @@ async def test_the_exit_code_decides_and_the_output_is_the_message(tmp_path: Pat
     assert end == Failed("The program of this hook failed. Tell the operator.", "exit code 1")
 
 
+@pytest.mark.logs("hook_failed")
+async def test_the_log_has_the_exit_code_and_nothing_that_the_program_printed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run("import sys; print('Ann'); print('Bob', file=sys.stderr); sys.exit(3)", attempt_of(tmp_path, b""))
+    assert caplog.messages == ["The hook invoices failed: exit code 3."]
+    assert (caplog.records[0].tenant, caplog.records[0].run_id) == ("acme", 7)  # type: ignore[attr-defined]
+
+
 async def test_a_crash_is_tried_again(tmp_path: Path) -> None:
     end = await run("import os; os.kill(os.getpid(), 11)", attempt_of(tmp_path, b""))
     assert end == Again("The program of this hook was stopped or crashed.", "ended by SIGSEGV")

@@ -7,6 +7,8 @@ import base64
 import hmac
 from pathlib import Path
 
+import pytest
+
 from headcount.hooks import Result
 from importer.folder import TenantFolder
 from server.guarded import Poster
@@ -79,11 +81,12 @@ async def test_a_receiver_that_hangs_is_left_after_the_time_limit(tmp_path: Path
     assert end.message == "The receiver did not answer within 0.2 seconds."
 
 
-async def test_no_password_of_the_address_is_told(tmp_path: Path) -> None:
+async def test_no_password_of_the_address_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with WebHost(lambda call: 500) as host:
         end = await url_hook(f"{host.url}/s3cret?token=s3cret", tmp_path).deliver(attempt_of(tmp_path, b"a"))
     assert host.calls[0].path == "/hook/s3cret?token=s3cret"
     assert "s3cret" not in str(end)
+    assert caplog.messages == [f"The hook invoices failed: http://127.0.0.1:{host.port}: the receiver answered 500."]
 
 
 async def test_a_copy_that_cannot_be_read_is_tried_again(tmp_path: Path) -> None:
