@@ -6,15 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from headcount.hooks import Result
+from server.runs.answers import from_json
 
 MAX_CHARACTERS = 1000
 """The most characters of one text in a report."""
 
-_FIELDS = {"message", "counts", "messages"}
-_result = TypeAdapter(Result)
+_EMPTY: dict[str, Any] = {"message": None, "counts": {}, "messages": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,13 @@ def _of_json(text: str) -> Result | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or not value or not value.keys() <= _FIELDS:
+    if not isinstance(value, dict) or not value or not value.keys() <= _EMPTY.keys():
         return None
     try:
-        return _result.validate_python(_cleaned(value))
-    except ValidationError:
+        answer = from_json({"done": {**_EMPTY, **_cleaned(value)}})
+    except ValueError:
         return None
+    return answer if isinstance(answer, Result) else None
 
 
 def _cleaned(value: Any) -> Any:

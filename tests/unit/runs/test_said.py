@@ -21,7 +21,7 @@ def test_a_json_object_is_the_report() -> None:
         Result(
             "3 invoices stored.",
             {"stored": 3},
-            [Message("warning", "The amount is 0.", line=4, column="amount")],
+            (Message("warning", "The amount is 0.", line=4, column="amount"),),
         ),
         whole=True,
     )
@@ -51,6 +51,11 @@ def test_a_program_may_print_nothing(output: bytes) -> None:
         '{"counts": {"stored": "many"}}',
         '{"messages": [{"severity": "fatal", "message": "a"}]}',
         '{"messages": [{"severity": "error"}]}',
+        '{"messages": [{"severity": "error", "message": "a", "row": 3}]}',
+        '{"messages": [3]}',
+        '{"messages": {"severity": "error"}}',
+        '{"counts": {"stored": true}}',
+        '{"counts": [1]}',
         '{"message": "cut sho',
         "[" * 100_000,
     ],
