@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -67,13 +68,15 @@ class UrlHook:
             **facts.headers(attempt),
             **signed,
         }
-        async with aclosing(_sent(attempt.copy, attempt.size)) as body:
+        async with aclosing(_sent(attempt.copy)) as body:
             return await self._poster.post(self._url, headers, body, self._timeout_s)
 
     def _signed(self, attempt: Attempt) -> dict[str, str]:
         try:
             secret = webhook_secret(self._folder_of(attempt.tenant).webhook_secret)
             with attempt.copy.open("rb") as file:
+                if (size := os.fstat(file.fileno()).st_size) != attempt.size:
+                    raise CannotRead(f"the copy of the file has {size:,} bytes, not {attempt.size:,}")
                 return signed_headers(secret, facts.delivery_id(attempt), self._clock(), _pieces(file))
         except OSError as error:
             raise CannotRead(f"{type(error).__name__}: {error}") from error
@@ -100,15 +103,11 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-async def _sent(copy: Path, size: int) -> AsyncGenerator[bytes]:
+async def _sent(copy: Path) -> AsyncGenerator[bytes]:
     """Yield the file in pieces, read in a thread as the receiver takes them. Raises CannotRead."""
-    left = size
     try:
         with await asyncio.to_thread(copy.open, "rb") as file:
-            while piece := await asyncio.to_thread(file.read, min(PIECE, left)):
-                left -= len(piece)
+            while piece := await asyncio.to_thread(file.read, PIECE):
                 yield piece
     except OSError as error:
         raise CannotRead(f"{type(error).__name__}: {error}") from error
-    if left:
-        raise CannotRead(f"the copy of the file has {size - left:,} bytes, not {size:,}")

@@ -11,7 +11,9 @@ from importer.folder import TenantFolder
 from server.runs.ends import Done
 from server.runs.hooks_toml import Runners, read_hooks_file
 from server.runs.registry import RegisteredHook
+from server.runs.said import said
 from server.runs.sources import Source
+from tests.support import ROOT
 from tests.support.attempts import attempt_of
 from tests.support.webhost import WebHost
 
@@ -152,3 +154,12 @@ def test_a_list_of_something_else_has_an_error_an_entry(tmp_path: Path) -> None:
     (hook,) = read(tmp_path, "hooks = [3]\n").hooks
     assert (hook.name, hook.path) == ("entry 1", None)
     assert (hook.error or "").startswith("an entry must be a table")
+
+
+def test_the_examples_of_the_settings_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    section = page.partition("#### Commands and URLs")[2]
+    toml, report = (section.partition(f"```{kind}\n")[2].partition("```")[0] for kind in ("toml", "json"))
+    source = read(tmp_path, toml.replace("/usr/local/bin/store-invoices", "cat"))
+    assert [(hook.name, hook.error) for hook in source.hooks] == [("invoices", None), ("crm", None)]
+    assert said(report.encode()).result.counts == {"stored": 2}

@@ -99,13 +99,15 @@ async def test_a_copy_that_cannot_be_read_is_tried_again(tmp_path: Path) -> None
     assert host.calls == []
 
 
-async def test_a_copy_that_was_cut_short_is_not_sent_as_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("now", [b"ab", b"abcd"])
+async def test_a_copy_that_was_changed_is_not_sent_as_the_file(tmp_path: Path, now: bytes) -> None:
     attempt = attempt_of(tmp_path, b"abc")
-    attempt.copy.write_bytes(b"ab")
+    attempt.copy.write_bytes(now)
     with WebHost() as host:
         end = await url_hook(host.url, tmp_path).deliver(attempt)
     assert isinstance(end, Again)
-    assert end.error == "the copy of the file has 2 bytes, not 3"
+    assert end.error == f"the copy of the file has {len(now)} bytes, not 3"
+    assert host.calls == []
 
 
 async def test_a_stop_ends_the_request(tmp_path: Path) -> None:
