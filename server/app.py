@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.worker.advising import Advising
@@ -28,21 +26,23 @@ from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
 from server.data_disk import DataDisk
 from server.faults import Faults
-from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
-from server.hooks.import_hook import ChecksumHook, ImportHook
 from server.hooks.sendable_files import SendableFiles
 from server.hooks.sending import Sending
+from server.hooks.table import hook_table
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.notify.sign_in_mails import sign_in_mails
+from server.runs.finding import usable
+from server.runs.service import Found, Hooks, find
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.listener import SftpListener
+from server.signals import signals
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
@@ -78,7 +78,7 @@ async def serve(settings: ServerSettings) -> None:
     """
     make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
-    with process.hold(settings.data_dir), _signals() as (stop, hurry):
+    with process.hold(settings.data_dir), signals() as (stop, hurry):
         disk = DataDisk(settings.data_dir)
         disk.begin()
         async with AsyncExitStack() as stack:
@@ -102,7 +102,13 @@ class Server:
     """
 
     def __init__(
-        self, settings: ServerSettings, tenants: Tenants, accounts: Accounts, soundness: Soundness, disk: DataDisk
+        self,
+        settings: ServerSettings,
+        tenants: Tenants,
+        accounts: Accounts,
+        soundness: Soundness,
+        disk: DataDisk,
+        found: Found,
     ) -> None:
         store, looking = tenants.store, tenants.store.looking()
         queue, listing = store.imports(), looking.imports()
@@ -142,12 +148,21 @@ class Server:
             pause_of=pause_of,
         )
         self._worker = Worker(queue, self._closing, self._starter)
-        self._hooks = self._hook_table()
-        found = host_keys(settings.data_dir / "host_keys")
-        keys = [each.key for each in found]
+        self._hooks = Hooks(
+            *(found, store.runs(), tenants.folder, soundness.settings),
+            watcher=metrics.run_ended,
+            herald=self._notifications.herald,
+            why_not=self._why_not_stored,
+        )
+        admission = Admission(queue, Turns(queue, self._closing, self._starter), soundness.settings)
+        self._table = hook_table(
+            *(queue, self._closing, tenants.folder, admission), others=self._hooks.entries(), on=accounts.hooks_on
+        )
+        own_keys = host_keys(settings.data_dir / "host_keys")
+        keys = [each.key for each in own_keys]
         self._key_uses = KeyUses(store.key_uses(), tenants.ring)
         self._sftp = SftpListener(
-            settings, accounts, self._hooks, metrics, keys, self._logged_in, self._why_not_stored
+            settings, accounts, self._table, metrics, keys, self._logged_in, self._why_not_stored
         )
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
@@ -158,23 +173,10 @@ class Server:
         self._sign_ins = SignIns(store.sign_ins())
         self._sign_in_mails = sign_in_mails(settings, self._tokens, self._sign_ins)
         health = self._health()
-        office = self._office(listing, shown_host_keys(found), health)
+        office = self._office(listing, shown_host_keys(own_keys), health)
         app = build_app(office, health)
         caps = default_caps(settings.max_http_connections, settings.max_event_streams_per_token)
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies, caps)
-
-    def _hook_table(self) -> HookTable:
-        parts = self._queue, self._closing, self._tenants.folder
-        admission = Admission(self._queue, Turns(self._queue, self._closing, self._starter), self._soundness.settings)
-        return HookTable(
-            {
-                "/sync_users.csv": ImportHook(*parts, admission, dry_run=False),
-                "/test/sync_users.csv": ImportHook(*parts, admission, dry_run=True),
-                f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
-                f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
-            },
-            wide={"/sync_users.csv", "/test/sync_users.csv"},
-        )
 
     def _office(self, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
         return Office(
@@ -207,12 +209,14 @@ class Server:
             {
                 "sftp": self._sftp_listens,
                 "worker": self._worker_works,
+                "hooks": self._hooks_run,
                 "database": self._database_answers,
                 "disk": self._disk.check,
             },
             self._render_metrics,
             self._may_read_metrics,
             lambda: len(self._soundness.broken),
+            lambda: self._hooks.broken,
         )
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -223,7 +227,8 @@ class Server:
         for entry in await self._queue.cut_off():
             self._left.setdefault(entry.tenant, []).append(entry)
         # Migrates every usable users.db before one is opened read-only.
-        await self._soundness.start(self._recover, {*self._left, *await self._queue.lately_moved(LATELY)})
+        left = {*self._left, *await self._hooks.unfinished()}
+        await self._soundness.start(self._recover, left | {*await self._queue.lately_moved(LATELY)})
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
@@ -232,6 +237,7 @@ class Server:
         self._preparing = asyncio.create_task(asyncio.to_thread(rendering.prepare), name="preparing pages")
         self._disk.start()
         self._worker.start()
+        self._hooks.start()
         self._keeper.start()
         self._indexer.start()
         self._notifications.start()
@@ -245,7 +251,8 @@ class Server:
         left = self._left.get(tenant, [])
         await recover(self._queue, self._closing, self._tenants.folder, self._tenants.users, known_end, left)
         await remove_leftovers(self._queue, tenant, folder)
-        await clear_staging(folder.root, tenant, self._hooks)
+        await self._hooks.recover(tenant)
+        await clear_staging(folder.root, tenant, self._table)
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
@@ -255,6 +262,7 @@ class Server:
             await asyncio.gather(
                 self._sftp.close(grace_s),
                 self._worker.stop(grace_s),
+                self._hooks.stop(grace_s),
                 self._keeper.stop(),
                 self._indexer.stop(),
                 self._notifications.stop(grace_s),
@@ -269,6 +277,7 @@ class Server:
             await self._figures.stop()
             await self._http.close()
             self._sftp.release()
+            await self._hooks.close()
             await self._sendable.close()
         finally:
             hurrying.cancel()
@@ -277,6 +286,7 @@ class Server:
         await hurry.wait()
         log.warning("The server stops at once: it got a second signal.", extra={"event": "stopping_at_once"})
         self._worker.hurry()
+        self._hooks.hurry()
         await asyncio.gather(self._sftp.close(0), self._notifications.stop(0))
 
     def _logged_in(self, login: Login) -> None:
@@ -296,6 +306,9 @@ class Server:
     async def _worker_works(self) -> bool:
         return self._worker.alive
 
+    async def _hooks_run(self) -> bool:
+        return self._hooks.alive
+
     async def _database_answers(self) -> bool:
         await self._tenants.store.ask_to_write()
         return True
@@ -314,7 +327,9 @@ async def open_server(settings: ServerSettings, disk: DataDisk) -> AsyncIterator
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
         try:
-            yield Server(settings, tenants, accounts, soundness, disk)
+            found = await find(settings, tenants.store.runs(), tenants.folder)
+            tenants.hooks = lambda: usable(found.registry.hooks)
+            yield Server(settings, tenants, accounts, soundness, disk, found)
         finally:
             accounts.close()
 
@@ -324,21 +339,3 @@ async def _listen(starting: Awaitable[tuple[str, int]], host: str, port: int) ->
         return await starting
     except OSError as error:
         raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Yield two events: the first signal sets the first one, a further signal the second."""
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def asked() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked)
-    try:
-        yield stop, hurry
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from importer.errors import DatabaseUnusable, TryAgain
@@ -31,13 +31,17 @@ BUSY_TIMEOUT_S = 0.2  # this blocks the event loop
 
 @dataclass(frozen=True, slots=True)
 class TenantAccount:
-    """The SFTP account of one tenant. `broken` is why its data cannot be used; None: it can."""
+    """The SFTP account of one tenant. `broken` is why its data cannot be used; None: it can.
+
+    `hooks` are the names of the hooks that are on; None: all are.
+    """
 
     name: str
     root: Path
     limits: TenantLimits
     ring: KeyRing
     broken: str | None = None
+    hooks: tuple[str, ...] | None = None
 
 
 class Accounts:
@@ -68,6 +72,13 @@ class Accounts:
                 log.error("Tenant %s cannot be read (%s); logins are refused.", name, error, extra=facts)
             return None
 
+    def hooks_on(self, name: str) -> tuple[str, ...] | None:
+        """Return the names of the hooks that are on for a tenant; None: all are. At most SETTINGS_AGE_S old."""
+        read_at, account = self._known.get(name, (0.0, None))
+        if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
+            account = self.account(name) or account
+        return account.hooks if account else None
+
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
         """Return the copies of files whose imports are queued, running or held, and of queued or running runs.
 
@@ -94,33 +105,35 @@ class Accounts:
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
             ring = account.ring if account else KeyRing(folder.keys)
             try:
-                limits = self._limits(users_in(folder), account)
+                limits, hooks = self._limits(users_in(folder), account)
             except (OSError, ValueError, TenantRefused, DatabaseUnusable):
                 if not (broken := inspect(folder).why):
                     raise
                 if self._soundness:
                     self._soundness.found(name, broken)
                 return _broken(folder, account, broken)
-            account = TenantAccount(name, folder.root, limits, ring)
+            account = TenantAccount(name, folder.root, limits, ring, hooks=hooks)
             self._known[name] = (time.monotonic(), account)
         return account
 
-    def _limits(self, users: Users, known: TenantAccount | None) -> TenantLimits:
-        """Return the current limits; the last known ones if the database is busy or the disk is full."""
+    def _limits(self, users: Users, known: TenantAccount | None) -> tuple[TenantLimits, tuple[str, ...] | None]:
+        """Return the current limits and hooks; the last known ones if the database is busy or the disk is full."""
         try:
-            return limits_of(read_settings(users, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
+            settings = read_settings(users, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S)
+            return limits_of(settings), settings.hooks
         except TryAgain as error:
             if known is None:
                 raise
             if times := self._said.again(time.monotonic()):
                 facts = {"event": "tenant_unreadable", "tenant": known.name, "times": times}
                 log.error("Settings of %s cannot be read (%s); using the last known.", known.name, error, extra=facts)
-            return known.limits
+            return known.limits, known.hooks
 
 
 def _broken(folder: TenantFolder, known: TenantAccount | None, why: str) -> TenantAccount:
-    limits, ring = (known.limits, known.ring) if known else (TenantLimits(), KeyRing(folder.keys))
-    return TenantAccount(folder.root.name, folder.root, limits, ring, why)
+    if known:
+        return replace(known, broken=why)
+    return TenantAccount(folder.root.name, folder.root, TenantLimits(), KeyRing(folder.keys), why)
 
 
 def limits_of(settings: TenantSettings) -> TenantLimits:

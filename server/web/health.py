@@ -29,8 +29,13 @@ class Health:
         metrics: Callable[[], Awaitable[bytes]],
         may_read: MayRead,
         broken: Callable[[], int] = int,
+        hooks_broken: Callable[[], int] = int,
     ) -> None:
-        """`broken` counts the broken tenants. The server is ready despite them, and names none."""
+        """`broken` counts the broken tenants, `hooks_broken` the hooks that cannot run.
+
+        The server is ready despite them, and names none.
+        """
+        self._hooks_broken = hooks_broken
         self._broken = broken
         self._checks = checks
         self._metrics = metrics
@@ -58,7 +63,8 @@ class Health:
         found = await self._reasons()
         parts = {name: why is None for name, why in found.items()}
         reasons = {name: why for name, why in found.items() if why}
-        body = {"ready": all(parts.values()), **parts, "tenants_broken": self._broken()}
+        broken = {"tenants_broken": self._broken(), "hooks_broken": self._hooks_broken()}
+        body = {"ready": all(parts.values()), **parts, **broken}
         return JSONResponse(body | ({"reasons": reasons} if reasons else {}), 200 if body["ready"] else 503)
 
     async def _show_metrics(self, request: Request) -> Response:

@@ -12,6 +12,8 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 
+NONE_BROKEN = {"tenants_broken": 0, "hooks_broken": 0}
+
 
 @needs("sftp")
 def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path) -> None:
@@ -20,7 +22,15 @@ def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path
         ready = server.get("/readyz")
         assert (ready.status_code, ready.json()) == (
             200,
-            {"ready": True, "sftp": True, "worker": True, "database": True, "disk": True, "tenants_broken": 0},
+            {
+                "ready": True,
+                "sftp": True,
+                "worker": True,
+                "hooks": True,
+                "database": True,
+                "disk": True,
+                **NONE_BROKEN,
+            },
         )
 
         server.add_tenant("acme")

@@ -30,7 +30,7 @@ NEEDS_ATTENTION = {
 }
 BANS_SHOWN = 10
 NOTHING: Mapping[str, str] = {}
-PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database", "disk": "Disk"}
+PARTS = {"sftp": "SFTP", "worker": "Imports", "hooks": "Hooks", "database": "Database", "disk": "Disk"}
 
 
 @router.get("/tenants")

@@ -165,7 +165,7 @@ async def test_similar_names_and_interrupted_uploads_are_listed_for_any_kind_of_
 
 async def test_a_file_that_cannot_be_published_is_listed_as_aborted(tmp_path: Path) -> None:
     async with opened(tmp_path) as (house, runs), house.client() as sftp:
-        (house.folder.runs).mkdir()
+        house.folder.runs.mkdir(exist_ok=True)
         house.folder.run_copy(1).write_bytes(b"in the way")
         with pytest.raises(asyncssh.SFTPError):
             await put(sftp, "invoices/march.csv", ONE)

@@ -67,7 +67,13 @@ async def test_a_part_that_is_down_is_named(part: Callable[[], Awaitable[bool]])
     async with served(sftp=up, worker=part) as client:
         answer = await client.get("/readyz")
         assert answer.status_code == 503
-        assert answer.json() == {"ready": False, "sftp": True, "worker": False, "tenants_broken": 0}
+        assert answer.json() == {
+            "ready": False,
+            "sftp": True,
+            "worker": False,
+            "tenants_broken": 0,
+            "hooks_broken": 0,
+        }
 
 
 async def test_metrics_are_text_that_prometheus_reads() -> None:

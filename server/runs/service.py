@@ -1,0 +1,117 @@
+"""The hooks of a server other than `sync_users`, as one part of it: found, offered uploads, run, recovered.
+
+`find` is called once, before the server is built; it imports the modules of hooks. `Hooks` connects them with the
+store, the ends of runs and the loop that runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine.runs import Run, RunStore
+from headcount.hooks import Declared
+from importer.folder import FolderOf
+from server.files.hooks import Hooked
+from server.runs.calling import Calling, Workshop
+from server.runs.ending import Ending, RunHerald, Watcher
+from server.runs.finding import find_hooks
+from server.runs.hooks_toml import Runners, read_hooks_file
+from server.runs.pool import Pool
+from server.runs.recovery import recover_runs, remove_run_leftovers
+from server.runs.registry import Registry
+from server.runs.run_hook import table_entries
+from server.runs.runner import Runner, WhyNot
+from server.settings import ServerSettings, environment_of_hooks
+from server.tenants.settings import TenantSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The hooks that were found, and the processes in which plain functions run. Nothing is started."""
+
+    registry: Registry
+    workshop: Workshop
+
+
+async def find(settings: ServerSettings, store: RunStore, folder_of: FolderOf) -> Found:
+    """Import the modules of all hooks, read `hooks_file`, and remember their paths. Blocks the event loop."""
+    workshop = Workshop(Pool(environment_of_hooks()))
+    files = read_hooks_file(settings.hooks_file, Runners(folder_of, settings.webhook_allow_private))
+
+    def runnable(declared: Declared, module: str) -> Calling:
+        return Calling(declared, module, workshop)
+
+    return Found(await find_hooks(settings.hooks, store, runnable, files=files, remember=True), workshop)
+
+
+class Hooks:
+    """The hooks that were found. Call `start()` once, when all tenants are recovered, then `stop()` once."""
+
+    def __init__(
+        self,
+        found: Found,
+        store: RunStore,
+        folder_of: FolderOf,
+        settings_of: Callable[[str], Awaitable[TenantSettings]],
+        *,
+        watcher: Watcher,
+        herald: RunHerald,
+        why_not: WhyNot,
+    ) -> None:
+        """`watcher`, `herald` and `why_not` are those of `Ending` and `Runner`."""
+        self.registry = found.registry
+        self.store = store
+        self._workshop = found.workshop
+        self._folder_of = folder_of
+        self._settings_of = settings_of
+        self._ending = Ending(store, folder_of, watcher, herald=herald)
+        runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
+        self._runner = Runner(store, self._ending, folder_of, runnable.get, self._values, why_not)
+        self._left: dict[str, list[Run]] = {}
+
+    def entries(self) -> Iterator[Hooked]:
+        """Yield the hooks with a path, for the table of hooks."""
+        return table_entries(self.registry, self.store, self._ending, self._folder_of)
+
+    @property
+    def alive(self) -> bool:
+        """Whether runs are looked for."""
+        return self._runner.alive
+
+    @property
+    def broken(self) -> int:
+        """How many hooks cannot run; `headcount hook list` says why."""
+        return sum(hook.error is not None for hook in self.registry.hooks)
+
+    async def unfinished(self) -> set[str]:
+        """Return the tenants of which the last process left runs that arrived or ran; `recover` ends these."""
+        for run in await self.store.cut_off():
+            self._left.setdefault(run.tenant, []).append(run)
+        return {*self._left}
+
+    async def recover(self, tenant: str) -> None:
+        """Recover the runs that the last process left of a tenant, before a client can log in. Raises TryAgain."""
+        await recover_runs(self.store, self._ending, self._folder_of, self._left.get(tenant, ()))
+        await remove_run_leftovers(self.store, tenant, self._folder_of(tenant))
+        self._left.pop(tenant, None)
+
+    def start(self) -> None:
+        self._runner.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Start no more runs; let running ones end within `grace_s`, then end their hooks: they stay queued."""
+        await self._runner.stop(grace_s)
+
+    def hurry(self) -> None:
+        """Stop waiting: end the running hooks now."""
+        self._runner.hurry()
+
+    async def close(self) -> None:
+        """End the processes, when no client can upload any more."""
+        await self._workshop.close()
+
+    async def _values(self, tenant: str, hook: str) -> dict[str, Any]:
+        settings = await self._settings_of(tenant)
+        return dict(settings.hook_settings.get(hook, {}))
