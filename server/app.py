@@ -186,6 +186,8 @@ class Server:
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
+            runs=self._tenants.store.runs(),
+            run_reader=self._tenants.store.looking().runs(),
             trials=DryRuns(
                 *(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
                 sendable=self._sendable,

@@ -1,10 +1,11 @@
-"""`headcount hook`: the hooks of the server."""
+"""`headcount hook`: the hooks of the server, and their runs."""
 
 from __future__ import annotations
 
 import click
 
 from server.cli.data import runs
+from server.cli.hook_runs import rerun, runs_
 from server.cli.output import json_option, print_list
 from server.runs.finding import find_hooks
 from server.runs.hooks_toml import read_hooks_file
@@ -14,7 +15,7 @@ from server.settings import load_settings
 
 @click.group()
 def hook() -> None:
-    """List the hooks of the server."""
+    """List hooks and their runs, and run failed files again."""
 
 
 @hook.command("list")
@@ -36,3 +37,7 @@ async def list_(as_json: bool) -> None:
     if any(row["error"] for row in rows):
         columns["error"] = "ERROR"
     print_list(rows, columns, as_json=as_json, empty="")
+
+
+hook.add_command(runs_)
+hook.add_command(rerun)

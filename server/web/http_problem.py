@@ -25,6 +25,7 @@ STATUS = {
     "no_tenant": 404,
     "unknown_tenant": 404,
     "unknown_import": 404,
+    "unknown_run": 404,
     "no_user": 404,
     "key_unknown": 404,
     "unknown_token": 404,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from engine.runs import Run, RunStore
 from engine.tenants import Tenant
 from engine.tokens import Role, Token
 from ground.moments import utc_now
@@ -29,6 +30,8 @@ from server.hourly import HOUR_S, Hourly
 from server.notify.herald import TenantHerald, destination
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import SignInMails
+from server.runs.again import run_again
+from server.runs.registry import Registry
 from server.settings import ServerSettings
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
@@ -58,7 +61,8 @@ class Office:
     """The tenants, imports and keys for the web side.
 
     `queue` is the server's queue: a decision made there wakes the worker. `reader` reads lists and reports on its own
-    connection, so that an open page does not delay an upload. `sftp_port` returns the port of SFTP, and `host_keys`
+    connection, so that an open page does not delay an upload. `runs` and `run_reader` are the same for the runs of
+    hooks, and `registry` returns these hooks. `sftp_port` returns the port of SFTP, and `host_keys`
     are its host keys. `herald` writes notifications, and `outbox` stores them. `parts_up` returns which parts of the
     server are up, by name. `sign_in_mails` is None if no sign-in link can be sent; `link_requests` limits the
     requests for links of each source. `forms` knows the forms that were sent and must not be sent twice.
@@ -70,6 +74,8 @@ class Office:
     sign_ins: SignIns
     queue: Queue
     reader: Listing
+    runs: RunStore
+    run_reader: RunStore
     trials: DryRuns
     sending: Sending
     live: Live
@@ -82,6 +88,7 @@ class Office:
     host_keys: Sequence[ShownHostKey]
     sftp_port: Callable[[], int]
     parts_up: Callable[[], Awaitable[dict[str, bool]]]
+    registry: Callable[[], Registry] = Registry
     slowing: Slowing = field(default_factory=Slowing)
     sign_in_mails: SignInMails | None = None
     forms: FormsOnce = field(default_factory=FormsOnce)
@@ -105,6 +112,11 @@ class Visit:
     @property
     def is_operator(self) -> bool:
         return self.token.role is Role.OPERATOR
+
+    @property
+    def has_files(self) -> bool:
+        """Return whether the server has other hooks than `sync_users`: then the pages link to their files."""
+        return bool(self.office.registry().hooks)
 
     @property
     def folder(self) -> TenantFolder:
@@ -132,6 +144,21 @@ class Visit:
     async def entry(self, import_id: int) -> Entry:
         """Read an import of the tenant. Raises Refused if there is none of this id."""
         return await self.office.reader.require(self.tenant, import_id)
+
+    async def run(self, run_id: int) -> Run:
+        """Read a run of a hook of the tenant. Raises Refused if there is none of this id."""
+        return await self.office.run_reader.require(self.tenant, run_id)
+
+    async def rerun(self, run_id: int) -> Run:
+        """Run a failed run again as `run_again` does, and log who did it. Raises Refused, TryAgain."""
+        run = await run_again(self.office.runs, self.folder, await self.run(run_id))
+        by = self.token.bearer
+        log.info(
+            "Run %d of %s (hook %s) was queued again by %s.",
+            *(run.id, run.tenant, run.hook, by),
+            extra={"event": "run_queued_again", "tenant": run.tenant, "hook": run.hook, "run": run.id, "by": by},
+        )
+        return run
 
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:

@@ -8,7 +8,7 @@ async with open_site(tmp_path, "acme", "other") as site:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from engine.tokens import Role
 from ground.moments import utc_now
+from importer.model import ImportState
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
@@ -34,6 +35,7 @@ from server.hooks.sending import Sending
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import sign_in_mails
+from server.runs.registry import RegisteredHook, Registry
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
@@ -55,6 +57,7 @@ from server.web.listener import WebListener
 from server.web.live import Live
 from server.web.office import Office
 from tests.support.queues import Watching
+from tests.support.runs import end_in, put_in_line
 from tests.support.waiting import eventually
 
 FILE = "sync_users.csv"
@@ -108,6 +111,24 @@ class Site:
         await queue.landed(tenant, number)
         return number
 
+    async def filed(
+        self,
+        state: ImportState = ImportState.COMPLETED,
+        tenant: str = "acme",
+        hook: str = "invoices",
+        *,
+        copy: bytes | None = b"No,Sum\n",
+    ) -> int:
+        """Store a file of a hook that ended in `state`, with the `copy` of it; return the id of its run."""
+        number = await put_in_line(self.office.runs, tenant, hook)
+        if state is not ImportState.QUEUED:
+            await end_in(self.office.runs, number, state, tenant)
+        if copy is not None:
+            kept = self.office.tenants.folder(tenant).run_copy(number)
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(copy)
+        return number
+
     async def run(self) -> None:
         """Run all queued imports to their end."""
         async with self.working() as advising:
@@ -158,11 +179,15 @@ class Site:
 
 @asynccontextmanager
 async def open_site(
-    data: Path, *tenants: str, usable: UsableHooks | None = None, **chosen: Any
+    data: Path,
+    *tenants: str,
+    usable: UsableHooks | None = None,
+    found: Sequence[RegisteredHook] = (),
+    **chosen: Any,
 ) -> AsyncIterator[Site]:
     """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant.
 
-    `chosen` are settings of the server, and `usable` its hooks.
+    `chosen` are settings of the server, `found` its hooks, and `usable` those that tenants may set.
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_tenants(data, serving=True))
@@ -201,6 +226,8 @@ async def open_site(
             sign_ins=sign_ins,
             queue=queue,
             reader=listing,
+            runs=store.runs(),
+            run_reader=looking.runs(),
             trials=DryRuns(opened, queue, closing, sftp.space, sendable=sendable),
             sending=Sending(opened, queue, sftp.space, sendable),
             live=live,
@@ -214,6 +241,7 @@ async def open_site(
             sftp_port=lambda: sftp.port,
             parts_up=health.parts,
             sign_in_mails=mails,
+            registry=lambda: Registry(found),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
         for role, tenant in zip(("owner", "elsewhere"), tenants, strict=False):

@@ -26,7 +26,7 @@ PREFIX = "/api/v1"
 Schema = dict[str, Any]
 REFS = "#/components/schemas/{model}"
 
-DESCRIPTION = """The imports, users, settings, keys and tokens of a company.
+DESCRIPTION = """The imports, files of hooks, users, settings, keys and tokens of a company.
 
 A request needs the header `Authorization: Bearer TOKEN`; `headcount token create` creates a token. Lists come in
 pages: `next` is the cursor of the next page, and a `Link` header names that page. An error is
@@ -34,6 +34,7 @@ pages: `next` is the cursor of the next page, and a `Link` header names that pag
 
 TAGS = {
     "imports": "The imports of uploaded files, and the decisions about them.",
+    "runs": "The files that other hooks than `sync_users` received, and what they did with them.",
     "users": "The users of a tenant, as they are now.",
     "settings": "The settings of a tenant.",
     "keys": "The public keys for SFTP logins of a tenant.",

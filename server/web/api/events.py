@@ -1,4 +1,4 @@
-"""`/events`: the changes of a tenant's imports as they happen, as server-sent events."""
+"""`/events`: the changes of a tenant's imports and runs as they happen, as server-sent events."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ async def follow_imports(visit: Looking, request: Request, last_event_id: Seen =
     """Server-sent events: `state` when the state of an import changes, `progress` while an import runs.
 
     The data of each event is an object with `tenant`, `import` (its id), `state` and `progress` (0 to 1, or null).
+    `run` is sent when the state of a run of a hook changes, with `tenant`, `run` (its id) and `state`.
     After 15 seconds without an event a comment is sent.
     The stream ends when the server stops, or the token is revoked or expires.
     """

@@ -23,6 +23,7 @@ from server.web.listener import WebListener
 from server.web.live import Event, Key, Live, as_stream, as_text
 from tests.support.engines import OpenStore
 from tests.support.queues import House, enqueue, open_house, promise, run_to
+from tests.support.runs import end_in, put_in_line
 from tests.support.waiting import eventually
 
 
@@ -139,6 +140,34 @@ async def test_a_follower_sees_only_its_tenant_and_the_operator_sees_all(scene: 
     assert {each.tenant for each in all_users} == {"acme", "other"}
 
 
+async def test_followers_see_the_runs_of_hooks_of_their_tenant_among_its_imports(scene: Scene) -> None:
+    runs = scene.house.store.runs()
+    heard = scene.follow()
+    await scene.joined()
+    await put_in_line(runs, "other")
+    number = await put_in_line(runs)
+    await eventually(lambda: states(heard) == ["queued"])
+    await end_in(runs, number, ImportState.FAILED)
+    await eventually(lambda: states(heard)[-1] == "failed")
+    await enqueue(scene.queue)
+    await eventually(lambda: heard[-1].kind == "state")
+    assert {(each.kind, each.run_id, each.import_id) for each in heard} == {("run", number, 0), ("state", None, 1)}
+    again = scene.follow(after=0)
+    await eventually(lambda: len(again) == 2)
+    assert [(each.kind, each.state.value) for each in again] == [("run", "failed"), ("state", "queued")]
+    assert [each.number for each in again] == sorted(each.number for each in again)
+
+
+async def test_no_change_of_an_import_is_lost_beside_one_of_a_run(scene: Scene) -> None:
+    """Imports and runs are read one after the other, while both change."""
+    runs = scene.house.store.runs()
+    heard = scene.follow()
+    await scene.joined()
+    for _ in range(20):
+        await asyncio.gather(enqueue(scene.queue), put_in_line(runs))
+    await eventually(lambda: len({each.subject for each in heard}) == 40)
+
+
 async def test_a_returning_follower_gets_missed_events_and_none_twice(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()
@@ -220,6 +249,8 @@ def test_an_event_is_text_as_browsers_read_it() -> None:
     assert (identity, kind, rest) == ("id: 42", "event: progress", ["", ""])
     told = {"tenant": "acme", "import": 7, "state": "running", "progress": 0.5}
     assert json.loads(data.removeprefix("data: ")) == told
+    of_run = as_text(Event("run", "acme", 0, ImportState.QUEUED, None, 43, 7))
+    assert of_run == 'id: 43\nevent: run\ndata: {"tenant": "acme", "run": 7, "state": "queued"}\n\n'
 
 
 async def stay() -> bool:

@@ -85,7 +85,7 @@ def test_every_operation_has_an_example_of_its_request_and_of_its_answer() -> No
                 assert "…" not in json.dumps(examples, ensure_ascii=False), (method, path)
 
 
-NO_BODY = {"approve", "discard", "undo", "test"}
+NO_BODY = {"approve", "discard", "undo", "rerun", "test"}
 """The ends of the paths whose POST needs no body."""
 
 

@@ -1,0 +1,21 @@
+"""A failed run is run again, by the page, the API or the command line."""
+
+from __future__ import annotations
+
+import asyncio
+
+from engine.runs import Run, RunStore, why_not_rerun
+from importer.errors import Refused
+from importer.folder import TenantFolder
+
+
+async def run_again(runs: RunStore, folder: TenantFolder, run: Run) -> Run:
+    """Queue a failed run as the last of its hook, with no attempts; return it as it is then.
+
+    Raises Refused: `not_failed`; `no_file` if its file is no longer kept; `unknown_run`. Raises TryAgain.
+    """
+    if why_not := why_not_rerun(run):
+        raise why_not
+    if not await asyncio.to_thread(folder.run_copy(run.id).is_file):
+        raise Refused("no_file", f"the file of run {run.id} of {run.tenant} is no longer kept: send it again")
+    return await runs.rerun(run.tenant, run.id)

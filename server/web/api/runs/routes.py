@@ -1,0 +1,66 @@
+"""The routes of `/runs`: list, one, and to run a failed one again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request, Response
+from pydantic import Field
+
+from importer.model import INTEGER_MAX, ImportState
+from server.runs.report import RunJson, run_json
+from server.web.api.asking import Asked, Before, Limit, Looking, Owning, Routes, listed
+from server.web.api.refusals import LATER, LOOKING, OWNING, refuses
+from server.web.api.runs import models
+
+router = Routes(prefix="/tenants/{tenant}/runs", tags=["runs"])
+
+RunId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The id of the run.", examples=[7])]
+Hook = Annotated[str, Field(description="Only runs of the hook with this name.", examples=["invoices"])]
+
+
+class RunsAsked(Asked):
+    hook: Hook | None = None
+    state: models.RunState | None = None
+    limit: Limit = 50
+    before: Before | None = None
+
+
+@router.get("", response_model=models.Runs, responses=refuses(*LOOKING, "bad_request"), summary="List runs")
+async def list_runs(
+    visit: Looking, asked: Annotated[RunsAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """The runs of all hooks but `sync_users` of the tenant, newest first. The imports of users are at `/imports`."""
+    runs = await visit.office.run_reader.page(
+        visit.tenant,
+        hook=asked.hook,
+        state=ImportState(asked.state) if asked.state else None,
+        limit=asked.limit + 1,
+        before=asked.before,
+    )
+    shown = runs[: asked.limit]
+    older = shown[-1].id if len(runs) > asked.limit else None
+    return listed(request, response, "runs", [run_json(run) for run in shown], older, "before")
+
+
+@router.get(
+    "/{run_id}",
+    response_model=models.Run,
+    responses=refuses(*LOOKING, "unknown_run", "bad_request"),
+    summary="Show a run",
+)
+async def show_run(visit: Looking, run_id: RunId) -> RunJson:
+    """The report of one run. While it is queued or running, ask again, or follow the events of the tenant."""
+    return run_json(await visit.run(run_id))
+
+
+@router.post(
+    "/{run_id}/rerun",
+    status_code=202,
+    response_model=models.Run,
+    responses=refuses(*OWNING, "unknown_run", "bad_request", "not_failed", "no_file", *LATER),
+    summary="Run a failed file again",
+)
+async def rerun(visit: Owning, run_id: RunId) -> RunJson:
+    """Queue a failed run after all others of its hook, with five new attempts; ask for it until it has ended."""
+    return run_json(await visit.rerun(run_id))
