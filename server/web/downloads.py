@@ -74,7 +74,11 @@ def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping
 
 async def file_download(request: Request, path: Path, name: str, media_type: str = "text/csv") -> Response:
     """Return the file at `path`. Raises HttpProblem 404 if there is none."""
-    file = await asyncio.to_thread(opened, path)
+    return opened_download(request, await asyncio.to_thread(opened, path), name, media_type)
+
+
+def opened_download(request: Request, file: BinaryIO, name: str, media_type: str) -> Response:
+    """Return this open file as a download; it is closed at the end."""
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
         file.close()

@@ -17,6 +17,8 @@ from server.web.pages import (
     users,
 )
 from server.web.pages.errors import answer_of
+from server.web.pages.files import one as file_page
+from server.web.pages.files import page as files_page
 from server.web.pages.help import page as help_page
 from server.web.pages.imports import files as import_files
 from server.web.pages.imports import one as import_page
@@ -28,6 +30,6 @@ __all__ = ["answer_of", "router"]
 router = APIRouter(include_in_schema=False)
 for _page in (
     *(signing_in, api, help_page, events, imports_page, import_page, import_files),
-    *(testing, users, settings_page, keys, notifications, colleagues, companies, operating),
+    *(files_page, file_page, testing, users, settings_page, keys, notifications, colleagues, companies, operating),
 ):
     router.include_router(_page.router)

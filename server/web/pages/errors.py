@@ -31,6 +31,7 @@ SENTENCES = {
 
 SECTIONS = {
     "imports": "Imports",
+    "files": "Files",
     "users": "Users",
     "settings": "Settings",
     "keys": "Keys",

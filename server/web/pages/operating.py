@@ -28,7 +28,7 @@ from server.web.pages.sentences import sentence
 router = APIRouter(prefix="/server", max_body_size=FORM_BYTES_MOST)
 
 SHOWN = 50
-"""The most imports, messages, bans and broken companies in each list."""
+"""The most imports, failed files, messages, bans and broken companies in each list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,10 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         under_way=under_way,
         waiting=await office.reader.queue_length(),
         doing=_doing,
+        hooks=office.registry().hooks,
+        runs_waiting=sum((await office.run_reader.counts()).values()),
+        most=SHOWN,
+        failures=await office.run_reader.newest_failures(SHOWN),
         owed=[line_of(message) for message in await office.outbox.owed(SHOWN)],
         lengths=await office.outbox.lengths(),
         inviting=office.overview.inviting(),

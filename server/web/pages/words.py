@@ -71,6 +71,7 @@ NOTICES = {
     "approved": "Approved and queued.",
     "discarded": "Discarded: nothing was changed.",
     "undoing": "The undo is queued.",
+    "run-again": "Queued again, after all other files of its hook.",
     "paused": "The imports are paused. Files land and wait.",
     "resumed": "The pause has ended. Waiting files are imported in order.",
     "test-queued": "A test is queued for every address. The list below shows its state: reload the page.",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from importer.model import ImportState
+from server.runs.registry import RegisteredHook
 from tests.support.forms import Form
 from tests.support.importing import sheet
 from tests.support.keypairs import public_line
@@ -20,6 +22,8 @@ HOME = "/tenants/acme"
 HEADER = ("first_name", "last_name", "email", "job_title", "manager")
 BASE = (
     "imports",
+    "files",
+    "files?state=ignored",
     "users",
     "users?search=unknown&state=active",
     "users?state=deactivated",
@@ -30,6 +34,14 @@ BASE = (
     "notifications",
 )
 PAGES = [f"{HOME}/{name}" for name in (*BASE, "try", "imports?state=failed", "nothing")]
+HOOKS = (RegisteredHook("invoices", "/invoices/*.csv", "acme-invoices"),)
+ENDS = (
+    ImportState.COMPLETED,
+    ImportState.COMPLETED_WITH_ERRORS,
+    ImportState.FAILED,
+    ImportState.QUEUED,
+)
+"""The ends of the files of a hook."""
 ZERO_FACTS = re.compile(r"\b0 (active users|open connections|active|connections|deactivated|updated)\b")
 """Lists of facts, not sentences: the heads of the lists, and the hints of the chart."""
 EXPECTED = {
@@ -42,7 +54,7 @@ EXPECTED = {
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other") as opened:
+    async with open_site(tmp_path, "acme", "other", found=HOOKS) as opened:
         yield opened
 
 
@@ -76,6 +88,8 @@ async def fill(site: Site, count: int) -> list[int]:
     await site.office.trials.of_settings("acme", {"deactivate_missing": False}, "Grace (owner, token 2)")
     await site.run()
     held = await site.imported(sheet(*crew(count, "s"), *warned, person("last"), header=HEADER))
+    for state in ENDS * count:
+        await site.filed(state)
     for number in range(count):
         site.office.tenants.ring("acme").add(public_line(number=number))
     return [*range(1, held + 1)]
@@ -105,7 +119,8 @@ async def wrong_settings(site: Site, count: int) -> str:
 async def test_pages_have_the_right_plurals_and_short_sentences(site: Site, count: int) -> None:
     found = await pages(site, PAGES)
     numbers = await fill(site, count)
-    after = await pages(site, [*PAGES, *(f"{HOME}/imports/{number}" for number in numbers)])
+    files = [f"{HOME}/files/{number}" for number in range(1, len(ENDS) * count + 1)]
+    after = await pages(site, [*PAGES, *files, *(f"{HOME}/imports/{number}" for number in numbers)])
     found |= {f"filled {name}": text for name, text in after.items()}
     found["settings"] = await wrong_settings(site, count)
     texts = {name: Blocks(page).found for name, page in found.items()}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
+from engine.runs import Run
 from ground.moments import rfc3339, utc_now
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
 from server.tenants.setting_texts import SETTING_TEXTS
+from server.web.pages.files.sentences import STATES
+from server.web.pages.files.sentences import sentence as sentence_of_run
 from server.web.pages.imports.chart import Point, described
 from server.web.pages.sentences import sentence, undo_means
 from server.web.pages.settings.controls import CONTROLS
@@ -40,6 +44,17 @@ def outcomes() -> list[str]:
     return sorted(found)
 
 
+def files() -> list[str]:
+    """Return the sentence about a file of a hook in every state, with and without a message."""
+    found = []
+    for state, attempts, message in product(STATES, range(3), (None, "the bank is away")):
+        run = Run(
+            "acme", 7, "invoices", "/a.csv", state, 1, 5, rfc3339(utc_now()), attempts=attempts, message=message
+        )
+        found += [sentence_of_run(replace(run, not_before=due), 60.0) for due in (0.0, 120.0)]
+    return sorted(set(found))
+
+
 def texts() -> list[str]:
     """Return the fixed sentences of notices and of the settings form."""
     parts = [part.hint for control in CONTROLS.values() for part in control.parts.values()]
@@ -53,13 +68,21 @@ def test_sentences_about_imports_have_the_right_plurals_and_no_zeros() -> None:
     assert [(text, faults) for text in found if (faults := faults_of(text))] == []
 
 
+def test_sentences_about_files_of_hooks_say_which_attempt_is_next() -> None:
+    found = files()
+    assert [(text, faults) for text in found if (faults := faults_of(text))] == []
+    assert "The bank is away. Attempt 2 of 5 is next." in found
+    assert "Attempt 3 of 5 follows at 1970-01-01 00:02 UTC." in found
+    assert all(text.endswith(".") for text in found)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_the_description_of_the_chart_has_the_right_plurals(count: int) -> None:
     assert faults_of(described([Point("#1", 1, 1, 1, 1)] * count), zeros=True) == []
 
 
 def test_sentences_of_pages_are_short() -> None:
-    found = [*outcomes(), *texts()]
+    found = [*outcomes(), *texts(), *files()]
     assert long_sentences(found) == []
     assert mean_length(found) <= AVERAGE_WORDS
     assert mean_length(texts()) <= AVERAGE_WORDS

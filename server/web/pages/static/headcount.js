@@ -48,7 +48,10 @@ class Follower {
     this.close();
     this.source = new EventSource(`${this.root.dataset.events}?after=${this.after}`);
     this.source.addEventListener("progress", (event) => this.progress(JSON.parse(event.data)));
-    this.source.addEventListener("state", (event) => this.moved(event.lastEventId, JSON.parse(event.data)));
+    // data-follow names the events that change the page: "state" of imports, "run" of other files, or both.
+    for (const kind of (this.root.dataset.follow ?? "state").split(" ")) {
+      this.source.addEventListener(kind, (event) => this.moved(event.lastEventId, JSON.parse(event.data)));
+    }
     this.source.addEventListener("open", () => (this.wait = RETRY_MS));
     this.source.addEventListener("error", () => {
       // The browser reconnects by itself, unless the server refused the stream.
@@ -75,7 +78,7 @@ class Follower {
 
   moved(number, event) {
     this.after = number;
-    this.newest = `${event.tenant}/${event.import}`;
+    this.newest = event.run ? `${event.tenant}/run/${event.run}` : `${event.tenant}/${event.import}`;
     clearTimeout(this.soon);
     this.soon = setTimeout(() => this.renew(), RENEW_MS);
   }
@@ -119,10 +122,10 @@ class Follower {
     return all.find(texts) ?? (element.id || element.href ? all[0] : undefined);
   }
 
-  // Announce the state of the import of the newest event to screen readers, in the words of the page.
+  // Announce the state of the import or file of the newest event to screen readers, in the words of the page.
   announce() {
     const mark = this.root.querySelector(`[data-state-of="${CSS.escape(this.newest ?? "")}"]`);
-    if (mark) this.news.textContent = `#${this.newest.split("/")[1]}: ${mark.textContent.trim()}`;
+    if (mark) this.news.textContent = `#${this.newest.split("/").pop()}: ${mark.textContent.trim()}`;
   }
 }
 
