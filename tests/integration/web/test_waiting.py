@@ -1,4 +1,4 @@
-"""`GET /imports/{id}?wait=SECONDS`: one request in place of many."""
+"""`GET /imports/{id}?wait=SECONDS`, and the same of `/runs/{id}`: one request in place of many."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from importer.model import ImportState
 from server.web.crowd import STREAMS
 from tests.support.importing import people
+from tests.support.runs import end_in, start
 from tests.support.site import Site, open_site
 from tests.support.waiting import eventually
 
@@ -51,6 +53,20 @@ async def test_the_answer_comes_when_the_import_is_held(site: Site) -> None:
     await until_it_follows(site)
     await site.run()
     assert (await task).json()["state"] == "held"
+
+
+async def test_the_answer_comes_when_the_run_of_a_hook_has_ended(site: Site) -> None:
+    number, runs = await site.filed(ImportState.QUEUED), site.office.runs
+    path = f"/api/v1/tenants/acme/runs/{number}"
+    task = asyncio.create_task(site.api("viewer").get(path, params={"wait": 60}, timeout=90))
+    await until_it_follows(site)
+    await site.imported(people("ann"))  # its id is that of the run
+    run = await start(runs, number)
+    await runs.requeue(run, message="The bank is away.", error=None, not_before=0.0)
+    assert not task.done()
+    await end_in(runs, number, ImportState.COMPLETED)
+    assert ((await task).json()["state"], (await task).json()["attempt"]) == ("completed", 2)
+    assert (await site.api("viewer").get(path, params={"wait": 61})).status_code == 422
 
 
 @pytest.mark.parametrize("ended", [True, False])

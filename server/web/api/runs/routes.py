@@ -12,6 +12,7 @@ from server.runs.report import RunJson, run_json
 from server.web.api.asking import Asked, Before, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import LATER, LOOKING, OWNING, refuses
 from server.web.api.runs import models
+from server.web.api.waiting import LONGEST_S, run_at_its_end
 
 router = Routes(prefix="/tenants/{tenant}/runs", tags=["runs"])
 
@@ -24,6 +25,15 @@ class RunsAsked(Asked):
     state: models.RunState | None = None
     limit: Limit = 50
     before: Before | None = None
+
+
+class RunAsked(Asked):
+    wait: int = Field(
+        0,
+        ge=0,
+        le=LONGEST_S,
+        description="Seconds to wait for a run that is queued or running. The answer comes as soon as it has ended.",
+    )
 
 
 @router.get("", response_model=models.Runs, responses=refuses(*LOOKING, "bad_request"), summary="List runs")
@@ -46,12 +56,15 @@ async def list_runs(
 @router.get(
     "/{run_id}",
     response_model=models.Run,
-    responses=refuses(*LOOKING, "unknown_run", "bad_request"),
+    responses=refuses(*LOOKING, "unknown_run", "bad_request", "too_many_streams"),
     summary="Show a run",
 )
-async def show_run(visit: Looking, run_id: RunId) -> RunJson:
-    """The report of one run. While it is queued or running, ask again, or follow the events of the tenant."""
-    return run_json(await visit.run(run_id))
+async def show_run(visit: Looking, run_id: RunId, asked: Annotated[RunAsked, Query()], request: Request) -> RunJson:
+    """The report of one run. While it is queued or running, ask with `wait`, or follow the events of the tenant.
+
+    A request that waits counts as an event stream of the token.
+    """
+    return run_json(await run_at_its_end(request, visit, run_id, asked.wait))
 
 
 @router.post(
