@@ -14,9 +14,10 @@ import pytest
 from engine.runs import RunOutcome
 from ground.moments import utc_now
 from importer.model import ImportState, Problem, Severity
+from server.runs.finding import usable
 from server.runs.registry import RegisteredHook
 from server.web.pages.files import page as module
-from tests.support.pages import done, page, seen
+from tests.support.pages import done, page, seen, settings
 from tests.support.runs import ended, put_in_line, start
 from tests.support.site import Site, open_site
 
@@ -30,7 +31,7 @@ HOOKS = (
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other", found=HOOKS) as opened:
+    async with open_site(tmp_path, "acme", "other", found=HOOKS, usable=usable(HOOKS)) as opened:
         yield opened
 
 
@@ -88,6 +89,18 @@ async def test_an_empty_list_names_the_paths_and_those_that_refuse_files(site: S
     assert "no module named" not in text, "that is for the operator"
 
 
+async def test_a_hook_that_is_off_is_not_named_but_its_files_stay_listed(site: Site) -> None:
+    await site.filed(hook="scans")
+    await settings(site, hooks=["invoices"])
+    text = await page(site, FILES)
+    assert re.findall(r'<option value="(\w+)">', text)[:1] == ["invoices"]
+    assert '<option value="scans"' not in text
+    assert listed(text) == [1]
+    assert listed(await page(site, f"{FILES}?hook=scans")) == [1]
+    await settings(site, hooks=[])
+    assert "No hook for other files is on" not in await page(site, FILES), "the list is not empty"
+
+
 async def test_the_navigation_has_files_only_where_the_server_has_hooks(site: Site, tmp_path: Path) -> None:
     link = f'<a href="{FILES}"'
     for role in ("viewer", "owner", "operator"):
@@ -95,7 +108,7 @@ async def test_the_navigation_has_files_only_where_the_server_has_hooks(site: Si
     assert f'{link} aria-current="page">Files</a>' in await page(site, FILES)
     async with open_site(tmp_path / "without", "acme") as without:
         assert link not in await page(without, "/tenants/acme/imports")
-        assert "This server has no hooks for other files." in await page(without, FILES)
+        assert "No hook for other files is on for your company." in await page(without, FILES)
 
 
 async def test_a_file_has_its_sentence_counts_messages_and_facts(site: Site) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from engine.runs import Run
 from ground.moments import utc_now
 from importer.model import INTEGER_MAX, WAITING, ImportState
+from server.runs.registry import RegisteredHook
 from server.web.access import Looking
 from server.web.office import Visit
 from server.web.pages.files.sentences import STATES, sentence
@@ -33,7 +34,7 @@ async def list_files(
     wanted = next((each for each in STATES if each == state), None)
     below = max(0, min(before, INTEGER_MAX))
     runs = await office.run_reader.page(visit.tenant, hook=hook or None, state=wanted, before=below, limit=PAGE + 1)
-    shown = runs[:PAGE]
+    shown, hooks = runs[:PAGE], await _hooks_of(visit)
     return render(
         request,
         "files.html",
@@ -42,8 +43,8 @@ async def list_files(
         runs=shown,
         older=_address(hook, wanted, shown[-1].id) if len(runs) > PAGE else None,
         newest=_address(hook, wanted) if before != INTEGER_MAX else None,
-        hooks=office.registry().hooks,
-        names=_names(visit, hook),
+        hooks=hooks,
+        names=sorted({*(each.name for each in hooks), *([hook] if hook else [])}),
         hook=hook,
         wanted=wanted,
         reloads=any(moves_soon(run, now) for run in shown),
@@ -57,9 +58,10 @@ def moves_soon(run: Run, now: float) -> bool:
     return run.state in WAITING and run.not_before <= now + SOON_S
 
 
-def _names(visit: Visit, hook: str) -> list[str]:
-    """Return the names to filter by: those of the server's hooks, and the one that the page is filtered by."""
-    return sorted({*(each.name for each in visit.office.registry().hooks), *([hook] if hook else [])})
+async def _hooks_of(visit: Visit) -> list[RegisteredHook]:
+    """Return the hooks of the server that are on for the tenant."""
+    settings = await visit.settings()
+    return [hook for hook in visit.office.registry().hooks if settings.has_on(hook.name)]
 
 
 def _address(hook: str, state: ImportState | None, before: int | None = None) -> str:
