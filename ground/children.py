@@ -22,13 +22,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from ground.keeper import END
+from ground.keeper import NOT_STARTED as NOT_STARTED
+
 KEEPER = Path(__file__).with_name("keeper.py")
 READ_AT_ONCE = 64 * 1024
 KEPT = 64 * 1024
 """How many bytes of an output are kept, unless the caller says otherwise."""
-
-NOT_STARTED = 127
-"""The exit code of a program that could not be started; its standard error says why. A program may use it too."""
 
 
 class Output:
@@ -127,7 +127,7 @@ class Child:
     async def end(self) -> int:
         """Kill the program and all that it started; return its `code` when they are gone. Does nothing twice."""
         if not self._ended.is_set():
-            self._keeper.terminate()
+            self._keeper.send_signal(END)
         return await self.wait()
 
 

@@ -5,8 +5,9 @@ server, a descriptor that stays open while this process lives, the limit of memo
 LC_CTYPE is part of the environment.
 
 The program and all that it starts end with the program itself, with the server, even if that is killed, and with
-SIGTERM to this process. The kernel gives orphans to this process, also those that left the group of the program. Then
-it ends as the program did, by the same exit code or signal. A program that cannot be started exits with 127.
+SIGUSR1 to this process. It ignores the other signals: some that are for the server reach all its processes. The
+kernel gives orphans to this process, also those that left the group of the program. Then it ends as the program did,
+by the same exit code or signal. A program that cannot be started exits with 127.
 
 It imports only what it needs of the standard library: it is started for every program.
 """
@@ -24,9 +25,10 @@ from contextlib import suppress
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
-AWAITED = {signal.SIGTERM, signal.SIGCHLD}
+END = signal.SIGUSR1
+AWAITED = {END, signal.SIGCHLD}
 NOT_STARTED = 127
-"""The exit code for a program that cannot be started, as of a shell."""
+"""The exit code for a program that cannot be started, as of a shell; its standard error says why."""
 
 MOST_DESCRIPTORS = 1 << 20
 
@@ -38,8 +40,8 @@ def main(parent: int, alive: int, memory: int, has_locale: bool, arguments: list
     """Run the program, wait for its end, kill what it left behind, and end as it did."""
     os.set_inheritable(alive, False)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, AWAITED)  # first: from here on, no signal is missed
-    _end_with(parent, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())  # first: from here on, none is missed
+    _end_with(parent, END)
     _control(PR_SET_CHILD_SUBREAPER, 1)
     keeper = os.getpid()
     program = os.fork()
@@ -95,7 +97,7 @@ def _let_go_of_its_files(alive: int) -> None:
 
 def _watch(program: int) -> int:
     """Wait until the program has ended or this process shall end; kill all that is left; return the wait status."""
-    while signal.sigwait(AWAITED) != signal.SIGTERM and not _has_ended(program):
+    while signal.sigwait(AWAITED) != END and not _has_ended(program):
         pass
     with suppress(OSError):  # the group at once, so that none of it can fork; its number is taken until the wait
         os.killpg(program, signal.SIGKILL)
@@ -130,7 +132,8 @@ def kill_all_children() -> None:
 
 def _children() -> Iterator[int]:
     own = str(os.getpid())
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    names = os.listdir("/proc") if os.path.isdir("/proc") else []
+    for name in filter(str.isdigit, names):
         with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
             if file.read().rpartition(b")")[2].split()[1].decode() == own:
                 yield int(name)
@@ -150,11 +153,12 @@ def _kill(child: int) -> bool:
 def end_as(status: int) -> None:
     """End this process by the exit code or signal of a wait status."""
     if os.WIFSIGNALED(status):
+        sign = os.WTERMSIG(status)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with suppress(OSError):  # SIGKILL cannot be set
-            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.kill(os.getpid(), os.WTERMSIG(status))
+            signal.signal(sign, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {sign})
+        os.kill(os.getpid(), sign)
     os._exit(os.waitstatus_to_exitcode(status))
 
 

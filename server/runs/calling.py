@@ -10,26 +10,26 @@ import asyncio
 import inspect
 import logging
 import threading
-import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 from ground.threads import finish
 from headcount.hooks import Declared, Refuse, Result, Retry, Upload
 from server.runs.answers import Answer, Raised, delivery_of, raised, returned
 from server.runs.ends import Again, Done, End, Failed, Refused
+from server.runs.gates import Gates
 from server.runs.pool import Called, Code, Ended, Pool, TimedOut
 from server.runs.registry import Attempt
+from server.runs.steps import Held, watched
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 LONG_STEP_S = 1.0
+"""How long an async function may hold the event loop before the log says so, in seconds."""
+
 GIVE_UP_S = 5.0
 """How long a canceled async function may take to end, in seconds."""
 
@@ -40,38 +40,14 @@ LONGEST_LINE = 500
 SEE_LOG = "Tell the operator: the log has the cause."
 
 
-class Turns:
-    """Lets at most `most` callers of each name in at once, in order. A name without callers takes no memory."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._gates: dict[str, asyncio.Semaphore] = {}
-        self._callers: defaultdict[str, int] = defaultdict(int)
-
-    @asynccontextmanager
-    async def of(self, name: str) -> AsyncIterator[None]:
-        """Wait for a turn of `name`, and hold it inside the block."""
-        self._callers[name] += 1
-        try:
-            async with self._gates.setdefault(name, asyncio.Semaphore(self._most)):
-                yield
-        finally:
-            self._callers[name] -= 1
-            if not self._callers[name]:
-                del self._callers[name], self._gates[name]
-
-    def __len__(self) -> int:
-        return len(self._callers)
-
-
 class Workshop:
-    """The processes and turns that all Python hooks of a server share. Making one starts nothing."""
+    """The processes and gates that all Python hooks of a server share. Making one starts nothing."""
 
     def __init__(self, pool: Pool, *, threads: bool = False) -> None:
         """`threads`: plain functions run in a thread, without protection, unless they say `isolation="process"`."""
         self.pool = pool
         self.threads = threads
-        self.accepts = Turns(ACCEPTS_OF_A_TENANT)
+        self.accepts = Gates(ACCEPTS_OF_A_TENANT)
 
     async def close(self) -> None:
         """End the idle processes. Calls that run end when they are canceled."""
@@ -220,7 +196,7 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def in_loop(call: Callable[[], Any], limit_s: float, held: Callable[[float], None]) -> Answer:
+async def in_loop(call: Callable[[], Any], limit_s: float, held: Held) -> Answer:
     """Run an async function as a task; report each step longer than LONG_STEP_S to `held`. Raises TimedOut.
 
     If it ignores its cancellation for GIVE_UP_S, it is left behind.
@@ -237,9 +213,9 @@ async def in_loop(call: Callable[[], Any], limit_s: float, held: Callable[[float
     return raised(asyncio.CancelledError()) if task.cancelled() else task.result()
 
 
-async def _answered(call: Callable[[], Any], held: Callable[[float], None]) -> Answer:
+async def _answered(call: Callable[[], Any], held: Held) -> Answer:
     try:
-        return returned(await Steps(call(), held))
+        return returned(await watched(call(), LONG_STEP_S, held))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # a SystemExit of a task would end the loop
@@ -256,34 +232,6 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
     if not task.done():
         LEFT_BEHIND.add(task)
         task.add_done_callback(LEFT_BEHIND.discard)
-
-
-class Steps(Generic[T]):
-    """A coroutine that is awaited step by step, to measure how long each step holds the event loop."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T], held: Callable[[float], None]) -> None:
-        self._coroutine = coroutine
-        self._held = held
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        steps = self._coroutine
-        step: Callable[[Any], Any] = steps.send
-        value: Any = None
-        while True:
-            began = time.monotonic()
-            try:
-                awaited = step(value)
-            except StopIteration as end:
-                found: T = end.value
-                return found
-            finally:
-                if (took_s := time.monotonic() - began) > LONG_STEP_S:
-                    self._held(took_s)
-            try:
-                value = yield awaited
-                step = steps.send
-            except BaseException as error:
-                value, step = error, steps.throw
 
 
 async def in_thread(call: Callable[[], Any], limit_s: float) -> Answer:

@@ -13,6 +13,7 @@ import gc
 import inspect
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headcount.hooks import MARK, Declared, Upload
+from headcount.hooks import MARK, Declared, Result, Upload
 from server.runs.answers import LONGEST_ANSWER, Answer, Raised, delivery_of, raised, returned, to_json
 from server.runs.registry import Attempt
 
@@ -32,6 +33,7 @@ def main(descriptor: int) -> None:
     """Serve the requests on a socket until the server closes it."""
     faulthandler.enable()  # a segmentation fault says where, on standard error
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # `_left_processes` finds orphans too
+    _leave_sigterm_to_the_server()
     process = os.getpid()
     with socket.socket(fileno=descriptor) as control, control.makefile("rwb") as lines:
         task = json.loads(lines.readline())
@@ -44,7 +46,7 @@ def main(descriptor: int) -> None:
         if declared is None:
             return
         gc.freeze()
-        _send(lines, {"ready": True})
+        _send(lines, to_json(Result()))  # it is ready
         for line in lines:
             answer = _answer(declared, json.loads(line))
             if os.getpid() != process:  # a copy of this process that the hook forked
@@ -53,6 +55,27 @@ def main(descriptor: int) -> None:
                 with suppress(Exception):
                     stream.flush()
             _send(lines, {**to_json(answer), "fit": _is_fit(answer)})
+
+
+def _leave_sigterm_to_the_server() -> None:
+    """Ignore SIGTERM here, not in processes that a hook starts: `systemctl stop` may send it to all of the server."""
+
+    def block() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def ignore(*_: object) -> None:
+        pass
+
+    def end_by_it() -> None:
+        if signal.getsignal(signal.SIGTERM) is ignore:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        unblock()
+
+    signal.signal(signal.SIGTERM, ignore)
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=end_by_it)
 
 
 def declared_in(module: str, hook: str) -> Declared:

@@ -19,18 +19,22 @@ from typing import Any
 import headcount
 from ground.children import Child, spawn
 from ground.threads import finish
-from server.runs.answers import LONGEST_ANSWER, Answer, from_json
+from server.runs.answers import LONGEST_ANSWER, Answer, Raised, from_json
+from server.runs.gates import Gates
 
 PROCESS = Path(headcount.__file__).with_name("_process.py")
 
 DELIVERIES_AT_ONCE = 4
-ACCEPTS_AT_ONCE = 16
-"""More than deliveries: clients wait for them."""
+ACCEPTS_AT_ONCE = 8
+"""Processes of one hook: one that blocks delays no other hook. Accepts have more, because clients wait for them."""
 
 MOST_IDLE = 8
 IDLE_S = 60.0
 LOAD_S = 60.0
 """The time limit for the start of a process and the import of its module, in seconds."""
+
+LONG_LINE = 256 * 1024
+"""In bytes: a longer answer is read in a thread."""
 
 KEPT_OUTPUT = 16 * 1024
 
@@ -99,41 +103,40 @@ class Member:
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(LOAD_S):
-                found = await self._ask({"module": self.code.module, "hook": self.code.hook, "path": sys.path})
+                line = await self._ask({"module": self.code.module, "hook": self.code.hook, "path": sys.path})
+            answer, _ = _read(line)
         except TimeoutError:
             raise Ended(f"its module was not imported within {LOAD_S:g} s") from None
-        if "ready" not in found:
-            facts = found.get("raised", {})
-            raise Ended(f"its module cannot be imported: {facts.get('error')}", facts.get("trace", ""))
+        except ValueError as error:
+            raise Ended(f"its process sent a wrong answer: {error}") from None
+        if isinstance(answer, Raised):
+            raise Ended(f"its module cannot be imported: {answer.error}", answer.trace)
 
     async def call(self, request: dict[str, Any], timeout_s: float) -> Called:
         """Send a request and wait for the answer. Raises TimedOut and Ended; then the process has to be ended."""
         self.fit = False
         try:
             async with asyncio.timeout(timeout_s):
-                found = await self._ask(request)
+                line = await self._ask(request)
         except TimeoutError:
             raise TimedOut from None
         try:
-            answer = from_json(found)
+            answer, fit = await asyncio.to_thread(_read, line) if len(line) > LONG_LINE else _read(line)
         except ValueError as error:
             raise Ended(f"its process sent a wrong answer: {error}") from None
-        self.fit = found.get("fit") is True
+        self.fit = fit
         return Called(answer, self.printed())
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: dict[str, Any]) -> bytes:
         with suppress(ConnectionError):  # then nothing is read either
             self._writer.write(json.dumps(request).encode() + b"\n")
             await self._writer.drain()
         try:
-            found = json.loads(await self._reader.readuntil(b"\n"))
+            return await self._reader.readuntil(b"\n")
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Ended(how_it_ended(await self.end())) from None
-        except (asyncio.LimitOverrunError, ValueError):
+        except asyncio.LimitOverrunError:
             raise Ended("its process sent a wrong answer") from None
-        if not isinstance(found, dict):
-            raise Ended("its process sent a wrong answer")
-        return found
 
     def printed(self) -> bytes:
         """Return the beginning of what was printed since the last call of this."""
@@ -165,18 +168,18 @@ class Pool:
         self._idle_s = idle_s
         self._idle: list[Member] = []
         self._ending: set[asyncio.Task[int]] = set()
-        self._deliveries = asyncio.Semaphore(deliveries_at_once)
-        self._accepts = asyncio.Semaphore(accepts_at_once)
+        self._deliveries = Gates(deliveries_at_once)
+        self._accepts = Gates(accepts_at_once)
         self._closed = False
 
     async def deliver(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
         """Call the hook. The time limit starts when a process is ready. Raises TimedOut and Ended."""
-        async with self._deliveries:
+        async with self._deliveries.of(code):
             return await self._call(code, {"deliver": request}, timeout_s)
 
     async def accept(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
         """Call the hook's `accept`, as `deliver` calls the hook."""
-        async with self._accepts:
+        async with self._accepts.of(code):
             return await self._call(code, {"accept": request}, timeout_s)
 
     async def _call(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
@@ -222,6 +225,12 @@ class Pool:
             self._retire(member)
         if self._ending:
             await asyncio.wait(self._ending)
+
+
+def _read(line: bytes) -> tuple[Answer, bool]:
+    """Return the answer in a line, and whether the process can answer again. Raises ValueError."""
+    found = json.loads(line)
+    return from_json(found), found.get("fit") is True
 
 
 def _spawn(code: Code, env: Mapping[str, str], control: int, writer: asyncio.StreamWriter) -> Child:

@@ -147,7 +147,20 @@ async def test_a_program_that_forks_without_end_is_ended() -> None:
 async def test_a_child_can_be_ended_while_it_starts() -> None:
     child = spawn(["sleep", "10000"], env=ENV)
 
-    assert await child.end() in {-signal.SIGTERM, -signal.SIGKILL}
+    assert await child.end() in {-signal.SIGUSR1, -signal.SIGKILL}
+
+
+async def test_a_signal_for_all_processes_of_the_server_ends_no_keeper() -> None:
+    """`systemctl stop` may send it to all: the server still decides when its programs end."""
+    child = spawn([*PYTHON, "print(1, flush=True); input()"], env=ENV, stdin=(pipe := os.pipe())[0])
+    await pids(child, 1)
+    for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(child.pid, sign)
+    os.write(pipe[1], b"\n")
+    os.close(pipe[0])
+    os.close(pipe[1])
+
+    assert await child.wait() == 0
 
 
 async def test_a_child_that_is_gone_leaves_no_descriptor_open() -> None:

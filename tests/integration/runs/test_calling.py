@@ -219,6 +219,24 @@ async def test_the_log_names_a_hook_that_holds_the_loop(
     assert (vars(record)["tenant"], vars(record)["run_id"]) == ("acme", 1)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "await asyncio.gather(hold())",
+        "await asyncio.create_task(hold(), name='x', context=None)",
+        "async with asyncio.TaskGroup() as group:\n    group.create_task(hold())",
+    ],
+)
+async def test_the_log_names_a_hook_whose_task_holds_the_loop(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture, start: str
+) -> None:
+    body = f"async def hold():\n    await asyncio.sleep(0)\n    time.sleep(1.01)\n{start}"
+    calling = load(tmp_path, workshop, "async def", body)
+
+    assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
+    assert [getattr(each, "event", "") for each in caplog.records] == ["hook_held_loop"]
+
+
 async def test_an_async_hook_catches_exceptions_of_what_it_awaits(workshop: Workshop, tmp_path: Path) -> None:
     body = """
 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from server.runs.calling import Calling, Workshop
 from server.runs.ends import Again, Done, End
 from server.runs.pool import Pool
 from server.settings import environment_of_hooks
+from tests.support import ROOT
 from tests.support.hook_modules import attempt_of, load_hook
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 CODE = """
 @hook("/invoices/*.csv", name="invoices", timeout_s=TIMEOUT, max_memory_bytes=MEMORY)
@@ -69,7 +71,7 @@ async def test_the_process_of_a_hook_is_kept_for_the_next_delivery(calling: Call
         ("os._exit(0)", "its process exited with 0"),
         ("import ctypes; ctypes.string_at(0)", "its process was ended by signal 11"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "its process was ended by signal 9"),
-        ("os.kill(os.getpid(), signal.SIGTERM)", "its process was ended by signal 15"),
+        ("os.abort()", "its process was ended by signal 6"),
         ("os.execvp('true', ['true'])", "its process exited with 0"),
     ],
 )
@@ -93,6 +95,18 @@ async def test_a_hook_that_does_not_end_is_ended(impatient: Calling, tmp_path: P
     assert isinstance(end, Again)
     assert is_gone(first)
     assert await process_of(impatient, tmp_path) != first
+
+
+async def test_a_signal_for_all_processes_of_the_server_ends_no_hook(calling: Calling, tmp_path: Path) -> None:
+    """`systemctl stop` may send SIGTERM to all. Processes that a hook forks end by it, as they are used to."""
+    statements = """
+os.kill(os.getpid(), signal.SIGTERM)
+if (child := os.fork()) == 0:
+    time.sleep(10_000)
+os.kill(child, signal.SIGTERM)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+"""
+    assert isinstance(await do(calling, tmp_path, statements), Done)
 
 
 async def test_a_hook_that_eats_memory_gets_an_error(workshop: Workshop, tmp_path: Path) -> None:
@@ -269,6 +283,17 @@ while not (folder / "go").exists():
     assert all(isinstance(end, Done) for end in ends)
 
 
+async def test_a_hook_that_blocks_delays_no_other_hook(small: Workshop, tmp_path: Path) -> None:
+    code = CODE.replace("TIMEOUT", "600").replace("MEMORY", "None")
+    blocking, other = (load_hook(tmp_path, code, small) for _ in range(2))
+    blocked = [asyncio.create_task(do(blocking, tmp_path, "time.sleep(10_000)", run_id)) for run_id in (1, 2, 3)]
+
+    assert isinstance(await do(other, tmp_path, "", run_id=4), Done)
+    for task in blocked:
+        task.cancel()
+    await asyncio.wait(blocked)
+
+
 async def test_closing_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     workshop = Workshop(Pool(environment_of_hooks()))
@@ -282,6 +307,33 @@ async def test_closing_leaves_no_process(tmp_path: Path, monkeypatch: pytest.Mon
     assert isinstance(end, Done)
     await eventually(lambda: is_gone(idle))
     assert is_gone(int(end.result.message or ""))
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from server.runs.calling import Workshop
+from server.runs.pool import Pool
+from tests.support.hook_modules import attempt_of, load_hook
+
+async def main(folder):
+    sys.path.insert(0, str(folder))
+    calling = load_hook(folder, (folder / "code").read_text(), Workshop(Pool({})))
+    await calling.deliver(attempt_of(folder, (folder / "statements").read_bytes()))
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_hook_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "code").write_text(CODE.replace("TIMEOUT", "600").replace("MEMORY", "None"))
+    pids = tmp_path / "pids"
+    write = f"with open({str(pids)!r}, 'a') as out: print(os.getpid(), file=out)"
+    (tmp_path / "statements").write_text(f"if os.fork() == 0: os.setsid()\n{write}\ntime.sleep(9999)")
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT) as server:
+        wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 2)
+        server.kill()
+    wait_until(lambda: all(map(is_gone, map(int, pids.read_text().split()))))
 
 
 async def test_other_work_goes_on_while_a_hook_starts_and_blocks(impatient: Calling, tmp_path: Path) -> None:
