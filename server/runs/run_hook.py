@@ -88,7 +88,8 @@ class RunHook:
         hook = self._hook
         if hook.runnable is None:
             error = hook.error or "it has nothing to run"
-            return f"The hook {hook.name} cannot be used ({error}). Tell the operator.", error
+            said = error.partition(": ")[0]  # the text of an exception may hold a password
+            return f"The hook {hook.name} cannot be used ({said}). Tell the operator.", error
         refused = await hook.runnable.accept(upload.tenant, upload.path, upload.size, file)
         return (refused.message, refused.error) if refused else (None, None)
 

@@ -124,7 +124,7 @@ async def test_a_hook_that_cannot_run_refuses_uploads_to_its_path_with_the_reaso
     async with opened(tmp_path) as (house, runs), house.client() as sftp:
         await put(sftp, "part", ONE)
         words = (
-            r"The hook scans cannot be used \(scans cannot be imported: ModuleNotFoundError: x\). Tell the operator."
+            r"The hook scans cannot be used \(scans cannot be imported\). Tell the operator."
         )
         for attempt in (put(sftp, "broken/a.csv", ONE), sftp.rename("part", "broken/b.csv")):
             with pytest.raises(asyncssh.SFTPFailure, match=words):
