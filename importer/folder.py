@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,11 @@ class TenantFolder:
     def run_copy(self, run_id: int) -> Path:
         """Return the immutable copy that a run reads."""
         return self.runs / f"{run_id}.file"
+
+    def run_copies(self, run_ids: Iterable[int]) -> list[Path]:
+        """Return the copies of many runs."""
+        runs = self.runs
+        return [runs / f"{run_id}.file" for run_id in run_ids]
 
     def run_reports(self, run_id: int) -> Path:
         """Return the folder of what a run reports while it runs."""

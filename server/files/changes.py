@@ -84,7 +84,7 @@ def _move(
         with space.freeing(target.folder, target.name, there):
             os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     if there is not None:
-        usage.release(there.st_size, 1)
+        usage.remove(there.st_size, 1)
 
 
 async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath) -> None:
@@ -129,7 +129,7 @@ async def _remove_old_name(
     usage = await space.usage()
     usage.add(upload.size, 1)
     if replaced is not None:
-        usage.release(replaced.st_size, 1)
+        usage.remove(replaced.st_size, 1)
     left = stat_if_there(source.name, source.folder)
     if left is not None and os.path.samestat(left, os.fstat(fd)):
         os.unlink(source.name, dir_fd=source.folder)
@@ -174,7 +174,7 @@ async def remove(space: Space, path: ClientPath) -> None:
             raise OSError(errno.EISDIR, "this is a folder, not a file")
         with space.freeing(folder, path.name, found):
             os.unlink(path.name, dir_fd=folder)
-    usage.release(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)
+    usage.remove(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)
 
 
 async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> None:

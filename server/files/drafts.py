@@ -133,7 +133,7 @@ class Draft:
         """Count the draft as a visible file that replaced `replaced`, and close it."""
         os.close(self.fd)
         if replaced is not None:
-            self._usage.release(replaced.st_size, self.counted)
+            self._usage.remove(replaced.st_size, self.counted)
         elif not self.counted:
             self._usage.files += 1
 

@@ -4,7 +4,7 @@ Each file and folder counts as one. Files also count by their length, holes incl
 Files that the server writes to `/results`, and the folders that it makes, do not count. Copies of queued, running and
 held imports, and of queued and running runs of hooks, count in bytes. A copy that is still a visible file counts
 once. Copies are not added and subtracted one by one, because that could drift: they are measured again when a file is
-opened for writing and when one lands.
+opened for writing and when one lands. Many copies are measured less often, and never counted too low meanwhile.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from server.files.paths import MAX_DEPTH, RESULTS, TEST
 
 @dataclass(slots=True)
 class Usage:
-    """A running total of one tenant: bytes, files and folders, and the newest measured bytes of `waiting` copies."""
+    """A running total of one tenant: bytes, files and folders, and the newest measured bytes of `waiting` copies.
+
+    `many`: the copies are so many that they are not measured at every upload.
+    """
 
     size: int = 0
     files: int = 0
     waiting: int = 0
+    many: bool = False
 
     @property
     def taken(self) -> int:
@@ -56,6 +60,12 @@ class Usage:
         """Count `size` bytes and `files` files less."""
         self.size = max(0, self.size - size)
         self.files = max(0, self.files - files)
+
+    def remove(self, size: int, files: int) -> None:
+        """Count a visible file of `size` bytes less. If there are many copies, one may be its own: its bytes stay."""
+        self.release(size, files)
+        if self.many:
+            self.waiting += size
 
 
 def check_length(length: int, limits: TenantLimits) -> None:

@@ -32,6 +32,9 @@ LONG_FILE = 8 * 1024 * 1024
 FEW_COPIES = 16
 """Measuring so many copies is faster than starting a thread."""
 
+MANY_COPIES_AGE_S = 0.5
+"""More copies than a few are measured again only after this time: thousands of runs of a hook may wait."""
+
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
@@ -78,6 +81,7 @@ class Space:
         self._view: HookView | None = None
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
+        self._copies_at = 0.0
         self._measuring = asyncio.Lock()
         self._sessions = 0
         self._left_at = time.monotonic()
@@ -173,13 +177,19 @@ class Space:
         return self._usage
 
     async def recounted(self) -> Usage:
-        """Return the running total with the waiting copies measured now; if they cannot be read, as before."""
+        """Return the running total with the waiting copies measured now; if they cannot be read, as before.
+
+        Many copies are not measured again within `MANY_COPIES_AGE_S`.
+        """
         usage = await self.usage()
+        if usage.many and time.monotonic() - self._copies_at < MANY_COPIES_AGE_S:
+            return usage
         copies = self.house.waiting_copies(self.tenant)
         with suppress(OSError):
             if copies is not None and len(copies) <= FEW_COPIES:
-                usage.waiting = measure_copies(copies)
+                usage.waiting, usage.many = measure_copies(copies), False
             elif copies is not None:
+                self._copies_at, usage.many = time.monotonic(), True
                 usage.waiting = await self.in_thread(measure_copies, copies)
         return usage
 

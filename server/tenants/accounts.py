@@ -89,7 +89,7 @@ class Accounts:
             imports, runs = self._store.copies_needed(name), self._store.run_copies_needed(name)
         except (TryAgain, DatabaseUnusable):
             return None
-        return [*map(folder.copy, imports), *map(folder.run_copy, runs)]
+        return [*map(folder.copy, imports), *folder.run_copies(runs)]
 
     def close(self) -> None:
         self._store.close()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from importer.model import ImportState
+from server.files import space as space_module
 from server.files.limits import measure_copies
+from server.files.space import FEW_COPIES
 from server.tenants.tenants import server_database
 from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house
@@ -85,10 +87,42 @@ async def test_a_copy_that_a_run_of_a_hook_needs_counts_until_the_run_ends(house
         await put(sftp, path="other")
         assert await free(sftp) == 48
         run = await start(runs, number)
-        with pytest.raises(asyncssh.SFTPError, match="102,400 bytes of queued, running or held imports and runs"):
+        with pytest.raises(asyncssh.SFTPError, match="102,400 bytes of files that are queued, running or held"):
             await put(sftp, path="third")
         await runs.finish(ended(run, ImportState.FAILED), published=True)
         await put(sftp, path="third")
+
+
+async def test_many_copies_are_not_measured_at_every_upload_and_never_count_too_low(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space_module, "MANY_COPIES_AGE_S", 3600.0)
+    measured: list[int] = []
+
+    def measuring(copies: Sequence[Path]) -> int:
+        measured.append(len(copies))
+        return measure_copies(copies)
+
+    monkeypatch.setattr(space_module, "measure_copies", measuring)
+    runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
+    folder.runs.mkdir(exist_ok=True)
+    waiting = [await put_in_line(runs) for _ in range(FEW_COPIES + 1)]
+    async with house.client() as sftp:
+        await put(sftp, path="a")
+        os.link(house.files / "a", folder.run_copy(waiting[0]))
+        await put(sftp, b"x", path="a")
+        await sftp.remove("a")
+        await put(sftp, FILE, path="b")
+        assert measured == [FEW_COPIES + 1]
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await put(sftp, FILE, path="c")
+        assert measured == [FEW_COPIES + 1]
+        monkeypatch.setattr(space_module, "MANY_COPIES_AGE_S", 0.0)
+        assert await free(sftp) == 48
+        for number in waiting:
+            await runs.finish(ended(await start(runs, number), ImportState.COMPLETED), published=True)
+        assert await free(sftp) == 148
+        assert await house.counts_truly()
 
 
 async def test_a_copy_counts_once_after_its_file_is_renamed_or_removed(house: SftpHouse) -> None:
