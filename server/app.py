@@ -186,8 +186,9 @@ class Server:
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
-            runs=self._tenants.store.runs(),
+            runs=self._hooks.store,
             run_reader=self._tenants.store.looking().runs(),
+            registry=lambda: self._hooks.registry,
             trials=DryRuns(
                 *(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
                 sendable=self._sendable,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support import ROOT
@@ -64,11 +65,11 @@ async def scans(delivery: Delivery) -> None:
         raise Retry(0.1, "The bank is closed.")
 """
 
-COMMANDS = f"""
+COMMANDS = """
 [[hooks]]
 name = "orders"
 path = "/orders/*.xml"
-command = ["{sys.executable}", "-c", "import sys; print(len(sys.stdin.read()), 'letters.')"]
+command = ["{python}", "-c", "import os, sys; os.path.exists('{shut}') and sys.exit(3); print(len(sys.stdin.read()))"]
 """
 
 
@@ -79,7 +80,8 @@ class Company:
         self.folder = folder
         self.notes = folder / "notes"
         (folder / "hooks_of_acme.py").write_text(MODULE)
-        (folder / "hooks.toml").write_text(COMMANDS)
+        self.shut = folder / "shut"
+        (folder / "hooks.toml").write_text(COMMANDS.format(python=sys.executable, shut=self.shut))
         paths = f"{ROOT}{os.pathsep}{folder}"
         given = {
             "PYTHONPATH": paths,
@@ -162,7 +164,7 @@ def test_hooks_of_every_kind_run_beside_imports(company: Company) -> None:
     server.put("acme", b"later", "/scans/page.pdf")
     server.put("acme", people("ann"))
     assert server.wait("acme")["state"] == "completed"
-    assert company.reaches(1, "completed")["message"] == "5 letters."
+    assert company.reaches(1, "completed")["message"] == "5"
     assert company.reaches(2, "completed")["attempts"] == 2
     assert company.delivered() == [("/scans/page.pdf", 1), ("/scans/page.pdf", 2)]
 
@@ -198,6 +200,42 @@ def test_a_failed_attempt_is_said_without_the_text_of_the_exception(company: Com
     assert (run["state"], run["attempts"], run["error"]) == ("queued", 1, "KeyError: 'raiseraise'")
     assert "raiseraise" not in run["message"]
     assert "raiseraise" not in company.server.log.read_text()
+
+
+def test_a_failed_run_is_run_again_by_command_and_over_the_api(company: Company) -> None:
+    server = company.server
+    company.shut.touch()
+    server.put("acme", b"123", "/orders/a.xml")
+    assert "3" in company.reaches(1, "failed")["error"]
+    assert server.cli("hook", "runs", "acme", "--json").json[0]["state"] == "failed"
+    server.cli("hook", "rerun", "acme", "1")
+    wait_until(lambda: server.events().count("run_ended") == 2)
+    company.shut.unlink()
+    owner = server.cli("token", "create", "acme", "--role", "owner").text.strip()
+    answer = httpx.post(
+        f"http://127.0.0.1:{server.http_port}/api/v1/tenants/acme/runs/1/rerun",
+        headers={"Authorization": f"Bearer {owner}"},
+        timeout=30,
+    )
+    assert answer.status_code == 202, answer.text
+    assert company.reaches(1, "completed")["attempts"] == 1
+    shown = server.get("/api/v1/tenants/acme/runs/1", Authorization=f"Bearer {owner}").json()
+    assert shown == company.result("orders-1.json")
+
+
+def test_a_module_that_cannot_be_imported_refuses_uploads_at_its_paths(company: Company) -> None:
+    server = company.server
+    assert server.stop() == 0
+    (company.folder / "hooks_of_acme.py").write_text("import something_that_is_missing\n")
+    server.start()
+    ready = server.get("/readyz")
+    assert (ready.status_code, ready.json()["hooks_broken"]) == (200, 2)
+    local = company.folder / "a.csv"
+    local.write_text("1\n")
+    assert server.sftp("acme", f'put "{local}" /invoices/a.csv').returncode != 0
+    assert "Tell the operator" in company.reaches(1, "aborted")["message"]
+    server.put("acme", b"123", "/orders/a.xml")
+    company.reaches(2, "completed")
 
 
 def test_a_company_gets_a_mail_about_the_end_of_a_run(company: Company, mail: MailHost) -> None:

@@ -123,9 +123,7 @@ async def test_a_refused_upload_is_listed_with_the_words_of_the_hook(tmp_path: P
 async def test_a_hook_that_cannot_run_refuses_uploads_to_its_path_with_the_reason(tmp_path: Path) -> None:
     async with opened(tmp_path) as (house, runs), house.client() as sftp:
         await put(sftp, "part", ONE)
-        words = (
-            r"The hook scans cannot be used \(scans cannot be imported\). Tell the operator."
-        )
+        words = r"The hook scans cannot be used \(scans cannot be imported\). Tell the operator."
         for attempt in (put(sftp, "broken/a.csv", ONE), sftp.rename("part", "broken/b.csv")):
             with pytest.raises(asyncssh.SFTPFailure, match=words):
                 await attempt
