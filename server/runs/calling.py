@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from headcount.hooks import Declared, Refuse, Result, Retry, Upload
 from server.runs.answers import Answer, Raised, delivery_of, raised, returned
 from server.runs.ends import Again, Done, End, Failed, Refused
 from server.runs.gates import Gates
-from server.runs.pool import Called, Code, Ended, Pool, TimedOut
+from server.runs.pool import Code, Ended, Pool, Printed, TimedOut
 from server.runs.registry import Attempt
 from server.runs.steps import Held, watched
 
@@ -65,19 +66,19 @@ class Calling:
     async def deliver(self, attempt: Attempt) -> End:
         """See `Runnable`."""
         facts = {"hook": attempt.hook, "tenant": attempt.tenant, "run_id": attempt.run_id}
-        declared = self.declared
+        declared, limit_s = self.declared, self.declared.timeout_s
 
         def call() -> object:
             return declared.function(delivery_of(declared, attempt))
 
-        async def in_process() -> Called:
-            request = {**asdict(attempt), "copy": str(attempt.copy), "reports": str(attempt.reports)}
-            return await self.workshop.pool.deliver(self._code, request, declared.timeout_s)
+        async def in_process(printed: Printed) -> Answer:
+            files = {"copy": os.path.abspath(attempt.copy), "reports": os.path.abspath(attempt.reports)}
+            return await self.workshop.pool.deliver(self._code, {**asdict(attempt), **files}, limit_s, printed)
 
         try:
-            answer = await self._run(self._way(declared.function), call, in_process, declared.timeout_s, facts)
+            answer = await self._run(self._way(declared.function), call, in_process, limit_s, facts)
         except TimedOut:
-            return self._timed_out(declared.timeout_s, facts)
+            return self._timed_out(limit_s, facts)
         except Ended as error:
             return self._ended(error, facts)
         return self._end(answer, facts)
@@ -90,9 +91,9 @@ class Calling:
         facts = {"hook": declared.name, "tenant": tenant}
         upload = Upload(tenant, path, path.rsplit("/", 1)[-1], size, file)
 
-        async def in_process() -> Called:
-            request = {**asdict(upload), "_file": str(file)}
-            return await self.workshop.pool.accept(self._code, request, declared.accept_timeout_s)
+        async def in_process(printed: Printed) -> Answer:
+            request = {**asdict(upload), "_file": os.path.abspath(file)}
+            return await self.workshop.pool.accept(self._code, request, declared.accept_timeout_s, printed)
 
         def call() -> object:
             return accept(upload)
@@ -125,7 +126,7 @@ class Calling:
         self,
         way: Literal["loop", "thread", "process"],
         call: Callable[[], Any],
-        in_process: Callable[[], Awaitable[Called]],
+        in_process: Callable[[Printed], Awaitable[Answer]],
         limit_s: float,
         facts: dict[str, Any],
     ) -> Answer:
@@ -134,9 +135,7 @@ class Calling:
             return await in_loop(call, limit_s, lambda took_s: self._held(took_s, facts))
         if way == "thread":
             return await in_thread(call, limit_s)
-        called = await in_process()
-        self._log_printed(called.printed, facts)
-        return called.answer
+        return await in_process(lambda printed: self._log_printed(printed, facts))
 
     # Its meaning
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,10 @@ LONG_LINE = 256 * 1024
 KEPT_OUTPUT = 16 * 1024
 
 
+Printed = Callable[[bytes], None]
+"""Gets the beginning of what a hook printed during a call, even if that fails."""
+
+
 class TimedOut(Exception):  # noqa: N818 - an answer, not an error
     """The call took longer than its limit; its process is ended."""
 
@@ -61,14 +67,6 @@ class Code:
     module: str
     hook: str
     max_memory_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """The answer to a call, and the beginning of what the hook printed meanwhile."""
-
-    answer: Answer
-    printed: bytes
 
 
 class Member:
@@ -103,7 +101,7 @@ class Member:
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(LOAD_S):
-                line = await self._ask({"module": self.code.module, "hook": self.code.hook, "path": sys.path})
+                line = await self._ask({"module": self.code.module, "hook": self.code.hook, "path": absolute_path()})
             answer, _ = _read(line)
         except TimeoutError:
             raise Ended(f"its module was not imported within {LOAD_S:g} s") from None
@@ -112,7 +110,7 @@ class Member:
         if isinstance(answer, Raised):
             raise Ended(f"its module cannot be imported: {answer.error}", answer.trace)
 
-    async def call(self, request: dict[str, Any], timeout_s: float) -> Called:
+    async def call(self, request: dict[str, Any], timeout_s: float) -> Answer:
         """Send a request and wait for the answer. Raises TimedOut and Ended; then the process has to be ended."""
         self.fit = False
         try:
@@ -125,7 +123,7 @@ class Member:
         except ValueError as error:
             raise Ended(f"its process sent a wrong answer: {error}") from None
         self.fit = fit
-        return Called(answer, self.printed())
+        return answer
 
     async def _ask(self, request: dict[str, Any]) -> bytes:
         with suppress(ConnectionError):  # then nothing is read either
@@ -172,26 +170,26 @@ class Pool:
         self._accepts = Gates(accepts_at_once)
         self._closed = False
 
-    async def deliver(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
+    async def deliver(self, code: Code, request: dict[str, Any], timeout_s: float, printed: Printed) -> Answer:
         """Call the hook. The time limit starts when a process is ready. Raises TimedOut and Ended."""
         async with self._deliveries.of(code):
-            return await self._call(code, {"deliver": request}, timeout_s)
+            return await self._call(code, {"deliver": request}, timeout_s, printed)
 
-    async def accept(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
+    async def accept(self, code: Code, request: dict[str, Any], timeout_s: float, printed: Printed) -> Answer:
         """Call the hook's `accept`, as `deliver` calls the hook."""
         async with self._accepts.of(code):
-            return await self._call(code, {"accept": request}, timeout_s)
+            return await self._call(code, {"accept": request}, timeout_s, printed)
 
-    async def _call(self, code: Code, request: dict[str, Any], timeout_s: float) -> Called:
+    async def _call(self, code: Code, request: dict[str, Any], timeout_s: float, printed: Printed) -> Answer:
         member = self._take(code) or await Member.start(code, self._env)
         try:
-            called = await member.call(request, timeout_s)
+            return await member.call(request, timeout_s)
         finally:
             if member.fit and not self._closed:
                 self._keep(member)
             else:
                 await finish(member.end())
-        return called
+            printed(member.printed())
 
     def _take(self, code: Code) -> Member | None:
         """Return a process that has loaded this code and has nothing to do: the newest."""
@@ -233,6 +231,11 @@ def _read(line: bytes) -> tuple[Answer, bool]:
     return from_json(found), found.get("fit") is True
 
 
+def absolute_path() -> list[str]:
+    """Return where this process finds modules, for a process whose current folder may change."""
+    return [os.path.abspath(folder) for folder in sys.path]
+
+
 def _spawn(code: Code, env: Mapping[str, str], control: int, writer: asyncio.StreamWriter) -> Child:
     try:
         return spawn(
@@ -252,4 +255,5 @@ def how_it_ended(code: int) -> str:
     """Return in words how a process ended."""
     if code >= 0:
         return f"its process exited with {code}"
-    return f"its process was ended by signal {-code}"
+    known = -code in set(signal.Signals)
+    return f"its process was ended by {signal.Signals(-code).name if known else f'signal {-code}'}"

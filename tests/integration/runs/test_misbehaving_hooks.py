@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from headcount.hooks import Result
 from server.runs import pool
 from server.runs.calling import Calling, Workshop
 from server.runs.ends import Again, Done, End
-from server.runs.pool import Pool
+from server.runs.pool import Pool, absolute_path
 from server.settings import environment_of_hooks
 from tests.support import ROOT
 from tests.support.hook_modules import attempt_of, load_hook
@@ -69,9 +70,9 @@ async def test_the_process_of_a_hook_is_kept_for_the_next_delivery(calling: Call
     [
         ("os._exit(3)", "its process exited with 3"),
         ("os._exit(0)", "its process exited with 0"),
-        ("import ctypes; ctypes.string_at(0)", "its process was ended by signal 11"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "its process was ended by signal 9"),
-        ("os.abort()", "its process was ended by signal 6"),
+        ("import ctypes; ctypes.string_at(0)", "its process was ended by SIGSEGV"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "its process was ended by SIGKILL"),
+        ("os.abort()", "its process was ended by SIGABRT"),
         ("os.execvp('true', ['true'])", "its process exited with 0"),
     ],
 )
@@ -201,7 +202,34 @@ async def test_a_hook_imports_as_the_server_does(calling: Calling, tmp_path: Pat
     statements = "import beside_the_hook, headcount\nfound = [sys.path, headcount.__file__]"
 
     assert isinstance(await do(calling, tmp_path, f"{statements}\nPath({str(out)!r}).write_text(repr(found))"), Done)
-    assert eval(out.read_text()) == [sys.path, headcount.__file__]
+    assert eval(out.read_text()) == [absolute_path(), headcount.__file__]
+
+
+async def test_packages_with_the_names_of_the_servers_hurt_no_hook(calling: Calling, tmp_path: Path) -> None:
+    for name in ("server", "ground", "headcount", "asyncio"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit")
+
+    assert isinstance(await do(calling, tmp_path, "import server, ground"), Done)
+
+
+async def test_a_hook_that_changes_its_folder_still_finds_files(
+    calling: Calling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = await process_of(calling, Path())
+
+    assert isinstance(await do(calling, Path(), "os.chdir('/')"), Done)
+    assert await process_of(calling, Path()) == first
+
+
+async def test_the_last_words_of_a_process_are_in_the_log_for_debugging(
+    calling: Calling, impatient: Calling, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for hook, end in ((calling, "import ctypes; ctypes.string_at(0)"), (impatient, "time.sleep(10_000)")):
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, "server.runs.calling"):
+            await do(hook, tmp_path, f"print('the last words', flush=True)\n{end}")
+        assert "The hook invoices printed: the last words" in caplog.messages
 
 
 async def test_a_module_that_can_no_longer_be_imported_is_tried_again(
@@ -313,7 +341,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from server.runs.calling import Workshop
-from server.runs.pool import Pool
+from server.runs.pool import Pool, absolute_path
 from tests.support.hook_modules import attempt_of, load_hook
 
 async def main(folder):
