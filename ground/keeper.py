@@ -19,7 +19,6 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
@@ -27,6 +26,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 END = signal.SIGUSR1
 AWAITED = {END, signal.SIGCHLD}
+
+MOST_PROCESSES = 256
+"""A program that forks without end is killed when it has more."""
+
+LOOK_EVERY_S = 0.25
+"""How often its processes are counted, in seconds."""
+
 NOT_STARTED = 127
 """The exit code for a program that cannot be started, as of a shell; its standard error says why."""
 
@@ -96,9 +102,17 @@ def _let_go_of_its_files(alive: int) -> None:
 
 
 def _watch(program: int) -> int:
-    """Wait until the program has ended or this process shall end; kill all that is left; return the wait status."""
-    while signal.sigwait(AWAITED) != END and not _has_ended(program):
-        pass
+    """Wait until the program has ended, has too many processes or shall end; kill all; return the wait status."""
+    calm = _threads()
+    while not _has_ended(program):
+        got = signal.sigtimedwait(AWAITED, LOOK_EVERY_S)
+        if got and got.si_signo == END:
+            break
+        calm = min(calm, now := _threads())
+        if now > calm + MOST_PROCESSES:  # only then: it takes long to look at all processes of a machine
+            if _are_too_many():
+                break
+            calm = now
     with suppress(OSError):  # the group at once, so that none of it can fork; its number is taken until the wait
         os.killpg(program, signal.SIGKILL)
     with suppress(OSError):  # it may not lead a group yet
@@ -130,13 +144,35 @@ def kill_all_children() -> None:
             os.waitpid(child, 0)
 
 
-def _children() -> Iterator[int]:
-    own = str(os.getpid())
-    names = os.listdir("/proc") if os.path.isdir("/proc") else []
-    for name in filter(str.isdigit, names):
+def _children() -> list[int]:
+    own = os.getpid()
+    return [process for process, parent in _parents().items() if parent == own]
+
+
+def _threads() -> int:
+    """Return the number of threads of this machine; 0 if that cannot be read."""
+    with suppress(OSError, ValueError, IndexError), open("/proc/loadavg", "rb") as file:
+        return int(file.read().split(b"/")[1].split()[0])
+    return 0
+
+
+def _are_too_many() -> bool:
+    """Return whether more than MOST_PROCESSES descend from this process."""
+    parents = _parents()
+    descendants, found = {os.getpid()}, 0
+    while found < len(descendants) <= MOST_PROCESSES:
+        found = len(descendants)
+        descendants.update(process for process, parent in parents.items() if parent in descendants)
+    return len(descendants) > MOST_PROCESSES
+
+
+def _parents() -> dict[int, int]:
+    """Return the parent of each process."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
         with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            if file.read().rpartition(b")")[2].split()[1].decode() == own:
-                yield int(name)
+            found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+    return found
 
 
 def _kill(child: int) -> bool:

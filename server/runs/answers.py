@@ -69,6 +69,13 @@ def returned(value: object) -> Answer:
         return Raised(f"TypeError: {error}", "", final=True)
 
 
+def accepted(value: object) -> Answer:
+    """Return what the return value of `accept` means. One that may be meant as a refusal accepts nothing."""
+    if value is None:
+        return Result()
+    return Raised(f"TypeError: accept returns None or raises Refuse, not {type(value).__name__}", "", final=True)
+
+
 def raised(error: BaseException) -> Answer:
     """Return what an exception of a hook means."""
     if isinstance(error, Refuse):

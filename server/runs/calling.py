@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from ground.threads import finish
 from headcount.hooks import Declared, Refuse, Result, Retry, Upload
-from server.runs.answers import Answer, Raised, delivery_of, raised, returned
+from server.runs.answers import Answer, Raised, accepted, delivery_of, raised, returned
+from server.runs.child import run
 from server.runs.ends import Again, Done, End, Failed, Refused
 from server.runs.gates import Gates
 from server.runs.pool import Code, Ended, Pool, Printed, TimedOut
@@ -56,6 +57,17 @@ class Workshop:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A function to call once: its argument, the meaning of its return value, and how a process calls it."""
+
+    function: Callable[[Any], Any]
+    argument: Callable[[], Any]
+    means: Callable[[object], Answer]
+    limit_s: float
+    in_process: Callable[[Printed], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
 class Calling:
     """A Python function as the `Runnable` of a hook. `module` is the one in which the hook was found."""
 
@@ -68,15 +80,13 @@ class Calling:
         facts = {"hook": attempt.hook, "tenant": attempt.tenant, "run_id": attempt.run_id}
         declared, limit_s = self.declared, self.declared.timeout_s
 
-        def call() -> object:
-            return declared.function(delivery_of(declared, attempt))
-
         async def in_process(printed: Printed) -> Answer:
             files = {"copy": os.path.abspath(attempt.copy), "reports": os.path.abspath(attempt.reports)}
             return await self.workshop.pool.deliver(self._code, {**asdict(attempt), **files}, limit_s, printed)
 
+        call = Call(declared.function, lambda: delivery_of(declared, attempt), returned, limit_s, in_process)
         try:
-            answer = await self._run(self._way(declared.function), call, in_process, limit_s, facts)
+            answer = await self._run(call, facts)
         except TimedOut:
             return self._timed_out(limit_s, facts)
         except Ended as error:
@@ -95,12 +105,10 @@ class Calling:
             request = {**asdict(upload), "_file": os.path.abspath(file)}
             return await self.workshop.pool.accept(self._code, request, declared.accept_timeout_s, printed)
 
-        def call() -> object:
-            return accept(upload)
-
+        call = Call(accept, lambda: upload, accepted, declared.accept_timeout_s, in_process)
         async with self.workshop.accepts.of(tenant):
             try:
-                answer = await self._run(self._way(accept), call, in_process, declared.accept_timeout_s, facts)
+                answer = await self._run(call, facts)
             except TimedOut:
                 self._log(f"accept took longer than {declared.accept_timeout_s:g} s", facts)
                 return Refused("The file could not be checked in time. Send it again later.", "accept timed out")
@@ -122,20 +130,14 @@ class Calling:
             return "loop"
         return "thread" if self.workshop.threads else "process"
 
-    async def _run(
-        self,
-        way: Literal["loop", "thread", "process"],
-        call: Callable[[], Any],
-        in_process: Callable[[Printed], Awaitable[Answer]],
-        limit_s: float,
-        facts: dict[str, Any],
-    ) -> Answer:
+    async def _run(self, call: Call, facts: dict[str, Any]) -> Answer:
         """Return what the function answered. Raises TimedOut and Ended."""
-        if way == "loop":
-            return await in_loop(call, limit_s, lambda took_s: self._held(took_s, facts))
-        if way == "thread":
-            return await in_thread(call, limit_s)
-        return await in_process(lambda printed: self._log_printed(printed, facts))
+        match self._way(call.function):
+            case "loop":
+                return await in_loop(call, lambda took_s: self._held(took_s, facts))
+            case "thread":
+                return await in_thread(call)
+        return await call.in_process(lambda printed: self._log_printed(printed, facts))
 
     # Its meaning
 
@@ -195,14 +197,14 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def in_loop(call: Callable[[], Any], limit_s: float, held: Held) -> Answer:
+async def in_loop(call: Call, held: Held) -> Answer:
     """Run an async function as a task; report each step longer than LONG_STEP_S to `held`. Raises TimedOut.
 
     If it ignores its cancellation for GIVE_UP_S, it is left behind.
     """
     task = asyncio.get_running_loop().create_task(_answered(call, held))
     try:
-        await asyncio.wait([task], timeout=limit_s)
+        await asyncio.wait([task], timeout=call.limit_s)
     except asyncio.CancelledError:
         await finish(_cancel(task))
         raise
@@ -212,9 +214,9 @@ async def in_loop(call: Callable[[], Any], limit_s: float, held: Held) -> Answer
     return raised(asyncio.CancelledError()) if task.cancelled() else task.result()
 
 
-async def _answered(call: Callable[[], Any], held: Held) -> Answer:
+async def _answered(call: Call, held: Held) -> Answer:
     try:
-        return returned(await watched(call(), LONG_STEP_S, held))
+        return call.means(await watched(call.function(call.argument()), LONG_STEP_S, held))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # a SystemExit of a task would end the loop
@@ -233,7 +235,7 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
         task.add_done_callback(LEFT_BEHIND.discard)
 
 
-async def in_thread(call: Callable[[], Any], limit_s: float) -> Answer:
+async def in_thread(call: Call) -> Answer:
     """Run a plain function in a thread of its own. Raises TimedOut; the thread goes on then."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Answer] = loop.create_future()
@@ -244,7 +246,7 @@ async def in_thread(call: Callable[[], Any], limit_s: float) -> Answer:
 
     def work() -> None:
         try:
-            answer = returned(call())
+            answer = call.means(run(call.function, call.argument()))
         except BaseException as error:
             answer = raised(error)
         with suppress(RuntimeError):  # the loop is closed: the caller gave up
@@ -252,7 +254,7 @@ async def in_thread(call: Callable[[], Any], limit_s: float) -> Answer:
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(call.limit_s):
             return await future
     except TimeoutError:
         raise TimedOut from None

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from headcount.hooks import MARK, Declared, Result, Upload
-from server.runs.answers import LONGEST_ANSWER, Answer, Raised, delivery_of, raised, returned, to_json
+from server.runs.answers import LONGEST_ANSWER, Answer, Raised, accepted, delivery_of, raised, returned, to_json
 from server.runs.registry import Attempt
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -98,18 +98,18 @@ def _send(lines: Any, answer: dict[str, Any]) -> None:
 
 def _answer(declared: Declared, request: dict[str, Any]) -> Answer:
     try:
-        if (accepted := request.get("accept")) is not None:
+        if (upload := request.get("accept")) is not None:
             assert declared.accept is not None
-            _call(declared.accept, Upload(**{**accepted, "_file": Path(accepted["_file"])}))
-            return returned(None)
+            return accepted(run(declared.accept, Upload(**{**upload, "_file": Path(upload["_file"])})))
         deliver = request["deliver"]
         attempt = Attempt(**{**deliver, "copy": Path(deliver["copy"]), "reports": Path(deliver["reports"])})
-        return returned(_call(declared.function, delivery_of(declared, attempt)))
+        return returned(run(declared.function, delivery_of(declared, attempt)))
     except BaseException as error:
         return raised(error)
 
 
-def _call(function: Callable[[Any], Any], argument: object) -> object:
+def run(function: Callable[[Any], Any], argument: object) -> object:
+    """Return what a function returns, in a thread or process without an event loop."""
     found = function(argument)
     return asyncio.run(found) if inspect.iscoroutine(found) else found
 

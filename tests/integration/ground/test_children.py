@@ -144,6 +144,22 @@ async def test_a_program_that_forks_without_end_is_ended() -> None:
     assert not Path(f"/proc/{child.pid}").exists()
 
 
+@pytest.mark.parametrize("start", ["", "os.setsid(); os.fork() and os._exit(0)"], ids=["children", "orphans"])
+async def test_a_program_with_too_many_processes_is_ended(start: str) -> None:
+    code = (
+        f"import os, time\nwhile True:\n if os.fork() == 0:\n  {start or 0}; time.sleep(10_000)\n time.sleep(0.0005)"
+    )
+    child = spawn([*PYTHON, code], env=ENV)
+
+    assert await child.wait() == -signal.SIGKILL
+
+
+async def test_a_program_with_some_processes_is_not_ended() -> None:
+    code = "import os, time\nfor _ in range(200):\n if os.fork() == 0: time.sleep(1); os._exit(0)\ntime.sleep(1)"
+
+    assert await spawn([*PYTHON, code], env=ENV).wait() == 0
+
+
 async def test_a_child_can_be_ended_while_it_starts() -> None:
     child = spawn(["sleep", "10000"], env=ENV)
 

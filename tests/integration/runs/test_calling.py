@@ -308,6 +308,28 @@ async def test_accept_lets_files_in_or_refuses_them_with_its_words(
     assert found == Refused(NOT_CHECKED, "ValueError: invalid literal for int() with base 10: 'x'")
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_accept_that_returns_something_refuses_the_file(
+    workshop: Workshop, tmp_path: Path, way: str
+) -> None:
+    """A scanner that returns False must not let the file in."""
+    start = "async def" if way == "async def" else "def"
+    options = ', isolation="process"' if way == "process" else ""
+    workshop.threads = way == "thread"
+    code = f"""
+{start} check(upload):
+    return None if upload.size else False
+
+@hook("/invoices/*.csv", name="invoices", accept=check{options})
+def invoices(delivery): ...
+"""
+    calling = load_hook(tmp_path, code, workshop)
+
+    assert await calling.accept("acme", "/invoices/a.csv", 1, tmp_path / "draft") is None
+    found = await calling.accept("acme", "/invoices/a.csv", 0, tmp_path / "draft")
+    assert found == Refused(NOT_CHECKED, "TypeError: accept returns None or raises Refuse, not bool")
+
+
 async def test_an_accept_that_crashes_refuses_the_file(workshop: Workshop, tmp_path: Path) -> None:
     calling = load_hook(tmp_path, ACCEPTS.replace("CHECK", "check"), workshop)
     (tmp_path / "draft").write_bytes(b"four")

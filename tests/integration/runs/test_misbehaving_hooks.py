@@ -161,6 +161,15 @@ async def test_a_hook_that_forks_without_end_is_ended(impatient: Calling, tmp_pa
     assert is_gone(first)
 
 
+async def test_a_hook_that_fills_the_process_table_is_ended(calling: Calling, tmp_path: Path) -> None:
+    first = await process_of(calling, tmp_path)
+
+    end = await do(calling, tmp_path, "while True:\n if os.fork() == 0: time.sleep(10_000)\n time.sleep(0.0005)")
+    assert isinstance(end, Again)
+    assert end.error == "its process was ended by SIGKILL"
+    assert is_gone(first)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
