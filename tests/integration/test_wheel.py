@@ -16,6 +16,30 @@ from tests.support import ROOT
 
 PROBE = "from server.web.pages.help.book import book, sample; print(*book(), len(sample()))"
 
+HOOK = """
+import sys
+from headcount import Result, hook
+
+@hook("/invoices/*.csv", name="invoices")
+def invoices(delivery):
+    return Result(" ".join(sys.modules[name].__file__ for name in ("headcount", "server", "ground")))
+"""
+RUN = """
+import asyncio, sys
+from pathlib import Path
+from server.runs.pool import Code, Pool
+
+async def main():
+    sys.path.insert(0, "")
+    facts = dict.fromkeys(("tenant", "hook", "path", "sha256"), "x") | dict.fromkeys(("copy", "reports"), "/")
+    facts |= {"run_id": 1, "size": 1, "attempt": 1, "settings": {}, "uploaded_at": "2026-03-31T10:00:00Z"}
+    pool = Pool({})
+    print((await pool.deliver(Code("my_hooks", "invoices"), facts, 60, print)).message)
+    await pool.close()
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,6 +85,21 @@ def test_the_help_of_a_wheel_is_rendered(unpacked: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split()[:-1] == list(TOPICS)
+
+
+def test_a_hook_of_the_current_folder_runs_with_a_wheel(unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_hooks.py").write_text(HOOK)
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", RUN],
+        env={"PYTHONPATH": str(unpacked), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = [str(unpacked / name / "__init__.py") for name in ("headcount", "server", "ground")]
+    assert ran.stdout.splitlines()[-1].split() == found
 
 
 def test_the_documents_of_the_help_are_those_of_the_repository() -> None:
