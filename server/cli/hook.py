@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import click
 
-from server.cli.data import runs
+from server.cli.data import runs, tenants
 from server.cli.hook_runs import rerun, runs_
 from server.cli.output import json_option, print_list
 from server.runs.finding import find_hooks
 from server.runs.hooks_toml import read_hooks_file
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
+from server.tenants.tenants import server_database
 
 
 @click.group()
@@ -28,7 +31,11 @@ async def list_(as_json: bool) -> None:
     why a hook cannot be used.
     """
     settings = load_settings()
-    found = await find_hooks(settings.hooks, None, files=read_hooks_file(settings.hooks_file))
+    async with AsyncExitStack() as stack:
+        store = None
+        if server_database(settings.data_dir).exists():
+            store = (await stack.enter_async_context(tenants())).store.runs()
+        found = await find_hooks(settings.hooks, store, files=read_hooks_file(settings.hooks_file))
     rows = [
         {"name": each.name, "path": each.path, "package": each.package, "error": each.error}
         for each in (OWN_HOOK, *found.hooks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from headcount.hooks import Declared
 from server.runs.finding import find_hooks, find_sources
 from server.runs.sources import registry
+from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
 
 HOOK = """
@@ -209,6 +211,33 @@ def test_a_file_that_is_missing_hides_no_hook(here: Path, monkeypatch: pytest.Mo
         ("invoices", None),
         ("hooks.toml", "hooks.toml cannot be read: No such file or directory"),
     ]
+
+
+async def test_a_module_that_stops_loading_keeps_the_paths_of_its_hooks(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
+    monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_a,hooks_of_b")
+    module = here / "hooks_of_a.py"
+    module.write_text(HOOK.format(name="a") + HOOK.format(name="a2").replace("run", "run2"))
+    (here / "hooks_of_b.py").write_text(HOOK.format(name="b"))
+    async with open_tenants(here / "data", serving=True) as opened:
+        await find_hooks(["hooks_of_a", "hooks_of_b"], opened.store.runs(), remember=True)
+    del sys.modules["hooks_of_a"]
+    module.write_text("import hooks_of_nobody")
+    why = "hooks_of_a cannot be imported: ModuleNotFoundError: No module named 'hooks_of_nobody'"
+    broken = [("a", "/a/*.csv", why), ("a2", "/a2/*.csv", why)]
+    for _ in range(2):  # a failed start forgets nothing
+        async with open_tenants(here / "data", serving=True) as opened:
+            found = await find_hooks(["hooks_of_a", "hooks_of_b"], opened.store.runs(), remember=True)
+        assert [(each.name, each.path, each.error) for each in found.hooks] == [("b", "/b/*.csv", None), *broken]
+    ran = await asyncio.to_thread(run_cli, "hook", "list", "--json")
+    assert [(each["name"], each["path"], each["error"]) for each in ran.json[2:]] == broken
+    module.write_text(HOOK.format(name="a"))
+    async with open_tenants(here / "data", serving=True) as opened:
+        store = opened.store.runs()
+        await find_hooks(["hooks_of_a", "hooks_of_b"], store, remember=True)
+        assert await store.remembered("hooks_of_a") == [("a", "/a/*.csv")]
 
 
 def test_a_command_checks_settings_of_hooks_by_the_model_of_the_hook(
