@@ -227,7 +227,7 @@ async def test_a_module_that_stops_loading_keeps_the_paths_of_its_hooks(
     module.write_text("import hooks_of_nobody")
     why = "hooks_of_a cannot be imported: ModuleNotFoundError: No module named 'hooks_of_nobody'"
     broken = [("a", "/a/*.csv", why), ("a2", "/a2/*.csv", why)]
-    for _ in range(2):  # a failed start forgets nothing
+    for _ in range(2):  # a failed start keeps what is known
         async with open_tenants(here / "data", serving=True) as opened:
             found = await find_hooks(["hooks_of_a", "hooks_of_b"], opened.store.runs(), remember=True)
         assert [(each.name, each.path, each.error) for each in found.hooks] == [("b", "/b/*.csv", None), *broken]
