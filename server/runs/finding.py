@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from engine.runs import RunStore
+from ground.words import counted
 from headcount.hooks import MARK, Declared
 from importer.errors import TryAgain
 from server.runs.registry import RegisteredHook, Registry, Runnable
@@ -87,9 +88,12 @@ def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
     seen = set()
     for each in installed:
         package = each.dist.name if each.dist else each.module
-        if each.value not in seen:
-            yield each.value, package, f"its entry point {each.name} must name a module only" if each.attr else None
-        seen.add(each.value)
+        name, why = each.module, None
+        if each.attr:
+            name, why = each.value, f"its entry point {each.name} must name a module only"
+        if name not in seen:
+            yield name, package, why
+        seen.add(name)
     for name in dict.fromkeys(modules):
         if name not in seen:
             yield name, name, None
@@ -151,6 +155,13 @@ async def _remembering(source: Source, store: RunStore | None, *, remember: bool
 
 
 def _log(sources: Iterable[Source], found: Registry) -> None:
+    if names := [f"{hook.name} at {hook.path}" for hook in found.hooks if hook.error is None]:
+        log.info(
+            "The server has %s: %s.",
+            counted(len(names), "hook", "hooks"),
+            ", ".join(names),
+            extra={"event": "hooks_found"},
+        )
     for source in sources:
         if source.error is not None:
             log.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,11 @@ def test_a_module_of_the_current_folder_hides_no_installed_one(here: Path, insta
     assert [each[0] for each in listed("hooks_of_two")] == ["installed"]
 
 
+def test_an_entry_point_with_extras_names_its_module(installed: Path) -> None:
+    install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"), entry="hooks_of_acme [all]")
+    assert listed() == [("invoices", "/invoices/*.csv", "acme", None)]
+
+
 def test_a_module_that_is_installed_and_named_is_found_once(installed: Path) -> None:
     install(installed, "acme-invoices", "hooks_of_acme", HOOK.format(name="invoices"))
     assert [each[:3] for each in listed("hooks_of_acme")] == [("invoices", "/invoices/*.csv", "acme-invoices")]
@@ -127,6 +133,16 @@ def test_an_entry_point_that_names_a_function_is_listed_with_the_reason(installe
     install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"), entry="hooks_of_acme:run")
     said = "hooks_of_acme:run cannot be used: its entry point mine must name a module only"
     assert listed() == [("hooks_of_acme:run", None, "acme", said)]
+
+
+@pytest.mark.logs("hooks_found")
+async def test_the_server_logs_its_hooks(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "server")
+    (here / "hooks_of_a.py").write_text(HOOK.format(name="a"))
+    (here / "hooks_of_b.py").write_text(HOOK.format(name="b"))
+    await find_hooks([], None, remember=True)
+    await find_hooks(["hooks_of_a", "hooks_of_b"], None, remember=True)
+    assert caplog.messages == ["The server has 2 hooks: a at /a/*.csv, b at /b/*.csv."]
 
 
 @pytest.mark.logs("hooks_unusable", "hook_unusable")
