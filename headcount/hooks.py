@@ -156,7 +156,9 @@ def hook(
     The function takes a `Delivery`, and returns a `Result` or None. A plain function runs in a process of its own. An
     async one runs in the server, which trusts it; `isolation="process"` gives it a process too.
 
-    - `path` is absolute in a company's folder. `*` stands for any characters within one name: `/invoices/*.csv`.
+    - `path` is absolute in a company's folder. `*` stands for any characters within one name: `/invoices/*.csv`. It
+      does not stand for names of unfinished uploads. These begin with `.` or `~`, or end in `.filepart`, `.part`,
+      `.partial`, `.tmp` or `~`.
     - `name` is 1 to 31 of `a-z 0-9 _`, a letter first. No other hook of the server may have it.
     - `accept` gets the complete file as an `Upload` while the client waits. It refuses the file by raising `Refuse`.
     - `timeout_s` and `accept_timeout_s` are the most seconds that one call may take.

@@ -24,9 +24,12 @@ class Pattern:
         return tuple(self.text[1:].split("/"))
 
     @cached_property
-    def exactness(self) -> tuple[tuple[bool, ...], tuple[int, ...]]:
-        """The more exact of two patterns is greater: by parts without `*`, then by letters, each from the left."""
-        return tuple("*" not in part for part in self.parts), tuple(len(part.replace("*", "")) for part in self.parts)
+    def exactness(self) -> tuple[tuple[bool, int], ...]:
+        """The more exact of two patterns is greater, part by part from the left.
+
+        A part without `*` is more exact than one with it, and then a part with more other letters.
+        """
+        return tuple(("*" not in part, len(part.replace("*", ""))) for part in self.parts)
 
     @cached_property
     def fixed(self) -> tuple[tuple[str, ...], ...]:

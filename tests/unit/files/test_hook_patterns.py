@@ -65,6 +65,7 @@ def test_a_star_does_not_stand_for_the_name_of_an_unfinished_upload(name: str) -
         ("/in/*.csv", "/*/march.csv"),
         ("/in/march*.csv", "/in/*h.csv"),
         ("/ab*/c*", "/a*/cd*"),
+        ("/ab*/*", "/a*/x"),
     ],
 )
 def test_literal_parts_from_the_left_and_then_more_letters_are_more_exact(more: str, less: str) -> None:
