@@ -295,3 +295,22 @@ async def test_two_files_that_a_hook_decides_on_at_once_land_one_after_the_other
         visible = (house.files / "invoices/march.csv").read_bytes()
     assert visible == house.other.copies[-1].read_bytes()
     assert house.other.events == LANDED * 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_fault_in_the_decision_of_a_hook_lands_nothing(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    async def faulty(upload: object, file: Path) -> None:
+        raise RuntimeError("a cell of the file")
+
+    async with house.client() as sftp:
+        await put(sftp, "invoices/march.csv", ONE)
+        monkeypatch.setattr(house.other, "accepting", faulty)
+        with pytest.raises(asyncssh.SFTPFailure) as refused:
+            await WAYS[way](sftp)
+        assert "a cell of the file" not in str(refused.value)
+        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert await house.counts_truly()
+    assert house.other.events == LANDED
+    assert house.staged() == []
