@@ -14,6 +14,7 @@ from ground.moments import utc_now
 from server.tenants.setting_texts import SETTING_TEXTS
 from tests.support.browser import open_page, url
 from tests.support.clients import needs
+from tests.support.hooked import gate_of, hooked, run_of
 from tests.support.importing import crowd
 from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
@@ -22,11 +23,11 @@ HOME = "/tenants/acme"
 OWNERS = (
     *(f"{HOME}/{name}" for name in ("imports", "imports?state=held", "imports/1", "imports/2", "users", "settings")),
     *(f"{HOME}/{name}" for name in ("users/p1@example.com", "settings/history", "keys", "notifications")),
-    *(f"{HOME}/{name}" for name in ("colleagues", "try", "nothing")),
+    *(f"{HOME}/{name}" for name in ("colleagues", "try", "nothing", "files", "files/1", "files?state=ignored")),
     "/api",
 )
 VIEWERS = tuple(f"{HOME}/{name}" for name in ("imports/2", "settings", "keys", "try"))
-EMPTY = tuple(f"/tenants/globex/{name}" for name in ("imports", "users", "keys", "settings/history"))
+EMPTY = tuple(f"/tenants/globex/{name}" for name in ("imports", "files", "users", "keys", "settings/history"))
 OPERATORS = ("/tenants", "/operators", "/server", *EMPTY)
 
 CONTROLS = """() => {
@@ -53,12 +54,16 @@ pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Start a server with a company whose import 2 is held, and an empty one."""
-    with ServerProcess(tmp_path_factory.mktemp("keyboard")) as started:
+    """Start a server with a company whose import 2 is held and whose hook failed, and an empty one."""
+    folder = tmp_path_factory.mktemp("keyboard")
+    gate_of(folder).touch()
+    with ServerProcess(folder, env=hooked(folder)) as started:
         started.add_tenant("acme", deactivate_missing="true")
         for size in (40, 25):
             started.put("acme", crowd(size))
             started.wait("acme")
+        started.put("acme", b"bad\n", "/invoices/march.csv")
+        run_of(started, "acme", 1, "failed")
         started.cli("tenant", "add", "globex")
         yield started
 
@@ -147,6 +152,7 @@ async def test_every_page_works_by_keyboard(server: ServerProcess, browser: Brow
         await add_and_revoke_a_key(page)
         await create_change_and_revoke_a_token(page)
         await pause_and_resume(page)
+        await run_a_file_again(page, server)
         await find_a_user(page)
         await undo(page)
         await press(page, page.get_by_role("button", name="Sign out"))
@@ -156,6 +162,15 @@ async def test_every_page_works_by_keyboard(server: ServerProcess, browser: Brow
     settings = server.cli("tenant", "show", "acme", "--json").json["settings"]
     assert (settings["max_deactivations_percent"], settings["reactivate_returning"]) == (50, False)
     assert (settings["blank_cells"], settings["custom_fields"][0]["key"]) == ("keep", "shoe_size")
+
+
+async def run_a_file_again(page: Page, server: ServerProcess) -> None:
+    gate_of(server.folder).write_text("mended")
+    await open_in_menu(page, "Files")
+    await press(page, page.get_by_role("link", name="#1", exact=True))
+    await press(page, page.get_by_role("button", name="Run again"), "Space")
+    await expect(page.locator(".notice")).to_contain_text("Queued again")
+    await expect(page.locator(".badge.completed")).to_be_visible()
 
 
 async def approve(page: Page) -> None:

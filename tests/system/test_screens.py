@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Page
 
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
+from tests.support.hooked import gate_of, hooked, run_of
 from tests.support.keypairs import public_line
 from tests.support.screens import faults_of, faults_on_screens
 from tests.support.server_process import ROOT, ServerProcess
@@ -36,6 +37,10 @@ OWNERS = {
     "held": f"{HOME}/imports/3",
     "dry-run": f"{HOME}/imports/4",
     "tested": f"{HOME}/imports/5",
+    "files": f"{HOME}/files",
+    "files-none": f"{HOME}/files?state=ignored",
+    "file": f"{HOME}/files/1",
+    "file-failed": f"{HOME}/files/2",
     "users": f"{HOME}/users",
     "users-filtered": f"{HOME}/users?sort=last_name&protected=no",
     "users-none": f"{HOME}/users?search=unknown",
@@ -50,21 +55,29 @@ OWNERS = {
 }
 EMPTY = {
     "empty-imports": "/tenants/globex/imports",
+    "empty-files": "/tenants/globex/files",
     "empty-users": "/tenants/globex/users",
     "empty-keys": "/tenants/globex/keys",
     "empty-notifications": "/tenants/globex/notifications",
     "empty-colleagues": "/tenants/globex/colleagues",
 }
 OPERATORS = {"companies": "/tenants", "server": "/server", "operators": "/operators", **EMPTY}
-VIEWERS = {"viewer-held": f"{HOME}/imports/3", "viewer-settings": f"{HOME}/settings", "viewer-keys": f"{HOME}/keys"}
+VIEWERS = {
+    "viewer-held": f"{HOME}/imports/3",
+    "viewer-file": f"{HOME}/files/2",
+    "viewer-settings": f"{HOME}/settings",
+    "viewer-keys": f"{HOME}/keys",
+}
 
 pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Start a server with two companies: one with three days of files and two dry runs, one empty."""
-    with ServerProcess(tmp_path_factory.mktemp("screens")) as started:
+    """Start a server with two companies: one with three days of files, two dry runs and a hook's files, one empty."""
+    folder = tmp_path_factory.mktemp("screens")
+    gate_of(folder).touch()
+    with ServerProcess(folder, env=hooked(folder)) as started:
         started.add_tenant("acme", deactivate_missing="true")
         for day in ("monday", "tuesday", "wednesday"):
             started.put("acme", (SAMPLES / f"{day}.csv").read_bytes())
@@ -79,6 +92,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         )
         assert answer.status_code == 202, answer.text
         started.reaches("acme", 5, "completed", "completed_with_errors", "unchanged", "held")
+        for number, content in enumerate((b"No;Sum\n1;20\n", b"bad\n"), start=1):
+            started.put("acme", content, f"/invoices/{number}.csv")
+            run_of(started, "acme", number, "completed", "failed")
         started.cli("tenant", "add", "globex")
         yield started
 
@@ -145,6 +161,7 @@ LENGTHY = {
 }
 LONG_PAGES = (
     *("imports", "imports/1", "imports/2", "imports/3", "imports/4", "imports/5", "imports/6", "imports?state=held"),
+    *("files", "files/1", "files/2", "files?hook=" + "w" * 90),
     *("users", "users/m@long.example", f"users/{'a' * 50}@{'d' * 50}.example", "settings", "settings/history"),
     *("users?sort=last_name&team=" + "W" * 60, "notifications", "keys", "try", "nothing-" + "n" * 90),
 )
@@ -179,6 +196,9 @@ def lengthy(server: ServerProcess) -> str:
     ):
         server.put(company, file.encode(), f"{path}/sync_users.csv")
         server.reaches(company, number, *ENDS)
+    for number, line in enumerate((W * 3, f"bad {W * 3}"), start=1):
+        server.put(company, f"{line}\n".encode(), f"/invoices/{W}{number}.csv")
+        run_of(server, company, number, "completed", "failed")
     return company
 
 
