@@ -205,7 +205,6 @@ class Server:
             sftp_port=lambda: self._sftp.port,
             parts_up=health.parts,
             sign_in_mails=self._sign_in_mails,
-            registry=lambda: self._hooks.registry,
         )
 
     def _health(self) -> Health:
