@@ -40,7 +40,7 @@ LOOK_S = 0.5
 """The longest time in which a change by another process stays unseen."""
 LATER_S = 10.0
 """The wait for a tenant or file that cannot be read now."""
-CANCEL_S = 5.0
+CANCEL_S = 10.0
 """The time that a canceled hook has to end. The next start runs it again if it takes longer."""
 
 MISSING = "The copy of the file is missing, so the hook cannot read it. Send the file again."
@@ -87,6 +87,7 @@ class Runner:
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_off: dict[tuple[str, str], float] = {}
         self._missing: set[str] = set()
+        self._caught_up_at = 0.0
         self._loop: asyncio.Task[None] | None = None
         self._closing = False
         self._stopping = asyncio.Event()
@@ -145,7 +146,9 @@ class Runner:
             if free and is_due(run, now) and self._may_run(run):
                 busy[run.hook] += 1
                 self._begin(run)
-        await self._ending.catch_up()
+        if time.monotonic() - self._caught_up_at >= LOOK_S:
+            self._caught_up_at = time.monotonic()
+            await self._ending.catch_up()
         next_s = seconds_to_next(heads, now)
         return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
 

@@ -274,3 +274,15 @@ async def test_a_run_of_a_removed_tenant_ends_without_a_trace(stage: Stage) -> N
     go.set()
     await stage.ended(await stage.house.upload(tenant="globex"))
     assert stage.house.in_results() == []
+
+
+async def test_a_report_that_could_not_be_written_is_written_while_no_hook_runs(stage: Stage) -> None:
+    blocker = stage.house.folder().staging / "invoices-1.json.new"
+    blocker.mkdir()
+    stage.play()
+    run = await stage.house.upload()
+    stage.runner.start()
+    await stage.ended(run)
+    assert stage.house.shown(run) is None
+    blocker.rmdir()
+    await eventually(lambda: stage.house.shown(run))
