@@ -118,8 +118,10 @@ class Delivery:
         """Put `content` into the company's folder as `/results/<hook>-<id>.<name>` when this attempt has ended.
 
         A second report of the same name replaces the first. Raises ValueError for a name other than 1 to 100 of
-        `A-Z a-z 0-9 . _ -`, and OSError.
+        `A-Z a-z 0-9 . _ -`, for `json`, which is the report of the run itself, and OSError.
         """
+        if name == "json":
+            raise ValueError("json is the name of the report that the server writes; choose another")
         if not REPORT_NAME.fullmatch(name):
             raise ValueError(f"the name of a report is 1 to 100 letters, digits, dots, _ and -, not {name!r}")
         (self._reports / name).write_bytes(content)
