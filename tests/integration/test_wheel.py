@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +12,7 @@ import pytest
 from headcount.__main__ import PACKAGES
 from server.web.pages.help.book import DOCS, TOPICS
 from tests.support import ROOT
+from tests.support.wheels import build_wheel
 
 PROBE = "from server.web.pages.help.book import book, sample; print(*book(), len(sample()))"
 
@@ -43,15 +43,9 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel from a copy of the source, without a network, and unpack it."""
-    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in (*PACKAGES, "headcount", "docs"):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
-    subprocess.run([*command, "--wheel-dir", folder, source], check=True, capture_output=True, timeout=120)
-    (wheel,) = folder.glob("headcount-*.whl")
+    """Build a wheel and unpack it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    wheel = build_wheel(folder)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "unpacked")
     return folder / "unpacked"

@@ -1,0 +1,33 @@
+"""Headcount's wheel, built from this checkout without a network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from headcount.__main__ import PACKAGES
+from tests.support import ROOT
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build a wheel from a copy of the source, and return it. It and the copy are in `folder`."""
+    source = folder / "source"
+    for name in (*PACKAGES, "headcount", "docs"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
+    subprocess.run([*command, "--wheel-dir", folder, source], check=True, capture_output=True, timeout=120)
+    (wheel,) = folder.glob("headcount-*.whl")
+    return wheel
+
+
+def write_constraints(folder: Path) -> Path:
+    """Write the versions of requirements-dev.lock as constraints for pip, without hashes: the wheel has none."""
+    locked = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    file = folder / "constraints.txt"
+    file.write_text("".join(f"{line}\n" for line in re.findall(r"^([a-z][\w.-]*==[^ \\]+)", locked, re.MULTILINE)))
+    return file
