@@ -37,7 +37,7 @@ from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.notify.sign_in_mails import sign_in_mails
 from server.runs.finding import usable
-from server.runs.service import Found, Hooks, find
+from server.runs.service import Find, Found, Hooks, find
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
@@ -115,7 +115,7 @@ class Server:
         self._figures = soundness.figures
         self._metrics = metrics = Metrics()
         self._settings = settings
-        self._tenants = tenants
+        self.tenants = tenants
         self._queue = queue
         self._soundness = soundness
         self._disk = disk
@@ -181,19 +181,19 @@ class Server:
     def _office(self, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
         return Office(
             settings=self._settings,
-            tenants=self._tenants,
+            tenants=self.tenants,
             tokens=self._tokens,
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
             runs=self._hooks.store,
-            run_reader=self._tenants.store.looking().runs(),
+            run_reader=self.tenants.store.looking().runs(),
             registry=lambda: self._hooks.registry,
             trials=DryRuns(
-                *(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
+                *(self.tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
                 sendable=self._sendable,
             ),
-            sending=Sending(self._tenants, self._queue, self._sftp.space, self._sendable, self._why_not_stored),
+            sending=Sending(self.tenants, self._queue, self._sftp.space, self._sendable, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
             outbox=self._outbox,
@@ -250,9 +250,9 @@ class Server:
 
     async def _recover(self, tenant: str) -> None:
         """Recover the uploads and imports that the previous process left of a tenant, before a client can log in."""
-        folder = self._tenants.folder(tenant)
+        folder = self.tenants.folder(tenant)
         left = self._left.get(tenant, [])
-        await recover(self._queue, self._closing, self._tenants.folder, self._tenants.users, known_end, left)
+        await recover(self._queue, self._closing, self.tenants.folder, self.tenants.users, known_end, left)
         await remove_leftovers(self._queue, tenant, folder)
         await self._hooks.recover(tenant)
         await clear_staging(folder.root, tenant, self._table)
@@ -313,7 +313,7 @@ class Server:
         return self._hooks.alive
 
     async def _database_answers(self) -> bool:
-        await self._tenants.store.ask_to_write()
+        await self.tenants.store.ask_to_write()
         return True
 
     async def _may_read_metrics(self, token: str | None) -> bool:
@@ -324,8 +324,8 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(settings: ServerSettings, disk: DataDisk) -> AsyncIterator[Server]:
-    """Open the databases and yield the server on them; close them at the end."""
+async def open_server(settings: ServerSettings, disk: DataDisk, find: Find = find) -> AsyncIterator[Server]:
+    """Open the databases and yield the server on them; close them at the end. `find` returns its hooks."""
     async with open_tenants(settings.data_dir, serving=True, public_url=settings.http_public_url) as tenants:
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)

@@ -19,7 +19,7 @@ from importer.model import ImportState
 from importer.queue.notices import Notice
 from server.runs import results
 from server.runs.ends import End
-from server.runs.turns import Waits, after, never_ran
+from server.runs.turns import WaitOf, Waits, after, never_ran
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,14 @@ class Ending:
         watcher: Watcher,
         clock: Clock = utc_now,
         herald: RunHerald | None = None,
+        wait: WaitOf | None = None,
     ) -> None:
         self._store = store
         self._folder_of = folder_of
         self._watcher = watcher
         self._clock = clock
         self._herald = herald
+        self._wait_of = wait
         # A report is in /results before the store says so: until then another end must not remove it as unknown.
         self._publishing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -66,7 +68,7 @@ class Ending:
 
         If its tenant was removed while it ran, nothing is written.
         """
-        next_ = after(run, end, self._clock())
+        next_ = after(run, end, self._clock(), self._wait_of)
         if isinstance(next_, Waits):
             await self._wait(run, next_)
             return

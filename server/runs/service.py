@@ -23,16 +23,25 @@ from server.runs.recovery import recover_runs, remove_run_leftovers
 from server.runs.registry import Registry
 from server.runs.run_hook import table_entries
 from server.runs.runner import Runner, WhyNot
+from server.runs.turns import WaitOf
 from server.settings import ServerSettings, environment_of_hooks
 from server.tenants.settings import TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The hooks that were found, and the processes in which plain functions run. Nothing is started."""
+    """The hooks that were found, and the processes in which plain functions run. Nothing is started.
+
+    `wait` says when an attempt follows a failed one; None: as on any server.
+    """
 
     registry: Registry
     workshop: Workshop
+    wait: WaitOf | None = None
+
+
+Find = Callable[[ServerSettings, RunStore, FolderOf], Awaitable[Found]]
+"""Return the hooks of a server."""
 
 
 async def find(settings: ServerSettings, store: RunStore, folder_of: FolderOf) -> Found:
@@ -66,7 +75,7 @@ class Hooks:
         self._workshop = found.workshop
         self._folder_of = folder_of
         self._settings_of = settings_of
-        self._ending = Ending(store, folder_of, watcher, herald=herald)
+        self._ending = Ending(store, folder_of, watcher, herald=herald, wait=found.wait)
         runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
         self._runner = Runner(store, self._ending, folder_of, runnable.get, self._values, why_not)
         self._left: dict[str, list[Run]] = {}

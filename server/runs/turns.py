@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
@@ -20,6 +20,9 @@ LONGEST_S = 86_400.0
 
 NOT_A_RESULT = "The hook returned something that is not a result. Tell the operator: the log has the cause."
 
+WaitOf = Callable[[int, float | None], float]
+"""Return the seconds until the next attempt, by the number of attempts and the wait that the hook asked for."""
+
 _WAITS = Growing(WAITS_S[0], LONGEST_S)
 
 
@@ -36,8 +39,11 @@ class Waits:
     counted: bool = True
 
 
-def after(run: Run, end: End, now: datetime) -> Run | Waits:
-    """Return the ended run, or the wait for its next attempt. `run` is as it was when this attempt began."""
+def after(run: Run, end: End, now: datetime, wait: WaitOf | None = None) -> Run | Waits:
+    """Return the ended run, or the wait for its next attempt. `run` is as it was when this attempt began.
+
+    `wait` is used in place of `wait_s`.
+    """
     match end:
         case Done(result):
             return _done(run, result, now)
@@ -48,7 +54,8 @@ def after(run: Run, end: End, now: datetime) -> Run | Waits:
         case Again(message, error, after_s):
             if run.attempts >= ATTEMPTS:
                 return _failed(run, message, error, now)
-            return Waits(sentence_of(message), sentence_of(error), now.timestamp() + wait_s(run.attempts, after_s))
+            seconds = (wait or wait_s)(run.attempts, after_s)
+            return Waits(sentence_of(message), sentence_of(error), now.timestamp() + seconds)
 
 
 def wait_s(attempts: int, after_s: float | None = None) -> float:
