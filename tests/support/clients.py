@@ -67,6 +67,8 @@ PACKAGES: dict[str, str | None] = {
     **dict.fromkeys(("chromium", "faketime", "haproxy", "lftp", "rclone")),
     **dict.fromkeys(("scp", "sftp", "ssh", "ssh-keygen"), "openssh-client"),
     **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
+    "clamd": "clamav-daemon",
+    "clamdscan": None,
     "sshd": "openssh-server",
     CURL: "curl",
     DRIVER: "libatomic1",
