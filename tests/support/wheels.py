@@ -1,4 +1,7 @@
-"""Headcount's wheel, built from this checkout without a network."""
+"""Headcount's wheel, built from this checkout without a network.
+
+`python -m tests.support.wheels FOLDER` writes the wheel and `constraints.txt` into a folder.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,8 @@ def write_constraints(folder: Path) -> Path:
     file = folder / "constraints.txt"
     file.write_text("".join(f"{line}\n" for line in re.findall(r"^([a-z][\w.-]*==[^ \\]+)", locked, re.MULTILINE)))
     return file
+
+
+if __name__ == "__main__":
+    build_wheel(Path(sys.argv[1]))
+    write_constraints(Path(sys.argv[1]))
