@@ -63,15 +63,15 @@ class TenantHerald:
         return _notices(entry.tenant, channels, topic, mail, body)
 
     async def notices_of_run(self, run: Run) -> list[Notice]:
-        """Return the notifications of the end of a run of a hook."""
+        """Return the notifications of the end of a run; one topic for each end, because a run may fail again."""
         event = run_letters.EVENTS.get(run.state)
         channels = await self._channels(run.tenant) if event else []
         if not event or not channels:
             return []
-        body = letters.webhook_body(event, run.finished_at or "", run_letters.run_data(run))
-        return _notices(
-            run.tenant, channels, f"run {run.id} {run.state}", run_letters.run_mail(run, self._links), body
-        )
+        ended = run.finished_at or ""
+        body = letters.webhook_body(event, ended, run_letters.run_data(run))
+        topic = f"run {run.id} {run.state} {ended}".strip()
+        return _notices(run.tenant, channels, topic, run_letters.run_mail(run, self._links), body)
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
         """Return the notifications of a feed without a file for `days` days; one topic for each `last_applied_at`."""

@@ -30,18 +30,20 @@ SENTENCES = {
 """The sentences of problems by code, if they differ from those of the API."""
 
 _SUBJECT = re.compile(r"^\[Headcount\] \S+: ")
-_IMPORT = re.compile(r"^import (\d+) ")
+_ABOUT = re.compile(r"^(import|run) (\d+) ")
+PAGES = {"import": "imports", "run": "files"}
+"""The pages of imports and of runs of hooks, by the first word of the topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One notification in the list. `import_id` is the import it is about; None if it is not about one."""
+    """One notification in the list. `about` is the page of its import or file, such as `imports/7`; None: none."""
 
     message: Message
     channel: str
     subject: str
     state: str
-    import_id: int | None
+    about: str | None
 
 
 @router.get("")
@@ -78,11 +80,11 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
 def line_of(message: Message) -> Line:
     """Return a notification as the list shows it. Pure."""
     subject = str(message.content.get("subject") or message.content.get("type") or message.topic)
-    about = _IMPORT.match(message.topic)
+    about = _ABOUT.match(message.topic)
     return Line(
         message,
         CHANNELS[message.channel],
         capital(_SUBJECT.sub("", subject)),
         STATES.get(message.state, message.state),
-        int(about[1]) if about else None,
+        f"{PAGES[about[1]]}/{about[2]}" if about else None,
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from importer.model import ImportState
 from importer.queue.notices import Channel
 from tests.support.pages import done, page, seen, settings
+from tests.support.runs import end_in
 from tests.support.site import Site, open_site
 
 HERE = "/tenants/acme/notifications"
@@ -62,6 +64,25 @@ async def test_a_test_without_an_address_is_refused_with_the_reason(site: Site) 
     answer = await sent_test(site)
     assert answer.status_code == 409
     assert "There is no address yet." in seen(answer.text)
+
+
+async def test_a_notification_about_a_file_of_a_hook_links_to_its_page(site: Site) -> None:
+    await settings(site, notify_email=[MAIL])
+    number = await site.filed(ImportState.FAILED)
+    run = await site.office.runs.require("acme", number)
+    await site.office.outbox.put(await site.office.herald.notices_of_run(run))
+    assert '<a href="/tenants/acme/files/1">' in await page(site, HERE)
+
+
+async def test_a_file_that_fails_again_after_a_rerun_is_notified_again(site: Site) -> None:
+    await settings(site, notify_email=[MAIL])
+    runs, number = site.office.runs, await site.filed(ImportState.FAILED)
+    first = await runs.require("acme", number)
+    await runs.rerun("acme", number)
+    again = await end_in(runs, number, ImportState.FAILED, at="2026-03-01T13:00:00.000Z")
+    for run in (first, again, again):
+        await site.office.outbox.put(await site.office.herald.notices_of_run(run))
+    assert len(await site.office.outbox.newest("acme", 9)) == 2
 
 
 async def test_a_notification_about_an_import_links_to_it_and_shows_why_it_failed(site: Site) -> None:
