@@ -15,6 +15,6 @@ if __name__ == "__main__":
 
     load_own_packages()
     del sys.path[0]
-    from server.runs.child import main
+    from server.runs.python.child import main
 
     main(int(sys.argv[1]))

@@ -24,8 +24,8 @@ from importer.model import ImportState
 from server.app import open_server
 from server.data_disk import DataDisk
 from server.process import hold
-from server.runs.calling import Calling, Workshop, is_async
-from server.runs.pool import Pool
+from server.runs.python.calling import Calling, Workshop, is_async
+from server.runs.python.pool import Pool
 from server.runs.registry import RegisteredHook
 from server.runs.report import run_json
 from server.runs.service import Found

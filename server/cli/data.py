@@ -70,7 +70,7 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
 def _usable_hooks(settings: ServerSettings) -> UsableHooks:
     """Import the modules of hooks; return the hooks that can be used."""
     from server.runs.finding import find_sources, usable  # imports much, and few commands need it
-    from server.runs.hooks_toml import read_hooks_file
+    from server.runs.outside.hooks_toml import read_hooks_file
     from server.runs.sources import registry
 
     sources = [*find_sources(settings.hooks), *read_hooks_file(settings.hooks_file)]

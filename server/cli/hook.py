@@ -10,7 +10,7 @@ from server.cli.data import runs, tenants
 from server.cli.hook_runs import rerun, runs_
 from server.cli.output import json_option, print_list
 from server.runs.finding import find_hooks
-from server.runs.hooks_toml import read_hooks_file
+from server.runs.outside.hooks_toml import read_hooks_file
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
 from server.tenants.tenants import server_database

@@ -14,11 +14,11 @@ from engine.runs import Run, RunStore
 from headcount.hooks import Declared
 from importer.folder import FolderOf
 from server.files.hooks import Hooked
-from server.runs.calling import Calling, Workshop
 from server.runs.ending import Ending, RunHerald, Watcher
 from server.runs.finding import find_hooks
-from server.runs.hooks_toml import Runners, read_hooks_file
-from server.runs.pool import Pool
+from server.runs.outside.hooks_toml import Runners, read_hooks_file
+from server.runs.python.calling import Calling, Workshop
+from server.runs.python.pool import Pool
 from server.runs.recovery import recover_runs, remove_run_leftovers
 from server.runs.registry import Registry
 from server.runs.run_hook import table_entries

@@ -27,7 +27,7 @@ def invoices(delivery):
 RUN = """
 import asyncio, sys
 from pathlib import Path
-from server.runs.pool import Code, Pool
+from server.runs.python.pool import Code, Pool
 
 async def main():
     sys.path.insert(0, "")

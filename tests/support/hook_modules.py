@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from server.runs.calling import Calling, Workshop
-from server.runs.child import declared_in
+from server.runs.python.calling import Calling, Workshop
+from server.runs.python.child import declared_in
 from server.runs.registry import Attempt
 
 HEAD = """

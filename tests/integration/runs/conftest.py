@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.runs.calling import Workshop
-from server.runs.pool import Pool
+from server.runs.python.calling import Workshop
+from server.runs.python.pool import Pool
 from server.settings import environment_of_hooks
 from tests.support.run_house import RunHouse, open_run_house
 from tests.support.run_stage import Stage

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from headcount.hooks import Message, Result
-from server.runs.calling import Calling, Workshop
 from server.runs.ends import Again, Done, Failed, Refused
-from server.runs.pool import Pool
+from server.runs.python.calling import Calling, Workshop
+from server.runs.python.pool import Pool
 from server.settings import environment_of_hooks
 from tests.support.hook_modules import attempt_of, load_hook
 from tests.support.waiting import eventually
@@ -112,7 +112,7 @@ except ValueError as error:
     assert isinstance(end, Again)
     assert end.message == f"The hook failed. {SEE_LOG}"
     assert end.error == r"KeyError: 'the cell\nof ann'"
-    (record,) = [each for each in caplog.records if each.name == "server.runs.calling"]
+    (record,) = [each for each in caplog.records if each.name == "server.runs.python.calling"]
     facts = vars(record)
     assert (facts["event"], facts["tenant"], facts["hook"], facts["run_id"]) == ("hook_failed", "acme", "invoices", 1)
     assert record.getMessage() == "The hook invoices failed: KeyError."
@@ -257,7 +257,7 @@ async def test_what_a_hook_prints_is_in_the_log_for_debugging(
     calling = load(tmp_path, workshop, "def", body)
     for level, count in ((logging.INFO, 0), (logging.DEBUG, 20)):
         caplog.clear()
-        with caplog.at_level(level, "server.runs.calling"):
+        with caplog.at_level(level, "server.runs.python.calling"):
             assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
         assert len(caplog.records) == count
     assert caplog.records[0].getMessage() == "The hook invoices printed: row 1"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from headcount.hooks import Result
-from server.runs.command import MAX_OUTPUT, CommandHook
 from server.runs.ends import Again, Done, End, Failed
+from server.runs.outside.command import MAX_OUTPUT, CommandHook
 from server.runs.registry import Attempt
 from server.settings import environment_of_programs
 from tests.support import ROOT
@@ -193,7 +193,7 @@ def test_a_killed_server_takes_the_command_with_it(tmp_path: Path) -> None:
     server = f"""
         import asyncio, sys
         from pathlib import Path
-        from server.runs.command import CommandHook
+        from server.runs.outside.command import CommandHook
         from tests.support.attempts import attempt_of
         folder = Path({str(tmp_path)!r})
         script = "import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(3600)"

@@ -9,9 +9,9 @@ import pytest
 from headcount.hooks import Result
 from importer.folder import TenantFolder
 from server.runs.ends import Done
-from server.runs.hooks_toml import Runners, read_hooks_file
+from server.runs.outside.hooks_toml import Runners, read_hooks_file
+from server.runs.outside.said import said
 from server.runs.registry import RegisteredHook
-from server.runs.said import said
 from server.runs.sources import Source
 from tests.support import ROOT
 from tests.support.attempts import attempt_of

@@ -14,10 +14,10 @@ import pytest
 
 import headcount
 from headcount.hooks import Result
-from server.runs import pool
-from server.runs.calling import Calling, Workshop
 from server.runs.ends import Again, Done, End
-from server.runs.pool import Pool, absolute_path
+from server.runs.python import pool
+from server.runs.python.calling import Calling, Workshop
+from server.runs.python.pool import Pool, absolute_path
 from server.settings import environment_of_hooks
 from tests.support import ROOT
 from tests.support.hook_modules import attempt_of, load_hook
@@ -236,7 +236,7 @@ async def test_the_last_words_of_a_process_are_in_the_log_for_debugging(
 ) -> None:
     for hook, end in ((calling, "import ctypes; ctypes.string_at(0)"), (impatient, "time.sleep(10_000)")):
         caplog.clear()
-        with caplog.at_level(logging.DEBUG, "server.runs.calling"):
+        with caplog.at_level(logging.DEBUG, "server.runs.python.calling"):
             await do(hook, tmp_path, f"print('the last words', flush=True)\n{end}")
         assert "The hook invoices printed: the last words" in caplog.messages
 
@@ -251,7 +251,7 @@ async def test_a_module_that_can_no_longer_be_imported_is_tried_again(
     end = await do(calling, tmp_path, "")
     assert isinstance(end, Again)
     assert end.error == "its module cannot be imported: ValueError: a secret"
-    (record,) = [each for each in caplog.records if each.name == "server.runs.calling"]
+    (record,) = [each for each in caplog.records if each.name == "server.runs.python.calling"]
     assert record.getMessage() == "The hook invoices failed: its module cannot be imported."
     assert vars(record)["traceback"].endswith("\nValueError")
     file.write_text(good)
@@ -349,8 +349,8 @@ async def test_closing_leaves_no_process(tmp_path: Path, monkeypatch: pytest.Mon
 KILLED = """
 import asyncio, sys
 from pathlib import Path
-from server.runs.calling import Workshop
-from server.runs.pool import Pool, absolute_path
+from server.runs.python.calling import Workshop
+from server.runs.python.pool import Pool, absolute_path
 from tests.support.hook_modules import attempt_of, load_hook
 
 async def main(folder):

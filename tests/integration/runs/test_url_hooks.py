@@ -13,7 +13,7 @@ from headcount.hooks import Result
 from importer.folder import TenantFolder
 from server.guarded import Poster
 from server.runs.ends import Again, Done, Failed
-from server.runs.posting import PIECE, UrlHook
+from server.runs.outside.posting import PIECE, UrlHook
 from server.signing import key_of, webhook_secret
 from tests.support.attempts import attempt_of
 from tests.support.waiting import eventually

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from headcount.hooks import Result
-from server.runs import command, facts, posting
 from server.runs.ends import Again, Done, End, Failed
+from server.runs.outside import command, facts, posting
 from server.runs.registry import Attempt
 
 ATTEMPT = Attempt(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from headcount.hooks import Message, Result
-from server.runs.said import MAX_CHARACTERS, Said, first_line, said
+from server.runs.outside.said import MAX_CHARACTERS, Said, first_line, said
 
 
 def test_a_json_object_is_the_report() -> None:

@@ -16,8 +16,8 @@ from ground.words import as_sentence
 from headcount.hooks import Result
 from importer.folder import FolderOf
 from server.guarded import NoAnswer, Poster
-from server.runs import facts
 from server.runs.ends import Again, Done, End, Failed
+from server.runs.outside import facts
 from server.runs.registry import Attempt
 from server.signing import signed_headers, webhook_secret
 

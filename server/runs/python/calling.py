@@ -1,7 +1,7 @@
 """Run the Python function of a hook: an async one in the event loop, a plain one in a process of its own.
 
 An async function is trusted with the loop: the log says which hook held it for long. A plain function, and an async
-one declared with `isolation="process"`, cannot hurt the server: see `server/runs/pool.py`.
+one declared with `isolation="process"`, cannot hurt the server: see `server/runs/python/pool.py`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from ground.threads import finish
 from headcount.hooks import Declared, Refuse, Result, Retry, Upload
-from server.runs.answers import Answer, Raised, accepted, delivery_of, raised, returned
-from server.runs.child import run
 from server.runs.ends import Again, Done, End, Failed, Refused
-from server.runs.gates import Gates
-from server.runs.pool import Code, Ended, Pool, Printed, TimedOut
+from server.runs.python.answers import Answer, Raised, accepted, delivery_of, raised, returned
+from server.runs.python.child import run
+from server.runs.python.gates import Gates
+from server.runs.python.pool import Code, Ended, Pool, Printed, TimedOut
+from server.runs.python.steps import Held, watched
 from server.runs.registry import Attempt
-from server.runs.steps import Held, watched
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from ground.children import Child, spawn
 from ground.threads import finish
 from headcount.hooks import Result
-from server.runs import facts
 from server.runs.ends import Again, Done, End, Failed
+from server.runs.outside import facts
+from server.runs.outside.said import Said, first_line, said
 from server.runs.registry import Attempt
-from server.runs.said import Said, first_line, said
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headcount.hooks import Result
-from server.runs.answers import from_json
+from server.runs.python.answers import from_json
 
 MAX_CHARACTERS = 1000
 """The most characters of one text in a report."""

@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from headcount.hooks import MARK, Declared, Result, Upload
-from server.runs.answers import LONGEST_ANSWER, Answer, Raised, accepted, delivery_of, raised, returned, to_json
+from server.runs.python.answers import (
+    LONGEST_ANSWER,
+    Answer,
+    Raised,
+    accepted,
+    delivery_of,
+    raised,
+    returned,
+    to_json,
+)
 from server.runs.registry import Attempt
 
 PR_SET_CHILD_SUBREAPER = 36

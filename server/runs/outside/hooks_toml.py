@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from headcount.hooks import MAX_SECONDS, why_not_name, why_not_path
 from importer.folder import FolderOf
 from server.guarded import Poster
-from server.runs.command import CommandHook
-from server.runs.posting import UrlHook
+from server.runs.outside.command import CommandHook
+from server.runs.outside.posting import UrlHook
 from server.runs.registry import RegisteredHook, Runnable
 from server.runs.sources import Source
 from server.setting_errors import nearest, place, reason

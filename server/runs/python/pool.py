@@ -21,8 +21,8 @@ from typing import Any
 import headcount
 from ground.children import Child, spawn
 from ground.threads import finish
-from server.runs.answers import LONGEST_ANSWER, Answer, Raised, from_json
-from server.runs.gates import Gates
+from server.runs.python.answers import LONGEST_ANSWER, Answer, Raised, from_json
+from server.runs.python.gates import Gates
 
 PROCESS = Path(headcount.__file__).with_name("_process.py")
 

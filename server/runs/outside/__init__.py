@@ -1,0 +1,1 @@
+"""Hooks without Python: commands and URLs."""
