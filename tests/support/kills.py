@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.importing import Company, sheet
+from tests.support.notes import Notes, processes_of
 from tests.support.seen import first_difference, seen
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import DEADLINE_S, wait_until
+from tests.support.waiting import wait_until
 
 HEADER = ("first_name", "last_name", "email", "manager", "primary_team", "job_title")
 KILLS_MOST = 3
@@ -47,16 +48,15 @@ class Target:
         self.dice = random.Random(seed)
         self.folder = folder
         self.rows = rows
-        self.notes = folder / "notes"
+        self.notes = Notes(folder / "notes")
         # A second process gets only PYTHONPATH of the environment: the folder in it shows whose process it is.
-        env = {"HEADCOUNT_TEST_NOTES": str(self.notes), "PYTHONPATH": str(folder)}
+        env = {"HEADCOUNT_TEST_NOTES": str(self.notes.path), "PYTHONPATH": str(folder)}
         self.server = ServerProcess(folder, entry="tests.support.mortal_server", env=env)
         self.twin = Company(folder / "no company yet")
         self.companies = self.joined = self.imports = self.outlived = 0
         self.people: list[Row] = []
         self.took: dict[bool, dict[str, float]] = {}
         self.hits: Counter[str] = Counter()
-        self._read_from = 0
 
     @property
     def tenant(self) -> str:
@@ -68,7 +68,7 @@ class Target:
         for first in (True, False):
             self.edit(first=first)
             self.send(first=first, kills=0)
-            begun = self.begun()
+            begun = self.notes.begun()
             self.took[first] = {ENDED: LAST_S}
             for (at, name), (until, _) in pairwise(begun):
                 self.took[first][name] = self.took[first].get(name, 0) + until - at
@@ -108,22 +108,22 @@ class Target:
     def send(self, *, first: bool, kills: int) -> str:
         """Import the list, killed `kills` times, and return the final state."""
         import_id, content = self.twin.imports + 1, sheet(*self.people, header=HEADER)
-        self._skip_notes()
+        self.notes.skip()
         file = self.folder / "sent.csv"
         file.write_bytes(content)
         with ThreadPoolExecutor(1) as client:
             client.submit(self.server.sftp, self.tenant, f'put "{file}" /sync_users.csv')
             if not kills:
-                wait_until(lambda: ENDED in self.names(), what="the end of an import")
+                wait_until(lambda: ENDED in self.notes.names(), what="the end of an import")
             for number in range(kills):
                 if number and self.server.state(self.tenant, import_id) not in ("queued", "running"):
                     break
                 if number:
-                    self._skip_notes()
+                    self.notes.skip()
                     self.server.launch()
                 self.kill(first=first, again=number > 0)
         if kills:
-            self._skip_notes()
+            self.notes.skip()
             self.server.start()
             self.imports += 1
         state = self.server.reaches(self.tenant, import_id, *ENDS)
@@ -134,26 +134,12 @@ class Target:
         """Kill the server at a random moment of an import. `again`: this import was killed before."""
         took = self.took[first]
         phase = self.dice.choice([name for name in took if not (again and name == WAITS)])
-        deadline = time.monotonic() + DEADLINE_S
-        while not {phase, ENDED} & set(self.names()):  # checks more often than other waits: phases are short
-            assert time.monotonic() < deadline, f"the import has not reached: {phase}"
-            time.sleep(0.0005)
+        self.notes.wait_for({phase, ENDED})
         time.sleep(self.dice.random() * took[phase])  # no wait: this is the moment
         self.server.kill()
-        self.hits[self.names()[-1] if self.names() else STARTS] += 1
+        self.hits[self.notes.names()[-1] if self.notes.names() else STARTS] += 1
         self.outlived += bool(processes_of(self.folder))
         wait_until(lambda: not processes_of(self.folder), what="the process beside the server to end")
-
-    def names(self) -> list[str]:
-        return [name for _, name in self.begun()]
-
-    def begun(self) -> list[tuple[float, str]]:
-        """Return the phases that have begun since the newest start, with their times."""
-        lines = self.notes.read_bytes()[self._read_from :].decode().splitlines()
-        return [(float(at), name) for at, _, name in (line.partition(" ") for line in lines)]
-
-    def _skip_notes(self) -> None:
-        self._read_from = self.notes.stat().st_size if self.notes.exists() else 0
 
     # The expected result.
 
@@ -182,19 +168,6 @@ def _kept(database: Path) -> dict[str, Any]:
             "before": db.execute("SELECT import_id, size, sha256 FROM before").fetchall(),
             "before_lines": [(line, user) for line, user in enumerate(users) if user],
         }
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Return the processes that run with `folder` in their environment."""
-    found = []
-    for each in Path("/proc").iterdir():
-        if each.name.isdecimal():
-            try:
-                if bytes(folder) in (each / "environ").read_bytes():
-                    found.append(int(each.name))
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-    return found
 
 
 def play(folder: Path, seed: int, kills: int, rows: int) -> Target:

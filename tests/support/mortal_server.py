@@ -13,13 +13,14 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from engine.sqlite.importing import importing
 from engine.sqlite.importing.before import SqliteLinesBefore
 from engine.sqlite.importing.roster import SqliteStoredUsers
 from engine.sqlite.server.queue import SqliteQueue
+from engine.sqlite.server.runs import SqliteRunStore
 from importer.reconcile import beside, reconcile, run, steps
 from importer.undo import undo
 from importer.worker import attempt
@@ -32,6 +33,7 @@ from server.notify.mail import Mailer
 from server.notify.outbox import Outbox
 from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
+from server.runs.run_hook import RunHook
 
 
 class Step(NamedTuple):
@@ -95,6 +97,16 @@ IMPORT_PHASES = {
     "it has ended": Step(SqliteQueue, "finish", after=True),
 }
 """The phases of an import. Each ends when the next begins."""
+RUN_PHASES = {
+    "it is offered": Step(RunHook, "accepting"),
+    "it arrives": Step(SqliteRunStore, "arriving", after=True),
+    "it has its name": Step(Placement, "_rename", after=True),
+    "it is queued": Step(SqliteRunStore, "landed", after=True),
+    "it is claimed": Step(SqliteRunStore, "claim", after=True),
+    "its end is written": Step(SqliteRunStore, "finish"),
+    "it has ended": Step(SqliteRunStore, "finish", after=True),
+}
+"""The phases of a file for a hook other than `sync_users`; the hook itself runs after it is claimed."""
 UNDO_STEPS = {
     "before anything is set back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
@@ -133,10 +145,10 @@ def make_mortal(step: Step, sign: signal.Signals) -> None:
     wrap(step, strike)
 
 
-def take_notes(path: str) -> None:
-    """Add a line to the file at `path` whenever a phase of an import begins."""
+def take_notes(path: str, phases: Mapping[str, Step]) -> None:
+    """Add a line to the file at `path` whenever one of these phases begins."""
     notes = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
-    for name, step in IMPORT_PHASES.items():
+    for name, step in phases.items():
         wrap(step, functools.partial(_note, notes, name))
 
 
@@ -180,5 +192,5 @@ if __name__ == "__main__":
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
         make_mortal(STEPS[wanted], sign)
     if path := os.environ.get("HEADCOUNT_TEST_NOTES"):
-        take_notes(path)
+        take_notes(path, IMPORT_PHASES)
     main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,12 +92,7 @@ class Company:
 
     def runs(self, tenant: str = "acme") -> list[dict[str, Any]]:
         """Return the runs as they are stored, oldest first."""
-        db = sqlite3.connect(f"file:{self.server.data}/headcount.db?mode=ro", uri=True, timeout=30)
-        db.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in db.execute("SELECT * FROM runs WHERE tenant = ? ORDER BY id", (tenant,))]
-        finally:
-            db.close()
+        return self.server.runs(tenant)
 
     def reaches(self, run_id: int, *states: str, tenant: str = "acme") -> dict[str, Any]:
         def there() -> dict[str, Any] | None:
