@@ -16,6 +16,7 @@ from benchmarks.arrivals import memory, quick
 from benchmarks.closing import close_beside_uploads
 from benchmarks.figures import Figure, table
 from benchmarks.holds import longest_holds
+from benchmarks.hooks import idle_tenants, many_files
 from benchmarks.huge import at_once, huge_files
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
@@ -31,6 +32,8 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "memory": lambda folder, rows, _runs: memory(folder, rows),
     "big": lambda folder, _rows, runs: big_files(folder, runs),
     "small": lambda folder, _rows, runs: small_files(folder, runs),
+    "hooks": lambda folder, _rows, runs: many_files(folder, runs),
+    "idle": lambda folder, _rows, _runs: idle_tenants(folder),
     "pages": pages,
     "closing": lambda folder, _rows, runs: close_beside_uploads(folder, runs),
     "holds": lambda folder, rows, _runs: longest_holds(folder, rows),

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,23 +124,32 @@ def keygen(path: Path) -> Path:
 
 @contextmanager
 def headcount(
-    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOR), *, watched: bool = False
+    folder: Path,
+    tenants: tuple[str, ...] = (TENANT, NEIGHBOR),
+    *,
+    watched: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run Headcount with tenants that have the same key; the server's client logs in as the first one.
 
-    `watched`: long steps of its event loop are written to `held.jsonl` (see `benchmarks.watched`).
+    `watched`: long steps of its event loop are written to `held.jsonl` (see `benchmarks.watched`). `env` is added to
+    the environment.
     """
     folder.mkdir()
     key = keygen(folder / "key")
     for tenant in tenants:
         command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
-    with at_work(folder, tenants, watched=watched) as server:
+    with at_work(folder, tenants, watched=watched, env=env) as server:
         yield server
 
 
 @contextmanager
 def at_work(
-    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOR), *, watched: bool = False
+    folder: Path,
+    tenants: tuple[str, ...] = (TENANT, NEIGHBOR),
+    *,
+    watched: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run Headcount on the data in `folder`, which `headcount` made; yield it when it listens."""
     token = command(folder, "token", "create", "--operator")
@@ -148,7 +157,9 @@ def at_work(
     begun = time.monotonic()
     with log.open("w") as output:
         program = [sys.executable, "-m", "benchmarks.watched", str(folder / "held.jsonl")] if watched else PROGRAM
-        process = subprocess.Popen([*program, "serve"], cwd=ROOT, env=_environment(folder), stderr=output)
+        process = subprocess.Popen(
+            [*program, "serve"], cwd=ROOT, env=_environment(folder) | dict(env or {}), stderr=output
+        )
     with stopping(process):
         port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
         _write_config(folder, port, {tenant: tenant for tenant in tenants})

@@ -44,7 +44,7 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
         file = write_people(folder / "people.csv", USERS)
         server.sftp(f"put {file} sync_users.csv")
         completed(server, 1, every_s=0.05)
-    _multiply(folder / "headcount" / "data", count)
+    multiply(folder / "headcount" / "data", count)
     what = f"{count:,} tenants of {USERS} users"
     for which in ("first start", "start"):
         with at_work(folder / "headcount") as server:
@@ -62,9 +62,9 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
             yield Figure(f"{what}: from {which} to idle", "s", [settled[1]])
             asked = [_timed(server) for _ in range(ASKED)]
             yield Figure(f"{what}: /metrics when idle", "s", asked, most=0.5, absolute=True)
-            shares = [_share(server, IDLE_S) * 100 for _ in range(2)]
+            shares = [share(server, IDLE_S) * 100 for _ in range(2)]
             yield Figure(f"{what}: of a core when idle", "%", [max(shares)], most=2, absolute=True)
-            yield Figure(f"{what}: memory when idle", "MiB", [_resident(server) / MIB], most=200, absolute=True)
+            yield Figure(f"{what}: memory when idle", "MiB", [resident(server) / MIB], most=200, absolute=True)
             peak = peak_bytes(server.process.pid) / MIB
             yield Figure(f"{what}: most memory until then", "MiB", [peak])
             held = len(os.listdir(f"/proc/{server.process.pid}/fd"))
@@ -78,16 +78,16 @@ def first_indexes(folder: Path) -> Iterator[Figure]:
     with headcount(folder / "headcount") as server:
         server.sftp(f"put {write_people(folder / 'people.csv', INDEXED_USERS)} sync_users.csv")
         completed(server, 1, every_s=0.05)
-    _multiply(folder / "headcount" / "data", INDEXED)
+    multiply(folder / "headcount" / "data", INDEXED)
     with at_work(folder / "headcount") as server:
         worked, start = _processor_s(server), time.monotonic()
         shares = []
         while time.monotonic() - start < INDEXING_S:
-            shares.append(_share(server, INDEXING_LOOK_S) * 100)
-        share = (_processor_s(server) - worked) / (time.monotonic() - start) * 100
+            shares.append(share(server, INDEXING_LOOK_S) * 100)
+        overall = (_processor_s(server) - worked) / (time.monotonic() - start) * 100
         made = len(list((folder / "headcount" / "data" / "tenants").glob("*/search.db")))
     what = f"{INDEXED} tenants of {INDEXED_USERS} users, first start"
-    yield Figure(f"{what}: of a core in {INDEXING_S:.0f} s", "%", [share])
+    yield Figure(f"{what}: of a core in {INDEXING_S:.0f} s", "%", [overall])
     yield Figure(f"{what}: the most in {INDEXING_LOOK_S:.0f} s of them", "%", [max(shares)])
     yield Figure(f"{what}: search indexes made by then", "files", [made])
 
@@ -99,7 +99,7 @@ def _ask_now_and_then(server: Server) -> None:
         _timed(server, BUSY_S)
 
 
-def _multiply(data: Path, count: int) -> None:
+def multiply(data: Path, count: int) -> None:
     """Make `count` tenants from the existing one, as if each had sent the same file."""
     with closing(sqlite3.connect(data / "headcount.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -144,12 +144,12 @@ def _settled(server: Server) -> tuple[float, float]:
     """Wait until the server is idle. Return its processor time until then, and the seconds of the wait."""
     start = time.monotonic()
     while time.monotonic() - start < SETTLE_S:
-        if max(_share(server, QUIET_S) for _ in range(5)) < QUIET:
+        if max(share(server, QUIET_S) for _ in range(5)) < QUIET:
             break
     return _processor_s(server), time.monotonic() - start
 
 
-def _share(server: Server, seconds: float) -> float:
+def share(server: Server, seconds: float) -> float:
     """Return the fraction of a core that the server takes in the next `seconds`."""
     start, before = time.monotonic(), _processor_s(server)
     time.sleep(seconds)
@@ -162,6 +162,6 @@ def _processor_s(server: Server) -> float:
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
-def _resident(server: Server) -> int:
+def resident(server: Server) -> int:
     """Return the memory of the process now, in bytes."""
     return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
