@@ -37,6 +37,9 @@ The landing lock is held from 2 to 6, and by renames and removals at a hook's pa
 become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
 that landed in the meantime by an older one. It is not held during 1: a hook may scan the bytes for some seconds, and
 the order of two uploads is that of their steps 5.
+
+A hook knows tenants by name. While it decides, the tenant may be removed, and another may get its name. So before 2
+and 5 the open folder must still be the tenant's. If it is not, the hook hears nothing of the file.
 """
 
 from __future__ import annotations
@@ -64,8 +67,14 @@ SHOWN_TO_CLIENTS = (HookRefused, Refused, TryAgain)
 """Exceptions whose message a client may read. That of `DatabaseUnusable` names folders of the server."""
 
 
+REMOVED = "your company was removed from this server, so the file was discarded"
+
+
 class NotLanded(OSError):  # noqa: N818 - the name of a state
-    """The file did not land, and the hook has recorded this. The message is for the client."""
+    """The file did not land, and the hook has recorded this, unless the tenant was removed.
+
+    The message is for the client.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(errno.EIO, reason)
@@ -117,6 +126,7 @@ async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, 
 
 
 async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
+    _check_owner(space)
     space.check_storage()
     try:
         arrival = await hook.arriving(upload)
@@ -126,6 +136,7 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
     placement = Placement(source, target, arrival.copy, space.staging.fd)
     try:
         await space.in_thread(placement.place)
+        _check_owner(space)
         await hook.landed(upload, arrival)
     except Exception as error:
         await space.in_thread(placement.undo)
@@ -136,6 +147,11 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
     else:
         placement.settle()
     return Landed(arrival.id, placement.replaced)
+
+
+def _check_owner(space: Space) -> None:
+    if space.removed:
+        raise NotLanded(REMOVED)
 
 
 async def _failed(hook: Hook, upload: Upload, arrival: Arrival, error: Exception) -> None:
@@ -154,7 +170,10 @@ def reason_of(error: Exception) -> str:
 
 
 async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
-    """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing."""
+    """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing.
+
+    That of a removed tenant is not reported: a new tenant may have its name.
+    """
     space.house.metrics.upload(space.tenant, "aborted")
     log.warning(
         "The upload of %r was interrupted after %d bytes: %s.",
@@ -164,7 +183,7 @@ async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
         extra={"event": "upload_aborted", "tenant": space.tenant},
     )
     hook = space.hooks.begins(upload.path)
-    if hook is not None:
+    if hook is not None and not space.removed:
         try:
             await hook.aborted(upload, reason)
         except Exception as error:
@@ -183,9 +202,12 @@ def report_completed(space: Space, upload: Upload) -> None:
 
 
 async def report_if_similar(space: Space, upload: Upload) -> None:
-    """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing."""
+    """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing.
+
+    That of a removed tenant is not reported.
+    """
     near = space.hooks.near(upload.path)
-    if near is None:
+    if near is None or space.removed:
         return
     log.warning("%s", near.reason, extra={"event": "upload_ignored", "tenant": space.tenant})
     try:

@@ -73,6 +73,7 @@ class Space:
             place.mkdir(mode=0o700, exist_ok=True)
         self.tenant = tenant
         self.house = house
+        self._root = root
         self._staging = places.staging
         self.folder = Tree(places.files)
         self.staging = Tree(places.staging)
@@ -129,6 +130,14 @@ class Space:
         """Return whether the open folder is the one at `root` now."""
         there, opened = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
         return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+
+    @property
+    def removed(self) -> bool:
+        """Return whether the tenant was removed. A new tenant may have its name."""
+        try:
+            return not self.is_at(self._root)
+        except FileNotFoundError:
+            return True
 
     def enter(self) -> None:
         """Count one more session; it must call `leave` once."""

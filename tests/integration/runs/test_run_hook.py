@@ -20,7 +20,9 @@ from server.runs.ends import End, Refused
 from server.runs.registry import Attempt, RegisteredHook, Registry
 from server.runs.run_hook import table_entries
 from server.tenants.tenants import Tenants
+from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, sftp_house
+from tests.support.waiting import eventually
 from tests.support.writing import being_written
 
 BROKEN = "scans cannot be imported: ModuleNotFoundError: x"
@@ -32,6 +34,8 @@ class Choosy:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int, bytes]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def deliver(self, attempt: Attempt) -> End:
         raise AssertionError("no run starts here")
@@ -39,6 +43,7 @@ class Choosy:
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
         content = await asyncio.to_thread(file.read_bytes)
         self.asked.append((tenant, path, size, content))
+        await self.may_answer.wait()
         return Refused("This file has a virus.", "Virus: EICAR") if b"virus" in content else None
 
 
@@ -185,3 +190,26 @@ async def test_a_busy_database_refuses_an_upload_in_words(tmp_path: Path) -> Non
                 await put(sftp, "invoices/march.csv", b"virus")
         assert (house.files / "invoices/march.csv").read_bytes() == ONE
         assert len(await runs.all()) == 1
+
+
+@pytest.mark.parametrize("content", [ONE, b"virus"])
+@pytest.mark.parametrize("way", ["close", "rename"])
+async def test_a_new_tenant_learns_nothing_of_a_removed_one_with_its_name(
+    tmp_path: Path, way: str, content: bytes
+) -> None:
+    async with opened(tmp_path) as (house, runs), house.client() as sftp:
+        runs.choosy.may_answer.clear()
+        if way == "rename":
+            await put(sftp, "part", content)
+            sending = asyncio.ensure_future(sftp.rename("part", "invoices/march.csv"))
+        else:
+            sending = asyncio.ensure_future(put(sftp, "invoices/march.csv", content))
+        await eventually(lambda: bool(runs.choosy.asked), what="the question to the hook")
+        await house.tenants.remove("acme")
+        await house.tenants.add("acme", [public_line()])
+        runs.choosy.may_answer.set()
+        with pytest.raises((asyncssh.Error, OSError)):
+            await sending
+        await eventually(lambda: not house.listener._sessions.tasks, what="the session to end")
+        assert await runs.all() == []
+        assert not [*house.folder.root.glob("**/*.csv"), *house.folder.root.glob("runs/*")]

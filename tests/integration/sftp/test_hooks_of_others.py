@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from server.files.leftovers import clear_staging, mark
+from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
 
@@ -313,4 +315,22 @@ async def test_a_fault_in_the_decision_of_a_hook_lands_nothing(
         assert (house.files / "invoices/march.csv").read_bytes() == ONE
         assert await house.counts_truly()
     assert house.other.events == LANDED
+    assert house.staged() == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("path", ["sync_users.csv", "sync_users.csv.part", "invoices/a.csv", "Sync_Users.csv"])
+async def test_the_hooks_hear_nothing_of_the_uploads_of_a_removed_tenant(
+    house: SftpHouse, path: str, closed: bool
+) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with house.client() as sftp:
+            file = await sftp.open(path, "wb")
+            await file.write(ONE)
+            await house.tenants.remove("acme")
+            await house.tenants.add("acme", [public_line()])
+            if closed:
+                await file.close()
+            await eventually(lambda: not house.listener._sessions.tasks, what="the session to end")
+    assert house.real.events == house.other.events == []
     assert house.staged() == []
