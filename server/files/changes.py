@@ -21,6 +21,7 @@ from server.files.space import Space
 from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
 INTO_A_HOOK = "files in a moved folder would get no hook; make the folder, then upload or move the files themselves"
+NO_LONGER_THERE = "another session removed, moved or replaced the file before it was accepted; send it again"
 THERE_ALREADY = "a file or folder of this name already exists"
 
 
@@ -90,36 +91,42 @@ def _move(
 async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath) -> None:
     """Land the file under a new hard link in staging, and remove its old name afterwards.
 
-    Until then other sessions may change the old name, and a failure needs no repair.
+    While the hook decides, other sessions may change both paths: they are opened again when it has decided.
     """
     with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
-        source, target = Spot(folder, old.name), Spot(new_folder, new.name)
-        fd = open_regular(source.name, source.folder)
+        there = stat_if_there(new.name, new_folder)
+        if there is not None:
+            check_regular(there)
+        fd = open_regular(old.name, folder)
+        own = Spot(space.staging.fd, secrets.token_hex(16).encode())
         try:
-            there = stat_if_there(target.name, target.folder)
-            if there is not None:
-                check_regular(there)
-            upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
-            await _land(space, hook, upload, fd, source, target)
-        finally:
+            os.link(old.name, own.name, src_dir_fd=folder, dst_dir_fd=own.folder, follow_symlinks=False)
+        except OSError:
             os.close(fd)
-
-
-async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> None:
-    own = Spot(space.staging.fd, secrets.token_hex(16).encode())
-    os.link(source.name, own.name, src_dir_fd=source.folder, dst_dir_fd=own.folder, follow_symlinks=False)
+            raise
     try:
-        await offer(space, hook, upload, fd, own.name)
-        async with space.landing:
-            replaced = (await land(space, hook, upload, fd, own, target)).replaced
-            await _remove_old_name(space, upload, fd, source, replaced)
+        with space.offering(own.name):
+            await _land(space, hook, old, new, fd, own)
     except NotLanded:
         space.house.metrics.upload(space.tenant, "refused")
         raise
     finally:
         with suppress(FileNotFoundError):
             os.unlink(own.name, dir_fd=own.folder)
-    await space.recounted()
+        os.close(fd)
+        await space.recounted()
+
+
+async def _land(space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot) -> None:
+    upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
+    await offer(space, hook, upload, fd, own.name)
+    async with space.landing:
+        with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
+            source, target = Spot(folder, old.name), Spot(new_folder, new.name)
+            if not _is(source, fd):  # its bytes no longer count against the quota
+                raise OSError(errno.ENOENT, NO_LONGER_THERE)
+            replaced = (await land(space, hook, upload, fd, own, target)).replaced
+            await _remove_old_name(space, upload, fd, source, replaced)
 
 
 async def _remove_old_name(
@@ -130,12 +137,17 @@ async def _remove_old_name(
     usage.add(upload.size, 1)
     if replaced is not None:
         usage.remove(replaced.st_size, 1)
-    left = stat_if_there(source.name, source.folder)
-    if left is not None and os.path.samestat(left, os.fstat(fd)):
+    if _is(source, fd):
         os.unlink(source.name, dir_fd=source.folder)
-        usage.release(left.st_size, 1)
+        usage.release(upload.size, 1)
         with suppress(OSError):  # the file has landed; after a crash it may also have its old name
             await space.in_thread(os.fsync, source.folder)
+
+
+def _is(spot: Spot, fd: int) -> bool:
+    """Return whether the name is still that of the file open at `fd`."""
+    there = stat_if_there(spot.name, spot.folder)
+    return there is not None and os.path.samestat(there, os.fstat(fd))
 
 
 async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:

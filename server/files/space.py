@@ -83,6 +83,7 @@ class Space:
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
         self._copies_at = 0.0
+        self._offered: set[Path] = set()
         self._measuring = asyncio.Lock()
         self._sessions = 0
         self._left_at = time.monotonic()
@@ -194,6 +195,8 @@ class Space:
         if usage.many and time.monotonic() - self._copies_at < MANY_COPIES_AGE_S:
             return usage
         copies = self.house.waiting_copies(self.tenant)
+        if copies is not None and self._offered:
+            copies = [*copies, *self._offered]
         with suppress(OSError):
             if copies is not None and len(copies) <= FEW_COPIES:
                 usage.waiting, usage.many = measure_copies(copies), False
@@ -201,6 +204,15 @@ class Space:
                 self._copies_at, usage.many = time.monotonic(), True
                 usage.waiting = await self.in_thread(measure_copies, copies)
         return usage
+
+    @contextmanager
+    def offering(self, name: bytes) -> Iterator[None]:
+        """Count the file `name` in staging as a waiting copy: the visible file that it links may be removed."""
+        self._offered.add(path := self.staged(name))
+        try:
+            yield
+        finally:
+            self._offered.discard(path)
 
     async def follow_copies(self) -> None:
         """Measure the copies again while some wait and a session is open: imports may end while a client writes."""

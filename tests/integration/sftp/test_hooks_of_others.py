@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -252,17 +252,69 @@ async def test_an_offered_file_is_on_disk_and_cannot_be_written(
     assert [copy.read_bytes() for copy in house.other.copies] == [ONE, b"late"]
 
 
-async def test_a_renamed_file_lands_as_it_was_offered(house: SftpHouse) -> None:
-    async with house.client() as sftp, house.client() as other:
-        await put(sftp, "part", ONE)
+@asynccontextmanager
+async def renaming(house: SftpHouse, old: str, new: str) -> AsyncIterator[asyncio.Future[None]]:
+    """Yield while a hook decides on a file that is renamed to its path; then it accepts the file."""
+    async with house.client() as sftp:
+        house.other.asked.clear()
         house.other.may_answer.clear()
-        renaming = asyncio.ensure_future(sftp.rename("part", "invoices/march.csv"))
+        rename = asyncio.ensure_future(sftp.rename(old, new))
         await house.other.asked.wait()
-        await put(other, "part", TWO)
-        house.other.may_answer.set()
-        await renaming
-    assert house.other.copies[-1].read_bytes() == ONE
-    assert (house.files / "part").read_bytes() == TWO
+        try:
+            yield rename
+        finally:
+            house.other.may_answer.set()
+            await asyncio.wait([rename])
+
+
+async def test_a_file_replaced_while_a_hook_decides_on_its_rename_does_not_land(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "part", ONE)
+        async with renaming(house, "part", "invoices/march.csv") as rename:
+            await put(sftp, "part", TWO)
+        with pytest.raises(asyncssh.SFTPError, match="another session removed, moved or replaced the file"):
+            await rename
+        assert (house.files / "part").read_bytes() == TWO
+        assert await house.counts_truly()
+    assert house.other.events == house.staged() == []
+
+
+async def test_no_bytes_escape_the_quota_while_a_hook_decides_on_a_rename(house: SftpHouse) -> None:
+    await house.limit(quota_bytes=100)
+    async with house.client() as sftp:
+        await put(sftp, "part", bytes(60))
+        async with renaming(house, "part", "invoices/march.csv") as rename:
+            await put(sftp, "small", bytes(30))
+            await sftp.remove("part")
+            with pytest.raises(asyncssh.SFTPError, match="quota"):
+                await put(sftp, "part", bytes(60))
+            await sftp.remove("small")
+        with pytest.raises(asyncssh.SFTPError, match="another session removed, moved or replaced the file"):
+            await rename
+        assert await house.counts_truly()
+        await put(sftp, "part", bytes(60))
+        await sftp.rename("part", "invoices/march.csv")
+        assert await house.counts_truly()
+    assert house.other.events == LANDED
+
+
+async def test_a_file_renamed_to_a_hook_lands_at_the_path_that_the_hook_was_told(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.makedirs("stores/x")
+        await put(sftp, "part", ONE)
+        async with renaming(house, "part", "stores/x/report.pdf") as rename:
+            await sftp.rename("stores/x", "plain")
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await rename
+        assert list((house.files / "plain").iterdir()) == []
+        await sftp.mkdir("stores/x")
+        async with renaming(house, "part", "stores/x/report.pdf") as rename:
+            await sftp.rename("stores/x", "plain/x")
+            await sftp.mkdir("stores/x")
+        await rename
+        assert (house.files / "stores/x/report.pdf").read_bytes() == ONE
+        assert await house.counts_truly()
+    assert house.other.events == LANDED
 
 
 @pytest.mark.parametrize("way", ["close", "rename"])
