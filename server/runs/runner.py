@@ -25,6 +25,7 @@ from ground.moments import Clock, utc_now
 from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.queue.order import WAITS
+from server.rounds import set_within
 from server.runs import results
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
@@ -45,6 +46,7 @@ CANCEL_S = 10.0
 
 MISSING = "The copy of the file is missing, so the hook cannot read it. Send the file again."
 NOT_RUN = "The hook could not be run. Tell the operator: the log has the cause."
+NOT_WRITTEN = "The end of this run could not be stored. Tell the operator: the log has the cause."
 
 RunnableOf = Callable[[str], Runnable | None]
 """Return the hook of this name; None if the server has none that can run."""
@@ -234,32 +236,40 @@ class Runner:
         if not delivery.done() or delivery.cancelled():
             return Stopped()
         if error := delivery.exception():
-            log.error(
-                "Run %d of %s for %s met an internal error.",
-                *(run.id, run.hook, run.tenant),
-                exc_info=error,
-                extra={"event": "run_fault", **_facts(run)},
-            )
+            self._met_fault(run, error)
             return Again(NOT_RUN, type(error).__name__)
         return delivery.result()
 
     async def _close(self, run: Run, end: End) -> None:
-        """Write the end; while it cannot be written, retry until the server stops: the next start finds the run."""
+        """Write the end; while it cannot be written, retry until the server stops: the next start finds the run.
+
+        An end that meets an internal error is replaced by a failure without what the hook said.
+        """
         failures = 0
         while True:
             try:
                 await self._ending.finish(run, end)
                 return
             except TryAgain as error:
-                failures += 1
                 log.warning(
                     "The end of run %d of %s for %s cannot be written (%s); retrying.",
                     *(run.id, run.hook, run.tenant, error.message),
                     extra={"event": "run_end_owed", **_facts(run)},
                 )
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
+            except Exception as error:
+                self._met_fault(run, error)
+                end = Failed(NOT_WRITTEN, type(error).__name__)
+            failures += 1
+            if await set_within(self._stopping, WAITS.after(failures)):
                 return
+
+    def _met_fault(self, run: Run, error: BaseException) -> None:
+        log.error(
+            "Run %d of %s for %s met an internal error.",
+            *(run.id, run.hook, run.tenant),
+            exc_info=error,
+            extra={"event": "run_fault", **_facts(run)},
+        )
 
 
 def _prepare(folder: TenantFolder, run: Run) -> tuple[str, Path] | None:

@@ -5,7 +5,6 @@ Between processes an answer is JSON: a process that runs the code of a hook is n
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,12 +12,15 @@ from datetime import datetime
 from typing import Any
 
 from headcount.hooks import Declared, Delivery, Message, Refuse, Result, Retry
+from importer.model import INTEGER_MAX
 from server.runs.registry import Attempt
 
 MOST_MESSAGES = 10_000
 MOST_COUNTS = 100
 LONGEST_TEXT = 1000
 """In characters: of a sentence, and of every other text in an answer. The rest of a longer one is cut off."""
+
+LARGEST_NUMBER = INTEGER_MAX
 
 LONGEST_ANSWER = 16 * 1024 * 1024
 """In bytes of JSON."""
@@ -89,9 +91,10 @@ def raised(error: BaseException) -> Answer:
 
 
 def _retry(after_s: object, why: object) -> Retry:
-    if isinstance(after_s, bool) or not isinstance(after_s, int | float) or not math.isfinite(after_s) or after_s < 0:
+    number = after_s if isinstance(after_s, int | float) and not isinstance(after_s, bool) else -1
+    if not 0 <= number <= LARGEST_NUMBER:  # not-a-number is no less and no more than anything
         raise TypeError("the after_s of a Retry is a number of seconds from 0")
-    return Retry(float(after_s), _text(str(why)))
+    return Retry(float(number), _text(str(why)))
 
 
 def _checked(value: object) -> Result:
@@ -105,7 +108,7 @@ def _checked(value: object) -> Result:
     _require(value.messages, Sequence, "the messages of a Result are a list")
     for name, number in value.counts.items():
         _require(name, str, "the name of a count is a text")
-        _require(number, int, "a count is an integer")
+        _require_integer(number, "a count is an integer")
     message = None if value.message is None else _text(value.message)
     counts = {_text(name): int(number) for name, number in list(value.counts.items())[:MOST_COUNTS]}
     return Result(message, counts, tuple(_messages(value)))
@@ -127,7 +130,7 @@ def _message(each: object) -> Message:
     _require(each.message, str, "the message of a Message is a text")
     _require(each.code, str, "the code of a Message is a text")
     if each.line is not None:
-        _require(each.line, int, "the line of a Message is an integer or None")
+        _require_integer(each.line, "the line of a Message is an integer or None")
     if each.column is not None:
         _require(each.column, str, "the column of a Message is a text or None")
     column = None if each.column is None else _text(each.column)
@@ -137,6 +140,14 @@ def _message(each: object) -> Message:
 def _require(value: object, kind: type, rule: str) -> None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"{rule}, not {type(value).__name__}")
+
+
+def _require_integer(value: object, rule: str) -> None:
+    """Require an integer that can be stored: Python has larger ones, even some that it cannot write as text."""
+    _require(value, int, rule)
+    assert isinstance(value, int)
+    if abs(value) > LARGEST_NUMBER:
+        raise TypeError(f"{rule} of at most 63 bits")
 
 
 def _text(text: str) -> str:

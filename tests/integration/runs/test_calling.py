@@ -85,7 +85,7 @@ async def test_a_retry_says_when_and_why(workshop: Workshop, tmp_path: Path, way
     assert await calling.deliver(attempt_of(tmp_path)) == Again("The bank is closed.", "Retry", 90.0)
 
 
-@pytest.mark.parametrize("after_s", ["float('nan')", "-1", "'soon'", "True", "float('inf')"])
+@pytest.mark.parametrize("after_s", ["float('nan')", "-1", "'soon'", "True", "float('inf')", "10**400"])
 async def test_a_retry_at_no_time_is_an_error(workshop: Workshop, tmp_path: Path, after_s: str) -> None:
     calling = load(tmp_path, workshop, "async def", f"raise Retry({after_s}, 'Later.')")
 
@@ -147,6 +147,11 @@ async def test_a_hook_that_exits_by_an_exception_is_tried_again(
         ("Result(messages=['odd'])", "the messages of a Result are of the type Message, not str"),
         ("Result(messages=[Message('fatal', 'odd')])", "the severity of a Message is error, warning or notice"),
         ("Result(messages=[Message('error', '', line='')])", "the line of a Message is an integer or None, not str"),
+        ("Result(counts={'rows': 10**5000})", "a count is an integer of at most 63 bits"),
+        (
+            "Result(messages=[Message('error', '', line=-2**63)])",
+            "the line of a Message is an integer or None of at most 63 bits",
+        ),
         ("Result(messages=7)", "the messages of a Result are a list, not int"),
     ],
 )

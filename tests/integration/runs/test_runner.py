@@ -15,7 +15,7 @@ from importer.model import ImportState
 from server.runs import runner as runner_module
 from server.runs.ends import ATTEMPTS, Again, Done, End, Failed
 from server.runs.registry import Attempt
-from server.runs.runner import AT_ONCE, MISSING
+from server.runs.runner import AT_ONCE, MISSING, NOT_WRITTEN
 from tests.support.engines import add_tenants
 from tests.support.queues import make_folder
 from tests.support.run_house import RunHouse
@@ -240,6 +240,21 @@ async def test_an_end_that_cannot_be_written_is_written_later(stage: Stage, monk
     stage.runner.start()
     assert (await stage.ended(run)).state is ImportState.COMPLETED
     assert played.seen == [("acme", 1)]
+
+
+@pytest.mark.logs("run_fault")
+async def test_an_end_that_cannot_be_stored_fails_the_run_and_the_next_follows(stage: Stage) -> None:
+    async def count(attempt: Attempt) -> End:
+        return Done(Result(counts={"rows": 10**5000})) if attempt.run_id == 1 else FINE
+
+    played = stage.play(count)
+    first, second = await stage.house.upload(), await stage.house.upload()
+    stage.runner.start()
+    ended = await stage.ended(first)
+    assert (ended.state, ended.message, ended.error) == (ImportState.FAILED, NOT_WRITTEN, "ValueError")
+    assert (ended.outcome, stage.house.shown(first)["counts"]) == (None, {})
+    assert (await stage.ended(second)).state is ImportState.COMPLETED
+    assert played.seen == [("acme", 1), ("acme", 2)]
 
 
 @pytest.mark.logs("runs_wait", "runner_fault")

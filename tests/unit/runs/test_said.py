@@ -55,6 +55,8 @@ def test_a_program_may_print_nothing(output: bytes) -> None:
         '{"messages": [3]}',
         '{"messages": {"severity": "error"}}',
         '{"counts": {"stored": true}}',
+        '{"counts": {"stored": 9223372036854775808}}',
+        '{"counts": {"stored": NaN}}',
         '{"counts": [1]}',
         '{"message": "cut sho',
         "[" * 100_000,
