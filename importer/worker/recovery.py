@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
@@ -43,13 +44,36 @@ async def recover(
 ) -> None:
     """Bring every import into its true state, or only `entries`, the imports of some tenants, if given.
 
-    `known_end` returns how an import ended that was applied.
+    `known_end` returns how an import ended that was applied. Raises TryAgain if the queue cannot be written. Then it
+    can be called again with the same imports.
     """
     for entry in await queue.cut_off() if entries is None else entries:
+        if not is_as_left(entry, await queue.get(*entry.key)):
+            continue
         if entry.state is ImportState.ARRIVING:
             await _keep_promise(queue, closing, folder_of(entry.tenant), entry)
         elif entry.state is ImportState.RUNNING:
             await _take_up(queue, closing, entry, await known_end(users_of(entry.tenant), entry))
+
+
+class Left(Protocol):
+    """An import, or a run of another hook, as a start found it."""
+
+    @property
+    def state(self) -> ImportState: ...
+
+    @property
+    def uploaded_at(self) -> str: ...
+
+    @property
+    def started_at(self) -> str | None: ...
+
+
+def is_as_left(left: Left, now: Left | None) -> bool:
+    """Return whether nobody has taken up what a start found. `now` is what is stored under its id; None: nothing."""
+    if now is None:
+        return False
+    return (now.state, now.uploaded_at, now.started_at) == (left.state, left.uploaded_at, left.started_at)
 
 
 async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> None:

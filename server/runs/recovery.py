@@ -17,7 +17,7 @@ from typing import Protocol
 from engine.runs import Run, RunStore
 from importer.folder import FolderOf, TenantFolder
 from importer.model import WAITING, ImportState
-from importer.worker.recovery import was_published
+from importer.worker.recovery import is_as_left, was_published
 from server.runs.ends import ATTEMPTS, End, Failed
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,11 @@ class Ends(Protocol):
 async def recover_runs(store: RunStore, ending: Ends, folder_of: FolderOf, runs: Iterable[Run] | None = None) -> None:
     """Bring every run into its true state, or only `runs`, those of some tenants that a start has found.
 
-    Raises TryAgain if the store cannot be written.
+    Raises TryAgain if the store cannot be written. Then it can be called again with the same runs.
     """
     for run in await store.cut_off() if runs is None else runs:
+        if not is_as_left(run, await store.get(*run.key)):
+            continue
         if run.state is ImportState.ARRIVING:
             await _keep_promise(store, ending, folder_of(run.tenant), run)
         elif run.state is ImportState.RUNNING:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine.runs import Run
 from headcount.hooks import Result
+from importer.errors import TryAgain
 from importer.model import ImportState
 from server.runs.ends import ATTEMPTS, Again, Done, Failed
 from server.runs.recovery import recover_runs, remove_run_leftovers
@@ -104,6 +106,30 @@ async def test_a_second_recovery_changes_nothing(house: RunHouse) -> None:
     await start(house)
     assert await house.runs.page("acme") == before
     assert sorted(house.folder().runs.iterdir()) == files
+
+
+async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
+    house: RunHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await house.arrive("first\n"), await house.arrive("second\n")
+    publish(house, first)
+    running = await house.start(await house.upload(hook="scans"))
+    left, end_upload = await house.runs.cut_off(), house.runs.end_upload
+
+    async def full(*arguments: Any, **named: Any) -> bool:
+        raise TryAgain("disk_full", "the disk is full")
+
+    monkeypatch.setattr(house.runs, "end_upload", full)
+    with pytest.raises(TryAgain):
+        await recover_runs(house.runs, house.ending, house.folder, left)
+    assert await state(house, first) is ImportState.QUEUED
+    monkeypatch.setattr(house.runs, "end_upload", end_upload)
+    await house.start(await house.found(first))
+    await recover_runs(house.runs, house.ending, house.folder, left)
+    assert await state(house, first) is ImportState.RUNNING, "its hook got it in between"
+    assert await state(house, second) is ImportState.ABORTED
+    assert await state(house, running) is ImportState.QUEUED
+    assert await house.told() == [f"run {second.id} aborted"]
 
 
 async def test_copies_that_no_run_needs_are_deleted(house: RunHouse) -> None:

@@ -7,10 +7,12 @@ import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
 
+from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.users.users import Users
@@ -67,6 +69,34 @@ async def test_an_import_applied_before_the_server_stopped_is_the_newest(house: 
     await start(house, outcome(ImportState.COMPLETED))
     assert [entry.id for entry in await house.queue.applied("acme", 9)] == [2, 1]
     assert (await house.queue.undo("acme", None, by="operator")).id == 2
+
+
+async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def known_end(users: Users, entry: Entry) -> Outcome | None:
+        return None
+
+    async def full(*arguments: Any, **named: Any) -> bool:
+        raise TryAgain("disk_full", "the disk is full")
+
+    async def again() -> None:
+        await recover(house.queue, house.closing, house.folder, house.users, known_end, left)
+
+    first = await promise(house.queue)
+    house.put(first, "first\n")
+    second = await promise(house.queue)
+    house.folder().copy(second).write_text("second\n")
+    left, end_upload = await house.queue.cut_off(), house.queue.end_upload
+    monkeypatch.setattr(house.queue, "end_upload", full)
+    with pytest.raises(TryAgain):
+        await again()
+    monkeypatch.setattr(house.queue, "end_upload", end_upload)
+    assert await house.queue.claim("acme", first)
+    await again()
+    assert await state(house, first) is ImportState.RUNNING, "it began in between"
+    assert await state(house, second) is ImportState.ABORTED
+    await again()
 
 
 async def test_a_promise_without_a_copy_is_aborted(house: House) -> None:
