@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from engine.runs import Run
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
@@ -150,7 +151,7 @@ class Server:
         self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = Hooks(
             *(found, store.runs(), tenants.folder, soundness.settings),
-            watcher=metrics.run_ended,
+            watcher=self._run_ended,
             herald=self._notifications.herald,
             why_not=self._why_not_stored,
         )
@@ -291,6 +292,10 @@ class Server:
         self._worker.hurry()
         self._hooks.hurry()
         await asyncio.gather(self._sftp.close(0), self._notifications.stop(0))
+
+    def _run_ended(self, run: Run) -> None:
+        self._metrics.run_ended(run)
+        self._keeper.run_ended(run)
 
     def _logged_in(self, login: Login) -> None:
         self._key_uses.used(login.tenant, login.fingerprint, str(plain(login.address)))

@@ -16,6 +16,7 @@ from engine.tenants import Tenant
 from ground.moments import Clock, from_rfc3339, rfc3339
 from ground.words import counted
 from importer.errors import TryAgain
+from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
@@ -104,13 +105,20 @@ class Keeper:
         self._trim_next(entry.tenant)
 
     def run_ended(self, run: Run) -> None:
-        """Check the size of the kept files of this tenant next."""
-        self._trim_next(run.tenant)
+        """Check next the size of the kept files of this tenant, if the file of `run` is one of them."""
+        if run.state is ImportState.FAILED:
+            self._trim_next(run.tenant)
+        else:
+            self._note_new(run.tenant)
 
     def _trim_next(self, tenant: str) -> None:
         self._to_trim.add(tenant)
-        self.figures.note_pruned(tenant, Pruned("", None))
+        self._note_new(tenant)
         self._ended.set()
+
+    def _note_new(self, tenant: str) -> None:
+        """Note that the tenant has data that will expire."""
+        self.figures.note_pruned(tenant, Pruned("", None))
 
     async def prune(self, names: list[str]) -> list[str]:
         """Delete expired data of these tenants; return those to retry."""

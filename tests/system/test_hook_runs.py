@@ -217,6 +217,18 @@ def test_a_failed_run_is_run_again_by_command_and_over_the_api(company: Company)
     assert shown == company.result("orders-1.json")
 
 
+def test_files_of_failed_runs_are_deleted_above_kept_bytes(company: Company) -> None:
+    server = company.server
+    server.cli("tenant", "set", "acme", "kept_bytes=0")
+    company.shut.touch()
+    copies = server.files("acme")
+    for number in (1, 2):
+        server.put("acme", b"123", "/orders/a.xml")
+        company.reaches(number, "failed")
+    wait_until(lambda: not copies.run_copy(1).exists())
+    assert copies.run_copy(2).exists(), "it is the file in the folder of the tenant"
+
+
 def test_a_module_that_cannot_be_imported_refuses_uploads_at_its_paths(company: Company) -> None:
     server = company.server
     assert server.stop() == 0
