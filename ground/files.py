@@ -1,15 +1,22 @@
 """Replace a small file as a whole, and make a folder durable: after a crash there is the old file or the new one.
 
-Also: how a file looks from outside.
+Also: how a file looks from outside, and the lock of a folder.
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 NEW = ".new"
 """The suffix of a file that is being written. Callers make sure that only one writer uses it at a time."""
+
+LOCKED_S = 0.02
+"""Seconds between two looks at a locked folder."""
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -44,3 +51,30 @@ def found_at(path: str) -> os.stat_result | None:
 def look_of(found: os.stat_result) -> tuple[int, ...]:
     """Return the facts that change when a file is replaced, written or given to another owner."""
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
+
+
+@asynccontextmanager
+async def locked(folder: Path) -> AsyncIterator[None]:
+    """Hold the lock of a folder in the block: other blocks with it wait, in all processes. A crash releases it.
+
+    A folder that does not exist cannot be locked, and nobody waits. Raises OSError.
+    """
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        while not _taken(lock):  # noqa: ASYNC110 - no event tells of other processes
+            await asyncio.sleep(LOCKED_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

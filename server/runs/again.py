@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from engine.runs import Run, RunStore, why_not_rerun
+from ground.files import locked
 from importer.errors import Refused
 from importer.folder import TenantFolder
 
@@ -14,8 +15,9 @@ async def run_again(runs: RunStore, folder: TenantFolder, run: Run) -> Run:
 
     Raises Refused: `not_failed`; `no_file` if its file is no longer kept; `unknown_run`. Raises TryAgain.
     """
-    if why_not := why_not_rerun(run):
-        raise why_not
-    if not await asyncio.to_thread(folder.run_copy(run.id).is_file):
-        raise Refused("no_file", f"the file of run {run.id} of {run.tenant} is no longer kept: send it again")
-    return await runs.rerun(run.tenant, run.id)
+    async with locked(folder.runs):  # retention deletes no file in between
+        if why_not := why_not_rerun(run):
+            raise why_not
+        if not await asyncio.to_thread(folder.run_copy(run.id).is_file):
+            raise Refused("no_file", f"the file of run {run.id} of {run.tenant} is no longer kept: send it again")
+        return await runs.rerun(run.tenant, run.id)

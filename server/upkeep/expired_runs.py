@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable
 
 from engine.runs import RunStore
+from ground.files import locked
 from ground.words import counted
 from importer.folder import TenantFolder
 from importer.worker.pruning import steps
@@ -23,8 +24,15 @@ log = logging.getLogger(__name__)
 async def prune_runs(runs: RunStore, tenant: str, folder: TenantFolder, before: str) -> str | None:
     """Delete the runs that ended before `before` (RFC 3339). Raises OSError, TryAgain; then a part is left.
 
-    Returns when the first run ended that is not too old (RFC 3339); None if there is none.
+    Nothing is run again meanwhile. Returns when the first run ended that is not too old (RFC 3339); None if there is
+    none.
     """
+    async with locked(folder.runs):
+        await _delete(runs, tenant, folder, before)
+    return await runs.first_end(tenant, before)
+
+
+async def _delete(runs: RunStore, tenant: str, folder: TenantFolder, before: str) -> None:
     old = await runs.ended_before(tenant, before)
     shown = {each for hook in {hook for _, hook in old} for each in await runs.newest_published(tenant, hook, KEPT)}
     await asyncio.to_thread(_remove_files, folder, [run_id for run_id, _ in old])
@@ -37,7 +45,6 @@ async def prune_runs(runs: RunStore, tenant: str, folder: TenantFolder, before: 
             *(counted(len(going), "run", "runs"), tenant, before),
             extra={"event": "runs_pruned", "tenant": tenant, "runs": len(going)},
         )
-    return await runs.first_end(tenant, before)
 
 
 def _remove_files(folder: TenantFolder, runs: Iterable[int]) -> None:

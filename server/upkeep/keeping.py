@@ -13,6 +13,7 @@ from typing import Protocol
 from engine.figures import Figures, Pruned
 from engine.runs import Run
 from engine.tenants import Tenant
+from ground.files import locked
 from ground.moments import Clock, from_rfc3339, rfc3339
 from ground.words import counted
 from importer.errors import TryAgain
@@ -232,8 +233,10 @@ class Keeper:
         self.figures.note_pruned(tenant.name, Pruned(pruned_for(tenant, retention_days, kept_bytes), again_at))
 
     async def _trim(self, name: str, settings: TenantSettings) -> bool:
-        folder, failed = self._tenants.folder(name), await self._runs.failed(name)
-        return await trim_copies(self._queue, name, folder, kept_bytes=settings.kept_bytes, failed_runs=failed)
+        folder = self._tenants.folder(name)
+        async with locked(folder.runs):  # nothing is run again meanwhile
+            failed = await self._runs.failed(name)
+            return await trim_copies(self._queue, name, folder, kept_bytes=settings.kept_bytes, failed_runs=failed)
 
     async def _trim_and_prune(self, name: str, settings: TenantSettings) -> None:
         tenant, now = await self._tenants.require(name), self._clock()

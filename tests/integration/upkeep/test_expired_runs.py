@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.runs import RunStore
 from ground.moments import rfc3339
+from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.worker.pruning import trim_copies
 from importer.worker.results import KEPT
+from server.runs.again import run_again
 from server.tenants.tenants import Tenants, open_tenants
+from server.upkeep.expired_runs import prune_runs
 from server.upkeep.keeping import Keeper
 from tests.support.queues import House, run_to
 from tests.support.runs import arrive, end_in, put_in_line, start
@@ -136,6 +141,32 @@ async def test_a_copy_of_a_failed_run_that_is_the_visible_file_does_not_count(ya
         "it may be too much soon"
     )
     assert f"{number}.file" in yard.files()
+
+
+@pytest.mark.parametrize("deletes", ["retention", "kept_bytes"])
+async def test_a_run_that_is_run_again_meanwhile_keeps_its_file_or_stays_failed(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, deletes: str
+) -> None:
+    number = await yard.ended(ImportState.FAILED, 91 * DAY)
+    runs, folder, tasks = yard.runs, yard.folder, []
+    read: Any = {"retention": runs.ended_before, "kept_bytes": runs.failed}[deletes]
+
+    async def read_then_rerun(*asked: Any) -> Any:
+        found = await read(*asked)
+        tasks.append(asyncio.create_task(run_again(runs, folder, await runs.require("acme", number))))
+        await asyncio.wait(tasks, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(runs, read.__name__, read_then_rerun)
+    yard.keeper._runs = runs
+    if deletes == "retention":
+        await prune_runs(runs, "acme", folder, rfc3339(datetime.now(UTC) - 90 * DAY))
+    else:
+        await yard.keeper._trim("acme", (await yard.tenants.settings("acme")).model_copy(update={"kept_bytes": 0}))
+    with pytest.raises(Refused, match="no longer kept"):
+        await tasks[0]
+    assert not folder.run_copy(number).exists()
+    assert (await runs.require("acme", number)).state is ImportState.FAILED
 
 
 async def test_the_server_deletes_copies_above_kept_bytes_when_a_run_ends(yard: Yard) -> None:
