@@ -7,7 +7,7 @@ arriving, queued, running, completed, completed_with_errors, failed, aborted, ig
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -161,8 +161,11 @@ class RunStore(Protocol):
     async def newest_published(self, tenant: str, hook: str, limit: int) -> list[int]:
         """Return the ids of the newest runs of `hook` with a report in /results."""
 
-    async def unpublished(self, tenant: str | None = None) -> list[Run]:
-        """Return the ended runs whose report in /results is behind their state: all of a tenant, or the first 100."""
+    async def unpublished(self, tenant: str | None = None, *, without: Collection[str] = ()) -> list[Run]:
+        """Return the ended runs whose report in /results is behind their state.
+
+        All of a tenant, or the first 100 of all tenants but `without`.
+        """
 
     async def ended_before(self, tenant: str, before: str) -> list[tuple[int, str]]:
         """Return the runs of a tenant that ended before `before` (RFC 3339), oldest first: id and hook."""

@@ -17,6 +17,7 @@ from ground.moments import Clock, utc_now
 from importer.folder import FolderOf, TenantFolder
 from importer.model import ImportState
 from importer.queue.notices import Notice
+from importer.worker.put_off import PutOff
 from server.runs import results
 from server.runs.ends import End
 from server.runs.turns import WaitOf, Waits, after, never_ran
@@ -52,6 +53,7 @@ class Ending:
         self._clock = clock
         self._herald = herald
         self._wait_of = wait
+        self._put_off = PutOff()
         # A report is in /results before the store says so: until then another end must not remove it as unknown.
         self._publishing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -82,14 +84,24 @@ class Ending:
     async def catch_up(self) -> None:
         """Write the reports that could not be written.
 
-        One that still cannot be written is retried later, logged at level debug only.
+        One that still cannot be written is retried later, logged at level debug only. A tenant of which none can be
+        written is put off.
         """
-        for run in await self._store.unpublished():
-            async with self._lock(run):
-                if await self._publish(run, logging.DEBUG):
-                    await self._store.published(run)
-                    if run.state is not ImportState.FAILED:  # a rerun may have begun, and reports again
-                        await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=True)
+        now = self._clock().timestamp()
+        failed: set[str] = set()
+        written: set[str] = set()
+        for run in await self._store.unpublished(without=self._put_off.waiting(now)):
+            (written if await self._caught_up(run) else failed).add(run.tenant)
+        self._put_off.tried(failed, written, now)
+
+    async def _caught_up(self, run: Run) -> bool:
+        async with self._lock(run):
+            if not await self._publish(run, logging.DEBUG):
+                return False
+            await self._store.published(run)
+            if run.state is not ImportState.FAILED:  # a rerun may have begun, and reports again
+                await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=True)
+        return True
 
     def _lock(self, run: Run) -> asyncio.Lock:
         return self._publishing.setdefault((run.tenant, run.hook), asyncio.Lock())

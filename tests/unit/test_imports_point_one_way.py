@@ -149,6 +149,7 @@ PURE = {
     "importer.undo.values",
     "importer.rules.railszones",
     "importer.file.records",
+    "importer.worker.put_off",
     "importer.worker.retention",
     "importer.rules.rulebook",
     "importer.rules.cells",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -180,10 +180,11 @@ class SqliteRunStore:
         )
         return [row[0] for row in found]
 
-    async def unpublished(self, tenant: str | None = None) -> list[Run]:
+    async def unpublished(self, tenant: str | None = None, *, without: Collection[str] = ()) -> list[Run]:
         owed = "published IS NOT state AND state NOT IN ('arriving', 'queued', 'running')"
         if tenant is None:
-            return await self._runs(f"{owed} ORDER BY sequence LIMIT 100")
+            others = "tenant NOT IN (SELECT value FROM json_each(?))"
+            return await self._runs(f"{owed} AND {others} ORDER BY sequence LIMIT 100", json.dumps([*without]))
         # The + keeps the index of owed reports: few of all tenants, while a tenant may have many runs.
         return await self._runs(f"{owed} AND +tenant = ? ORDER BY sequence", tenant)
 

@@ -107,6 +107,8 @@ async def test_a_report_is_owed_until_it_shows_the_state(runs: RunStore) -> None
     await runs.finish(run, published=False)
     assert await runs.unpublished() == await runs.unpublished("acme") == [run]
     assert await runs.unpublished("globex") == []
+    assert await runs.unpublished(without=["globex"]) == [run]
+    assert await runs.unpublished(without=["globex", "acme"]) == []
     assert await runs.newest_published("acme", "invoices", 9) == []
     await runs.published(run)
     assert await runs.unpublished() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -162,11 +163,33 @@ async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_run(hous
     await house.ending.catch_up()
     assert house.shown(run) is None
     blocker.rmdir()
+    house.clock.pass_(1)
     await house.ending.catch_up()
     assert house.shown(run)["state"] == "completed"
     assert house.in_results() == ["invoices-1.json", "invoices-1.notes.txt"]
     assert (await house.runs.unpublished(), house.ends) == ([], [("invoices", 1, ImportState.COMPLETED)])
     assert not house.folder().run_reports(1).exists()
+
+
+async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(house: RunHouse) -> None:
+    async def owed(tenant: str) -> Run:
+        run = await house.start(await house.upload(tenant=tenant))
+        ended = replace(run, state=ImportState.COMPLETED, finished_at=run.uploaded_at)
+        assert await house.runs.finish(ended, published=False)
+        return run
+
+    acme = house.folder()
+    runs = [await owed("acme") for _ in range(100)]
+    acme.results.rmdir()
+    acme.results.symlink_to(house.data)
+    other = await owed("globex")
+    for _ in range(2):
+        await house.ending.catch_up()
+    assert house.shown(other)["state"] == "completed"
+    acme.results.unlink()
+    house.clock.pass_(1)
+    await house.ending.catch_up()
+    assert house.shown(runs[-1])["state"] == "completed"
 
 
 async def test_the_newest_reports_of_each_hook_are_kept(house: RunHouse) -> None:

@@ -300,4 +300,5 @@ async def test_a_report_that_could_not_be_written_is_written_while_no_hook_runs(
     await stage.ended(run)
     assert stage.house.shown(run) is None
     blocker.rmdir()
+    stage.house.clock.pass_(60)
     await eventually(lambda: stage.house.shown(run))
