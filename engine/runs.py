@@ -118,6 +118,9 @@ class RunStore(Protocol):
     async def rerun(self, tenant: str, run_id: int) -> Run:
         """Queue a failed run at the end, with no attempts. Raises Refused (`unknown_run`, `not_failed`)."""
 
+    async def explain(self, tenant: str, hook: str, message: str | None) -> None:
+        """Say to the tenant why the queued runs of a hook wait. Not flushed to disk."""
+
     async def published(self, run: Run) -> None:
         """Store that /results shows this state now."""
 

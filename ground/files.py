@@ -57,7 +57,7 @@ def look_of(found: os.stat_result) -> tuple[int, ...]:
 async def locked(folder: Path) -> AsyncIterator[None]:
     """Hold the lock of a folder in the block: other blocks with it wait, in all processes. A crash releases it.
 
-    A folder that does not exist cannot be locked, and nobody waits. Raises OSError.
+    A folder that does not exist cannot be locked, and the block begins at once. Raises OSError.
     """
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

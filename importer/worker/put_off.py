@@ -1,4 +1,4 @@
-"""Tenants whose reports cannot be written are tried less and less often, so that they delay nobody else. Pure."""
+"""Tenants whose reports cannot be written are tried less and less often, so that other tenants do not wait. Pure."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Left(Protocol):
 
 
 def is_as_left(left: Left, now: Left | None) -> bool:
-    """Return whether nobody has taken up what a start found. `now` is what is stored under its id; None: nothing."""
+    """Return whether a start still has to take up what it found. `now` is stored under its id; None: nothing is."""
     if now is None:
         return False
     return (now.state, now.uploaded_at, now.started_at) == (left.state, left.uploaded_at, left.started_at)

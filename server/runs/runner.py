@@ -14,14 +14,15 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from engine.runs import Run, RunStore
-from ground.moments import Clock, utc_now
+from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.queue.order import WAITS
@@ -47,11 +48,15 @@ CANCEL_S = 10.0
 MISSING = "The copy of the file is missing, so the hook cannot read it. Send the file again."
 NOT_RUN = "The hook could not be run. Tell the operator: the log has the cause."
 NOT_WRITTEN = "The end of this run could not be stored. Tell the operator: the log has the cause."
+NO_HOOK = "The file waits, because the server does not have its hook now. Tell the operator."
+NEVER_HOOK = "The file was never processed: the server does not have its hook. Tell the operator, then send it again."
 
 RunnableOf = Callable[[str], Runnable | None]
 """Return the hook of this name; None if the server has none that can run."""
 SettingsOf = Callable[[str, str], Awaitable[dict[str, Any]]]
 """Return a tenant's values for a hook, as JSON: (tenant, hook). Raises an exception if they cannot be read now."""
+DaysOf = Callable[[str], Awaitable[int]]
+"""Return the `retention_days` of a tenant. Raises an exception if they cannot be read now."""
 WhyNot = Callable[[str], str | None]
 """Return why nothing can be stored for a tenant now; None if it can."""
 
@@ -76,6 +81,7 @@ class Runner:
         folder_of: FolderOf,
         runnable_of: RunnableOf,
         settings_of: SettingsOf,
+        days_of: DaysOf,
         why_not: WhyNot = lambda tenant: None,
         clock: Clock = utc_now,
     ) -> None:
@@ -84,6 +90,7 @@ class Runner:
         self._folder_of = folder_of
         self._runnable_of = runnable_of
         self._settings_of = settings_of
+        self._days_of = days_of
         self._why_not = why_not
         self._clock = clock
         self._running: dict[asyncio.Task[None], _Running] = {}
@@ -144,23 +151,21 @@ class Runner:
         lines = {running.line for running in self._running.values()}
         # Runs that failed before come last: they may hang, and others of their hook should not wait for them.
         for run in sorted(heads, key=lambda each: (each.attempts, each.sequence)):
-            free = (run.tenant, run.hook) not in lines and busy[run.hook] < AT_ONCE and not self._closing
-            if free and is_due(run, now) and self._may_run(run):
+            if (run.tenant, run.hook) in lines or busy[run.hook] >= AT_ONCE or not self._may_begin(run):
+                continue
+            missing = self._runnable_of(run.hook) is None
+            if missing or is_due(run, now):
                 busy[run.hook] += 1
-                self._begin(run)
+                self._begin(run, self._without_hook if missing else self._run)
         if time.monotonic() - self._caught_up_at >= LOOK_S:
             self._caught_up_at = time.monotonic()
             await self._ending.catch_up()
         next_s = seconds_to_next(heads, now)
         return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
 
-    def _may_run(self, run: Run) -> bool:
-        if self._runnable_of(run.hook) is None:
-            self._tell_missing(run.hook)
-            return False
-        if self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic():
-            return False
-        return self._why_not(run.tenant) is None
+    def _may_begin(self, run: Run) -> bool:
+        put_off = self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic()
+        return not self._closing and not put_off and self._why_not(run.tenant) is None
 
     def _tell_missing(self, hook: str) -> None:
         if hook not in self._missing:
@@ -171,9 +176,9 @@ class Runner:
                 extra={"event": "hook_missing", "hook": hook},
             )
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run, work: Callable[[_Running], Coroutine[None, None, None]]) -> None:
         running = _Running(run)
-        task = asyncio.create_task(self._run(running), name=f"run {run.id} of {run.hook} for {run.tenant}")
+        task = asyncio.create_task(work(running), name=f"run {run.id} of {run.hook} for {run.tenant}")
         self._running[task] = running
         task.add_done_callback(self._ended)
 
@@ -193,8 +198,23 @@ class Runner:
 
     # Running and ending
 
+    async def _without_hook(self, running: _Running) -> None:
+        """Say why a run waits that no hook can run; end it when it is as old as its file may become."""
+        run = running.run
+        self._tell_missing(run.hook)
+        if run.message != NO_HOOK:
+            await self._store.explain(run.tenant, run.hook, NO_HOOK)
+        oldest = self._clock() - timedelta(days=await self._days_of(run.tenant))
+        if run.uploaded_at >= rfc3339(oldest):
+            self._put_off[running.line] = time.monotonic() + LATER_S
+        elif claimed := await self._store.claim(*run.key, sha256=run.sha256):
+            running.run = claimed
+            await self._close(claimed, Failed(NEVER_HOOK, "the server does not have the hook"))
+
     async def _run(self, running: _Running) -> None:
         waiting = running.run
+        if waiting.message == NO_HOOK:
+            await self._store.explain(waiting.tenant, waiting.hook, None)
         runnable = self._runnable_of(waiting.hook)
         assert runnable is not None
         settings = await self._settings_of(waiting.tenant, waiting.hook)

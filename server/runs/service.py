@@ -77,7 +77,7 @@ class Hooks:
         self._settings_of = settings_of
         self._ending = Ending(store, folder_of, watcher, herald=herald, wait=found.wait)
         runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
-        self._runner = Runner(store, self._ending, folder_of, runnable.get, self._values, why_not)
+        self._runner = Runner(store, self._ending, folder_of, runnable.get, self._values, self._days, why_not)
         self._left: dict[str, list[Run]] = {}
 
     def entries(self) -> Iterator[Hooked]:
@@ -124,3 +124,6 @@ class Hooks:
     async def _values(self, tenant: str, hook: str) -> dict[str, Any]:
         settings = await self._settings_of(tenant)
         return dict(settings.hook_settings.get(hook, {}))
+
+    async def _days(self, tenant: str) -> int:
+        return (await self._settings_of(tenant)).retention_days

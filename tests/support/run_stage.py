@@ -54,13 +54,16 @@ class Stage:
     def make(self) -> Runner:
         house = self.house
         return Runner(
-            *(house.runs, house.ending, house.folder, self.hooks.get, self.settings_of),
+            *(house.runs, house.ending, house.folder, self.hooks.get, self.settings_of, self.days_of),
             why_not=self.why_not.get,
             clock=house.clock,
         )
 
     async def settings_of(self, tenant: str, hook: str) -> dict[str, Any]:
         return self.settings.get((tenant, hook), {})
+
+    async def days_of(self, tenant: str) -> int:
+        return 90
 
     def play(self, play: Play = fine, hook: str = "invoices") -> Played:
         played = Played(play)

@@ -38,6 +38,7 @@ REQUEUED = (
     "UPDATE runs SET state = 'queued', started_at = NULL, message = ?, error = ?, not_before = ?,"  # noqa: S608
     f" attempts = attempts - ? WHERE {SAME} AND {begins(REQUEUE)}"
 )
+EXPLAINED = "UPDATE runs SET message = ? WHERE tenant = ? AND hook = ? AND state = 'queued'"
 ENDED = "UPDATE runs SET state = ?, message = ?, error = ?, finished_at = ?, outcome = ?, published = ?"
 RERUN = (
     f"UPDATE runs SET state = 'queued', sequence = {LAST}, attempts = 0, not_before = 0, started_at = NULL,"  # noqa: S608
@@ -120,6 +121,10 @@ class SqliteRunStore:
         run = await self._ledger.at_once(queued_again)
         self.changed.set()
         return run
+
+    async def explain(self, tenant: str, hook: str, message: str | None) -> None:
+        values = (message, tenant, hook)
+        await self._ledger.at_once(lambda db: db.execute(EXPLAINED, values).fetchall(), on_disk=False)
 
     async def published(self, run: Run) -> None:
         await self._ledger.change(f"UPDATE runs SET published = ? WHERE {SAME}", run.state, *run.key, run.uploaded_at)  # noqa: S608

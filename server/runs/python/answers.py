@@ -92,7 +92,7 @@ def raised(error: BaseException) -> Answer:
 
 def _retry(after_s: object, why: object) -> Retry:
     number = after_s if isinstance(after_s, int | float) and not isinstance(after_s, bool) else -1
-    if not 0 <= number <= LARGEST_NUMBER:  # not-a-number is no less and no more than anything
+    if not 0 <= number <= LARGEST_NUMBER:  # NaN fails both
         raise TypeError("the after_s of a Retry is a number of seconds from 0")
     return Retry(float(number), _text(str(why)))
 

@@ -82,6 +82,18 @@ async def test_a_retried_run_waits_at_its_old_place_with_its_words(runs: RunStor
     assert [each.id for each in await runs.heads()] == [1]
 
 
+async def test_the_queued_runs_of_a_hook_say_why_they_wait(runs: RunStore) -> None:
+    line = [("acme", "invoices"), ("acme", "invoices"), ("acme", "scans"), ("globex", "invoices")]
+    numbers = [(tenant, await put_in_line(runs, tenant, hook)) for tenant, hook in line]
+    await start(runs, 1)
+    await put_in_line(runs)
+    await runs.explain("acme", "invoices", "No hook.")
+    messages = [(await runs.require(*key)).message for key in [*numbers, ("acme", 4)]]
+    assert messages == [None, "No hook.", None, None, "No hook."]
+    await runs.explain("acme", "invoices", None)
+    assert (await runs.require("acme", 2)).message is None
+
+
 async def test_a_start_that_is_not_counted_leaves_the_attempts(runs: RunStore) -> None:
     run = await start(runs, await put_in_line(runs))
     assert await runs.requeue(run, message=None, error=None, not_before=0.0, counted=False)

@@ -15,7 +15,7 @@ from importer.model import ImportState
 from server.runs import runner as runner_module
 from server.runs.ends import ATTEMPTS, Again, Done, End, Failed
 from server.runs.registry import Attempt
-from server.runs.runner import AT_ONCE, MISSING, NOT_WRITTEN
+from server.runs.runner import AT_ONCE, MISSING, NEVER_HOOK, NO_HOOK, NOT_WRITTEN
 from tests.support.engines import add_tenants
 from tests.support.queues import make_folder
 from tests.support.run_house import RunHouse
@@ -177,14 +177,37 @@ async def test_runs_of_a_tenant_that_cannot_be_written_wait(stage: Stage) -> Non
 
 
 @pytest.mark.logs("hook_missing")
-async def test_runs_of_a_hook_that_the_server_does_not_have_wait_for_it(stage: Stage) -> None:
+async def test_runs_of_a_hook_that_the_server_does_not_have_wait_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "LATER_S", 0.1)
     stage.play(hook="scans")
-    waiting = await stage.house.upload()
+    waiting, behind = await stage.house.upload(), await stage.house.upload()
     stage.runner.start()
     await stage.ended(await stage.house.upload(hook="scans"))
-    assert (await stage.house.found(waiting)).state is ImportState.QUEUED
+    for run in (waiting, behind):
+        assert (await stage.reached(run, lambda run: run.message == NO_HOOK)).state is ImportState.QUEUED
     stage.play()
-    await stage.ended(waiting)
+    for run in (waiting, behind):
+        ended = await stage.ended(run)
+        assert (ended.state, ended.message, ended.attempts) == (ImportState.COMPLETED, None, 1)
+
+
+async def test_runs_of_a_hook_that_stays_away_fail_when_their_files_are_too_old(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "LATER_S", 0.1)
+    runs = [await stage.house.upload() for _ in range(3)]
+    stage.house.clock.pass_(90 * 86_400)
+    stage.runner.start()
+    await stage.reached(runs[0], lambda run: run.message == NO_HOOK)
+    stage.house.clock.pass_(1)
+    for run in runs:
+        ended = await stage.ended(run)
+        assert (ended.state, ended.message) == (ImportState.FAILED, NEVER_HOOK)
+        assert stage.house.shown(run)["message"] == NEVER_HOOK
+    assert await stage.house.runs.copies_needed("acme") == []
+    assert await stage.house.told() == [f"run {run.id} failed" for run in runs]
 
 
 async def test_a_run_whose_copy_is_missing_fails(stage: Stage) -> None:

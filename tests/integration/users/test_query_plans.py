@@ -217,6 +217,7 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
     "the newest failures": lambda runs: runs.newest_failures(50),
     "the paths of a module": lambda runs: runs.remembered("bills"),
     "a start": lambda runs: runs.claim("acme", 1, sha256=""),
+    "the reason of a wait": lambda runs: runs.explain("acme", "invoices", "No hook."),
     "a landing": lambda runs: put_in_line(runs),
 }
 OF_FEW_RUNS = re.compile(
