@@ -65,6 +65,8 @@ class Call:
     means: Callable[[object], Answer]
     limit_s: float
     in_process: Callable[[Printed], Awaitable[Answer]]
+    counts_when_canceled: bool = False
+    """Whether an answer counts that an async function returns in spite of its cancellation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Calling:
             files = {"copy": os.path.abspath(attempt.copy), "reports": os.path.abspath(attempt.reports)}
             return await self.workshop.pool.deliver(self._code, {**asdict(attempt), **files}, limit_s, printed)
 
-        call = Call(declared.function, lambda: delivery_of(declared, attempt), returned, limit_s, in_process)
+        call = Call(declared.function, lambda: delivery_of(declared, attempt), returned, limit_s, in_process, True)
         try:
             answer = await self._run(call, facts)
         except TimedOut:
@@ -200,14 +202,19 @@ def is_async(function: Callable[..., Any]) -> bool:
 async def in_loop(call: Call, held: Held) -> Answer:
     """Run an async function as a task; report each step longer than LONG_STEP_S to `held`. Raises TimedOut.
 
-    If it ignores its cancellation for GIVE_UP_S, it is left behind.
+    If it ignores its cancellation for GIVE_UP_S, it is left behind. If it returned in spite of it, and that counts,
+    its answer takes the place of the cancellation: what is done must not be done again.
     """
     task = asyncio.get_running_loop().create_task(_answered(call, held))
     try:
         await asyncio.wait([task], timeout=call.limit_s)
     except asyncio.CancelledError:
-        await finish(_cancel(task))
-        raise
+        with suppress(asyncio.CancelledError):
+            await finish(_cancel(task))
+        ended = task.done() and not task.cancelled()
+        if not (call.counts_when_canceled and ended) or isinstance(task.result(), Raised):
+            raise
+        return task.result()
     if not task.done():
         await finish(_cancel(task))
         raise TimedOut

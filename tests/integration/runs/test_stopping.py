@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from headcount.hooks import Result
 from importer.model import ImportState
 from server.runs import runner as runner_module
-from server.runs.ends import End
+from server.runs.ends import Done, End
+from server.runs.python.calling import Calling, Workshop
 from server.runs.registry import Attempt
+from tests.support.hook_modules import attempt_of, load_hook
 from tests.support.run_stage import FINE, Stage
 from tests.support.waiting import eventually
 
@@ -101,3 +105,72 @@ async def test_a_hook_that_ignores_its_end_does_not_hold_the_stop(
     await stage.runner.stop(0)
     assert (await stage.house.found(run)).state is ImportState.QUEUED
     go.set()
+
+
+def waiting_hook(folder: Path, workshop: Workshop, then: str) -> Calling:
+    """Return an async hook that waits for ever, and does `then` when it is canceled."""
+    code = f"""
+    async def check(upload):
+        Path({str(folder)!r}, "begun").touch()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    @hook("/invoices/*.csv", name="invoices", accept=check)
+    async def invoices(delivery):
+        Path({str(folder)!r}, "begun").touch()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            {then}
+    """
+    return load_hook(folder, code, workshop)
+
+
+async def test_an_async_hook_that_finishes_when_a_stop_ends_it_is_not_run_again(
+    stage: Stage, workshop: Workshop, tmp_path: Path
+) -> None:
+    stage.play(waiting_hook(tmp_path, workshop, "return Result('Committed.')").deliver)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await eventually((tmp_path / "begun").exists)
+    await stage.runner.stop(0)
+    found = await stage.house.found(run)
+    assert (found.state, found.message, found.attempts) == (ImportState.COMPLETED, "Committed.", 1)
+
+
+async def test_an_async_hook_that_a_stop_makes_fail_is_run_again(
+    stage: Stage, workshop: Workshop, tmp_path: Path
+) -> None:
+    stage.play(waiting_hook(tmp_path, workshop, "raise ValueError('closed')").deliver)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await eventually((tmp_path / "begun").exists)
+    await stage.runner.stop(0)
+    found = await stage.house.found(run)
+    assert (found.state, found.attempts) == (ImportState.QUEUED, 0)
+
+
+async def test_an_async_hook_that_returns_just_before_the_stop_has_ended(workshop: Workshop, tmp_path: Path) -> None:
+    code = """
+    @hook("/invoices/*.csv", name="invoices")
+    async def invoices(delivery):
+        delivering.cancel()
+        return Result("Committed.")
+    """
+    calling = load_hook(tmp_path, code, workshop)
+    delivering = asyncio.create_task(calling.deliver(attempt_of(tmp_path)))
+    calling.declared.function.__globals__["delivering"] = delivering
+    await asyncio.wait([delivering])
+    assert delivering.result() == Done(Result("Committed."))
+
+
+async def test_a_check_that_is_canceled_accepts_nothing(workshop: Workshop, tmp_path: Path) -> None:
+    """It may have returned because it was canceled, and not because the file is good."""
+    calling = waiting_hook(tmp_path, workshop, "raise")
+    accepting = asyncio.create_task(calling.accept("acme", "/invoices/a.csv", 1, tmp_path / "draft"))
+    await eventually((tmp_path / "begun").exists)
+    accepting.cancel()
+    await asyncio.wait([accepting])
+    assert accepting.cancelled()
