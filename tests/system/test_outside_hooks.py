@@ -117,7 +117,7 @@ def test_a_file_is_posted_to_a_url_with_a_signature(server: ServerProcess, host:
     secret = webhook_secret(server.files("acme").webhook_secret)
     at = int(call.headers["webhook-timestamp"])
     assert call.headers["webhook-signature"] == signature(secret, call.headers["webhook-id"], at, [call.body])
-    run_id = int(call.headers["webhook-id"].rpartition("_")[2])
+    run_id = int(call.headers["webhook-id"].split("_")[-2])
     assert ended(server, "posted", run_id)["state"] == "completed"
 
 

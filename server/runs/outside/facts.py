@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from logging import Logger
 from urllib.parse import quote
 
 from server.runs.registry import Attempt
+
+DIGITS = 16
+"""How many hexadecimal digits of the digest of an upload are in the id of its delivery."""
 
 
 def variables(attempt: Attempt) -> dict[str, str]:
@@ -24,8 +28,13 @@ def headers(attempt: Attempt) -> dict[str, str]:
 
 
 def delivery_id(attempt: Attempt) -> str:
-    """Return what identifies a delivery, in every attempt alike."""
-    return f"run_{attempt.tenant}_{attempt.hook}_{attempt.run_id}"
+    """Return what identifies a delivery, in every attempt alike.
+
+    A tenant that is created anew and a restored database count runs from a smaller number again. So the id of the run
+    is followed by a digest of its upload: another file never has the id of one that a receiver knows.
+    """
+    upload = hashlib.sha256(f"{attempt.uploaded_at} {attempt.sha256}".encode()).hexdigest()
+    return f"run_{attempt.tenant}_{attempt.hook}_{attempt.run_id}_{upload[:DIGITS]}"
 
 
 def tell_failure(log: Logger, attempt: Attempt, why: str) -> None:

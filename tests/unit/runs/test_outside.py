@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,21 @@ def test_a_signal_is_named_and_the_words_of_a_broken_run_are_not_used() -> None:
     found = command.end_of(-11, Result("half a sen"), None, 600)
     assert found == Again("The program of this hook was stopped or crashed.", "ended by SIGSEGV")
     assert command.end_of(-40, Result(), None, 600) == Again(found.message, "ended by signal 40")
+
+
+def test_attempts_have_one_delivery_id_and_other_files_have_others() -> None:
+    """A tenant that is removed and added, or a restored database, counts its runs from a smaller number again."""
+    found = facts.delivery_id(ATTEMPT)
+    assert re.fullmatch("run_acme_invoices_7_[0-9a-f]{16}", found)
+    assert facts.delivery_id(replace(ATTEMPT, attempt=3, copy=Path("/other"))) == found
+    others = [
+        replace(ATTEMPT, sha256="cd" * 32),
+        replace(ATTEMPT, uploaded_at="2026-03-31T08:00:01Z"),
+        replace(ATTEMPT, run_id=8),
+        replace(ATTEMPT, hook="scans"),
+        replace(ATTEMPT, tenant="globex"),
+    ]
+    assert len({found, *map(facts.delivery_id, others)}) == 6
 
 
 def test_a_command_gets_the_facts_as_variables() -> None:
