@@ -63,15 +63,19 @@ class TenantHerald:
         return _notices(entry.tenant, channels, topic, mail, body)
 
     async def notices_of_run(self, run: Run) -> list[Notice]:
-        """Return the notifications of the end of a run; one topic for each end, because a run may fail again."""
+        """Return the notifications of the end of a run; one topic for each end, because a run may fail again.
+
+        There is a mail only about an end that needs work.
+        """
         event = run_letters.EVENTS.get(run.state)
+        mail = run_letters.run_mail(run, self._links)
         channels = await self._channels(run.tenant) if event else []
         if not event or not channels:
             return []
         ended = run.finished_at or ""
         body = letters.webhook_body(event, ended, run_letters.run_data(run))
         topic = f"run {run.id} {run.state} {ended}".strip()
-        return _notices(run.tenant, channels, topic, run_letters.run_mail(run, self._links), body)
+        return _notices(run.tenant, channels, topic, mail, body)
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
         """Return the notifications of a feed without a file for `days` days; one topic for each `last_applied_at`."""
@@ -141,6 +145,14 @@ def messages_of(file: Path) -> list[Group] | None:
         return None
 
 
-def _notices(tenant: str, channels: list[Channel], topic: str, mail: Body, body: dict[str, object]) -> list[Notice]:
-    contents = {Channel.MAIL: asdict(letter_from(mail)), Channel.WEBHOOK: body}
-    return [Notice(tenant, channel, topic, json.dumps(contents[channel], ensure_ascii=False)) for channel in channels]
+def _notices(
+    tenant: str, channels: list[Channel], topic: str, mail: Body | None, body: dict[str, object]
+) -> list[Notice]:
+    contents: dict[Channel, dict[str, object]] = {Channel.WEBHOOK: body}
+    if mail:
+        contents[Channel.MAIL] = asdict(letter_from(mail))
+    return [
+        Notice(tenant, channel, topic, json.dumps(contents[channel], ensure_ascii=False))
+        for channel in channels
+        if channel in contents
+    ]

@@ -23,6 +23,13 @@ EVENTS: Mapping[ImportState, Event] = {
 }
 """Webhook event names by final state; an ignored file sends none."""
 
+SUBJECTS: Mapping[ImportState, str] = {
+    ImportState.COMPLETED_WITH_ERRORS: "{name} was processed, with errors",
+    ImportState.FAILED: "{name} was not processed",
+    ImportState.ABORTED: "the upload of {name} was refused or interrupted",
+}
+"""The subjects of mails, by final state. A file without errors sends none: a hook may complete hundreds a day."""
+
 FIND = "Open file {id} on the page Files. Ask the operator if you do not know its address."
 
 
@@ -31,17 +38,13 @@ def run_data(run: Run) -> dict[str, object]:
     return {"tenant": run.tenant, **run_json(run)}
 
 
-def run_mail(run: Run, links: Links = NO_LINKS) -> Body:
-    """Return the mail about a run that ended, or an upload that became none."""
+def run_mail(run: Run, links: Links = NO_LINKS) -> Body | None:
+    """Return the mail about a run that ended, or an upload that became none; None if it needs no work."""
+    if run.state not in SUBJECTS:
+        return None
     name = one_line(run.name)
-    subjects = {
-        ImportState.COMPLETED: f"{name} was processed",
-        ImportState.COMPLETED_WITH_ERRORS: f"{name} was processed, with errors",
-        ImportState.FAILED: f"{name} was not processed",
-        ImportState.ABORTED: f"the upload of {name} was refused or interrupted",
-    }
     return Body(
-        subject=f"[Headcount] {run.tenant}: {subjects[run.state]}",
+        subject=f"[Headcount] {run.tenant}: {SUBJECTS[run.state].format(name=name)}",
         first=_happened(run, name),
         link=Link("See the file", links.one_run(run.tenant, run.id), FIND.format(id=run.id)),
         sections=tuple(_sections(run)),
@@ -61,9 +64,7 @@ def _happened(run: Run, name: str) -> str:
         return f"The upload of {name} to {run.tenant} was not accepted, and must be sent again.{said}"
     if run.state is ImportState.FAILED:
         return f"The file {name} of {run.tenant} was not processed: see its page, and ask the operator.{said}"
-    if run.state is ImportState.COMPLETED_WITH_ERRORS:
-        return f"The file {name} of {run.tenant} was processed, and its errors must be fixed.{said}"
-    return f"The file {name} of {run.tenant} was processed, and there is nothing to do.{said}"
+    return f"The file {name} of {run.tenant} was processed, and its errors must be fixed.{said}"
 
 
 def _sections(run: Run) -> Iterator[Section]:

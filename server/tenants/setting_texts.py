@@ -169,12 +169,14 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         Group.NOTIFICATIONS,
         "Email addresses",
         "These addresses get a mail when an import changes users, rejects rows, is held or fails, when an upload "
-        "is interrupted, when no file comes, and when a pause ends. Separate several with commas.",
+        "is interrupted, when no file comes, and when a pause ends. Also when a file of a hook fails, has errors or "
+        "is refused. Separate several with commas.",
     ),
     "notify_webhook": SettingText(
         Group.NOTIFICATIONS,
         "Webhook",
-        "The web address of one of your systems. It gets the same notifications, as signed messages.",
+        "The web address of one of your systems. It gets the same notifications, as signed messages. It gets "
+        "one for every file that a hook has read, too.",
     ),
     "notify_digest": SettingText(
         Group.NOTIFICATIONS,

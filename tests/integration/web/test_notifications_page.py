@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -72,6 +73,25 @@ async def test_a_notification_about_a_file_of_a_hook_links_to_its_page(site: Sit
     run = await site.office.runs.require("acme", number)
     await site.office.outbox.put(await site.office.herald.notices_of_run(run))
     assert '<a href="/tenants/acme/files/1">' in await page(site, HERE)
+
+
+@pytest.mark.parametrize(
+    ("state", "channels"),
+    [
+        (ImportState.COMPLETED, {Channel.WEBHOOK}),
+        (ImportState.COMPLETED_WITH_ERRORS, {*Channel}),
+        (ImportState.FAILED, {*Channel}),
+        (ImportState.ABORTED, {*Channel}),
+        (ImportState.IGNORED, set()),
+    ],
+)
+async def test_a_completed_file_of_a_hook_sends_a_webhook_and_no_mail(
+    site: Site, state: ImportState, channels: set[Channel]
+) -> None:
+    await settings(site, notify_email=[MAIL], notify_webhook=WEBHOOK)
+    run = await site.office.runs.require("acme", await site.filed())
+    notices = await site.office.herald.notices_of_run(replace(run, state=state))
+    assert {each.channel for each in notices} == channels
 
 
 async def test_a_file_that_fails_again_after_a_rerun_is_notified_again(site: Site) -> None:

@@ -10,7 +10,7 @@ from engine.runs import Run, RunOutcome
 from importer.model import ImportState
 from server.notify.layout import Letter, Links
 from server.notify.rendering import letter_from
-from server.notify.run_letters import EVENTS, run_data, run_mail
+from server.notify.run_letters import SUBJECTS, run_data, run_mail
 from server.runs.report import run_json
 from tests.support.sentences import assert_short
 
@@ -21,14 +21,17 @@ RUN = Run(
     attempts=1,
     message="12 invoices read.",
 )
+FAILED = replace(RUN, state=ImportState.FAILED)
 LINKS = Links("https://hr.example.com")
 
 
 def letter(run: Run, links: Links = LINKS) -> Letter:
-    return letter_from(run_mail(run, links))
+    mail = run_mail(run, links)
+    assert mail
+    return letter_from(mail)
 
 
-@pytest.mark.parametrize("state", EVENTS)
+@pytest.mark.parametrize("state", SUBJECTS)
 def test_the_first_sentence_names_the_file_the_company_and_what_is_needed(state: ImportState) -> None:
     written = letter(replace(RUN, state=state))
     first = written.text.split("\n")[0]
@@ -41,7 +44,7 @@ def test_the_first_sentence_names_the_file_the_company_and_what_is_needed(state:
 
 
 def test_a_mail_without_an_address_says_where_the_file_is() -> None:
-    assert "Open file 7 on the page Files." in letter(RUN, Links()).text
+    assert "Open file 7 on the page Files." in letter(FAILED, Links()).text
 
 
 def test_a_mail_has_what_the_hook_said_and_not_what_the_operator_reads() -> None:
@@ -56,9 +59,9 @@ def test_a_mail_has_what_the_hook_said_and_not_what_the_operator_reads() -> None
 
 
 def test_the_name_of_a_file_cannot_break_a_mail() -> None:
-    written = letter(replace(RUN, path="/invoices/a\nBcc: x@y.test\n\n<b>.csv"))
+    written = letter(replace(FAILED, path="/invoices/a\nBcc: x@y.test\n\n<b>.csv"))
     assert "\n" not in written.subject
-    assert written.text.startswith("The file a Bcc: x@y.test <b>.csv of acme was processed")
+    assert written.text.startswith("The file a Bcc: x@y.test <b>.csv of acme was not processed")
     assert written.html
     assert "<b>.csv" not in written.html
 
