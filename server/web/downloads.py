@@ -92,7 +92,12 @@ def opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise HttpProblem(404, "This file does not exist, or is no longer kept.", code="no_file") from None
+        raise no_file() from None
+
+
+def no_file() -> HttpProblem:
+    """Return the problem of a file that there is none of."""
+    return HttpProblem(404, "This file does not exist, or is no longer kept.", code="no_file")
 
 
 async def _chunks(file: BinaryIO) -> Pieces:

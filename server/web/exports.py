@@ -24,7 +24,8 @@ from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import ALL, Export, ShownUser, Wanted
 from importer.users.users import Users
-from server.web.downloads import Pieces, download, file_download, opened
+from server.runs.reported import file_name, open_report
+from server.web.downloads import Pieces, download, file_download, no_file, opened, opened_download
 from server.web.office import Visit
 
 BATCH = 100
@@ -57,6 +58,16 @@ async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> 
     """Send the uploaded file of an import. Raises Refused and HttpProblem as above."""
     entry = await visit.entry(import_id)
     return await file_download(request, visit.folder.copy(import_id), entry.file.name)
+
+
+async def send_report(request: Request, visit: Visit, run_id: int, name: str) -> Response:
+    """Send the file that a hook reported about a run under `name`. Raises Refused and HttpProblem as above."""
+    run = await visit.run(run_id)
+    try:
+        file = await asyncio.to_thread(open_report, visit.folder, run, name)
+    except FileNotFoundError:
+        raise no_file() from None
+    return opened_download(request, file, file_name(run, name), "application/octet-stream")
 
 
 async def send_touched(request: Request, visit: Visit, import_id: int) -> Response:

@@ -1,4 +1,4 @@
-"""Runs of hooks in the API: lists, one run, and running a failed one again."""
+"""Runs of hooks in the API: lists, one run, its reports, and running a failed one again."""
 
 from __future__ import annotations
 
@@ -73,11 +73,41 @@ async def test_a_run_has_its_report_and_no_error_of_the_operator(site: Site) -> 
 
 async def test_a_run_of_another_tenant_and_an_unknown_one_are_not_found(site: Site) -> None:
     await site.filed(tenant="other")
-    for path in (f"{RUNS}/1", f"{RUNS}/1/rerun"):
+    for path in (f"{RUNS}/1", f"{RUNS}/1/rerun", f"{RUNS}/1/reports/csv"):
         answer = await site.api("owner").request("POST" if path.endswith("rerun") else "GET", path)
         assert (answer.status_code, answer.json()["code"]) == (404, "unknown_run"), path
     assert (await site.api("owner").get(RUNS)).json()["runs"] == []
     assert (await site.api("owner").get("/api/v1/tenants/other/runs/1")).json()["code"] == "no_tenant"
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("viewer", 200), ("owner", 200), ("operator", 200), ("elsewhere", 404), (None, 401)]
+)
+async def test_a_report_of_a_hook_is_downloaded(site: Site, role: str | None, status: int) -> None:
+    number = await site.filed()
+    reported(site, f"invoices-{number}.rejected.csv", b"No,Sum\r\n")
+    answer = await (site.api(role) if role else site.anybody()).get(f"{RUNS}/{number}/reports/rejected.csv")
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        assert (answer.content, answer.headers["content-type"]) == (b"No,Sum\r\n", "application/octet-stream")
+        assert answer.headers["content-disposition"] == 'attachment; filename="invoices-1.rejected.csv"'
+        head = await site.api("viewer").head(f"{RUNS}/{number}/reports/rejected.csv")
+        assert (head.status_code, head.headers["content-length"], head.content) == (200, "8", b"")
+
+
+@pytest.mark.parametrize("name", ["none", "%2E%2E", "%2E%2E%2F%2E%2E%2Fusers.db", "a%00b", "link", "2.csv", "é"])
+async def test_a_report_that_a_hook_did_not_make_is_not_found(site: Site, name: str) -> None:
+    await site.filed()
+    folder = site.office.tenants.folder("acme")
+    (folder.results / "invoices-1.link").symlink_to(folder.root / "users.db")
+    reported(site, "invoices-2.csv", b"of another run")
+    answer = await site.api("owner").get(f"{RUNS}/1/reports/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
+
+
+def reported(site: Site, name: str, content: bytes) -> None:
+    """Put a file into /results of acme."""
+    (site.office.tenants.folder("acme").results / name).write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The routes of `/runs`: list, one, and to run a failed one again."""
+"""The routes of `/runs`: list, one, its reported files, and to run a failed one again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from pydantic import Field
 
 from importer.model import INTEGER_MAX, ImportState
 from server.runs.report import RunJson, run_json
-from server.web.api.asking import Asked, Before, Limit, Looking, Owning, Routes, listed
-from server.web.api.refusals import LATER, LOOKING, OWNING, refuses
+from server.web.api.asking import BINARY, Asked, Before, Limit, Looking, Owning, Routes, listed
+from server.web.api.refusals import LATER, LOOKING, OWNING, Responses, refuses
 from server.web.api.runs import models
 from server.web.api.waiting import LONGEST_S, run_at_its_end
+from server.web.exports import send_report
 
 router = Routes(prefix="/tenants/{tenant}/runs", tags=["runs"])
 
 RunId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The id of the run.", examples=[7])]
+ReportName = Annotated[str, Path(description="The name that the hook gave to the file.", examples=["rejected.csv"])]
+REPORT: Responses = {200: {"description": "The file.", "content": {"application/octet-stream": BINARY}}}
 Hook = Annotated[str, Field(description="Only runs of the hook with this name.", examples=["invoices"])]
 
 
@@ -65,6 +68,17 @@ async def show_run(visit: Looking, run_id: RunId, asked: Annotated[RunAsked, Que
     A request that waits counts as an event stream of the token.
     """
     return run_json(await run_at_its_end(request, visit, run_id, asked.wait))
+
+
+@router.get(
+    "/{run_id}/reports/{name:segment}",
+    response_class=Response,
+    responses={**REPORT, **refuses(*LOOKING, "unknown_run", "bad_request", "no_file")},
+    summary="Download a file that the hook reported",
+)
+async def download_report(visit: Looking, run_id: RunId, name: ReportName, request: Request) -> Response:
+    """The file that the hook reported under this name, byte by byte, as long as it is in `/results`."""
+    return await send_report(request, visit, run_id, name)
 
 
 @router.post(

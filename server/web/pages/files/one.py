@@ -14,12 +14,13 @@ from ground.moments import utc_now
 from ground.refusals import Refusal
 from server.runs.ends import ATTEMPTS
 from server.runs.report import run_json
+from server.runs.reported import report_names
 from server.web.access import Looking, Owning
 from server.web.downloads import disposition, file_download
+from server.web.exports import send_report
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.files.page import moves_soon
-from server.web.pages.files.reports import report_names, send_report
 from server.web.pages.files.sentences import STATES, sentence
 from server.web.pages.notices import redirect
 from server.web.pages.rendering import FORM_BYTES_MOST, render
@@ -62,8 +63,7 @@ async def download_file(request: Request, visit: Looking, run_id: int) -> Respon
 @router.get("/reports/{name:segment}")
 async def download_report(request: Request, visit: Looking, run_id: int, name: str) -> Response:
     """Send a file that the hook reported, from /results."""
-    run = await visit.run(run_id)
-    return await send_report(request, visit.folder, run, name)
+    return await send_report(request, visit, run_id, name)
 
 
 async def _shown(request: Request, visit: Visit, run: Run, refused: Exception | None = None) -> Response:
