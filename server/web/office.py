@@ -156,7 +156,7 @@ class Visit:
         log.info(
             "Run %d of %s (hook %s) was queued again by %s.",
             *(run.id, run.tenant, run.hook, by),
-            extra={"event": "run_queued_again", "tenant": run.tenant, "hook": run.hook, "run": run.id, "by": by},
+            extra={"event": "run_queued_again", "tenant": run.tenant, "hook": run.hook, "run_id": run.id, "by": by},
         )
         return run
 

@@ -133,7 +133,7 @@ async def test_a_failed_file_is_queued_as_the_last_with_new_attempts(
     assert [run.id for run in await site.office.runs.heads()] == [later]
     assert site.office.runs.changed.is_set(), "it wakes the hooks"
     told = [each.__dict__ for each in caplog.records if getattr(each, "event", "") == "run_queued_again"]
-    assert [(each["run"], each["hook"], each["tenant"]) for each in told] == [(first, "invoices", "acme")]
+    assert [(each["run_id"], each["hook"], each["tenant"]) for each in told] == [(first, "invoices", "acme")]
     assert "owner, token" in told[0]["by"]
 
 
