@@ -37,7 +37,7 @@ from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.notify.sign_in_mails import sign_in_mails
-from server.runs.finding import usable
+from server.runs.finding import known_hooks
 from server.runs.service import Find, Found, Hooks, find
 from server.settings import ServerSettings
 from server.sftp.auth import Login
@@ -336,7 +336,7 @@ async def open_server(settings: ServerSettings, disk: DataDisk, find: Find = fin
         accounts = Accounts(tenants, soundness)
         try:
             found = await find(settings, tenants.store.runs(), tenants.folder)
-            tenants.hooks = lambda: usable(found.registry.hooks)
+            tenants.hooks = lambda: known_hooks(found.registry.hooks)
             yield Server(settings, tenants, accounts, soundness, disk, found)
         finally:
             accounts.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,8 +12,8 @@ import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
-from server.settings import ServerSettings, load_settings
-from server.tenants.hook_settings import UsableHooks
+from server.settings import load_settings
+from server.tenants.hook_settings import need_hooks
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants, open_tenants, refuse_lost, server_database
 
@@ -63,18 +63,20 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
             "or create the first tenant: headcount tenant add NAME",
         )
     async with open_tenants(data_dir, public_url=settings.http_public_url) as opened:
-        opened.hooks = functools.partial(_usable_hooks, settings)
         yield opened
 
 
-def _usable_hooks(settings: ServerSettings) -> UsableHooks:
-    """Import the modules of hooks; return the hooks that can be used."""
-    from server.runs.finding import find_sources, usable  # imports much, and few commands need it
+async def find_hooks_for(changes: Mapping[str, object], opened: Tenants) -> None:
+    """Let `opened` know the hooks of the server if `changes` need them. Imports the modules of hooks."""
+    if not need_hooks(changes):
+        return
+    from server.runs.finding import find_hooks, known_hooks  # imports much, and few commands need it
     from server.runs.outside.hooks_toml import read_hooks_file
-    from server.runs.sources import registry
 
-    sources = [*find_sources(settings.hooks), *read_hooks_file(settings.hooks_file)]
-    return usable(registry(sources).hooks)
+    settings = load_settings()
+    files = read_hooks_file(settings.hooks_file)
+    known = known_hooks((await find_hooks(settings.hooks, opened.store.runs(), files=files)).hooks)
+    opened.hooks = lambda: known
 
 
 async def patiently(change: Callable[[], Awaitable[T]]) -> T:

@@ -14,7 +14,7 @@ from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
-from server.cli.data import COUNT, patiently, read_text, runs, tenants
+from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
@@ -124,6 +124,7 @@ async def set_(name: str, pairs: tuple[str, ...], as_json: bool) -> None:
     """
     changes = dict(_pair(text) for text in pairs)
     async with tenants() as opened:
+        await find_hooks_for(changes, opened)
         after = await patiently(lambda: opened.change_settings(name, changes))
     if as_json:
         print_json(after.to_json())
@@ -145,6 +146,7 @@ async def load(name: str, file: str, as_json: bool) -> None:
     values = from_toml(read_text(file))
     async with tenants() as opened:
         before = await opened.settings(name)
+        await find_hooks_for(values, opened)
         after = await patiently(lambda: opened.change_settings(name, values, whole=True))
     if as_json:
         print_json(after.to_json())

@@ -20,11 +20,11 @@ from types import ModuleType
 
 from engine.runs import RunStore
 from ground.words import counted
-from headcount.hooks import MARK, Declared
+from headcount.hooks import MARK, NAME, Declared
 from importer.errors import TryAgain
 from server.runs.registry import RegisteredHook, Registry, Runnable
 from server.runs.sources import Source, registry
-from server.tenants.hook_settings import UsableHook, UsableHooks
+from server.tenants.hook_settings import KnownHook, KnownHooks
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,12 @@ async def find_hooks(
     return result
 
 
-def usable(hooks: Iterable[RegisteredHook]) -> UsableHooks:
-    """Return the hooks that can be used, by name."""
+def known_hooks(hooks: Iterable[RegisteredHook]) -> KnownHooks:
+    """Return the hooks, by name. A module that never loaded is one of its own name, if a hook may have it."""
     return {
-        hook.name: UsableHook(hook.path, hook.declared.settings if hook.declared else None)
+        hook.name: KnownHook(hook.path, hook.declared.settings if hook.declared else None, hook.error)
         for hook in hooks
-        if hook.error is None and hook.path is not None
+        if NAME.fullmatch(hook.name)
     }
 
 

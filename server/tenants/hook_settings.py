@@ -7,7 +7,7 @@ or whose model has changed, keeps the values that it has.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,15 +19,19 @@ from server.setting_errors import Quoted, nearest, place, reason
 
 
 @dataclass(frozen=True, slots=True)
-class UsableHook:
-    """A hook that can be used. `model` is that of its settings; None: it takes none."""
+class KnownHook:
+    """A hook of the server. `model` is that of its settings; None: it takes none.
 
-    path: str
-    model: type[BaseModel] | None
+    `error` is why it cannot be used now. Then its path may be unknown.
+    """
+
+    path: str | None
+    model: type[BaseModel] | None = None
+    error: str | None = None
 
 
-UsableHooks = Mapping[str, UsableHook]
-"""The hooks of the server that can be used, by name, without `sync_users`."""
+KnownHooks = Mapping[str, KnownHook]
+"""The hooks of the server by name, without `sync_users`: those that can be used, and the broken ones."""
 
 SETTINGS = ("hooks", "hook_settings")
 """The settings that are about hooks."""
@@ -87,12 +91,12 @@ HookNames = Annotated[tuple[str, ...], BeforeValidator(_names)]
 HookValues = Annotated[dict[str, dict[str, JsonValue]], BeforeValidator(_values)]
 
 
-def hooks_for(changes: Mapping[str, object], hooks: Callable[[], UsableHooks]) -> UsableHooks:
-    """Return the hooks that can be used, if `changes` need them: a command has to import them first."""
-    return hooks() if any(changes.get(name) for name in SETTINGS) else {}
+def need_hooks(changes: Mapping[str, object]) -> bool:
+    """Return whether the hooks of the server must be known for `changes`: a command has to import them first."""
+    return any(changes.get(name) for name in SETTINGS)
 
 
-def unknown_hooks(before: tuple[str, ...] | None, after: tuple[str, ...] | None, known: UsableHooks) -> str | None:
+def unknown_hooks(before: tuple[str, ...] | None, after: tuple[str, ...] | None, known: KnownHooks) -> str | None:
     """Return why `after` cannot be the hooks that are on, if it names a new one that does not exist."""
     for name in after or ():
         if name not in (before or ()) and name != OWN_NAME and name not in known:
@@ -101,16 +105,18 @@ def unknown_hooks(before: tuple[str, ...] | None, after: tuple[str, ...] | None,
 
 
 def wrong_values(
-    before: Mapping[str, Mapping[str, object]], after: Mapping[str, Mapping[str, object]], known: UsableHooks
+    before: Mapping[str, Mapping[str, object]], after: Mapping[str, Mapping[str, object]], known: KnownHooks
 ) -> str | None:
     """Return what is wrong with the first value of `after` that its hook refuses; unchanged tables are not read."""
     changed = {name: values for name, values in after.items() if before.get(name) != values}
     return next((f"{name}{why}" for name, values in changed.items() for why in _wrong(name, values, known)), None)
 
 
-def _wrong(name: str, values: Mapping[str, object], known: UsableHooks) -> Iterator[str]:
+def _wrong(name: str, values: Mapping[str, object], known: KnownHooks) -> Iterator[str]:
     if name not in known:
         yield f": {_no_hook(name, known)}"
+    elif known[name].error is not None:
+        yield ": this hook cannot be used now, so nothing can check its values"
     elif (model := known[name].model) is None:
         yield ": this hook has no settings"
     else:
@@ -128,5 +134,5 @@ def _refused_by(model: type[BaseModel], values: Mapping[str, object]) -> Iterato
         yield f": the hook cannot check these values ({type(error).__name__})"
 
 
-def _no_hook(name: str, known: UsableHooks) -> str:
-    return f"there is no hook {name} that can be used{nearest(name, [*known, OWN_NAME])}"
+def _no_hook(name: str, known: KnownHooks) -> str:
+    return f"there is no hook {name}{nearest(name, [*known, OWN_NAME])}"

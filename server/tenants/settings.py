@@ -28,7 +28,7 @@ from importer.users.settled import SettingChange, Settled, Texts
 from importer.users.users import Users
 from server.networks import Networks
 from server.setting_errors import Quoted, nearest, place, reason
-from server.tenants.hook_settings import HookNames, HookValues, UsableHooks, unknown_hooks, wrong_values
+from server.tenants.hook_settings import HookNames, HookValues, KnownHooks, unknown_hooks, wrong_values
 from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import add_texts
 
@@ -161,7 +161,7 @@ def changed(
     *,
     whole: bool = False,
     public_url: str | None = None,
-    hooks: UsableHooks | None = None,
+    hooks: KnownHooks | None = None,
     at: datetime | None = None,
 ) -> TenantSettings:
     """Return `now` with `changes` applied at the time `at`; None resets a setting. Raises TenantRefused naming it.
@@ -221,7 +221,7 @@ def _refuse_new_pause(now: TenantSettings, after: TenantSettings, at: datetime) 
         raise TenantRefused("bad_setting", f"paused_until: {sentence}", {"paused_until": sentence})
 
 
-def _refuse_wrong_hooks(now: TenantSettings, after: TenantSettings, known: UsableHooks) -> None:
+def _refuse_wrong_hooks(now: TenantSettings, after: TenantSettings, known: KnownHooks) -> None:
     """Refuse a new name of a hook that does not exist, and new values that a hook refuses. Older ones stay."""
     wrong = {
         "hooks": unknown_hooks(now.hooks, after.hooks, known),
@@ -291,7 +291,7 @@ async def change_settings(
     whole: bool = False,
     expected: str | None = None,
     public_url: str | None = None,
-    hooks: UsableHooks | None = None,
+    hooks: KnownHooks | None = None,
 ) -> TenantSettings:
     """Apply all `changes` to the settings stored with `users`, or none. Raises TenantRefused.
 

@@ -30,7 +30,7 @@ from importer.model import INTEGER_MAX
 from importer.users.users import Users
 from keys.errors import KeyRefused
 from keys.ring import KeyRing
-from server.tenants.hook_settings import UsableHooks, hooks_for
+from server.tenants.hook_settings import KnownHooks
 from server.tenants.settings import (
     TenantRefused,
     TenantSettings,
@@ -108,14 +108,14 @@ def _had_tenants(data_dir: Path) -> bool:
 class Tenants:
     """The tenants of one data folder, with their rows in `store`. Changes are on disk when a method returns.
 
-    `public_url` is the address of the page that the operator has set. `hooks` returns the hooks that can be used, and
+    `public_url` is the address of the page that the operator has set. `hooks` returns the hooks of the server, and
     is set later: the hooks are found with the store. It is called when a setting of hooks is to be changed.
     """
 
     def __init__(self, data_dir: Path, store: Store, public_url: str | None = None) -> None:
         self.data_dir = data_dir
         self._public_url = public_url
-        self.hooks: Callable[[], UsableHooks] = dict
+        self.hooks: Callable[[], KnownHooks] = dict
         self.store = store
         self._rows = store.tenants()
 
@@ -220,7 +220,7 @@ class Tenants:
             whole=whole,
             expected=expected,
             public_url=self._public_url,
-            hooks=hooks_for(changes, self.hooks),
+            hooks=self.hooks(),
         )
         if after.paused_until and "paused_until" in changes:
             mark.touch()  # the server may have removed it before the change
@@ -232,7 +232,7 @@ class Tenants:
 
     def changed(self, now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
         """Return the settings `now` as `change_settings` would change them. Raises TenantRefused."""
-        return changed(now, changes, public_url=self._public_url, hooks=hooks_for(changes, self.hooks))
+        return changed(now, changes, public_url=self._public_url, hooks=self.hooks())
 
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
         """Create the folder under another name, then rename it: no process sees half of it. Needs the lock."""

@@ -40,7 +40,7 @@ from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
-from server.tenants.hook_settings import UsableHooks
+from server.tenants.hook_settings import KnownHooks
 from server.tenants.key_uses import KeyUses
 from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
@@ -181,17 +181,17 @@ class Site:
 async def open_site(
     data: Path,
     *tenants: str,
-    usable: UsableHooks | None = None,
+    known: KnownHooks | None = None,
     found: Sequence[RegisteredHook] = (),
     **chosen: Any,
 ) -> AsyncIterator[Site]:
     """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant.
 
-    `chosen` are settings of the server, `found` its hooks, and `usable` those that tenants may set.
+    `chosen` are settings of the server, `found` its hooks, and `known` those that tenants may set.
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_tenants(data, serving=True))
-        opened.hooks = lambda: usable or {}
+        opened.hooks = lambda: known or {}
         for name in tenants:
             await opened.add(name)
         settings = ServerSettings(data_dir=data, **chosen)

@@ -20,7 +20,7 @@ MERGE = {"content-type": "application/merge-patch+json"}
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other", usable=USABLE) as opened:
+    async with open_site(tmp_path, "acme", "other", known=USABLE) as opened:
         yield opened
 
 
@@ -190,7 +190,7 @@ async def test_settings_of_hooks_are_checked_by_the_hook(site: Site) -> None:
     answer = await client.patch(SETTINGS, json=wrong)
     assert answer.status_code == 422
     assert [(each["name"], each["detail"]) for each in answer.json()["errors"]] == [
-        ("hooks", "there is no hook scan that can be used; did you mean scans?"),
+        ("hooks", "there is no hook scan; did you mean scans?"),
         ("hook_settings", "invoices, currency: must be text, not 3"),
     ]
     shown = (await site.api("viewer").get(SETTINGS)).json()

@@ -14,7 +14,7 @@ import pytest
 from engine.runs import RunOutcome
 from ground.moments import utc_now
 from importer.model import ImportState, Problem, Severity
-from server.runs.finding import usable
+from server.runs.finding import known_hooks
 from server.runs.registry import RegisteredHook
 from server.web.pages.files import page as module
 from tests.support.pages import done, page, seen, settings
@@ -31,7 +31,7 @@ HOOKS = (
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other", found=HOOKS, usable=usable(HOOKS)) as opened:
+    async with open_site(tmp_path, "acme", "other", found=HOOKS, known=known_hooks(HOOKS)) as opened:
         yield opened
 
 

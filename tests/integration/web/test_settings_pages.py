@@ -25,7 +25,7 @@ SETTINGS = "/tenants/acme/settings"
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other", usable=USABLE) as opened:
+    async with open_site(tmp_path, "acme", "other", known=USABLE) as opened:
         yield opened
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from ground.moments import utc_now
-from server.tenants.hook_settings import UsableHook
+from server.tenants.hook_settings import KnownHook
 from server.tenants.settings import TenantRefused, TenantSettings, changed
 from server.tenants.settings_toml import from_toml, to_toml
 
@@ -28,7 +28,7 @@ class Invoices(BaseModel):
         return "explodes"[len(value) // 0] if value == "bug" else value
 
 
-USABLE = {"invoices": UsableHook("/invoices/*.csv", Invoices), "scans": UsableHook("/scans/*", None)}
+USABLE = {"invoices": KnownHook("/invoices/*.csv", Invoices), "scans": KnownHook("/scans/*", None)}
 
 
 def after(now: TenantSettings | None = None, **changes: Any) -> TenantSettings:
@@ -62,7 +62,7 @@ def test_names_of_hooks_are_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     ("hooks", "said"),
     [
-        ("invoice", "hooks: there is no hook invoice that can be used; did you mean invoices?"),
+        ("invoice", "hooks: there is no hook invoice; did you mean invoices?"),
         ("In Voices", "hooks: “In Voices” is not the name of a hook, such as invoices"),
         (3, "hooks: must be names of hooks separated by commas"),
     ],
@@ -81,7 +81,7 @@ def test_a_name_of_no_hook_is_refused(hooks: Any, said: str) -> None:
         ({"invoices": {"table": "bug"}}, "invoices: the hook cannot check these values (ZeroDivisionError)"),
         ({"invoices": {"rules": [1]}}, "invoices, rules, entry 1: must be a table, not 1"),
         ({"scans": {"x": 1}}, "scans: this hook has no settings"),
-        ({"scan": {"x": 1}}, "scan: there is no hook scan that can be used; did you mean scans?"),
+        ({"scan": {"x": 1}}, "scan: there is no hook scan; did you mean scans?"),
         ({"Scans": {"x": 1}}, "“Scans” is not the name of a hook"),
         ("{", "must be JSON text"),
         ([1], "must be a table"),
@@ -108,6 +108,20 @@ def test_values_of_a_hook_that_is_gone_hinder_no_other_change() -> None:
     assert after(now, hooks="old", hook_settings=kept).hook_settings == kept
     assert "there is no hook old" in refused(now, hook_settings={"old": {"x": 2}})
     assert after(now, hook_settings=None, hooks=None).hook_settings == {}
+
+
+def test_a_broken_hook_is_turned_on_and_off_and_keeps_its_values() -> None:
+    known = {
+        **USABLE,
+        "payroll": KnownHook("/payroll/*.csv", Invoices, "cannot be imported"),
+        "lost": KnownHook(None, error="?"),
+    }
+    now = changed(TenantSettings(), {"hooks": ["payroll", "scans", "lost"]}, hooks=known)
+    assert now.has_on("payroll")
+    with pytest.raises(TenantRefused, match="payroll: this hook cannot be used now, so nothing can check its values"):
+        changed(now, {"hook_settings": {"payroll": {"limit": 3}}}, hooks=known)
+    kept = TenantSettings(hook_settings={"payroll": {"limit": 3}})
+    assert changed(kept, {"hooks": ["scans"]}, hooks=known).hook_settings == kept.hook_settings
 
 
 def test_a_file_of_settings_has_those_of_hooks() -> None:

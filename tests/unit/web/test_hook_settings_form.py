@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from server.tenants.hook_settings import UsableHook
+from server.tenants.hook_settings import KnownHook
 from server.tenants.settings import TenantSettings, changed
 from server.web.pages.settings.form import put_together, shown, touched, wanted
 from server.web.pages.settings.hooks import Sort, entries_of, faces_of, hooks_in_words
@@ -50,9 +50,9 @@ class Strange(BaseModel):
 
 
 HOOKS = {
-    "invoices": UsableHook("/invoices/*.csv", Invoices),
-    "scans": UsableHook("/scans/*", None),
-    "strange": UsableHook("/strange", Strange),
+    "invoices": KnownHook("/invoices/*.csv", Invoices),
+    "scans": KnownHook("/scans/*", None),
+    "strange": KnownHook("/strange", Strange),
 }
 FACES = faces_of(HOOKS)
 
@@ -82,7 +82,7 @@ def test_each_field_has_the_control_of_its_type() -> None:
     ]
     first = FACES[0].fields[0]
     assert (first.label, first.explanation) == ("Name of the table", "A table of the database.")
-    assert [(face.name, face.path, [each.sort for each in face.fields]) for face in FACES[1:]] == [
+    assert [(face.name, face.about, [each.sort for each in face.fields]) for face in FACES[1:]] == [
         ("scans", "/scans/*", []),
         ("strange", "/strange", [Sort.JSON]),
     ]
@@ -182,6 +182,37 @@ def test_a_hook_that_cannot_be_used_stays_as_it_is() -> None:
     found = wanted(form, seen, faces).changes
     assert found["hooks"] == ["invoices"]
     assert found["hook_settings"]["invoices"] == {"limit": 3}
+
+
+WITH_A_BROKEN_ONE = {**HOOKS, "payroll": KnownHook("/payroll/*.csv", Invoices, "cannot be imported")}
+
+
+@pytest.mark.parametrize(
+    ("before", "form", "after"),
+    [
+        (None, {"hooks.scans": "off"}, ["invoices", "strange", "payroll"]),
+        (["invoices"], {"hooks.scans": "on", "hooks.strange": "on"}, ["invoices", "scans", "strange"]),
+        (["invoices", "payroll"], {"hooks.scans": "on"}, ["invoices", "scans", "payroll"]),
+        (["invoices", "scans", "payroll"], {"hooks.strange": "on"}, None),
+    ],
+)
+def test_a_broken_hook_stays_on_or_off_when_another_is_switched(
+    before: list[str] | None, form: Form, after: list[str] | None
+) -> None:
+    faces = faces_of(WITH_A_BROKEN_ONE)
+    now = changed(TenantSettings(), {"hooks": before}, hooks=WITH_A_BROKEN_ONE)
+    seen = now.to_json()
+    found = wanted({**shown(seen, faces), **form}, seen, faces).changes
+    assert found == {"hooks": after}
+    then = changed(now, found, hooks=WITH_A_BROKEN_ONE)
+    assert then.has_on("payroll") == now.has_on("payroll")
+
+
+def test_a_broken_hook_has_a_switch_and_no_controls_of_values() -> None:
+    faces = faces_of(WITH_A_BROKEN_ONE)
+    ((_, switches),) = entries_of(faces, "hooks", {})
+    assert [each.explanation for each in switches][2:] == ["/strange", "/payroll/*.csv (cannot be used now)"]
+    assert all(heading != "payroll" for heading, _ in entries_of(faces, "hook_settings", {}))
 
 
 def test_the_edits_of_two_owners_of_hooks_are_merged() -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from ground.moments import rfc3339, utc_now
 from importer.rules.cells import LANGUAGES
 from server.tenants.hook_settings import SETTINGS as OF_HOOKS
-from server.tenants.hook_settings import UsableHook
+from server.tenants.hook_settings import KnownHook
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantSettings, differences
 from server.tenants.settings import changed as changed_with
@@ -41,7 +41,7 @@ class Invoices(BaseModel):
 
 
 DEFAULTS = TenantSettings()
-USABLE = {"invoices": UsableHook("/invoices/*.csv", Invoices), "scans": UsableHook("/scans/*", None)}
+USABLE = {"invoices": KnownHook("/invoices/*.csv", Invoices), "scans": KnownHook("/scans/*", None)}
 changed = partial(changed_with, hooks=USABLE)
 EVERY: dict[str, Any] = {
     "identifier": "employee_id",

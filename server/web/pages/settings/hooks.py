@@ -14,12 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.tenants.hook_settings import UsableHooks
+from server.tenants.hook_settings import KnownHook, KnownHooks
 from server.web.pages.settings.notation import NotReadable
 
 HOOKS, VALUES = "hooks", "hook_settings"
 
 ALL = "all hooks"
+BROKEN = "(cannot be used now)"
 
 
 class Sort(StrEnum):
@@ -46,10 +47,10 @@ class FieldFace:
 
 @dataclass(frozen=True, slots=True)
 class HookFace:
-    """A hook as the form shows it."""
+    """A hook as the form shows it. `about` is its path, and that it is broken."""
 
     name: str
-    path: str
+    about: str
     fields: Sequence[FieldFace] = ()
 
 
@@ -68,11 +69,16 @@ class Entry:
 Faces = Sequence[HookFace]
 
 
-def faces_of(hooks: UsableHooks) -> Faces:
-    """Return the hooks of the server with the fields of their models."""
+def faces_of(hooks: KnownHooks) -> Faces:
+    """Return the hooks of the server with the fields of their models. A broken one has only its switch."""
     return [
-        HookFace(name, hook.path, list(_fields(hook.model)) if hook.model else ()) for name, hook in hooks.items()
+        HookFace(name, _about(hook), list(_fields(hook.model)) if hook.model and not hook.error else ())
+        for name, hook in hooks.items()
     ]
+
+
+def _about(hook: KnownHook) -> str:
+    return " ".join(filter(None, [hook.path, hook.error and BROKEN]))
 
 
 def hooks_shown(faces: Faces, values: Mapping[str, Any]) -> dict[str, str]:
@@ -117,7 +123,7 @@ def entries_of(faces: Faces, setting: str, typed: Mapping[str, str]) -> list[tup
     """Return the controls of one of the two settings, in groups with their headings."""
     if setting == HOOKS:
         switches = [(f"{HOOKS}.{face.name}", face) for face in faces]
-        return [("", [Entry(id_, face.name, face.path, Sort.SWITCH, typed.get(id_, "")) for id_, face in switches])]
+        return [("", [Entry(id_, face.name, face.about, Sort.SWITCH, typed.get(id_, "")) for id_, face in switches])]
     return [
         (face.name, [_entry(f"{VALUES}.{face.name}.{each.name}", each, typed) for each in face.fields])
         for face in faces
