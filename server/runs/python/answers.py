@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from headcount.hooks import Declared, Delivery, Message, Refuse, Result, Retry
 from importer.model import INTEGER_MAX
 from server.runs.registry import Attempt
+from server.setting_errors import place, reason
 
 MOST_MESSAGES = 10_000
 MOST_COUNTS = 100
@@ -44,11 +47,30 @@ class Raised:
     final: bool = False
 
 
-Answer = Result | Retry | Refuse | Raised
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """The model of a hook refuses the tenant's values, which an older model took. The value is in neither text.
+
+    `fields` are the wrong fields, "" if only the values together are wrong; `rules` are the fields with their rules.
+    """
+
+    fields: str
+    rules: str
+
+
+class UnfitSettings(Exception):  # noqa: N818 - what is the case
+    """The values are `unfit`."""
+
+    def __init__(self, unfit: Unfit) -> None:
+        super().__init__(unfit.rules)
+        self.unfit = unfit
+
+
+Answer = Result | Retry | Refuse | Raised | Unfit
 
 
 def delivery_of(declared: Declared, attempt: Attempt) -> Delivery:
-    """Return what a hook gets. Raises what its model raises for settings that it does not accept."""
+    """Return what a hook gets. Raises UnfitSettings, and what else the model raises for the tenant's values."""
     return Delivery(
         tenant=attempt.tenant,
         path=attempt.path,
@@ -57,10 +79,22 @@ def delivery_of(declared: Declared, attempt: Attempt) -> Delivery:
         sha256=attempt.sha256,
         uploaded_at=datetime.fromisoformat(attempt.uploaded_at),
         attempt=attempt.attempt,
-        settings=declared.settings.model_validate(attempt.settings) if declared.settings else None,
+        settings=_settings(declared.settings, attempt.settings) if declared.settings else None,
         _copy=attempt.copy,
         _reports=attempt.reports,
     )
+
+
+def _settings(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = [
+            (place({**each, "loc": ("", *each["loc"])}), reason(each, secret=True))
+            for each in error.errors(include_url=False)
+        ]
+    fields = ", ".join(dict.fromkeys(where for where, _ in found if where))
+    raise UnfitSettings(Unfit(_text(fields), _text("; ".join(f"{where} {why}".strip() for where, why in found))))
 
 
 def returned(value: object) -> Answer:
@@ -80,6 +114,8 @@ def accepted(value: object) -> Answer:
 
 def raised(error: BaseException) -> Answer:
     """Return what an exception of a hook means."""
+    if isinstance(error, UnfitSettings):
+        return error.unfit
     if isinstance(error, Refuse):
         return Refuse(_text(str(error.message)))
     if isinstance(error, Retry):
@@ -185,6 +221,8 @@ def to_json(answer: Answer) -> dict[str, Any]:
             return {"retry": {"after_s": answer.after_s, "why": answer.why}}
         case Refuse():
             return {"refuse": answer.message}
+        case Unfit():
+            return {"unfit": asdict(answer)}
     return {"raised": asdict(answer)}
 
 
@@ -198,6 +236,8 @@ def from_json(found: Any) -> Answer:
                 return _retry(after_s, why)
             case {"refuse": str(message)}:
                 return Refuse(_text(message))
+            case {"unfit": {"fields": str(fields), "rules": str(rules)}}:
+                return Unfit(_text(fields), _text(rules))
             case {"raised": {"error": str(error), "trace": str(trace), "final": bool(final)}}:
                 return Raised(_text(error), trace, final)
     except TypeError as error:

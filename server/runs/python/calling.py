@@ -20,7 +20,7 @@ from typing import Any, Literal
 from ground.threads import finish
 from headcount.hooks import Declared, Refuse, Result, Retry, Upload
 from server.runs.ends import Again, Done, End, Failed, Refused
-from server.runs.python.answers import Answer, Raised, accepted, delivery_of, raised, returned
+from server.runs.python.answers import Answer, Raised, Unfit, accepted, delivery_of, raised, returned
 from server.runs.python.child import run
 from server.runs.python.gates import Gates
 from server.runs.python.pool import Code, Ended, Pool, Printed, TimedOut
@@ -151,9 +151,17 @@ class Calling:
                 return Again(answer.why, "Retry", answer.after_s)
             case Refuse():  # only `accept` can refuse
                 answer = Raised(f"Refuse: {answer.message}", "")
+            case Unfit():
+                return self._unfit(answer, facts)
         self._log(answer.error.partition(":")[0], facts, answer.trace)
         message = f"The hook failed. {SEE_LOG}"
         return Failed(message, answer.error) if answer.final else Again(message, answer.error)
+
+    def _unfit(self, answer: Unfit, facts: dict[str, Any]) -> End:
+        which = f": {answer.fields}" if answer.fields else ""
+        self._log(f"the tenant's settings of it do not fit{which}", facts)
+        message = f"Your settings of this hook do not fit{which}. Change them, then run the file again."
+        return Failed(message, f"hook_settings: {answer.rules}")
 
     def _timed_out(self, limit_s: float, facts: dict[str, Any]) -> End:
         self._log(f"it took longer than {limit_s:g} s", facts)
@@ -171,6 +179,8 @@ class Calling:
                 return Refused(answer.message)
             case Retry():
                 return Refused(answer.why, "Retry")
+            case Unfit():  # only a delivery has settings
+                answer = Raised("UnfitSettings", "")
         self._log(answer.error.partition(":")[0], facts, answer.trace)
         return Refused(f"The file could not be checked. {SEE_LOG}", answer.error)
 

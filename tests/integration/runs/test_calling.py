@@ -65,15 +65,49 @@ async def test_a_hook_gets_the_settings_of_the_tenant_as_its_model(
 ) -> None:
     body = "return Result(f'{delivery.settings!r}')"
     calling = load(tmp_path, workshop, way, body, ", settings=__import__('models_of_a_test').Settings")
-    assert await calling.deliver(attempt_of(tmp_path, settings={"rate": 3})) == Done(Result("Settings(rate=3)"))
+    assert await calling.deliver(attempt_of(tmp_path, settings={"rate": 3})) == Done(
+        Result("Settings(rate=3, currency='EUR')")
+    )
 
-    end = await calling.deliver(attempt_of(tmp_path, settings={"rate": "a secret"}))
-    assert end == Again(f"The hook failed. {SEE_LOG}", "ValidationError: 1 validation error for Settings")
+
+@pytest.mark.logs("hook_failed")
+@pytest.mark.parametrize("way", WAYS)
+async def test_settings_that_no_longer_fit_fail_at_once_and_name_the_field(
+    workshop: Workshop, tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    calling = load(tmp_path, workshop, way, "pass", ", settings=__import__('models_of_a_test').Settings")
+    end = await calling.deliver(attempt_of(tmp_path, settings={"rate": "a secret", "currency": "CHF"}))
+    assert end == Failed(
+        "Your settings of this hook do not fit: rate, currency. Change them, then run the file again.",
+        "hook_settings: rate must be a whole number; currency must be “EUR” or “GBP”",
+    )
+    (told,) = [each for each in caplog.records if getattr(each, "event", "") == "hook_failed"]
+    assert "do not fit: rate, currency" in told.getMessage()
+    assert "a secret" not in caplog.text
+
+    end = await calling.deliver(attempt_of(tmp_path, settings={"rate": 13}))
+    assert end == Failed(
+        "Your settings of this hook do not fit. Change them, then run the file again.",
+        "hook_settings: must not be unlucky",
+    )
 
 
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "import pydantic\nclass Settings(pydantic.BaseModel):\n rate: int = 1\n"
+    code = """
+import pydantic
+from typing import Literal
+
+class Settings(pydantic.BaseModel):
+    rate: int = 1
+    currency: Literal["EUR", "GBP"] = "EUR"
+
+    @pydantic.model_validator(mode="after")
+    def _lucky(self):
+        if self.rate == 13:
+            raise ValueError("must not be unlucky")
+        return self
+"""
     (tmp_path / "models_of_a_test.py").write_text(code)
     monkeypatch.delitem(sys.modules, "models_of_a_test", raising=False)
 
