@@ -161,6 +161,34 @@ def test_an_empty_control_and_the_default_reset_a_field() -> None:
     assert found == {name: value for name, value in EVERY.items() if name not in {"table", "limit", "size"}}
 
 
+def test_fields_that_nobody_edits_keep_their_values() -> None:
+    stored = {"table": "Dear Ada,\nthank you", "limit": 3, "share": 0.5, "currency": "EUR"}
+    seen = TenantSettings(hook_settings={"invoices": stored, "strange": {}}).to_json()
+    form = {name: text.replace("\n", "") for name, text in shown(seen, FACES).items()}
+    found = wanted({**form, "hook_settings.invoices.limit": "4"}, seen, FACES).changes["hook_settings"]
+    assert found["invoices"] == {**stored, "limit": 4}
+
+
+@pytest.mark.parametrize("stored", ["", "\t", " x "])
+def test_a_text_of_spaces_at_its_ends_is_kept_when_another_field_is_edited(stored: str) -> None:
+    seen = TenantSettings(hook_settings={"invoices": {"table": stored}}).to_json()
+    form = {**shown(seen, FACES), "hook_settings.invoices.strict": "on"}
+    found = wanted(form, seen, FACES).changes["hook_settings"]["invoices"]
+    assert found == {"table": stored, "strict": True}
+
+
+class Tristate(BaseModel):
+    strict: bool | None = None
+    limit: int = 0
+
+
+def test_a_switch_without_a_value_stays_without_one() -> None:
+    faces = faces_of({"invoices": KnownHook("/invoices/*.csv", Tristate)})
+    seen = values()
+    found = wanted({**shown(seen, faces), "hook_settings.invoices.limit": "4"}, seen, faces).changes
+    assert found["hook_settings"]["invoices"] == {"limit": 4}
+
+
 def test_what_is_not_json_is_refused_beside_the_setting() -> None:
     seen = values()
     found = wanted({**shown(seen, FACES), "hook_settings.invoices.columns": "a, b"}, seen, FACES)

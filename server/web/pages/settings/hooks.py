@@ -1,7 +1,7 @@
 """The settings of hooks in the form: a switch for each hook, and a control for each field of its model. Pure.
 
-The controls are `hooks.<hook>` and `hook_settings.<hook>.<field>`. A control that is not sent changes nothing. An
-empty control, and one with the default, set the field to its default.
+The controls are `hooks.<hook>` and `hook_settings.<hook>.<field>`. A control that is not sent, or not
+edited, changes nothing. One that becomes empty, or has the default then, sets the field to its default.
 """
 
 from __future__ import annotations
@@ -96,27 +96,38 @@ def hooks_shown(faces: Faces, values: Mapping[str, Any]) -> dict[str, str]:
 
 def hooks_touched(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any]) -> list[str]:
     """Return which of the two settings have a control that differs from the form for the values `seen`."""
-    before = hooks_shown(faces, seen)
-    names = [name for name, text in before.items() if _plain(typed.get(name, text)) != _plain(text)]
-    return [setting for setting in (HOOKS, VALUES) if any(name.startswith(f"{setting}.") for name in names)]
+    edited = _edited(faces, typed, seen)
+    return [setting for setting in (HOOKS, VALUES) if any(name.startswith(f"{setting}.") for name in edited)]
 
 
 def hooks_read(faces: Faces, setting: str, typed: Mapping[str, str], seen: Mapping[str, Any]) -> Any:
-    """Return the value of one of the two settings, as the form was sent. Raises NotReadable."""
+    """Return the value of one of the two settings, as the form was sent. Raises NotReadable.
+
+    A field whose control was not edited keeps its value as it is stored: a control of one line cannot show all.
+    """
     form = {**hooks_shown(faces, seen), **typed}
     if setting == HOOKS:
         on = [face.name for face in faces if form[f"{HOOKS}.{face.name}"] == "on"]
         known = {face.name for face in faces}
         return None if len(on) == len(faces) else [*on, *(name for name in seen[HOOKS] or () if name not in known)]
     found = {name: dict(table) for name, table in seen[VALUES].items()}
+    edited = _edited(faces, typed, seen)
     for face in faces:
         table = found.setdefault(face.name, {})
         for each in face.fields:
+            if (control := f"{VALUES}.{face.name}.{each.name}") not in edited:
+                continue
             table.pop(each.name, None)
-            value = _value(face, each, form[f"{VALUES}.{face.name}.{each.name}"].strip())
+            value = _value(face, each, form[control].strip())
             if value is not None and value != each.default:
                 table[each.name] = value
     return found
+
+
+def _edited(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any]) -> set[str]:
+    """Return the controls that differ from the form for the values `seen`."""
+    before = hooks_shown(faces, seen)
+    return {name for name, text in before.items() if _plain(typed.get(name, text)) != _plain(text)}
 
 
 def entries_of(faces: Faces, setting: str, typed: Mapping[str, str]) -> list[tuple[str, list[Entry]]]:
