@@ -177,6 +177,22 @@ def test_a_text_of_spaces_at_its_ends_is_kept_when_another_field_is_edited(store
     assert found == {"table": stored, "strict": True}
 
 
+class Newer(BaseModel):
+    limit: int = 0
+
+
+@pytest.mark.parametrize(("typed", "after"), [("4", {"invoices": {"limit": 4}}), ("", {})])
+def test_a_value_whose_field_is_gone_does_not_lock_the_form_of_its_hook(typed: str, after: dict[str, Any]) -> None:
+    newer = {"invoices": KnownHook("/invoices/*.csv", Newer), "scans": KnownHook("/scans/*", Newer)}
+    faces, now = faces_of(newer), TenantSettings(hook_settings={"invoices": {"limit": 3, "rounding": 3}})
+    form = {**shown(now.to_json(), faces), "hook_settings.invoices.limit": typed}
+    found = wanted(form, now.to_json(), faces).changes
+    assert changed(now, found, hooks=newer).hook_settings == after
+    other = {**shown(now.to_json(), faces), "hook_settings.scans.limit": "5"}
+    found = wanted(other, now.to_json(), faces).changes
+    assert changed(now, found, hooks=newer).hook_settings == {**now.hook_settings, "scans": {"limit": 5}}
+
+
 class Tristate(BaseModel):
     strict: bool | None = None
     limit: int = 0

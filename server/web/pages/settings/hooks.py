@@ -103,7 +103,8 @@ def hooks_touched(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any
 def hooks_read(faces: Faces, setting: str, typed: Mapping[str, str], seen: Mapping[str, Any]) -> Any:
     """Return the value of one of the two settings, as the form was sent. Raises NotReadable.
 
-    A field whose control was not edited keeps its value as it is stored: a control of one line cannot show all.
+    A field whose control was not edited keeps its value as it is stored: a control of one line cannot show all. When
+    another field of its hook is edited, a value whose field is gone is dropped: it has no control.
     """
     form = {**hooks_shown(faces, seen), **typed}
     if setting == HOOKS:
@@ -113,14 +114,17 @@ def hooks_read(faces: Faces, setting: str, typed: Mapping[str, str], seen: Mappi
     found = {name: dict(table) for name, table in seen[VALUES].items()}
     edited = _edited(faces, typed, seen)
     for face in faces:
-        table = found.setdefault(face.name, {})
-        for each in face.fields:
-            if (control := f"{VALUES}.{face.name}.{each.name}") not in edited:
-                continue
-            table.pop(each.name, None)
-            value = _value(face, each, form[control].strip())
+        controls = {f"{VALUES}.{face.name}.{each.name}": each for each in face.fields}
+        mine = {name: each for name, each in controls.items() if name in edited}
+        if not mine:
+            continue
+        kept = {each.name for each in controls.values()} - {each.name for each in mine.values()}
+        table = {name: value for name, value in found.get(face.name, {}).items() if name in kept}
+        for name, each in mine.items():
+            value = _value(face, each, form[name].strip())
             if value is not None and value != each.default:
                 table[each.name] = value
+        found[face.name] = table
     return found
 
 
