@@ -77,7 +77,8 @@ async def rerun(tenant: str, run_id: int, as_json: bool) -> None:
         await opened.get(tenant)
         store = opened.store.runs()
         try:
-            run = await run_again(store, opened.folder(tenant), await store.require(tenant, run_id))
+            asked, settings = await store.require(tenant, run_id), await opened.settings(tenant)
+            run = await run_again(store, opened.folder(tenant), asked, settings)
         except Refused as error:
             raise Refused(error.code, f"{error.message}; see: headcount hook runs {tenant}") from error
     if as_json:

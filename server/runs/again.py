@@ -8,16 +8,21 @@ from engine.runs import Run, RunStore, why_not_rerun
 from ground.files import locked
 from importer.errors import Refused
 from importer.folder import TenantFolder
+from server.tenants.settings import TenantSettings
 
 
-async def run_again(runs: RunStore, folder: TenantFolder, run: Run) -> Run:
+async def run_again(runs: RunStore, folder: TenantFolder, run: Run, settings: TenantSettings) -> Run:
     """Queue a failed run as the last of its hook, with no attempts; return it as it is then.
 
-    Raises Refused: `not_failed`; `no_file` if its file is no longer kept; `unknown_run`. Raises TryAgain.
+    `settings` are those of its tenant now. Raises Refused: `not_failed`; `hook_off` if its hook is off for the
+    tenant; `no_file` if its file is no longer kept; `unknown_run`. Raises TryAgain.
     """
     async with locked(folder.runs):  # retention deletes no file in between
         if why_not := why_not_rerun(run):
             raise why_not
+        if not settings.has_on(run.hook):
+            off = f"the hook {run.hook} is off for {run.tenant}: turn it on in the settings first"
+            raise Refused("hook_off", off)
         if not await asyncio.to_thread(folder.run_copy(run.id).is_file):
             raise Refused("no_file", f"the file of run {run.id} of {run.tenant} is no longer kept: send it again")
         return await runs.rerun(run.tenant, run.id)

@@ -38,6 +38,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "too_many_waiting": (409, "As many imports are queued as `max_waiting_imports` allows."),
     "not_landed": (409, "The file cannot be placed at `/sync_users.csv`; `detail` says why."),
     "not_failed": (409, "Only a failed run can be run again."),
+    "hook_off": (409, "The hook is off for this tenant. Turn it on first."),
     "identifier_missing": (409, "An active user has no value in the field that would become the identifier."),
     "identifier_shared": (409, "Two users share a value in the field that would become the identifier."),
     "tenant_exists": (409, "There is a tenant with this name already."),

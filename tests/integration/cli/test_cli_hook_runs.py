@@ -131,5 +131,10 @@ def test_a_run_that_cannot_be_run_again_is_refused_in_a_sentence(data: Path) -> 
     ):
         ran = run_cli("hook", "rerun", "acme", str(number))
         assert (ran.code, ran.err) == (1, f"Error: {why}{see}")
+    filed(data, ImportState.FAILED)
+    assert run_cli("tenant", "set", "acme", "hooks=sync_users").code == 0
+    ran = run_cli("hook", "rerun", "acme", "3")
+    off = "the hook invoices is off for acme: turn it on in the settings first"
+    assert (ran.code, ran.err) == (1, f"Error: {off}{see}")
     assert run_cli("hook", "rerun", "acme", "first").code == 2
     assert run_cli("hook", "rerun", "acme", "9" * 20).code == 2

@@ -146,3 +146,14 @@ async def test_a_file_that_has_not_failed_or_is_not_kept_is_not_run_again(site: 
     assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
     assert "send it again" in answer.json()["detail"]
     assert (await site.office.runs.require("acme", gone)).state is ImportState.FAILED
+
+
+async def test_a_file_is_not_run_again_while_its_hook_is_off(site: Site) -> None:
+    failed, owner = await site.filed(ImportState.FAILED), site.api("owner")
+    await site.office.tenants.change_settings("acme", {"hooks": ["sync_users"]})
+    answer = await owner.post(f"{RUNS}/{failed}/rerun")
+    assert (answer.status_code, answer.json()["code"]) == (409, "hook_off")
+    assert "invoices is off for acme" in answer.json()["detail"]
+    assert (await site.office.runs.require("acme", failed)).state is ImportState.FAILED
+    await site.office.tenants.change_settings("acme", {"hooks": None})
+    assert (await owner.post(f"{RUNS}/{failed}/rerun")).status_code == 202

@@ -187,6 +187,11 @@ async def test_a_file_that_cannot_be_run_again_shows_its_page_with_the_reason(si
     assert "only a failed run can be run again" in seen(answer.text)
     assert "File #1" in seen(answer.text)
     assert (await (await site.browser("owner")).post(f"{FILES}/7/run-again")).status_code == 404
+    failed = await site.filed(ImportState.FAILED)
+    await site.office.tenants.change_settings("acme", {"hooks": ["scans"]})
+    answer = await (await site.browser("owner")).post(f"{FILES}/{failed}/run-again")
+    assert answer.status_code == 409
+    assert "the hook invoices is off for acme: turn it on in the settings first" in seen(answer.text).lower()
 
 
 async def test_the_reports_of_a_hook_and_the_file_are_downloaded(site: Site) -> None:
