@@ -117,10 +117,13 @@ class HookTable:
     ) -> None:
         """`wide`: the paths of imports to which the wide rule of `near_names` applies.
 
-        `others`: of two that match a path equally exactly, the first one gets it.
+        `others`: of two that match a path equally exactly, the first one gets it. One that needs a folder at a
+        path of imports is left out.
         """
         self._imports = dict(imports)
         self._wide = frozenset(wide)
+        files = {tuple(path[1:].split("/")) for path in self._imports}
+        others = [each for each in others if files.isdisjoint(each.pattern.fixed)]
         self._others = sorted(others, key=lambda each: each.pattern.exactness, reverse=True)
         self._on = on
         self._names = frozenset(each.name for each in self._others)

@@ -61,11 +61,19 @@ def _judged(hook: RegisteredHook, working: Sequence[RegisteredHook]) -> Register
     if Counter(each.name for each in working)[hook.name] > 1:
         packages = ", ".join(sorted({str(each.package) for each in working if each.name == hook.name}))
         error = error or f"two hooks are called {hook.name} (in {packages}). Rename one"
-    elif hook.path in OWN_PATHS:
-        error = error or f"{hook.path} belongs to {OWN_NAME}. Use another path"
+    elif own := _own_path_of(hook):
+        error = error or f"{own} belongs to {OWN_NAME}. Use another path"
     elif hook.path == "/test":
         error = error or "/test is a folder of the server. Use another path"
     return replace(hook, error=error, runnable=None) if error else hook
+
+
+def _own_path_of(hook: RegisteredHook) -> str | None:
+    """Return the path of `sync_users` that is the path of this hook, or a folder that it would need."""
+    if hook.path is None:
+        return None
+    folders = {"/" + "/".join(folder) for folder in Pattern(hook.path).fixed}
+    return next((own for own in OWN_PATHS if own == hook.path or own in folders), None)
 
 
 def _with_conflict(hook: RegisteredHook, hooks: Sequence[RegisteredHook]) -> RegisteredHook:

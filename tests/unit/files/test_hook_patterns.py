@@ -141,6 +141,17 @@ def test_an_unfinished_name_begins_with_the_name_of_the_most_exact_hook() -> Non
     assert VIEW.begins("/invoices/april.csv/x") is VIEW.begins("/invoices/april.pdf") is None
 
 
+def test_a_hook_makes_no_folder_of_a_path_of_imports() -> None:
+    imports = dict.fromkeys(("/sync_users.csv", "/test/sync_users.csv"), ANY)
+    others = [
+        Hooked(path, Pattern(path), MARCH) for path in ("/sync_users.csv/*", "/test/sync_users.csv/a/*", "/test/*")
+    ]
+    view = HookTable(imports, others=others).of("acme")
+    assert view.fixed == {(b"test",)}
+    assert view.find("/sync_users.csv") is ANY
+    assert view.find("/sync_users.csv/a") is None
+
+
 def test_the_folders_before_the_first_star_are_fixed() -> None:
     assert VIEW.fixed == {(b"invoices",), (b"stores",)}
     assert VIEW.is_fixed(parse_path(b"/invoices/"))

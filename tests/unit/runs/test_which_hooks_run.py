@@ -48,6 +48,20 @@ def test_a_path_of_sync_users_is_refused(path: str) -> None:
     assert errors(registry([source("one", ("a", path))]))["a"] == f"{path} belongs to sync_users. Use another path"
 
 
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/sync_users.csv/*", "/sync_users.csv"),
+        ("/sync_users.csv/a/b.csv", "/sync_users.csv"),
+        ("/test/sync_users.csv/*.csv", "/test/sync_users.csv"),
+        ("/sync_users.csv.sha256/*", "/sync_users.csv.sha256"),
+        ("/test/sync_users.csv.sha256/*/a", "/test/sync_users.csv.sha256"),
+    ],
+)
+def test_a_path_that_makes_a_folder_of_a_path_of_sync_users_is_refused(path: str, own: str) -> None:
+    assert errors(registry([source("one", ("a", path))]))["a"] == f"{own} belongs to sync_users. Use another path"
+
+
 def test_a_path_that_is_a_folder_is_refused() -> None:
     found = errors(registry([source("one", ("a", "/in"), ("b", "/in/*.csv"), ("c", "/test"), ("d", "/*/in"))]))
     assert found == {
