@@ -23,7 +23,7 @@ from ground.words import counted
 from headcount.hooks import MARK, NAME, Declared
 from importer.errors import TryAgain
 from server.runs.registry import RegisteredHook, Registry, Runnable
-from server.runs.sources import Source, registry
+from server.runs.sources import Source, recalled, registry
 from server.tenants.hook_settings import KnownHook, KnownHooks
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,13 @@ async def find_hooks(
     Without a store, nothing is known of a module that cannot be imported but its name.
     """
     found = [*find_sources(modules, runnable), *files]
-    known = [await _remembering(source, store, remember=remember) for source in found]
-    result = registry(known)
+    if store is not None:
+        found = recalled([replace(source, remembered=await store.remembered(source.name)) for source in found])
+    result = registry(found)
     if remember:
-        _log(known, result)
+        if store is not None:
+            await _remember(found, store)
+        _log(found, result)
     return result
 
 
@@ -90,7 +93,7 @@ def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
         package = each.dist.name if each.dist else each.module
         name, why = each.module, None
         if each.attr:
-            name, why = each.value, f"its entry point {each.name} must name a module only"
+            why = f"{each.value} cannot be used: its entry point {each.name} must name a module only"
         if name not in seen:
             yield name, package, why
         seen.add(name)
@@ -109,7 +112,7 @@ def _reach_current_folder() -> None:
 
 def _load(name: str, package: str, why: str | None, runnable: MakeRunnable, seen: set[int]) -> Source:
     if why is not None:
-        return Source(name, package, error=f"{name} cannot be used: {why}")
+        return Source(name, package, error=why)
     try:
         with redirect_stdout(sys.stderr):  # a command prints only its own output
             module = importlib.import_module(name)
@@ -140,18 +143,13 @@ def _first_line(error: BaseException) -> str:
     return "".join(each if each.isprintable() else "\ufffd" for each in text[:MAX_ERROR])
 
 
-async def _remembering(source: Source, store: RunStore | None, *, remember: bool) -> Source:
-    """Return the source with what is remembered of it; store it if it loaded and has changed."""
-    if store is None:
-        return source
-    before = await store.remembered(source.name)
-    if source.error is not None:
-        return replace(source, remembered=before)
-    now = [(hook.name, hook.path) for hook in source.hooks if hook.path is not None]
-    if remember and sorted(now) != sorted(before):
-        with suppress(TryAgain):  # such as a full disk; the next start stores it
-            await store.remember(source.name, now)
-    return source
+async def _remember(sources: Iterable[Source], store: RunStore) -> None:
+    """Store the paths of each source that loaded, if they have changed."""
+    for source in sources:
+        now = [(hook.name, hook.path) for hook in source.hooks if hook.path is not None]
+        if source.error is None and sorted(now) != sorted(source.remembered):
+            with suppress(TryAgain):  # such as a full disk; the next start stores it
+                await store.remember(source.name, now)
 
 
 def _log(sources: Iterable[Source], found: Registry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from headcount.hooks import OWN_NAME
@@ -21,7 +21,7 @@ class Source:
     """One module, or one file of hooks.
 
     `name` is what the database knows it by, and `package` what it is from. `error` is why it cannot be used, and
-    `cause` the exception; `remembered` are then the hooks (name, path) that it had when it last loaded.
+    `cause` the exception; `remembered` are the hooks (name, path) that it had when it last loaded.
     """
 
     name: str
@@ -42,9 +42,34 @@ def registry(sources: Iterable[Source]) -> Registry:
     return Registry([_with_conflict(hook, hooks) for hook in hooks])
 
 
+def recalled(sources: Iterable[Source]) -> list[Source]:
+    """Return the sources, in which a wrong entry without a path has the path that is remembered for its name.
+
+    If none is, it may be any hook that the source had and that is nowhere now: those stay, with the entry's error.
+    So no path that a hook had is open to uploads because of a typing error.
+    """
+    sources = list(sources)
+    hooks = [hook for source in sources for hook in source.hooks]
+    names, paths = {hook.name for hook in hooks}, {hook.path for hook in hooks}
+    return [replace(source, hooks=list(_recalled(source, names, paths))) for source in sources]
+
+
 def equally_exact(one: str, other: str) -> bool:
     """Return whether a path can match both patterns, and neither is more exact than the other."""
     return overlap(Pattern(one), Pattern(other))
+
+
+def _recalled(source: Source, names: Container[str], paths: Container[str | None]) -> Iterator[RegisteredHook]:
+    known = dict(source.remembered)
+    lost = [(name, path) for name, path in source.remembered if name not in names and path not in paths]
+    for hook in source.hooks:
+        if hook.error is None or hook.path is not None:
+            yield hook
+            continue
+        yield replace(hook, path=known.get(hook.name))
+        if hook.name not in known:
+            yield from (RegisteredHook(name, path, hook.package, hook.error) for name, path in lost)
+            lost = []
 
 
 def _remembered(source: Source, taken: Iterable[str]) -> list[RegisteredHook]:

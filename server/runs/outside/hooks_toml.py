@@ -5,8 +5,8 @@
     path = "/invoices/*.csv"
     command = ["/usr/local/bin/store-invoices", "--table", "invoices"]
 
-An entry that is wrong is listed with its error, and the others run. If the file cannot be read, the paths of its
-hooks are known from the last start.
+An entry that is wrong is listed with its error, and the others run. If the file cannot be read, or an entry has no
+path, the paths of these hooks are known from the last start.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_hooks_file(file: Path | None, runnable: MakeOutside = not_run) -> list[
         entries = _entries(tomllib.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         return [_broken(file, f"cannot be read: {error.strerror}")]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         return [_broken(file, f"is not valid TOML: {error}")]
     except _Wrong as error:
         return [_broken(file, str(error))]

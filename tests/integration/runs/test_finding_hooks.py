@@ -13,6 +13,7 @@ import pytest
 
 from headcount.hooks import Declared
 from server.runs.finding import find_hooks, find_sources
+from server.runs.outside.hooks_toml import read_hooks_file
 from server.runs.sources import registry
 from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
@@ -23,6 +24,13 @@ from headcount import hook
 @hook("/{name}/*.csv", name="{name}")
 def run(delivery):
     pass
+"""
+
+ENTRY = """
+[[hooks]]
+name = "scans"
+path = "/scans/*.pdf"
+command = ["cat"]
 """
 
 
@@ -132,7 +140,7 @@ def test_a_module_without_hooks_is_listed_with_the_reason(here: Path) -> None:
 def test_an_entry_point_that_names_a_function_is_listed_with_the_reason(installed: Path) -> None:
     install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"), entry="hooks_of_acme:run")
     said = "hooks_of_acme:run cannot be used: its entry point mine must name a module only"
-    assert listed() == [("hooks_of_acme:run", None, "acme", said)]
+    assert listed() == [("hooks_of_acme", None, "acme", said)]
 
 
 @pytest.mark.logs("hooks_found")
@@ -258,6 +266,47 @@ async def test_a_module_that_stops_loading_keeps_the_paths_of_its_hooks(
         store = opened.store.runs()
         await find_hooks(["hooks_of_a", "hooks_of_b"], store, remember=True)
         assert await store.remembered("hooks_of_a") == [("a", "/a/*.csv")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '[[hooks]]\nname = "orders"\npth = "/orders/*.xml"\ncommand = ["cat"]\n' + ENTRY,
+        '[[hooks]]\nname = "orders"\npath = "orders/*.xml"\ncommand = ["cat"]\n' + ENTRY,
+        '[[hooks]]\nname = "Orders"\npth = "/orders/*.xml"\ncommand = ["cat"]\n' + ENTRY,
+        "[[hook]]\n",
+        "[[hooks\n",
+        "hooks = [3]\n",
+        None,
+    ],
+)
+async def test_a_typing_error_in_the_file_opens_no_path_of_a_hook(here: Path, wrong: str | None) -> None:
+    file = here / "hooks.toml"
+    file.write_text(ENTRY.replace("scans", "orders").replace("pdf", "xml") + ENTRY)
+
+    async def found() -> dict[str | None, bool]:
+        async with open_tenants(here / "data", serving=True) as opened:
+            found = await find_hooks([], opened.store.runs(), files=read_hooks_file(file), remember=True)
+        return {each.path: each.error is None for each in found.hooks}
+
+    assert await found() == {"/orders/*.xml": True, "/scans/*.pdf": True}
+    file.unlink() if wrong is None else file.write_text(wrong)
+    for _ in range(2):
+        assert (await found())["/orders/*.xml"] is False
+    file.write_text(ENTRY)
+    assert await found() == {"/scans/*.pdf": True}
+
+
+async def test_an_entry_point_that_becomes_wrong_opens_no_path_of_a_hook(installed: Path, here: Path) -> None:
+    install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"))
+    async with open_tenants(here / "data", serving=True) as opened:
+        await find_hooks([], opened.store.runs(), remember=True)
+        (installed / "acme-1.0.dist-info" / "entry_points.txt").write_text(
+            "[headcount.hooks]\nmine = hooks_of_acme:run\n"
+        )
+        (hook,) = (await find_hooks([], opened.store.runs(), remember=True)).hooks
+    assert hook.path == "/invoices/*.csv"
+    assert hook.error == "hooks_of_acme:run cannot be used: its entry point mine must name a module only"
 
 
 def test_a_command_checks_settings_of_hooks_by_the_model_of_the_hook(

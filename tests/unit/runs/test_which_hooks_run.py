@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.runs.registry import RegisteredHook, Registry
-from server.runs.sources import Source, equally_exact, registry
+from server.runs.sources import Source, equally_exact, recalled, registry
 
 
 def source(package: str, *hooks: tuple[str, str]) -> Source:
@@ -85,6 +85,28 @@ def test_a_module_that_does_not_load_keeps_its_paths_and_the_others_run() -> Non
 def test_of_a_module_that_never_loaded_only_the_name_is_known() -> None:
     found = registry([Source("mine", "mine", error="mine cannot be imported")])
     assert [(hook.name, hook.path) for hook in found.hooks] == [("mine", None)]
+
+
+def with_wrong_entry(name: str, *hooks: tuple[str, str], had: list[tuple[str, str]]) -> Registry:
+    """Return the hooks of a file that has an entry without a path."""
+    right = [RegisteredHook(*each, "file") for each in hooks]
+    return registry(
+        recalled([Source("file", "file", [RegisteredHook(name, None, "file", "wrong"), *right], remembered=had)])
+    )
+
+
+def lines(found: Registry) -> list[tuple[str, str | None, str | None]]:
+    return [(hook.name, hook.path, hook.error) for hook in found.hooks]
+
+
+def test_a_wrong_entry_without_a_path_keeps_the_one_that_it_had() -> None:
+    found = with_wrong_entry("a", ("b", "/b"), had=[("a", "/a"), ("b", "/old"), ("c", "/c")])
+    assert lines(found) == [("a", "/a", "wrong"), ("b", "/b", None)]
+
+
+def test_an_entry_without_name_and_path_may_be_any_hook_that_is_gone() -> None:
+    found = with_wrong_entry("entry 1", ("b", "/b"), ("d", "/c"), had=[("a", "/a"), ("b", "/old"), ("c", "/c")])
+    assert lines(found) == [("entry 1", None, "wrong"), ("a", "/a", "wrong"), ("b", "/b", None), ("d", "/c", None)]
 
 
 def test_a_hook_that_moved_to_another_module_runs() -> None:
