@@ -16,7 +16,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Set
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +37,7 @@ from server.runs.python.answers import (
 from server.runs.registry import Attempt
 
 PR_SET_CHILD_SUBREAPER = 36
+THREAD_ENDS_S = 0.1
 
 
 def main(descriptor: int) -> None:
@@ -55,6 +57,7 @@ def main(descriptor: int) -> None:
         if declared is None:
             return
         gc.freeze()
+        threads = _threads()
         _send(lines, to_json(Result()))  # it is ready
         for line in lines:
             answer = _answer(declared, json.loads(line))
@@ -63,7 +66,7 @@ def main(descriptor: int) -> None:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(Exception):
                     stream.flush()
-            _send(lines, {**to_json(answer), "fit": _is_fit(answer)})
+            _send(lines, {**to_json(answer), "fit": _is_fit(answer, threads)})
 
 
 def _leave_sigterm_to_the_server() -> None:
@@ -123,9 +126,31 @@ def run(function: Callable[[Any], Any], argument: object) -> object:
     return asyncio.run(found) if inspect.iscoroutine(found) else found
 
 
-def _is_fit(answer: Answer) -> bool:
-    """Return whether this process can run the next delivery: it has memory, and nothing of the last one runs on."""
-    return not (isinstance(answer, Raised) and answer.error.startswith("MemoryError")) and not _left_processes()
+def _is_fit(answer: Answer, threads: Set[str]) -> bool:
+    """Return whether this process can run the next delivery: it has memory, and nothing of the last one runs on.
+
+    `threads` are those that it had before.
+    """
+    if isinstance(answer, Raised) and answer.error.startswith("MemoryError"):
+        return False
+    return not _left_processes() and not _left_threads(threads)
+
+
+def _left_threads(before: Set[str]) -> bool:
+    """Return whether threads were left behind. One that is just ending gets a moment."""
+    until = time.monotonic() + THREAD_ENDS_S
+    while _threads() - before:
+        if time.monotonic() > until:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def _threads() -> Set[str]:
+    """Return the threads of this process, also those that Python does not know; none if that cannot be read."""
+    with suppress(OSError):
+        return {*os.listdir("/proc/self/task")}
+    return set()
 
 
 def _left_processes() -> bool:

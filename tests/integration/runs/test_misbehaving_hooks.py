@@ -144,6 +144,23 @@ while not (pid.exists() and pid.read_text().endswith(".")):
     assert is_gone(first)
 
 
+async def test_a_thread_that_a_hook_leaves_ends_with_its_run(calling: Calling, tmp_path: Path) -> None:
+    """The next run may be of another company: the log gave it what the thread printed."""
+    first = await process_of(calling, tmp_path)
+    leave = "import threading\nthreading.Thread(target=time.sleep, args=[10_000], daemon=True).start()"
+
+    assert await do(calling, tmp_path, leave) == Done(Result(str(first)))
+    assert is_gone(first)
+
+
+async def test_the_process_of_a_hook_is_kept_if_its_threads_ended(calling: Calling, tmp_path: Path) -> None:
+    first = await process_of(calling, tmp_path)
+    statements = "for _ in range(20): asyncio.run(asyncio.to_thread(time.sleep, 0.001))"
+
+    assert await do(calling, tmp_path, statements) == Done(Result(str(first)))
+    assert await process_of(calling, tmp_path) == first
+
+
 async def test_a_copy_that_a_hook_forks_answers_nothing(calling: Calling, tmp_path: Path) -> None:
     first = await process_of(calling, tmp_path)
 
