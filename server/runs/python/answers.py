@@ -122,8 +122,8 @@ def raised(error: BaseException) -> Answer:
         try:
             return _retry(error.after_s, error.why)
         except TypeError as wrong:
-            return Raised(f"TypeError: {wrong}", _trace(error))
-    return Raised(_first_line(error), _trace(error))
+            return Raised(f"TypeError: {wrong}", trace_of(error))
+    return Raised(_first_line(error), trace_of(error))
 
 
 def _retry(after_s: object, why: object) -> Retry:
@@ -200,7 +200,7 @@ def _first_line(error: BaseException) -> str:
     return _text(f"{name}: {lines[0]}" if lines else name)[:LONGEST_ERROR]
 
 
-def _trace(error: BaseException) -> str:
+def trace_of(error: BaseException) -> str:
     """Return the calls that led to an exception and to those before it, the newest last. It has no text of theirs."""
     texts: list[str] = []
     found: BaseException | None = error

@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,12 +21,13 @@ from typing import Any, Literal
 from ground.threads import finish
 from headcount.hooks import Declared, Refuse, Result, Retry, Upload
 from server.runs.ends import Again, Done, End, Failed, Refused
-from server.runs.python.answers import Answer, Raised, Unfit, accepted, delivery_of, raised, returned
+from server.runs.python.answers import Answer, Raised, Unfit, accepted, delivery_of, raised, returned, trace_of
 from server.runs.python.child import run
 from server.runs.python.gates import Gates
 from server.runs.python.pool import Code, Ended, Pool, Printed, TimedOut
-from server.runs.python.steps import Held, watched
+from server.runs.python.steps import Watch, watched
 from server.runs.registry import Attempt
+from server.seldom import Seldom
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ class Calling:
         """Return what the function answered. Raises TimedOut and Ended."""
         match self._way(call.function):
             case "loop":
-                return await in_loop(call, lambda took_s: self._held(took_s, facts))
+                return await in_loop(call, self._watch(facts))
             case "thread":
                 return await in_thread(call)
         return await call.in_process(lambda printed: self._log_printed(printed, facts))
@@ -190,6 +192,15 @@ class Calling:
         extra = {"event": "hook_failed", **facts, **({"traceback": trace} if trace else {})}
         log.error("The hook %s failed: %s.", self.declared.name, why, extra=extra)
 
+    def _watch(self, facts: dict[str, Any]) -> Watch:
+        seldom = Seldom()
+
+        def failed(error: BaseException) -> None:
+            if seldom.again(time.monotonic()):
+                self._log(f"{type(error).__name__} in a task that it does not await", facts, trace_of(error))
+
+        return Watch(LONG_STEP_S, lambda took_s: self._held(took_s, facts), failed)
+
     def _held(self, took_s: float, facts: dict[str, Any]) -> None:
         log.warning(
             "The hook %s held the event loop for %.1f s; all clients waited.",
@@ -209,13 +220,13 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-async def in_loop(call: Call, held: Held) -> Answer:
-    """Run an async function as a task; report each step longer than LONG_STEP_S to `held`. Raises TimedOut.
+async def in_loop(call: Call, watch: Watch) -> Answer:
+    """Run an async function as a task, watched. Raises TimedOut.
 
     If it ignores its cancellation for GIVE_UP_S, it is left behind. If it returned in spite of it, and that counts,
     its answer takes the place of the cancellation: what is done must not be done again.
     """
-    task = asyncio.get_running_loop().create_task(_answered(call, held))
+    task = asyncio.get_running_loop().create_task(_answered(call, watch))
     try:
         await asyncio.wait([task], timeout=call.limit_s)
     except asyncio.CancelledError:
@@ -231,9 +242,9 @@ async def in_loop(call: Call, held: Held) -> Answer:
     return raised(asyncio.CancelledError()) if task.cancelled() else task.result()
 
 
-async def _answered(call: Call, held: Held) -> Answer:
+async def _answered(call: Call, watch: Watch) -> Answer:
     try:
-        return call.means(await watched(call.function(call.argument()), LONG_STEP_S, held))
+        return call.means(await watched(call.function(call.argument()), watch))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # a SystemExit of a task would end the loop

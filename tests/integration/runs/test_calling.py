@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headcount.hooks import Message, Result
+from server.faults import Faults
 from server.runs.ends import Again, Done, Failed, Refused
 from server.runs.python.calling import Calling, Workshop
 from server.runs.python.pool import Pool
@@ -274,6 +276,73 @@ async def test_the_log_names_a_hook_whose_task_holds_the_loop(
 
     assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
     assert [getattr(each, "event", "") for each in caplog.records] == ["hook_held_loop"]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "asyncio.create_task(later())",
+        "asyncio.gather(later(), later())",
+        "asyncio.get_running_loop().call_soon(fail, name)",
+        "asyncio.get_running_loop().call_later(0.001, fail, name)",
+        "asyncio.create_task(deeper())",
+    ],
+)
+async def test_an_exception_that_a_hook_awaits_nowhere_is_logged_without_its_text(
+    workshop: Workshop, tmp_path: Path, start: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Faults().watch(asyncio.get_running_loop())
+    body = f"""
+import gc
+name = delivery.name
+def fail(cell): raise ValueError("cell: " + cell)
+async def later(): fail(name)
+async def deeper(): asyncio.create_task(later())
+{start}
+await asyncio.sleep(0.05)
+"""
+    calling = load(tmp_path, workshop, "async def", body)
+
+    assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
+    gc.collect()
+    records = [each for each in caplog.records if each.name != "asyncio"]
+    assert {record.getMessage() for record in records} == {
+        "The hook invoices failed: ValueError in a task that it does not await."
+    }
+    facts = vars(records[0])
+    assert (facts["event"], facts["tenant"], facts["run_id"]) == ("hook_failed", "acme", 1)
+    assert facts["traceback"].endswith("\nValueError")
+    assert "march.csv" not in caplog.text + facts["traceback"]
+
+
+async def test_an_exception_of_a_thread_of_a_hook_is_logged_without_its_text(
+    workshop: Workshop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Faults().watch(asyncio.get_running_loop())
+    body = """
+def fail(cell): raise ValueError("cell: " + cell)
+asyncio.get_running_loop().run_in_executor(None, fail, delivery.name)
+await asyncio.sleep(0.05)
+"""
+    calling = load(tmp_path, workshop, "async def", body)
+
+    assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
+    gc.collect()
+    assert [getattr(each, "event", "") for each in caplog.records] == ["loop_fault"]
+    assert "RuntimeError: ValueError" in caplog.text
+    assert "march.csv" not in caplog.text
+
+
+@pytest.mark.parametrize("statement", ["sys.exit(3)", "raise KeyboardInterrupt"])
+async def test_a_task_of_a_hook_cannot_end_the_server(
+    workshop: Workshop, tmp_path: Path, statement: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = f"async def later():\n    {statement}\nasyncio.create_task(later())\nawait asyncio.sleep(0.05)"
+    calling = load(tmp_path, workshop, "async def", body)
+
+    assert await calling.deliver(attempt_of(tmp_path)) == Done(Result())
+    gc.collect()
+    assert "The hook invoices failed: Exited in a task that it does not await." in caplog.messages
 
 
 async def test_an_async_hook_catches_exceptions_of_what_it_awaits(workshop: Workshop, tmp_path: Path) -> None:
