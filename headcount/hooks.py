@@ -94,12 +94,14 @@ class Upload:
 class Delivery:
     """One file for one attempt of a hook.
 
-    `path` is absolute in the tenant's folder, and `name` its last part. `size` is in bytes, `sha256` is hexadecimal,
-    `attempt` counts from 1. `settings` has the tenant's values for this hook: an instance of the hook's model, or
+    `id` is that of the run: the same in each attempt, and of one tenant no other upload has it. `path` is absolute in
+    the tenant's folder, and `name` its last part. `size` is in bytes, `sha256` is hexadecimal, `attempt` counts from
+    1. `settings` has the tenant's values for this hook: an instance of the hook's model, or
     None if it gave none.
     """
 
     tenant: str
+    id: int
     path: str
     name: str
     size: int

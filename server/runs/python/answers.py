@@ -73,6 +73,7 @@ def delivery_of(declared: Declared, attempt: Attempt) -> Delivery:
     """Return what a hook gets. Raises UnfitSettings, and what else the model raises for the tenant's values."""
     return Delivery(
         tenant=attempt.tenant,
+        id=attempt.run_id,
         path=attempt.path,
         name=attempt.path.rsplit("/", 1)[-1],
         size=attempt.size,

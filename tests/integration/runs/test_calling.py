@@ -39,19 +39,19 @@ async def test_a_hook_gets_its_delivery_and_its_result_is_reported(
     workshop: Workshop, tmp_path: Path, way: str
 ) -> None:
     body = """
-facts = [delivery.tenant, delivery.path, delivery.name, delivery.size, delivery.sha256[:4], delivery.attempt]
+facts = [delivery.tenant, delivery.id, delivery.path, delivery.name, delivery.size, delivery.sha256[:4], delivery.attempt]
 with delivery.open() as file:
     facts += [delivery.uploaded_at.isoformat(), delivery.settings, file.read()]
 delivery.report("rows.txt", repr(facts).encode())
 return Result("Done.", {"rows": 2}, [Message("warning", "Odd.", "odd", 3, "price")])
 """
     calling = load(tmp_path, workshop, way, body)
-    attempt = attempt_of(tmp_path, attempt=2)
+    attempt = attempt_of(tmp_path, attempt=2, run_id=17)
 
     assert await calling.deliver(attempt) == Done(
         Result("Done.", {"rows": 2}, (Message("warning", "Odd.", "odd", 3, "price"),))
     )
-    facts = ["acme", "/invoices/march.csv", "march.csv", 8, attempt.sha256[:4], 2]
+    facts = ["acme", 17, "/invoices/march.csv", "march.csv", 8, attempt.sha256[:4], 2]
     facts += ["2026-03-31T10:00:00+00:00", None, b"the file"]
     assert (attempt.reports / "rows.txt").read_text() == repr(facts)
 

@@ -14,7 +14,7 @@ NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 @pytest.fixture
 def delivery(tmp_path: Path) -> Delivery:
-    return Delivery("acme", "/invoices/a.csv", "a.csv", 5, "ab" * 32, NOON, 1, None, tmp_path / "copy", tmp_path)
+    return Delivery("acme", 1, "/invoices/a.csv", "a.csv", 5, "ab" * 32, NOON, 1, None, tmp_path / "copy", tmp_path)
 
 
 def test_a_second_report_of_the_same_name_replaces_the_first(delivery: Delivery, tmp_path: Path) -> None:
