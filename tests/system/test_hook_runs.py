@@ -244,15 +244,17 @@ def test_a_module_that_cannot_be_imported_refuses_uploads_at_its_paths(company: 
     company.reaches(2, "completed")
 
 
-def test_a_company_gets_a_mail_about_the_end_of_a_run(company: Company, mail: MailHost) -> None:
+def test_a_company_gets_a_mail_about_a_file_with_errors_alone(company: Company, mail: MailHost) -> None:
     company.server.cli("tenant", "set", "acme", "notify_email=hr@example.com")
     company.server.put("acme", b"1\n", "/invoices/a.csv")
+    company.reaches(1, "completed")
+    company.server.put("acme", b"one\n", "/invoices/b.csv")
     wait_until(lambda: mail.mails)
     body = mail.mails[0].get_body(("plain",))
     assert body
     text = body.get_content()
-    assert "The file a.csv of acme was processed, and there is nothing to do. 1 invoices." in " ".join(text.split())
-    assert "https://hr.example.com/tenants/acme/files/1" in text
+    assert "The file b.csv of acme was processed, and its errors must be fixed. 1 invoices." in " ".join(text.split())
+    assert "https://hr.example.com/tenants/acme/files/2" in text
 
 
 @pytest.mark.parametrize("path", ["/invoices/a.csv", "/scans/a"])

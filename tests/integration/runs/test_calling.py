@@ -39,7 +39,8 @@ async def test_a_hook_gets_its_delivery_and_its_result_is_reported(
     workshop: Workshop, tmp_path: Path, way: str
 ) -> None:
     body = """
-facts = [delivery.tenant, delivery.id, delivery.path, delivery.name, delivery.size, delivery.sha256[:4], delivery.attempt]
+facts = [delivery.tenant, delivery.id, delivery.path, delivery.name, delivery.size, delivery.attempt]
+facts += [delivery.sha256[:4]]
 with delivery.open() as file:
     facts += [delivery.uploaded_at.isoformat(), delivery.settings, file.read()]
 delivery.report("rows.txt", repr(facts).encode())
@@ -51,7 +52,7 @@ return Result("Done.", {"rows": 2}, [Message("warning", "Odd.", "odd", 3, "price
     assert await calling.deliver(attempt) == Done(
         Result("Done.", {"rows": 2}, (Message("warning", "Odd.", "odd", 3, "price"),))
     )
-    facts = ["acme", 17, "/invoices/march.csv", "march.csv", 8, attempt.sha256[:4], 2]
+    facts = ["acme", 17, "/invoices/march.csv", "march.csv", 8, 2, attempt.sha256[:4]]
     facts += ["2026-03-31T10:00:00+00:00", None, b"the file"]
     assert (attempt.reports / "rows.txt").read_text() == repr(facts)
 

@@ -161,7 +161,7 @@ def test_an_empty_control_and_the_default_reset_a_field() -> None:
     assert found == {name: value for name, value in EVERY.items() if name not in {"table", "limit", "size"}}
 
 
-def test_fields_that_nobody_edits_keep_their_values() -> None:
+def test_fields_that_are_not_edited_keep_their_values() -> None:
     stored = {"table": "Dear Ada,\nthank you", "limit": 3, "share": 0.5, "currency": "EUR"}
     seen = TenantSettings(hook_settings={"invoices": stored, "strange": {}}).to_json()
     form = {name: text.replace("\n", "") for name, text in shown(seen, FACES).items()}
