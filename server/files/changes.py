@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, suppress
 
 from server.files.contracts import TenantLimits
 from server.files.hooks import Hook, Upload
-from server.files.landing import NotLanded, land, new_upload, offer, report_if_similar
+from server.files.landing import Gone, NotLanded, land, never, new_upload, offer, report_if_similar
 from server.files.limits import Usage, measure
 from server.files.paths import MAX_DEPTH, ClientPath
 from server.files.placing import Spot
@@ -25,18 +25,19 @@ NO_LONGER_THERE = "another session removed, moved or replaced the file before it
 THERE_ALREADY = "a file or folder of this name already exists"
 
 
-async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
+async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool, gone: Gone = never) -> None:
     """Move a file or folder. Without `replace` the new path must be free, unless a file is moved to a hook's path.
 
     Many clients upload under another name and then rename plainly. By the protocol (draft-ietf-secsh-filexfer-02,
-    section 6.5) that fails if the new path exists; at a hook's path it replaces the older file.
+    section 6.5) that fails if the new path exists; at a hook's path it replaces the older file. Nothing lands for a
+    client that has `gone` while the hook decides.
     """
     space.check_writable(old)
     space.check_writable(new)
     await space.usage()
     hook = space.hook_at(new)
     if hook is not None and old != new and not stat.S_ISDIR(space.folder.stat(old).st_mode):
-        await _rename_to_hook(space, hook, old, new)
+        await _rename_to_hook(space, hook, old, new, gone)
         return
     async with AsyncExitStack() as stack:
         if hook is not None or space.hooks.find(str(old)):
@@ -88,7 +89,7 @@ def _move(
         usage.remove(there.st_size, 1)
 
 
-async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath) -> None:
+async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath, gone: Gone) -> None:
     """Land the file under a new hard link in staging, and remove its old name afterwards.
 
     While the hook decides, other sessions may change both paths: they are opened again when it has decided.
@@ -106,7 +107,7 @@ async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: Client
             raise
     try:
         with space.offering(own.name):
-            await _land(space, hook, old, new, fd, own)
+            await _land(space, hook, old, new, fd, own, gone)
     except NotLanded:
         space.house.metrics.upload(space.tenant, "refused")
         raise
@@ -117,9 +118,9 @@ async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: Client
         await space.recounted()
 
 
-async def _land(space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot) -> None:
+async def _land(space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot, gone: Gone) -> None:
     upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
-    await offer(space, hook, upload, fd, own.name)
+    await offer(space, hook, upload, fd, own.name, gone)
     async with space.landing:
         with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
             source, target = Spot(folder, old.name), Spot(new_folder, new.name)

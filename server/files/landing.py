@@ -38,17 +38,22 @@ become visible in one order and be queued in the other: the older file would win
 that landed in the meantime by an older one. It is not held during 1: a hook may scan the bytes for some seconds, and
 the order of two uploads is that of their steps 5.
 
+If the client leaves before the hook has decided, the decision is canceled, and nothing lands.
+
 A hook knows tenants by name. While it decides, the tenant may be removed, and another may get its name. So before 2
 and 5 the open folder must still be the tenant's. If it is not, the hook hears nothing of the file.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from importer.errors import Refused, TryAgain
 from importer.model import Written
@@ -67,6 +72,10 @@ SHOWN_TO_CLIENTS = (HookRefused, Refused, TryAgain)
 """Exceptions whose message a client may read. That of `DatabaseUnusable` names folders of the server."""
 
 
+Gone = Callable[[], Awaitable[object]]
+"""Wait until the client has gone, so that it gets no answer."""
+
+LEFT = "the client left before the hook accepted the file"
 REMOVED = "your company was removed from this server, so the file was discarded"
 
 
@@ -100,18 +109,38 @@ def new_upload(
     return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin, sender)
 
 
-async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes) -> None:
+async def never() -> None:
+    """The `Gone` of a client that waits for its answer, however long that takes."""
+    await asyncio.Event().wait()
+
+
+async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, gone: Gone) -> None:
     """Flush the file `name` in staging, open at `fd`, and let the hook decide on it. The landing lock is not held.
 
-    No client can write to the file any more. Raises OSError if it cannot be flushed, and NotLanded if it is refused.
+    No client can write to the file any more. Raises OSError if it cannot be flushed or the client has gone before the
+    decision, and NotLanded if it is refused.
     """
     space.check_storage()
     with hurry():
         await space.in_thread(os.fsync, fd)
     try:
-        await hook.accepting(upload, space.staged(name))
+        await _unless(gone, hook.accepting(upload, space.staged(name)))
     except SHOWN_TO_CLIENTS as refusal:
         raise NotLanded(str(refusal)) from refusal
+
+
+async def _unless(gone: Gone, deciding: Coroutine[Any, Any, None]) -> None:
+    """Await `deciding`. Once the client has gone, cancel it and raise OSError: such waits count in no limit."""
+    decision, end = asyncio.ensure_future(deciding), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({decision, end}, return_when=asyncio.FIRST_COMPLETED)
+        if not decision.done():
+            raise OSError(errno.ECONNABORTED, LEFT)
+    finally:
+        decision.cancel()
+        end.cancel()
+        await asyncio.gather(decision, end, return_exceptions=True)
+    decision.result()
 
 
 async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:

@@ -15,8 +15,10 @@ from server.files.contracts import TenantLimits
 from server.files.drafts import Draft, copy_contents
 from server.files.hooks import Hook, Origin, Upload
 from server.files.landing import (
+    Gone,
     NotLanded,
     land,
+    never,
     new_upload,
     offer,
     reason_of,
@@ -75,9 +77,12 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
         raise
 
 
-async def finish(space: Space, draft: Draft, origin: Origin = "close", sender: Sender | None = None) -> int | None:
+async def finish(
+    space: Space, draft: Draft, origin: Origin = "close", sender: Sender | None = None, gone: Gone = never
+) -> int | None:
     """Publish a draft that the client closed; return the id of its import or run, None if it made none.
 
+    A client that has `gone` while a hook decides on the file has interrupted the upload.
     Raises OSError if it cannot be published; the old file stays.
     """
     if draft.removed:
@@ -102,7 +107,7 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close", sender: S
             unmark(draft.fd)
             _publish(space, draft)
         else:
-            import_id = await _land(space, draft, hook, upload)
+            import_id = await _land(space, draft, hook, upload, gone)
     except NotLanded:
         draft.discard(space.close_later)
         space.house.metrics.upload(space.tenant, "refused")
@@ -157,8 +162,8 @@ def _publish(space: Space, draft: Draft) -> None:
     draft.published(found)
 
 
-async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> int:
-    await offer(space, hook, upload, draft.fd, draft.name)
+async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload, gone: Gone) -> int:
+    await offer(space, hook, upload, draft.fd, draft.name, gone)
     async with space.landing:
         with space.folder.holding(draft.path) as folder:
             _replaceable(draft, folder)

@@ -94,7 +94,7 @@ class TenantFiles(asyncssh.SFTPServer):
         handle = cast(Handle, file_obj)
         if isinstance(handle, Draft):
             self._drafts.remove(handle)
-            await uploads.finish(self._space, handle)
+            await uploads.finish(self._space, handle, gone=self.channel.wait_closed)
         else:
             os.close(handle.fd)
 
@@ -210,7 +210,7 @@ class TenantFiles(asyncssh.SFTPServer):
         except OSError as error:
             await uploads.abandon(self._space, draft, error.strerror or str(error))
             raise
-        await uploads.finish(self._space, draft, "resize")
+        await uploads.finish(self._space, draft, "resize", gone=self.channel.wait_closed)
 
     def listing(self, path: bytes) -> Listing:
         """Open a folder, for OPENDIR."""
@@ -242,7 +242,7 @@ class TenantFiles(asyncssh.SFTPServer):
         if mine := self._own_draft(old):
             uploads.move(self._space, mine, new, replace=replace)
         else:
-            await changes.rename(self._space, old, new, replace=replace)
+            await changes.rename(self._space, old, new, replace=replace, gone=self.channel.wait_closed)
 
     def realpath(self, path: bytes) -> bytes:
         return parse_path(path).raw

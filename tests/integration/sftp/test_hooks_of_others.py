@@ -336,6 +336,26 @@ async def test_a_server_that_stops_while_a_hook_decides_lands_nothing(tmp_path: 
     assert house.staged() == []
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_client_that_leaves_while_a_hook_decides_lands_nothing(house: SftpHouse, way: str) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with house.connect() as connection, connection.start_sftp_client() as sftp:
+            await put(sftp, "invoices/march.csv", ONE)
+            house.other.asked.clear()
+            house.other.may_answer.clear()
+            sending = asyncio.ensure_future(WAYS[way](sftp))
+            await house.other.asked.wait()
+            connection.abort()
+            await sending
+    await eventually(lambda: not house.listener._sessions.tasks, what="the session to end")
+    assert (house.files / "invoices/march.csv").read_bytes() == ONE
+    assert (house.files / "part").exists() is (way == "rename")
+    assert house.other.events == (LANDED if way == "rename" else [*LANDED, "aborted"])
+    assert house.other.reasons == ([] if way == "rename" else ["the client left before the hook accepted the file"])
+    assert house.staged() == []
+    assert await house.counts_truly()
+
+
 async def test_two_files_that_a_hook_decides_on_at_once_land_one_after_the_other(house: SftpHouse) -> None:
     async with house.client() as sftp, house.client() as other:
         house.other.may_answer.clear()
