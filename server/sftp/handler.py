@@ -71,6 +71,8 @@ class SftpHandler(SFTPServerHandler):
         self._active = active
         self._over = False
         self._greeted = False
+        self.serving = False
+        """Whether a request is being served, so that the client waits for the server."""
         self.ending: str | None = None
         """Set by the connection: why no more requests are served."""
 
@@ -89,6 +91,7 @@ class SftpHandler(SFTPServerHandler):
 
     async def recv_packet(self) -> SSHPacket:
         """Return the next request, after the client has taken the earlier answers."""
+        self.serving = False
         await self._taken()
         reader, writer = self._reader, self._writer
         if reader is None or writer is None or self.ending is not None:
@@ -102,6 +105,7 @@ class SftpHandler(SFTPServerHandler):
             self._greeted = True
             _check_greeting(content)
         self._active()
+        self.serving = True
         return SSHPacket(content)
 
     def send_packet(self, pkttype: int, pktid: int | None, *args: bytes) -> None:

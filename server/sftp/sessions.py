@@ -211,6 +211,8 @@ class Connection(KeyAuthentication):
         """End the connection if it may not stay, or has been idle for too long. Call it about once a second."""
         if self.login is None:
             return
+        if any(handler.serving for handler in self.handlers):
+            self.active_at = now
         idle_s = self.sessions.settings.idle_timeout_s
         account = self.sessions.tenants.account(self.login.tenant)
         reason = self.reason_to_end()
@@ -227,7 +229,7 @@ class Connection(KeyAuthentication):
             self.limits = account.limits
 
     def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
-        """Disconnect. Requests being served are finished; no more are started."""
+        """Disconnect. Requests being served are finished, except those that wait for a hook; no more are started."""
         for handler in self.handlers:
             handler.ending = handler.ending or reason.lower()
         if self._conn is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -354,6 +355,22 @@ async def test_a_client_that_leaves_while_a_hook_decides_lands_nothing(house: Sf
     assert house.other.reasons == ([] if way == "rename" else ["the client left before the hook accepted the file"])
     assert house.staged() == []
     assert await house.counts_truly()
+
+
+async def test_a_client_that_waits_for_a_hook_is_not_idle(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        house.other.may_answer.clear()
+        sending = asyncio.ensure_future(put(sftp, "invoices/march.csv", ONE))
+        await house.other.asked.wait()
+        (connection,) = house.listener._sessions.connections
+        connection.check(time.monotonic() + 10_000)
+        house.other.may_answer.set()
+        await sending
+        await sftp.stat("/")
+        connection.check(time.monotonic() + 20_000)
+        with pytest.raises((asyncssh.Error, OSError)):
+            await sftp.stat("/")
+    assert house.other.events == LANDED
 
 
 async def test_two_files_that_a_hook_decides_on_at_once_land_one_after_the_other(house: SftpHouse) -> None:
