@@ -7,10 +7,8 @@ from contextlib import AsyncExitStack
 import click
 
 from server.cli.data import runs, tenants
-from server.cli.hook_runs import rerun, runs_
+from server.cli.hook_runs import found_hooks, rerun, runs_
 from server.cli.output import json_option, print_list
-from server.runs.finding import find_hooks
-from server.runs.outside.hooks_toml import read_hooks_file
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
 from server.tenants.tenants import server_database
@@ -35,7 +33,7 @@ async def list_(as_json: bool) -> None:
         store = None
         if server_database(settings.data_dir).exists():
             store = (await stack.enter_async_context(tenants())).store.runs()
-        found = await find_hooks(settings.hooks, store, files=read_hooks_file(settings.hooks_file))
+        found = await found_hooks(settings, store)
     rows = [
         {"name": each.name, "path": each.path, "package": each.package, "error": each.error}
         for each in (OWN_HOOK, *found.hooks)

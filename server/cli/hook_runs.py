@@ -6,14 +6,18 @@ from typing import Any
 
 import click
 
-from engine.runs import Run
+from engine.runs import Run, RunStore
 from importer.errors import Refused
 from importer.model import ImportState
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import json_option, print_json, print_list, shown
 from server.runs.again import run_again
 from server.runs.ends import ATTEMPTS
+from server.runs.finding import find_hooks
+from server.runs.outside.hooks_toml import read_hooks_file
+from server.runs.registry import Registry
 from server.runs.report import run_json
+from server.settings import ServerSettings, load_settings
 
 STATES = [
     state.value
@@ -44,6 +48,11 @@ async def runs_(tenant: str, hook: str | None, state: str | None, limit: int, as
     columns = {"id": "ID", "hook": "HOOK", "state": "STATE", "attempt": "ATTEMPT", "path": "FILE", "result": "RESULT"}
     rows = [to_json(run) if as_json else {**to_json(run), "result": result(run)} for run in found]
     print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no runs of hooks{_of(hook, state)}.")
+
+
+async def found_hooks(settings: ServerSettings, store: RunStore | None) -> Registry:
+    """Return the hooks of the server, as this command finds them with its own environment."""
+    return await find_hooks(settings.hooks, store, files=read_hooks_file(settings.hooks_file))
 
 
 def to_json(run: Run) -> dict[str, Any]:
@@ -77,10 +86,12 @@ async def rerun(tenant: str, run_id: int, as_json: bool) -> None:
         await opened.get(tenant)
         store = opened.store.runs()
         try:
+            found = await found_hooks(load_settings(), store)
             asked, settings = await store.require(tenant, run_id), await opened.settings(tenant)
-            run = await run_again(store, opened.folder(tenant), asked, settings)
+            run = await run_again(store, opened.folder(tenant), asked, settings, found)
         except Refused as error:
-            raise Refused(error.code, f"{error.message}; see: headcount hook runs {tenant}") from error
+            see = "headcount hook list" if error.code == "no_hook" else f"headcount hook runs {tenant}"
+            raise Refused(error.code, f"{error.message}; see: {see}") from error
     if as_json:
         print_json(to_json(run))
     else:

@@ -151,7 +151,8 @@ class Visit:
 
     async def rerun(self, run_id: int) -> Run:
         """Run a failed run again as `run_again` does, and log who did it. Raises Refused, TryAgain."""
-        run = await run_again(self.office.runs, self.folder, await self.run(run_id), await self.settings())
+        again = self.office.runs, self.folder, await self.run(run_id), await self.settings(), self.office.registry()
+        run = await run_again(*again)
         by = self.token.bearer
         log.info(
             "Run %d of %s (hook %s) was queued again by %s.",

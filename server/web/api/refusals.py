@@ -39,6 +39,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "not_landed": (409, "The file cannot be placed at `/sync_users.csv`; `detail` says why."),
     "not_failed": (409, "Only a failed run can be run again."),
     "hook_off": (409, "The hook is off for this tenant. Turn it on first."),
+    "no_hook": (409, "The server does not have the hook of the run now, or the hook cannot run."),
     "identifier_missing": (409, "An active user has no value in the field that would become the identifier."),
     "identifier_shared": (409, "Two users share a value in the field that would become the identifier."),
     "tenant_exists": (409, "There is a tenant with this name already."),

@@ -17,12 +17,21 @@ from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
 from tests.support.runs import end_in, ended, put_in_line, start
 
+HOOKS = """
+[[hooks]]
+name = "invoices"
+path = "/invoices/*.csv"
+command = ["true"]
+"""
+
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path))
+    (tmp_path / "hooks.toml").write_text(HOOKS)
+    monkeypatch.setenv("HEADCOUNT_HOOKS_FILE", str(tmp_path / "hooks.toml"))
     assert run_cli("tenant", "add", "acme").code == 0
     return tmp_path
 
@@ -117,6 +126,14 @@ def test_a_run_queued_again_is_printed_as_json(data: Path) -> None:
     filed(data, ImportState.FAILED)
     printed = run_cli("hook", "rerun", "acme", "1", "--json").json
     assert (printed["id"], printed["state"], printed["attempt"]) == (1, "queued", 0)
+
+
+def test_a_run_whose_hook_is_gone_is_not_queued_again(data: Path) -> None:
+    filed(data, ImportState.FAILED, "scans")
+    ran = run_cli("hook", "rerun", "acme", "1")
+    assert (ran.code, ran.text) == (1, "")
+    assert "the server does not have the hook scans of run 1 now; see: headcount hook list" in ran.err
+    assert run_cli("hook", "runs", "acme", "--json").json[0]["state"] == "failed"
 
 
 def test_a_run_that_cannot_be_run_again_is_refused_in_a_sentence(data: Path) -> None:

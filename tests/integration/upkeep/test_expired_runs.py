@@ -20,6 +20,7 @@ from importer.model import ImportState
 from importer.worker.pruning import trim_copies
 from importer.worker.results import KEPT
 from server.runs.again import run_again
+from server.runs.registry import RegisteredHook, Registry
 from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep.expired_runs import prune_runs
 from server.upkeep.keeping import Keeper
@@ -28,6 +29,7 @@ from tests.support.runs import arrive, end_in, put_in_line, start
 from tests.support.waiting import eventually
 
 DAY = timedelta(days=1)
+INVOICES = RegisteredHook("invoices", "/invoices/*.csv", "acme")
 
 
 @dataclass
@@ -153,7 +155,8 @@ async def test_a_run_that_is_run_again_meanwhile_keeps_its_file_or_stays_failed(
 
     async def read_then_rerun(*asked: Any) -> Any:
         found = await read(*asked)
-        tasks.append(asyncio.create_task(run_again(runs, folder, await runs.require("acme", number))))
+        run = await runs.require("acme", number)
+        tasks.append(asyncio.create_task(run_again(runs, folder, run, Registry([INVOICES]))))
         await asyncio.wait(tasks, timeout=0.5)
         return found
 

@@ -10,16 +10,21 @@ from typing import Any
 import pytest
 
 from importer.model import ImportState
+from server.runs.registry import RegisteredHook
 from server.web.api.runs.models import Run
 from tests.support.runs import OUTCOME, SHA256
 from tests.support.site import Site, open_site
 
 RUNS = "/api/v1/tenants/acme/runs"
+HOOKS = (
+    RegisteredHook("invoices", "/invoices/*.csv", "acme-invoices"),
+    RegisteredHook("scans", "/scans/*.pdf", "scans", error="cannot be imported"),
+)
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(tmp_path, "acme", "other") as opened:
+    async with open_site(tmp_path, "acme", "other", found=HOOKS) as opened:
         yield opened
 
 
@@ -135,6 +140,15 @@ async def test_a_failed_file_is_queued_as_the_last_with_new_attempts(
     told = [each.__dict__ for each in caplog.records if getattr(each, "event", "") == "run_queued_again"]
     assert [(each["run_id"], each["hook"], each["tenant"]) for each in told] == [(first, "invoices", "acme")]
     assert "owner, token" in told[0]["by"]
+
+
+@pytest.mark.parametrize("hook", ["scans", "removed"])
+async def test_a_file_whose_hook_is_gone_is_not_run_again(site: Site, hook: str) -> None:
+    number = await site.filed(ImportState.FAILED, hook=hook)
+    answer = await site.api("owner").post(f"{RUNS}/{number}/rerun")
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_hook")
+    assert f"does not have the hook {hook}" in answer.json()["detail"]
+    assert (await site.office.runs.require("acme", number)).state is ImportState.FAILED
 
 
 async def test_a_file_that_has_not_failed_or_is_not_kept_is_not_run_again(site: Site) -> None:

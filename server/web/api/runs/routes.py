@@ -85,7 +85,7 @@ async def download_report(visit: Looking, run_id: RunId, name: ReportName, reque
     "/{run_id}/rerun",
     status_code=202,
     response_model=models.Run,
-    responses=refuses(*OWNING, "unknown_run", "bad_request", "not_failed", "hook_off", "no_file", *LATER),
+    responses=refuses(*OWNING, "unknown_run", "bad_request", "not_failed", "hook_off", "no_file", "no_hook", *LATER),
     summary="Run a failed file again",
 )
 async def rerun(visit: Owning, run_id: RunId) -> RunJson:
