@@ -153,7 +153,7 @@ class Server:
             *(found, store.runs(), tenants.folder, soundness.settings),
             watcher=self._run_ended,
             herald=self._notifications.herald,
-            why_not=self._why_not_stored,
+            why_not=lambda tenant: soundness.why(tenant) or self._why_not_stored(tenant),
         )
         admission = Admission(queue, Turns(queue, self._closing, self._starter), soundness.settings)
         self._table = hook_table(

@@ -58,7 +58,7 @@ SettingsOf = Callable[[str, str], Awaitable[dict[str, Any]]]
 DaysOf = Callable[[str], Awaitable[int]]
 """Return the `retention_days` of a tenant. Raises an exception if they cannot be read now."""
 WhyNot = Callable[[str], str | None]
-"""Return why nothing can be stored for a tenant now; None if it can."""
+"""Return why the runs of a tenant wait now, such as a full disk; None if they do not."""
 
 
 @dataclass(slots=True, eq=False)

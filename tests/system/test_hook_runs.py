@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,26 @@ def test_files_of_failed_runs_are_deleted_above_kept_bytes(company: Company) -> 
         company.reaches(number, "failed")
     wait_until(lambda: not copies.run_copy(1).exists())
     assert copies.run_copy(2).exists(), "it is the file in the folder of the tenant"
+
+
+def test_runs_of_a_broken_tenant_wait_in_silence(company: Company) -> None:
+    server = company.server
+    server.add_tenant("globex")
+    server.put("acme", b"raise\n", "/invoices/a.csv")
+    wait_until(lambda: company.runs()[0]["error"])
+    users_db, aside = server.files("acme").users_db, company.folder / "users.db"
+    users_db.rename(aside)
+    users_db.write_bytes(b"not a database")
+    assert server.sftp("acme", "ls").returncode != 0
+    wait_until(lambda: "tenant_broken" in server.events())
+    wait_until(lambda: time.time() > company.runs()[0]["not_before"])
+    for number in (1, 2):
+        server.put("globex", b"fine", "/scans/page.pdf")
+        company.reaches(number, "completed", tenant="globex")
+    assert "run_left" not in server.events()
+    users_db.unlink()
+    aside.rename(users_db)
+    wait_until(lambda: company.runs()[0]["attempts"] == 2)
 
 
 def test_a_module_that_cannot_be_imported_refuses_uploads_at_its_paths(company: Company) -> None:
