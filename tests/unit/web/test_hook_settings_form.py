@@ -262,9 +262,19 @@ def test_a_broken_hook_has_a_switch_and_no_controls_of_values() -> None:
 def test_the_edits_of_two_owners_of_hooks_are_merged() -> None:
     seen, now = values(), values(hook_settings={"invoices": {"limit": 3}})
     mine = {**shown(seen, FACES), "hooks.scans": "off"}
-    form = put_together(mine, touched(mine, seen, FACES), now, FACES)
+    form = put_together(mine, seen, now, FACES)
     assert (form["hooks.scans"], form["hook_settings.invoices.limit"]) == ("off", "3")
     assert wanted(form, now, FACES).changes == {"hooks": ["invoices", "strange"]}
+
+
+def test_the_edits_of_two_owners_in_one_setting_of_hooks_are_merged() -> None:
+    seen, now = values(), values(hooks=["invoices", "strange"], hook_settings={"invoices": {"limit": 3}})
+    mine = {**shown(seen, FACES), "hooks.strange": "off", "hook_settings.invoices.table": "bills"}
+    form = put_together(mine, seen, now, FACES)
+    assert wanted(form, now, FACES).changes == {
+        "hooks": ["invoices"],
+        "hook_settings": {"invoices": {"limit": 3, "table": "bills"}},
+    }
 
 
 def test_a_value_outside_of_the_choices_is_shown() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from importer.file.header import Names
 from server.web.pages.settings.choices import DELIMITERS, OTHER, option_of
 from server.web.pages.settings.controls import CONTROLS, Control, Kind
-from server.web.pages.settings.hooks import Faces, hooks_read, hooks_shown, hooks_touched
+from server.web.pages.settings.hooks import Faces, hooks_edited, hooks_read, hooks_shown, hooks_touched
 from server.web.pages.settings.mapping import mapping_of, rows_for
 from server.web.pages.settings.notation import (
     NotReadable,
@@ -97,12 +97,15 @@ def touched(typed: Typed, seen: Mapping[str, Any], faces: Faces = ()) -> list[st
     ]
 
 
-def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any], faces: Faces = ()) -> dict[str, str]:
-    """Return the form for the values `now`, with what was `typed` for the settings `mine`."""
+def put_together(typed: Typed, seen: Mapping[str, Any], now: Mapping[str, Any], faces: Faces = ()) -> dict[str, str]:
+    """Return the form for the values `now`, with what was `typed` into the form for the values `seen`.
+
+    A setting is taken over as a whole, but each control of hooks by itself.
+    """
     form = shown(now, faces)
-    for setting in mine:
+    for setting in touched(typed, seen):
         form = {name: text for name, text in form.items() if not _belongs(name, setting)} | _of(typed, setting)
-    return form
+    return form | {name: typed[name] for name in hooks_edited(faces, typed, seen)}
 
 
 def is_table(typed: Typed, setting: str) -> bool:

@@ -96,7 +96,7 @@ def hooks_shown(faces: Faces, values: Mapping[str, Any]) -> dict[str, str]:
 
 def hooks_touched(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any]) -> list[str]:
     """Return which of the two settings have a control that differs from the form for the values `seen`."""
-    edited = _edited(faces, typed, seen)
+    edited = hooks_edited(faces, typed, seen)
     return [setting for setting in (HOOKS, VALUES) if any(name.startswith(f"{setting}.") for name in edited)]
 
 
@@ -112,7 +112,7 @@ def hooks_read(faces: Faces, setting: str, typed: Mapping[str, str], seen: Mappi
         known = {face.name for face in faces}
         return None if len(on) == len(faces) else [*on, *(name for name in seen[HOOKS] or () if name not in known)]
     found = {name: dict(table) for name, table in seen[VALUES].items()}
-    edited = _edited(faces, typed, seen)
+    edited = hooks_edited(faces, typed, seen)
     for face in faces:
         controls = {f"{VALUES}.{face.name}.{each.name}": each for each in face.fields}
         mine = {name: each for name, each in controls.items() if name in edited}
@@ -128,7 +128,7 @@ def hooks_read(faces: Faces, setting: str, typed: Mapping[str, str], seen: Mappi
     return found
 
 
-def _edited(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any]) -> set[str]:
+def hooks_edited(faces: Faces, typed: Mapping[str, str], seen: Mapping[str, Any]) -> set[str]:
     """Return the controls that differ from the form for the values `seen`."""
     before = hooks_shown(faces, seen)
     return {name for name, text in before.items() if _plain(typed.get(name, text)) != _plain(text)}

@@ -213,8 +213,7 @@ async def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused 
 async def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
     """Show the current settings merged with what was typed, and list the other owner's changes; save nothing."""
     faces = _faces(visit)
-    mine = touched(sheet.typed, sheet.seen.to_json(), faces)
-    sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json(), faces)
+    sheet.typed = put_together(sheet.typed, sheet.seen.to_json(), sheet.now.to_json(), faces)
     sheet.expected = etag(sheet.now)
     sheet.merged = True
     return await _page(request, visit, sheet, status=409)
