@@ -8,20 +8,19 @@ paths that its hooks had when it last loaded, and these refuse uploads.
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
-from importlib.metadata import entry_points
-from types import ModuleType
+from importlib.metadata import EntryPoint, distribution, distributions
 
 from engine.runs import RunStore
 from ground.words import counted
-from headcount.hooks import MARK, NAME, Declared
+from headcount.hooks import NAME, Declared
 from importer.errors import TryAgain
+from server.runs.python.declarations import declarations
 from server.runs.registry import RegisteredHook, Registry, Runnable
 from server.runs.sources import Source, recalled, registry
 from server.tenants.hook_settings import KnownHook, KnownHooks
@@ -87,19 +86,39 @@ def find_sources(modules: Sequence[str], runnable: MakeRunnable = not_run) -> li
 
 def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
     """Yield each module once, the package that it is from, and why it cannot be one."""
-    installed = sorted(entry_points(group=GROUP), key=lambda each: (each.dist.name if each.dist else "", each.value))
     seen = set()
-    for each in installed:
-        package = each.dist.name if each.dist else each.module
-        name, why = each.module, None
-        if each.attr:
-            why = f"{each.value} cannot be used: its entry point {each.name} must name a module only"
+    for name, package, why in sorted(_installed(), key=lambda each: (each[1], each[0], each[2] or "")):
         if name not in seen:
             yield name, package, why
         seen.add(name)
     for name in dict.fromkeys(modules):
         if name not in seen:
             yield name, name, None
+
+
+def _installed() -> Iterator[tuple[str, str, str | None]]:
+    """Yield the module of each entry point, its package, and why it cannot be used. A broken one hides no other."""
+    seen = set()
+    for number, each in enumerate(distributions(), 1):
+        package = f"package {number}"
+        try:
+            if not each.entry_points.select(group=GROUP):
+                continue
+            package = each.metadata["Name"] or package
+            if package in seen:
+                continue
+            seen.add(package)
+            found = distribution(package).entry_points.select(group=GROUP)  # of the one that is imported
+            yield from [_module_of(point.name, point.value, package) for point in found]
+        except Exception as error:  # such as a file that is not text
+            yield package, package, f"the entry points of {package} cannot be read: {_first_line(error)}"
+
+
+def _module_of(name: str, value: str, package: str) -> tuple[str, str, str | None]:
+    if (parts := EntryPoint.pattern.match(value)) is None:
+        return value, package, f"{value} cannot be used: it is no module, but its entry point {name} names it"
+    why = f"{value} cannot be used: its entry point {name} must name a module only"
+    return parts["module"], package, why if parts["attr"] else None
 
 
 def _reach_current_folder() -> None:
@@ -115,22 +134,14 @@ def _load(name: str, package: str, why: str | None, runnable: MakeRunnable, seen
         return Source(name, package, error=why)
     try:
         with redirect_stdout(sys.stderr):  # a command prints only its own output
-            module = importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit, too: a module may raise anything
+            declared = [*declarations(importlib.import_module(name))]
+    except BaseException as error:  # SystemExit and KeyboardInterrupt, too: a module may raise anything
         return Source(name, package, error=f"{name} cannot be imported: {_first_line(error)}", cause=error)
-    declared = list(_declared(module))
     if not declared:
         return Source(name, package, error=f"{name} has no hooks: no function in it is decorated with @hook")
     new = [each for each in declared if id(each) not in seen]
     seen.update(map(id, new))
     return Source(name, package, [_registered(each, name, package, runnable) for each in new])
-
-
-def _declared(module: ModuleType) -> Iterator[Declared]:
-    functions = dict.fromkeys(value for value in vars(module).values() if inspect.isfunction(value))
-    return (getattr(function, MARK) for function in functions if hasattr(function, MARK))
 
 
 def _registered(declared: Declared, module: str, package: str, runnable: MakeRunnable) -> RegisteredHook:
@@ -139,7 +150,11 @@ def _registered(declared: Declared, module: str, package: str, runnable: MakeRun
 
 
 def _first_line(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}".strip().splitlines()[0].removesuffix(":").removesuffix(": ")
+    try:
+        said = str(error)
+    except Exception:
+        said = ""
+    text = f"{type(error).__name__}: {said}".strip().splitlines()[0].removesuffix(":").removesuffix(": ")
     return "".join(each if each.isprintable() else "\ufffd" for each in text[:MAX_ERROR])
 
 

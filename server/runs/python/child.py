@@ -23,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headcount.hooks import MARK, Declared, Result, Upload
+from headcount.hooks import Declared, Result, Upload
 from server.runs.python.answers import (
     LONGEST_ANSWER,
     Answer,
@@ -34,6 +34,7 @@ from server.runs.python.answers import (
     returned,
     to_json,
 )
+from server.runs.python.declarations import declarations
 from server.runs.registry import Attempt
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -92,9 +93,8 @@ def _leave_sigterm_to_the_server() -> None:
 
 def declared_in(module: str, hook: str) -> Declared:
     """Return the hook of this name that is declared in a module. Raises LookupError, or what the import raises."""
-    for each in vars(import_module(module)).values():
-        declared = getattr(each, MARK, None)
-        if isinstance(declared, Declared) and declared.name == hook:
+    for declared in declarations(import_module(module)):
+        if declared.name == hook:
             return declared
     raise LookupError(f"{module} declares no hook {hook}")
 

@@ -14,6 +14,7 @@ import pytest
 from headcount.hooks import Declared
 from server.runs.finding import find_hooks, find_sources
 from server.runs.outside.hooks_toml import read_hooks_file
+from server.runs.python.child import declared_in
 from server.runs.sources import registry
 from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
@@ -116,6 +117,9 @@ def test_a_function_that_two_modules_have_is_one_hook(here: Path) -> None:
         ("def f(:", "SyntaxError: "),
         ("raise SystemExit", "SystemExit"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("class Odd(Exception):\n    def __str__(self): raise self\nraise Odd", "Odd"),
+        ("import sys\nsys.modules[__name__] = 3", "TypeError: vars()"),
         ("raise ValueError('two\\nlines')", "ValueError: two"),
         ("raise ValueError('\\x1b[31m')", "ValueError: \ufffd[31m"),
         (HOOK.format(name="Wrong"), "ValueError: hook: name must be 1 to 31"),
@@ -129,6 +133,53 @@ def test_a_module_that_cannot_be_imported_hides_no_other(here: Path, text: str, 
     assert broken[:3] == ("hooks_of_broken", None, "hooks_of_broken")
     assert broken[3] is not None
     assert broken[3].startswith(f"hooks_of_broken cannot be imported: {said}")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "def __getattr__(self, name): raise RuntimeError('Working outside of application context.')",
+        "__class__ = property(lambda self: 1 / 0)",
+        "__hash__ = None\n    def __getattr__(self, name): return self",
+    ],
+)
+def test_an_object_that_answers_no_question_hides_no_hook(here: Path, odd: str) -> None:
+    """Such as `django.conf.settings` and `flask.current_app`; the process of the hook finds it by the same rule."""
+    code = f"class Odd:\n    {odd}\nodd = Odd()\n" + HOOK.format(name="invoices")
+    (here / "hooks_of_mine.py").write_text(code)
+    assert listed("hooks_of_mine") == [("invoices", "/invoices/*.csv", "hooks_of_mine", None)]
+    assert declared_in("hooks_of_mine", "invoices").function is sys.modules["hooks_of_mine"].run
+
+
+def test_an_entry_point_that_is_no_module_is_listed_and_hides_no_other(installed: Path) -> None:
+    install(installed, "bad", "hooks_of_bad", "", entry="headcount-invoices")
+    install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"))
+    said = "headcount-invoices cannot be used: it is no module, but its entry point mine names it"
+    assert listed() == [
+        ("invoices", "/invoices/*.csv", "acme", None),
+        ("headcount-invoices", None, "bad", said),
+    ]
+
+
+def test_a_package_that_cannot_be_read_is_listed_and_hides_no_other(installed: Path) -> None:
+    for package, text in (("garbled", b"\xff\xfe"), ("torn", b"[headcount.hooks]\nmine\n")):
+        install(installed, package, f"hooks_of_{package}", "")
+        (installed / f"{package}-1.0.dist-info" / "entry_points.txt").write_bytes(text)
+    install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"))
+    works, *broken = listed()
+    assert works == ("invoices", "/invoices/*.csv", "acme", None)
+    assert len(broken) == 2
+    assert all(" cannot be read: " in (error or "") for _, _, _, error in broken)
+
+
+def test_the_version_of_a_package_that_is_imported_counts(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(installed, "acme", "hooks_of_old", HOOK.format(name="old"))
+    (first := tmp_path / "first").mkdir()
+    monkeypatch.syspath_prepend(str(first))
+    install(first, "acme", "hooks_of_new", HOOK.format(name="new"))
+    assert [name for name, *_ in listed()] == ["new"]
 
 
 def test_a_module_without_hooks_is_listed_with_the_reason(here: Path) -> None:

@@ -156,7 +156,7 @@ async def test_a_run_that_is_run_again_meanwhile_keeps_its_file_or_stays_failed(
     async def read_then_rerun(*asked: Any) -> Any:
         found = await read(*asked)
         run = await runs.require("acme", number)
-        tasks.append(asyncio.create_task(run_again(runs, folder, run, Registry([INVOICES]))))
+        tasks.append(asyncio.create_task(run_again(runs, folder, run, TenantSettings(), Registry([INVOICES]))))
         await asyncio.wait(tasks, timeout=0.5)
         return found
 
