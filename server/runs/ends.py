@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headcount.hooks import Result
 
@@ -22,12 +22,13 @@ class Done:
 class Again:
     """The attempt failed, and another may succeed. `message` is for the tenant, `error` for the operator only.
 
-    `after_s` is the wait that the hook asked for; None: the usual one.
+    `after_s` is the wait that the hook asked for; None: the usual one. `by_signal`: a signal ended its process.
     """
 
     message: str
     error: str | None = None
     after_s: float | None = None
+    by_signal: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The server stops: the attempt was ended, and does not count."""
+    """The server stops: the attempt was ended, or failed meanwhile, and does not count."""
 
 
 End = Done | Again | Failed | Stopped

@@ -31,7 +31,7 @@ from server.runs import results
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
 from server.runs.registry import Attempt, Runnable
-from server.runs.turns import is_due, seconds_to_next
+from server.runs.turns import is_due, seconds_to_next, while_stopping
 from server.trouble import tell
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ LOOK_S = 0.5
 """The longest time in which a change by another process stays unseen."""
 LATER_S = 10.0
 """The wait for a tenant or file that cannot be read now."""
+STOP_FOLLOWS_S = 1.0
+"""The time in which a stop of the server may follow a signal that ended a hook."""
 CANCEL_S = 10.0
 """The time that a canceled hook has to end. The next start runs it again if it takes longer."""
 
@@ -98,7 +100,7 @@ class Runner:
         self._missing: set[str] = set()
         self._caught_up_at = 0.0
         self._loop: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = asyncio.Event()
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
@@ -107,11 +109,11 @@ class Runner:
     @property
     def alive(self) -> bool:
         """Whether the runner looks for runs."""
-        return self._loop is not None and not self._loop.done() and not self._closing
+        return self._loop is not None and not self._loop.done() and not self._closing.is_set()
 
     async def stop(self, grace_s: float) -> None:
         """Start no more runs; let running ones end within `grace_s`, then end their hooks: they stay queued."""
-        self._closing = True
+        self._closing.set()
         self._store.changed.set()
         if self._loop:
             await asyncio.wait([self._loop])
@@ -131,7 +133,7 @@ class Runner:
     # Looking
 
     async def _look_again_and_again(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             wait_s = LOOK_S
             try:
                 wait_s = await self._look()
@@ -165,7 +167,7 @@ class Runner:
 
     def _may_begin(self, run: Run) -> bool:
         put_off = self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic()
-        return not self._closing and not put_off and self._why_not(run.tenant) is None
+        return not self._closing.is_set() and not put_off and self._why_not(run.tenant) is None
 
     def _tell_missing(self, hook: str) -> None:
         if hook not in self._missing:
@@ -226,7 +228,7 @@ class Runner:
         if prepared is None:
             await self._close(run, Failed(MISSING, "the copy of the file is missing"))
         else:
-            await self._close(run, await self._deliver(running, runnable, settings, prepared[1]))
+            await self._close(run, await self._counted(await self._deliver(running, runnable, settings, prepared[1])))
 
     async def _deliver(self, running: _Running, runnable: Runnable, settings: dict[str, Any], reports: Path) -> End:
         run = running.run
@@ -259,6 +261,13 @@ class Runner:
             self._met_fault(run, error)
             return Again(NOT_RUN, type(error).__name__)
         return delivery.result()
+
+    async def _counted(self, end: End) -> End:
+        """Return the end as it counts. A stop may send its signal to all processes, and to the server last."""
+        if isinstance(end, Again) and end.by_signal:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), STOP_FOLLOWS_S)
+        return while_stopping(end) if self._closing.is_set() else end
 
     async def _close(self, run: Run, end: End) -> None:
         """Write the end; while it cannot be written, retry until the server stops: the next start finds the run.

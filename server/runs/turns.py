@@ -58,6 +58,15 @@ def after(run: Run, end: End, now: datetime, wait: WaitOf | None = None) -> Run 
             return Waits(sentence_of(message), sentence_of(error), now.timestamp() + seconds)
 
 
+def while_stopping(end: End) -> End:
+    """Return how an attempt counts that ended while the server stops: a failure may be due to the stop.
+
+    The stop may reach what the hook needs, too: its processes by a signal, a database, the network.
+    """
+    asks = isinstance(end, Again) and end.after_s is not None
+    return end if isinstance(end, Done) or asks else Stopped()
+
+
 def wait_s(attempts: int, after_s: float | None = None) -> float:
     """Return the seconds until the next attempt, after `attempts` of them: as the hook asked, at most LONGEST_S."""
     if after_s is not None and isfinite(after_s):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -167,3 +168,26 @@ def test_a_command_ends_with_the_server_and_its_file_is_delivered_again(tmp_path
         report = ended(server, "slow")
     assert (report["state"], report["message"]) == ("completed", "Done.")
     assert [line.split()[1] for line in starts()] == ["1", "1" if sign is signal.SIGTERM else "2"]
+
+
+def test_a_stop_of_all_processes_of_the_server_counts_no_attempt(tmp_path: Path) -> None:
+    """As `systemctl stop` does by default."""
+    started = tmp_path / "started"
+    with server_with(tmp_path, entry("slow", "/slow.csv", *python(HANG, str(started)))) as server:
+        server.add_tenant("acme")
+        server.put("acme", b"a\n", "/slow.csv")
+        wait_until(lambda: started.exists() and started.read_text().endswith("\n"), what="the command to start")
+        assert server.process
+        program = int(started.read_text().split()[0])
+        keeper = int(Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[1])
+        for process in (
+            program,
+            keeper,
+            server.process.pid,
+        ):  # the server last: it may see the end of the program first
+            os.kill(process, signal.SIGTERM)
+        assert server.process.wait() == 0
+        Path(f"{started}.go").touch()
+        server.start()
+        assert ended(server, "slow")["state"] == "completed"
+    assert [line.split()[1] for line in started.read_text().splitlines()] == ["1", "1"]

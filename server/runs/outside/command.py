@@ -109,7 +109,7 @@ def end_of(code: int | None, result: Result, complaint: str | None, timeout_s: f
         message = result.message or (ASKS_AGAIN if code == TRY_AGAIN else FAILED)
     error = reason(code, timeout_s) + (f": {complaint}" if complaint else "")
     if code is None or code < 0 or code == TRY_AGAIN:
-        return Again(message, error)
+        return Again(message, error, by_signal=code is not None and code < 0)
     return Failed(message, error)
 
 

@@ -171,7 +171,7 @@ class Calling:
 
     def _ended(self, error: Ended, facts: dict[str, Any]) -> End:
         self._log(str(error).partition(": ")[0], facts, error.trace)
-        return Again(f"The hook ended unexpectedly. {SEE_LOG}", str(error))
+        return Again(f"The hook ended unexpectedly. {SEE_LOG}", str(error), by_signal=error.by_signal)
 
     def _refused(self, answer: Answer, facts: dict[str, Any]) -> Refused | None:
         match answer:

@@ -55,9 +55,10 @@ class Ended(Exception):  # noqa: N818 - an answer, not an error
     The log gets what precedes ": " in it, and `trace`: neither has the text of an exception of the hook.
     """
 
-    def __init__(self, message: str, trace: str = "") -> None:
+    def __init__(self, message: str, trace: str = "", *, by_signal: bool = False) -> None:
         super().__init__(message)
         self.trace = trace
+        self.by_signal = by_signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Member:
         try:
             return await self._reader.readuntil(b"\n")
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise Ended(how_it_ended(await self.end())) from None
+            code = await self.end()
+            raise Ended(how_it_ended(code), by_signal=code < 0) from None
         except asyncio.LimitOverrunError:
             raise Ended("its process sent a wrong answer") from None
 

@@ -1,4 +1,4 @@
-"""Watch an async function and its tasks: steps that hold the event loop, and exceptions that are not awaited.
+"""Watch an async function and its tasks: steps that hold the event loop, and exceptions of tasks left alone.
 
 The event loop reports such an exception with its text, which may quote cells. Here its hook gets it instead.
 """
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """`held` gets the seconds of each step longer than `longest_s`, `failed` each exception that is not awaited."""
+    """`held` gets the seconds of each step longer than `longest_s`, `failed` each exception of a task left alone."""
 
     longest_s: float
     held: Callable[[float], None]

@@ -11,7 +11,7 @@ import pytest
 from headcount.hooks import Result
 from importer.model import ImportState
 from server.runs import runner as runner_module
-from server.runs.ends import Done, End
+from server.runs.ends import Again, Done, End, Failed
 from server.runs.python.calling import Calling, Workshop
 from server.runs.registry import Attempt
 from tests.support.hook_modules import attempt_of, load_hook
@@ -64,6 +64,68 @@ async def test_a_hook_that_a_stop_ends_is_run_again_and_the_attempt_does_not_cou
     stage.runner.start()
     assert (await stage.ended(run)).attempts == 1
     assert played.seen == [("acme", 1)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Again("The program crashed.", "ended by SIGTERM", by_signal=True),
+        Again("No answer."),
+        Failed("Exit code 143."),
+    ],
+)
+async def test_a_failure_while_the_server_stops_does_not_count(stage: Stage, end: End) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def fail(attempt: Attempt) -> End:
+        begun.set()
+        await go.wait()
+        return end
+
+    stage.play(fail)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    stopping = asyncio.create_task(stage.runner.stop(60))
+    await eventually(lambda: not stage.runner.alive)
+    go.set()
+    await stopping
+    left = await stage.house.found(run)
+    assert (left.state, left.attempts, left.not_before) == (ImportState.QUEUED, 0, 0.0)
+
+
+async def test_a_signal_that_comes_before_the_stop_of_the_server_does_not_count(stage: Stage) -> None:
+    ended = asyncio.Event()
+
+    async def fail(attempt: Attempt) -> End:
+        ended.set()
+        return Again("The program crashed.", "ended by SIGTERM", by_signal=True)
+
+    stage.play(fail)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await ended.wait()
+    await stage.runner.stop(60)
+    assert (await stage.house.found(run)).attempts == 0
+
+
+async def test_a_wait_that_a_hook_asks_for_counts_while_the_server_stops(stage: Stage) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def later(attempt: Attempt) -> End:
+        begun.set()
+        await go.wait()
+        return Again("The bank is closed.", "Retry", 90.0)
+
+    stage.play(later)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await begun.wait()
+    stopping = asyncio.create_task(stage.runner.stop(60))
+    await eventually(lambda: not stage.runner.alive)
+    go.set()
+    await stopping
+    assert (await stage.house.found(run)).attempts == 1
 
 
 async def test_a_second_signal_ends_a_hook_at_once(stage: Stage) -> None:

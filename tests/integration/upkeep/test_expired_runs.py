@@ -21,6 +21,7 @@ from importer.worker.pruning import trim_copies
 from importer.worker.results import KEPT
 from server.runs.again import run_again
 from server.runs.registry import RegisteredHook, Registry
+from server.tenants.settings import TenantSettings
 from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep.expired_runs import prune_runs
 from server.upkeep.keeping import Keeper
