@@ -5,6 +5,7 @@ queue.py changes the states.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from importer.errors import Refused
@@ -160,8 +161,8 @@ class Listing(Protocol):
     async def kept(self, tenant: str) -> tuple[str | None, int]:
         """Return when the oldest import of a tenant ended (RFC 3339; None: none has), and the bytes of its files."""
 
-    async def unpublished(self) -> list[Entry]:
-        """Return the imports whose report in /results is behind their state."""
+    async def unpublished(self, *, without: Collection[str] = ()) -> list[Entry]:
+        """Return the imports, but of the tenants `without`, whose report is behind their state: at most 100."""
 
 
 def unknown_import(tenant: str, import_id: int) -> Refused:

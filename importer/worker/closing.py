@@ -22,6 +22,7 @@ from importer.queue.entry import Entry, Waiting
 from importer.queue.notices import Herald, NoNotices
 from importer.queue.queue import Queue
 from importer.worker import results
+from importer.worker.put_off import PutOff
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Closing:
         self.clock = clock
         self._herald = herald or NoNotices()
         self._copies = copies or NoCopies()
+        self._put_off = PutOff()
 
     async def finish(
         self, entry: Entry, outcome: Outcome, duration_s: float | None = None, *, at: datetime | None = None
@@ -127,14 +129,24 @@ class Closing:
     async def catch_up(self) -> None:
         """Write the reports that are behind: of decisions by other processes, and those that could not be written.
 
-        A report that still cannot be written is retried later, logged at level debug only.
+        A report that still cannot be written is retried later, logged at level debug only. A tenant of which none can
+        be written is put off.
         """
+        now = self.clock().timestamp()
+        failed: set[str] = set()
+        written: set[str] = set()
         async with self._ending:
-            for entry in await self._queue.unpublished():
-                if await self._publish(entry, logging.DEBUG):
-                    await self._queue.published(entry)
-                    if entry.state is ImportState.DISCARDED:
-                        await self._over(entry)
+            for entry in await self._queue.unpublished(without=self._put_off.waiting(now)):
+                (written if await self._caught_up(entry) else failed).add(entry.tenant)
+        self._put_off.tried(failed, written, now)
+
+    async def _caught_up(self, entry: Entry) -> bool:
+        if not await self._publish(entry, logging.DEBUG):
+            return False
+        await self._queue.published(entry)
+        if entry.state is ImportState.DISCARDED:
+            await self._over(entry)
+        return True
 
     async def advised(self, entry: Entry) -> None:
         """Write the report of an ended import again, with the advice on its file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 import aiosqlite
 
@@ -236,10 +237,12 @@ class SqliteListing(Listing):
         )
         return found[0][0], found[0][1]
 
-    async def unpublished(self) -> list[Entry]:
+    async def unpublished(self, *, without: Collection[str] = ()) -> list[Entry]:
         return await self._entries(
             "SELECT * FROM imports WHERE published IS NOT state AND state NOT IN ('arriving', 'running')"
-            " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
+            " AND (state <> 'queued' OR published IS NOT NULL)"
+            " AND tenant NOT IN (SELECT value FROM json_each(?)) ORDER BY sequence LIMIT 100",
+            json.dumps([*without]),
         )
 
     async def _entries(self, statement: str, *values: object) -> list[Entry]:

@@ -10,7 +10,7 @@ import pytest
 
 from importer.model import ImportState
 from importer.worker.results import KEPT, errors_file
-from tests.support.queues import House, enqueue, found, make_folder, open_house, outcome, promise
+from tests.support.queues import NOON, House, enqueue, found, make_folder, open_house, outcome, promise
 
 REJECTED = "first_name,email,_line,_code,_message\n"
 
@@ -111,6 +111,28 @@ async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(h
     await house.closing.catch_up()
     assert house.shown(1)["state"] == "completed"
     assert house.watching.ends.count((1, ImportState.COMPLETED)) == 1
+
+
+async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(tmp_path: Path) -> None:
+    async with open_house(tmp_path, "acme", "globex") as house:
+
+        async def owed(tenant: str) -> int:
+            number = await enqueue(house.queue, tenant)
+            entry = await house.queue.claim(tenant, number)
+            assert entry
+            ended = entry.ended(outcome(ImportState.COMPLETED), NOON)
+            assert await house.queue.finish(ended, published=False)
+            return number
+
+        for _ in range(100):
+            await owed("acme")
+        house.folder("acme").results.rmdir()
+        house.folder("acme").results.symlink_to(tmp_path)
+        await owed("globex")
+        for _ in range(2):
+            await house.closing.catch_up()
+        assert [entry.tenant for entry in await house.queue.unpublished()] == ["acme"] * 100
+        assert await house.queue.unpublished(without=["acme"]) == []
 
 
 async def test_the_newest_reports_of_imports_and_of_dry_runs_are_kept(house: House) -> None:
