@@ -17,7 +17,7 @@ from server.runs.finding import find_hooks
 from server.runs.outside.hooks_toml import read_hooks_file
 from server.runs.registry import Registry
 from server.runs.report import run_json
-from server.settings import ServerSettings, load_settings
+from server.settings import ServerSettings, environment_of_hooks, load_settings
 
 STATES = [
     state.value
@@ -52,7 +52,8 @@ async def runs_(tenant: str, hook: str | None, state: str | None, limit: int, as
 
 async def found_hooks(settings: ServerSettings, store: RunStore | None) -> Registry:
     """Return the hooks of the server, as this command finds them with its own environment."""
-    return await find_hooks(settings.hooks, store, files=read_hooks_file(settings.hooks_file))
+    files = read_hooks_file(settings.hooks_file)
+    return await find_hooks(settings.hooks, store, files=files, env=environment_of_hooks())
 
 
 def to_json(run: Run) -> dict[str, Any]:

@@ -7,20 +7,23 @@ paths that its hooks had when it last loaded, and these refuse uploads.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from importlib.metadata import EntryPoint, distribution, distributions
+from types import MappingProxyType
 
 from engine.runs import RunStore
 from ground.words import counted
 from headcount.hooks import NAME, Declared
 from importer.errors import TryAgain
 from server.runs.python.declarations import declarations
+from server.runs.python.pool import why_not_imported
 from server.runs.registry import RegisteredHook, Registry, Runnable
 from server.runs.sources import Source, recalled, registry
 from server.tenants.hook_settings import KnownHook, KnownHooks
@@ -47,13 +50,17 @@ async def find_hooks(
     *,
     files: Sequence[Source] = (),
     remember: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> Registry:
     """Import the modules of all hooks and return them, and those of `files`. `modules` are those of HEADCOUNT_HOOKS.
 
     With `remember`, as the server does, store the paths of each module that loaded, and log what cannot be used.
     Without a store, nothing is known of a module that cannot be imported but its name.
+
+    With `env`, a process with this environment imports each module first: one that exits or never ends is listed.
     """
-    found = [*find_sources(modules, runnable), *files]
+    unsafe = {} if env is None else await _unsafe(modules, env)
+    found = [*find_sources(modules, runnable, unsafe), *files]
     if store is not None:
         found = recalled([replace(source, remembered=await store.remembered(source.name)) for source in found])
     result = registry(found)
@@ -73,15 +80,26 @@ def known_hooks(hooks: Iterable[RegisteredHook]) -> KnownHooks:
     }
 
 
-def find_sources(modules: Sequence[str], runnable: MakeRunnable = not_run) -> list[Source]:
+def find_sources(
+    modules: Sequence[str], runnable: MakeRunnable = not_run, unsafe: Mapping[str, str] = MappingProxyType({})
+) -> list[Source]:
     """Import the modules of all hooks: of packages by name, then `modules`. Blocks.
 
-    A function that two modules have is a hook of the first.
+    A function that two modules have is a hook of the first. `unsafe` modules are not imported, for the reason given.
     """
     if modules:
         _reach_current_folder()
     seen: set[int] = set()
-    return [_load(name, package, why, runnable, seen) for name, package, why in _named(modules)]
+    return [_load(name, package, why or unsafe.get(name), runnable, seen) for name, package, why in _named(modules)]
+
+
+async def _unsafe(modules: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """Return the modules that would end or hold this process, and why."""
+    if modules:
+        _reach_current_folder()
+    names = [name for name, _, why in _named(modules) if why is None]
+    found = await asyncio.gather(*(why_not_imported(name, env) for name in names))
+    return {name: f"{name} cannot be imported: {why}" for name, why in zip(names, found, strict=True) if why}
 
 
 def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:

@@ -46,13 +46,15 @@ Find = Callable[[ServerSettings, RunStore, FolderOf], Awaitable[Found]]
 
 async def find(settings: ServerSettings, store: RunStore, folder_of: FolderOf) -> Found:
     """Import the modules of all hooks, read `hooks_file`, and remember their paths. Blocks the event loop."""
-    workshop = Workshop(Pool(environment_of_hooks()))
+    env = environment_of_hooks()
+    workshop = Workshop(Pool(env))
     files = read_hooks_file(settings.hooks_file, Runners(folder_of, settings.webhook_allow_private))
 
     def runnable(declared: Declared, module: str) -> Calling:
         return Calling(declared, module, workshop)
 
-    return Found(await find_hooks(settings.hooks, store, runnable, files=files, remember=True), workshop)
+    found = await find_hooks(settings.hooks, store, runnable, files=files, remember=True, env=env)
+    return Found(found, workshop)
 
 
 class Hooks:

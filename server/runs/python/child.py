@@ -50,6 +50,11 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as control, control.makefile("rwb") as lines:
         task = json.loads(lines.readline())
         sys.path[:] = task["path"]
+        if not task["hook"]:
+            with suppress(BaseException):  # the server imports it next, and says what it raises
+                import_module(task["module"])
+            _send(lines, to_json(Result()))
+            return
         declared = None
         try:
             declared = declared_in(task["module"], task["hook"])

@@ -63,7 +63,7 @@ class Ended(Exception):  # noqa: N818 - an answer, not an error
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code that a process loads: the hook of this name, as the module declares it."""
+    """The code that a process loads: the hook of this name, as the module declares it. Without a name: the module."""
 
     module: str
     hook: str
@@ -225,6 +225,19 @@ class Pool:
             self._retire(member)
         if self._ending:
             await asyncio.wait(self._ending)
+
+
+async def why_not_imported(module: str, env: Mapping[str, str]) -> str | None:
+    """Import a module in a process of its own; return why it would end or hold a server that imports it.
+
+    Whether it raises an exception does not matter here.
+    """
+    try:
+        member = await Member.start(Code(module, ""), env)
+    except Ended as error:
+        return str(error)
+    await finish(member.end())
+    return None
 
 
 def _read(line: bytes) -> tuple[Answer, bool]:

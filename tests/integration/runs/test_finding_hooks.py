@@ -14,8 +14,10 @@ import pytest
 from headcount.hooks import Declared
 from server.runs.finding import find_hooks, find_sources
 from server.runs.outside.hooks_toml import read_hooks_file
+from server.runs.python import pool
 from server.runs.python.child import declared_in
 from server.runs.sources import registry
+from server.settings import environment_of_hooks
 from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
 
@@ -180,6 +182,28 @@ def test_the_version_of_a_package_that_is_imported_counts(
     monkeypatch.syspath_prepend(str(first))
     install(first, "acme", "hooks_of_new", HOOK.format(name="new"))
     assert [name for name, *_ in listed()] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os; os._exit(3)", "its process exited with 3"),
+        ("import ctypes; ctypes.string_at(0)", "its process was ended by SIGSEGV"),
+        ("import time; time.sleep(10_000)", "its module was not imported within 1 s"),
+    ],
+)
+async def test_a_module_that_would_end_or_hold_the_server_hides_no_other(
+    here: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    if "sleep" in text:
+        monkeypatch.setattr(pool, "LOAD_S", 1)
+    (here / "hooks_of_broken.py").write_text(text)
+    (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices"))
+    modules = ["hooks_of_broken"] if "sleep" in text else ["hooks_of_broken", "hooks_of_mine"]
+    found = await find_hooks(modules, None, env=environment_of_hooks())
+    lines = [(hook.name, hook.error) for hook in found.hooks]
+    assert lines[-1] == ("hooks_of_broken", f"hooks_of_broken cannot be imported: {said}")
+    assert lines[:-1] == [("invoices", None)] * (len(modules) - 1)
 
 
 def test_a_module_without_hooks_is_listed_with_the_reason(here: Path) -> None:
