@@ -12,7 +12,7 @@ import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
-from server.settings import load_settings
+from server.settings import environment_of_hooks, load_settings
 from server.tenants.hook_settings import need_hooks
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants, open_tenants, refuse_lost, server_database
@@ -75,7 +75,8 @@ async def find_hooks_for(changes: Mapping[str, object], opened: Tenants) -> None
 
     settings = load_settings()
     files = read_hooks_file(settings.hooks_file)
-    known = known_hooks((await find_hooks(settings.hooks, opened.store.runs(), files=files)).hooks)
+    found = await find_hooks(settings.hooks, opened.store.runs(), files=files, env=environment_of_hooks())
+    known = known_hooks(found.hooks)
     opened.hooks = lambda: known
 
 

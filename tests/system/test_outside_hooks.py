@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +63,7 @@ def ended(server: ServerProcess, hook: str, run_id: int = 1, tenant: str = "acme
 
 def error_of(server: ServerProcess, hook: str) -> str | None:
     """Return what only the operator sees of the one run of a hook."""
-    with closing(sqlite3.connect(server.data / "headcount.db")) as db:
-        ((error,),) = db.execute("SELECT error FROM runs WHERE hook = ?", (hook,)).fetchall()
+    ((error),) = [run["error"] for run in server.runs("acme") if run["hook"] == hook]
     return None if error is None else str(error)
 
 
