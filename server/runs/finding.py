@@ -134,7 +134,7 @@ def _installed() -> Iterator[tuple[str, str, str | None]]:
 
 def _module_of(name: str, value: str, package: str) -> tuple[str, str, str | None]:
     if (parts := EntryPoint.pattern.match(value)) is None:
-        return value, package, f"{value} cannot be used: it is no module, but its entry point {name} names it"
+        return value, package, f"{value} cannot be used: its entry point {name} does not name a module"
     why = f"{value} cannot be used: its entry point {name} must name a module only"
     return parts["module"], package, why if parts["attr"] else None
 

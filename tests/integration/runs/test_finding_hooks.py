@@ -153,10 +153,10 @@ def test_an_object_that_answers_no_question_hides_no_hook(here: Path, odd: str) 
     assert declared_in("hooks_of_mine", "invoices").function is sys.modules["hooks_of_mine"].run
 
 
-def test_an_entry_point_that_is_no_module_is_listed_and_hides_no_other(installed: Path) -> None:
+def test_an_entry_point_without_a_module_is_listed_and_hides_no_other(installed: Path) -> None:
     install(installed, "bad", "hooks_of_bad", "", entry="headcount-invoices")
     install(installed, "acme", "hooks_of_acme", HOOK.format(name="invoices"))
-    said = "headcount-invoices cannot be used: it is no module, but its entry point mine names it"
+    said = "headcount-invoices cannot be used: its entry point mine does not name a module"
     assert listed() == [
         ("invoices", "/invoices/*.csv", "acme", None),
         ("headcount-invoices", None, "bad", said),
