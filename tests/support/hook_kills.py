@@ -101,6 +101,11 @@ class Delivered:
     sha256: str
 
 
+def is_connected(sftp: asyncssh.SFTPClient) -> bool:
+    """Return whether a CLOSE is sent: on a lost connection asyncssh sends none, and raises no error."""
+    return sftp._handler._writer is not None
+
+
 class Target:
     """A server that is killed repeatedly, the files that it got, and what its hooks wrote down."""
 
@@ -184,8 +189,10 @@ class Target:
             for file in files:
                 self.sent[file.line].append(file)
                 part = f"/part for {file.line[1]}"
-                async with sftp.open(part if file.renamed else file.path, "wb") as remote:
-                    await remote.write(file.content)
+                remote = await sftp.open(part if file.renamed else file.path, "wb")
+                await remote.write(file.content)
+                assert is_connected(sftp)
+                await remote.close()
                 if file.renamed:
                     await sftp.posix_rename(part, file.path)
                 self.acknowledged.add(file.sha256)

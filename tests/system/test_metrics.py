@@ -49,7 +49,10 @@ async def _a_refused_login(server: ServerProcess) -> None:
 
 @needs("sftp")
 def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks.toml"
+    hooks.write_text('[[hooks]]\nname = "filed"\npath = "/filed/*"\ncommand = ["true"]\n')
     env = {
+        "HEADCOUNT_HOOKS_FILE": str(hooks),
         "HEADCOUNT_PENALTY_REFUSED_S": "20",
         "HEADCOUNT_SMTP_URL": "smtp://127.0.0.1:9",
         "HEADCOUNT_SMTP_FROM": "a@b.example",
@@ -60,6 +63,7 @@ def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
         content = people("ann", "bob")
         server.put("acme", content)
         assert server.wait("acme")["state"] == "completed"
+        server.put("acme", b"1", "/filed/a")
         server.put("globex", people("ann"))
         asyncio.run(_a_session(server))
         asyncio.run(_a_refused_login(server))
@@ -73,12 +77,13 @@ def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
             "headcount_tenants_broken": 0,
             'headcount_users{state="active",tenant="acme"}': 2,
             'headcount_sftp_sessions{tenant="acme"}': 0,
-            'headcount_sftp_logins_total{result="accepted",tenant="acme"}': 2,
+            'headcount_hook_runs_total{hook="filed",state="completed",tenant="acme"}': 1,
+            'headcount_sftp_logins_total{result="accepted",tenant="acme"}': 3,
             'headcount_sftp_logins_total{result="refused",tenant="acme"}': 1,
             'headcount_sftp_logins_total{result="limited",tenant=""}': 1,
-            'headcount_sftp_bytes_total{direction="in",tenant="acme"}': len(content),
+            'headcount_sftp_bytes_total{direction="in",tenant="acme"}': len(content) + 1,
             'headcount_sftp_bytes_total{direction="out",tenant="acme"}': len(content),
-            'headcount_uploads_total{result="completed",tenant="acme"}': 1,
+            'headcount_uploads_total{result="completed",tenant="acme"}': 2,
             "headcount_bans_total": 1,
             "headcount_banned_sources": 1,
         }
