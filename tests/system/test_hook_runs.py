@@ -238,7 +238,7 @@ def test_runs_of_a_broken_tenant_wait_in_silence(company: Company) -> None:
     users_db, aside = server.files("acme").users_db, company.folder / "users.db"
     users_db.rename(aside)
     users_db.write_bytes(b"not a database")
-    assert server.sftp("acme", "ls").returncode != 0
+    wait_until(lambda: server.sftp("acme", "ls").returncode != 0, what="logins to be refused")
     wait_until(lambda: "tenant_broken" in server.events())
     wait_until(lambda: time.time() > company.runs()[0]["not_before"])
     for number in (1, 2):
