@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.runs import Run, why_not_rerun
+from engine.runs import why_not_rerun
 from ground.moments import utc_now
 from ground.refusals import Refusal
 from server.runs.ends import ATTEMPTS
@@ -30,17 +30,17 @@ router = APIRouter(prefix="/tenants/{tenant}/files/{run_id:number}", max_body_si
 
 @router.get("")
 async def show_file(request: Request, visit: Looking, run_id: int) -> Response:
-    return await _shown(request, visit, await visit.run(run_id))
+    return await _shown(request, visit, run_id)
 
 
 @router.post("/run-again")
 async def run_again(request: Request, visit: Owning, run_id: int) -> Response:
     """Queue a failed run again; if that is refused, show its page with the reason."""
-    run = await visit.run(run_id)
+    await visit.run(run_id)
     try:
         await visit.rerun(run_id)
     except Refusal as error:
-        return await _shown(request, visit, run, refused=error)
+        return await _shown(request, visit, run_id, refused=error)
     return redirect(request, f"/tenants/{visit.tenant}/files/{run_id}", "run-again")
 
 
@@ -66,8 +66,9 @@ async def download_report(request: Request, visit: Looking, run_id: int, name: s
     return await send_report(request, visit, run_id, name)
 
 
-async def _shown(request: Request, visit: Visit, run: Run, refused: Exception | None = None) -> Response:
-    moved = await visit.office.reader.newest_move()
+async def _shown(request: Request, visit: Visit, run_id: int, refused: Exception | None = None) -> Response:
+    moved = await visit.office.reader.newest_move()  # before all else is read, so that the page misses no change
+    run = await visit.run(run_id)
     http_problem = as_http_problem(refused) if refused else None
     now = utc_now().timestamp()
     folder = visit.folder
