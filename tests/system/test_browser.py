@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Iterator
@@ -93,6 +94,36 @@ async def test_a_page_without_an_event_stream_retries_less_and_less_often(
             await page.clock.fast_forward(10_000)
             assert await page.evaluate("fetch('/healthz').then((answer) => answer.ok)")
         assert 2 <= next(refused) <= 7  # after 10 s, 20 s, 40 s and so on
+
+
+async def test_a_page_that_the_server_could_not_send_is_renewed_later(
+    server: ServerProcess, browser: Browser, tenant: str
+) -> None:
+    refused, ended = count(), asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        if route.request.resource_type == "fetch" and (not ended.is_set() or next(refused) == 0):
+            await route.fulfill(status=503)
+        else:
+            await route.continue_()
+
+    async with open_page(browser, url(server)) as page:
+        await sign_in(page, token(server, tenant))
+        await page.route(re.compile("/imports$"), refuse)
+        await page.clock.install()
+        await page.reload()
+        await remember(page)
+        server.put(tenant, people("ann"))
+        server.wait(tenant)
+        ended.set()
+        row = page.get_by_role("row").filter(has_text="Completed")
+        for _ in range(12):  # two minutes
+            await page.clock.fast_forward(10_000)
+            assert await page.evaluate("fetch('/healthz').then((answer) => answer.ok)")
+            if await row.count():
+                break
+        await expect(row).to_have_count(1)
+        assert await not_reloaded(page)
 
 
 async def test_errors_are_opened_filtered_and_downloaded(

@@ -25,7 +25,8 @@ function nameZone() {
 
 const RENEW_MS = 250; // several events in this time cause one renewal
 const RETRY_MS = 10_000;
-const RETRY_MOST_MS = 300_000; // the wait doubles up to this, if the server refuses the event stream
+const RETRY_MOST_MS = 300_000; // the wait doubles up to this, if the server refuses the page or its event stream
+const ENDS = [401, 403, 404]; // the session has ended, or the page is gone
 
 class Follower {
   constructor(root) {
@@ -55,9 +56,7 @@ class Follower {
     this.source.addEventListener("open", () => (this.wait = RETRY_MS));
     this.source.addEventListener("error", () => {
       // The browser reconnects by itself, unless the server refused the stream.
-      if (this.source.readyState !== EventSource.CLOSED) return;
-      this.retry = setTimeout(() => this.renewAndOpen(), this.wait);
-      this.wait = Math.min(2 * this.wait, RETRY_MOST_MS);
+      if (this.source.readyState === EventSource.CLOSED) this.renewLater();
     });
   }
 
@@ -66,8 +65,11 @@ class Follower {
     this.source?.close();
   }
 
-  async renewAndOpen() {
-    if (await this.renew()) this.open();
+  renewLater() {
+    clearTimeout(this.retry);
+    if (document.hidden) return; // once it is visible, `open` gets the events after the newest renewal again
+    this.retry = setTimeout(async () => (await this.renew()) && this.open(), this.wait);
+    this.wait = Math.min(2 * this.wait, RETRY_MOST_MS);
   }
 
   progress(event) {
@@ -77,20 +79,23 @@ class Follower {
   }
 
   moved(number, event) {
-    this.after = number;
+    this.next = number;
     this.newest = event.run ? `${event.tenant}/run/${event.run}` : `${event.tenant}/${event.import}`;
     clearTimeout(this.soon);
     this.soon = setTimeout(() => this.renew(), RENEW_MS);
   }
 
-  // Return whether the page could be fetched; false also after a sign-out.
+  // Return whether the page was renewed. If the server could not send it, that is tried again; after a sign-out not.
   async renew() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
+    const after = this.next ?? this.after; // the page has all events up to this one
     const path = this.root.dataset.page;
     const answer = await fetch(path === location.pathname ? location.href : path).catch(() => null);
-    if (!answer?.ok || answer.redirected) return false;
-    const text = await answer.text();
+    if (answer?.redirected || ENDS.includes(answer?.status)) return false;
+    const text = answer?.ok ? await answer.text().catch(() => null) : null;
     if (turn !== this.turn) return true; // a newer renewal is under way
+    if (text === null) return this.renewLater();
+    this.after = after;
     const page = new DOMParser().parseFromString(text, "text/html");
     for (const region of this.root.querySelectorAll("[data-renew]")) {
       const fresh = page.querySelector(`[data-renew="${region.dataset.renew}"]`);
