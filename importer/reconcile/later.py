@@ -158,7 +158,7 @@ class LastRows:
                 seen[key] = strangers[key] = -row.line
             row.user = users.get(row.known) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
-            row.judgement = judge(row.checked, row.user, self._settings, self._past)
+            row.judgement = judge(row.checked, row.user, self._settings, self._past, said_left=True)
             counting.append(row)
         await self._write(Newcomers(), [row for row in counting if row.judgement.fate is Fate.WRITE])
         await self._roster.add_strangers(strangers)

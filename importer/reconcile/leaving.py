@@ -3,14 +3,18 @@
 The last day of a user is `leave_date`; if the file has no such column, the stored one counts. It is past when it is
 over everywhere on earth, 12 hours after its end in UTC. A last day before the hire date belongs to an earlier
 employment: it is stored and has no effect. The hire date is the one that the user has after the row.
+
+Which of several rows of one user counts depends on the file alone: on what each row says (`says_left`). If it
+depended on stored days that another row of the file sets, the same file would let another row count the next time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from typing import Literal, cast
 
 from importer.file.header import Header
 from importer.file.leavers import Tells, tells_beside
@@ -21,6 +25,9 @@ from importer.rules.doubts import Counted
 from importer.rules.rows import CheckedRow
 from importer.rules.settings import ImportSettings
 from importer.users.columns import User
+
+Day = Literal["leave_date", "hire_date"]
+DAYS: tuple[Day, ...] = ("leave_date", "hire_date")
 
 STILL_THAT_DAY = timedelta(hours=12)
 """The time that a day lasts somewhere on earth after its end in UTC."""
@@ -58,7 +65,22 @@ def last_day(leave: FieldValue, hire: FieldValue, past: str) -> LastDay:
     return LastDay.OVER if leave < past else LastDay.AHEAD
 
 
-def leaving(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Leaving:
+Days = Mapping[str, object]
+"""The stored days of a user: `leave_date` and `hire_date`, as YYYY-MM-DD or None."""
+
+
+def says_left(
+    row: CheckedRow, user: User | None, settings: ImportSettings, past: str, days_in_file: Collection[str]
+) -> bool:
+    """Return whether `row` is a leaver beside other rows of its user.
+
+    A stored day counts only if the file has no column for it; `days_in_file` has the columns of days that it has.
+    """
+    days: Days = {name: None if name in days_in_file or user is None else user[name] for name in DAYS}
+    return leaving(row, days, settings, past).leaver
+
+
+def leaving(row: CheckedRow, user: Days | None, settings: ImportSettings, past: str) -> Leaving:
     """Return whether `row` is a leaver. `user` is its user; None if there is none."""
     by_day = LastDay.NONE
     if "leave_date" not in settings.own:
@@ -80,12 +102,12 @@ def leaving(row: CheckedRow, user: User | None, settings: ImportSettings, past: 
 STAYS = Leaving(leaver=False)
 
 
-def hire_date_after(row: CheckedRow, user: User | None) -> FieldValue:
+def hire_date_after(row: CheckedRow, user: Days | None) -> FieldValue:
     """Return the hire date that the user has after the row."""
     return _after(row, user, "hire_date")
 
 
-def _after(row: CheckedRow, user: User | None, name: str) -> FieldValue:
+def _after(row: CheckedRow, user: Days | None, name: Day) -> FieldValue:
     """Return the day that the user has in the field `name` after the row."""
     if name in row.values:
         return row.values[name]
@@ -93,7 +115,7 @@ def _after(row: CheckedRow, user: User | None, name: str) -> FieldValue:
     # value of a spreadsheet (one warning a column), for a last day too.
     if user is None or (name == "leave_date" and any(_is_not_valid(problem, name) for problem in row.problems)):
         return None
-    return user["leave_date"] if name == "leave_date" else user["hire_date"]
+    return cast(str | None, user[name])
 
 
 def _is_not_valid(problem: Problem, name: str) -> bool:

@@ -51,10 +51,13 @@ class Judgement:
     leaver: bool = False
 
 
-def judge(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Judgement:
+def judge(
+    row: CheckedRow, user: User | None, settings: ImportSettings, past: str, *, said_left: bool = False
+) -> Judgement:
     """Decide what to do with `row`, the row that counts for its identifier. `user` has that identifier, if any.
 
-    Last days before `past` are over.
+    Last days before `past` are over. `said_left`: as `says_left` returns it. If the decision differs from it, it does
+    not last: a row that is known by its text was not asked.
     """
     found = leaving(row, user, settings, past)
     if row.key is None:
@@ -64,7 +67,7 @@ def judge(row: CheckedRow, user: User | None, settings: ImportSettings, past: st
         as_leaver(row)
     row.problems += found.problems
     judgement = _judge_leaver(row, user) if found.leaver else _judge_other(row, user, settings)
-    judgement.lasting, judgement.leaver = found.lasting, found.leaver
+    judgement.lasting, judgement.leaver = found.lasting and found.leaver is said_left, found.leaver
     return judgement
 
 

@@ -3,7 +3,8 @@
 Most rows of most files were in the previous file and are known by their text (before.py). A known row means that its
 user is unchanged. Nothing more is done for it; it is not even parsed.
 
-Theory. One of all rows with one identifier *counts*: the first that is not a leaver, or the first if all are leavers.
+Theory. One of all rows with one identifier *counts*: the first that is not a leaver, or the first if all are leavers,
+by what each row says (`says_left`).
 The others *fall*: a leaver beside a row that is not one is ignored; any other is rejected as a duplicate. This holds
 for every path of a row (known, by column, on its own) and wherever a batch ends. It rests on five facts:
 
@@ -46,7 +47,7 @@ from importer.reconcile.addresses import Addresses
 from importer.reconcile.beside import Reading
 from importer.reconcile.ending import Ending
 from importer.reconcile.later import LastRows, Later
-from importer.reconcile.leaving import hire_date_after, leaving, past_before, reversed_flags
+from importer.reconcile.leaving import hire_date_after, past_before, reversed_flags, says_left
 from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, mentioned, part
 from importer.reconcile.plan import (
@@ -153,7 +154,6 @@ class Reconciler:
         if sheet.in_hand:
             rows = sorted([*rows, *sheet.in_hand], key=attrgetter("line"))
         users = await self._roster.load(row.known for row in rows if row.known)
-        await self._roster.set_days_back(users)  # only for rows that fall: none of them is written
         rows = await asyncio.to_thread(self._judge, rows, users, strangers)
         self._give_ids(newcomers, [row for row in rows if row.judgement.fate is Fate.CREATE], unknown)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
@@ -267,7 +267,7 @@ class Reconciler:
         """Return whether `row` is judged now. If not, it waits, or falls: the row on the line `mark` counts."""
         if row.key is None or row.checked.not_a_user:
             return True
-        leaver = self._leaves(row)
+        leaver = says_left(row.checked, row.user, self._settings, self._past, self._checker.days)
         first = not mark or (mark < -row.line if leaver else not 0 < mark < row.line)
         if first and mark:
             self._displace(mark, row.line, leaver=leaver)
@@ -280,10 +280,6 @@ class Reconciler:
         elif not first:
             self._later.add_double(row.line, row.raw, mark)
         return first and not leaver
-
-    def _leaves(self, row: RowInHand) -> bool:
-        """Return whether `row` is a leaver."""
-        return leaving(row.checked, row.user, self._settings, self._past).leaver
 
     def _displace(self, mark: int, line: int, *, leaver: bool) -> None:
         """Make the row of `mark` fall, because that on `line` counts. It was known, or is a leaver."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
-from typing import cast
 
 from importer.reconcile.named import Named
 from importer.reconcile.plan import NameIds, custom_changes
@@ -104,25 +103,6 @@ class Roster:
     async def find_unknown(self, keys: Iterable[str]) -> dict[str, int]:
         """Return the records with these `keys` whose creation was undone; they are not users until created again."""
         return await self._stored.find_unknown(keys) if self._unknown else {}
-
-    async def set_days_back(self, users: dict[int, User]) -> None:
-        """Set the days of `users` that had a row back to those before the import; remove users that it created.
-
-        So a second row is judged by the same days wherever a batch ends.
-        """
-        named = []
-        for user_id in [user_id for user_id in users if self.named.mark_of(user_id) > 0]:
-            if user_id < self.first_new_id:
-                named.append(user_id)
-            else:
-                del users[user_id]
-        if not named:
-            return
-        for user_id, name, old in await self._stored.days_before(named):
-            if name == "created":
-                users.pop(user_id, None)
-            elif user_id in users:
-                users[user_id] = cast(User, {**users[user_id], name: old})
 
     async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
         """Yield the absent users, in batches: active, and on no row of the file."""

@@ -58,7 +58,7 @@ def take_apart(
         column = checked.values[name]
         if left in column:
             odd.update(at for at, said in enumerate(column) if said is left)
-    passing = _last_days(checked.values, checker.past, odd) if checker.has_last_day else set()
+    passing = _last_days(checked.values, checker.past, odd) if "leave_date" in checker.days else set()
     passing.update(at for at, raw in enumerate(batch.raws) if "\n" in raw)
     return Sheet(batch.lines, batch.raws, checked, passing, unfinished)
 

@@ -82,8 +82,8 @@ class CheckedColumns:
 class RowChecker:
     """Checks the rows of one file. Not thread-safe.
 
-    `flags` has those of FLAGS that are in the file; `has_last_day` tells whether it has the column leave_date. Last
-    days before `past` are over.
+    `flags` has those of FLAGS that are in the file, and `days` its columns `leave_date` and `hire_date`. Last days
+    before `past` are over.
     """
 
     def __init__(self, header: Header, settings: ImportSettings, past: str = "") -> None:
@@ -102,7 +102,7 @@ class RowChecker:
         ]
         self.flags = {name: left for name, left in FLAGS.items() if name in self._fields and name not in settings.own}
         self.past = past
-        self.has_last_day = "leave_date" in self._fields and "leave_date" not in settings.own
+        self.days = ({"leave_date", "hire_date"} & set(self._fields)) - set(settings.own)
         self._identity = identity_of(settings)
         self._by_address = self._identity.by_address
         self._identifier = columns[settings.identifier]

@@ -50,7 +50,7 @@ class Model:
             ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored"), 0
         )
         before = {name: dict(user) for name, user in self.users.items()}
-        leaves = {id(row): self._leaves(row) for row in rows}  # by what was stored before all of them
+        leaves = {id(row): self._leaves(row, said=True) for row in rows}
         standing: dict[str, Row] = {}
         for row in sorted(rows, key=lambda row: leaves[id(row)]):
             standing.setdefault(row["email"], row)
@@ -103,18 +103,25 @@ class Model:
             return "unchanged"
         return "write"
 
-    def _leaves(self, row: Row) -> bool:
-        """Return whether a flag is set, or the last day is past: that of the row, or else the stored one."""
+    def _leaves(self, row: Row, *, said: bool = False) -> bool:
+        """Return whether a flag is set, or the last day is past: that of the row, or else the stored one.
+
+        With `said`, a stored day counts only if the file has no column for it.
+        """
         last_day = row.get("leave_date", NO_VALUES[0])
         if last_day in NO_VALUES:
-            last_day = self.users.get(row["email"], {}).get("leave_date") or ""
-        return row.get("deactivate") == "1" or row.get("active") == "no" or self._is_over(last_day, row)
+            last_day = self._stored(row, "leave_date", said=said)
+        flagged = row.get("deactivate") == "1" or row.get("active") == "no"
+        return flagged or self._is_over(last_day, row, said=said)
 
-    def _is_over(self, last_day: str, row: Row) -> bool:
+    def _stored(self, row: Row, name: str, *, said: bool) -> str:
+        return "" if said and name in row else self.users.get(row["email"], {}).get(name) or ""
+
+    def _is_over(self, last_day: str, row: Row, *, said: bool = False) -> bool:
         """Return whether a last day is past, and not before the row's hire date (an earlier employment)."""
         hired = row.get("hire_date", NO_VALUES[0])
         if hired in NO_VALUES or (self.keep_blanks and not hired):
-            hired = self.users.get(row["email"], {}).get("hire_date") or ""
+            hired = self._stored(row, "hire_date", said=said)
         return last_day != NO_DAY and "" < last_day < self.past and hired <= last_day
 
     def _count_cells(self, line: int, row: Row) -> None:

@@ -101,15 +101,6 @@ class SqliteStoredUsers:
         names = rows[0].keys() if rows else []
         return cast(dict[int, User], {row[0]: dict(zip(names, row, strict=True)) for row in rows})
 
-    async def days_before(self, ids: Sequence[int]) -> list[tuple[int, str, str | None]]:
-        rows = await self._db.execute_fetchall(
-            "SELECT c.user_id, c.field, c.old FROM json_each(?) AS wanted"
-            " JOIN changes AS c ON c.user_id = wanted.value"
-            " WHERE +c.import_id = ? AND c.field IN ('hire_date', 'leave_date', 'created')",
-            (json.dumps(ids), self._import_id),
-        )
-        return [(row[0], row[1], row[2]) for row in rows]
-
     # Keys of rows that identify no user.
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:

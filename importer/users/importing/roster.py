@@ -69,12 +69,6 @@ class StoredUsers(Protocol):
     async def load(self, ids: Iterable[int], *, active: bool = False) -> dict[int, User]:
         """Return these users with all columns, by id; with `active` only active ones. Ids of no user are left out."""
 
-    async def days_before(self, ids: Sequence[int]) -> list[tuple[int, str, str | None]]:
-        """Return what this import has changed of the dates of these users: id, column and old value.
-
-        The columns are `hire_date` and `leave_date`; `created` means that the import created the user.
-        """
-
     # Keys of rows that identify no user.
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:

@@ -88,7 +88,7 @@ async def test_a_spreadsheet_error_as_last_day_reactivates_no_leaver(company: Co
 
 
 @pytest.mark.parametrize("kept", [False, True])
-async def test_a_second_row_is_judged_by_the_days_stored_before_the_import(company: Company, kept: bool) -> None:
+async def test_a_second_row_is_judged_by_what_it_says_wherever_a_batch_ends(company: Company, kept: bool) -> None:
     header = (*HEADER, "hire_date", "leave_date")
     if kept:
         await company.run(sheet((*BO, "2019-01-01", ""), header=header))
@@ -99,6 +99,54 @@ async def test_a_second_row_is_judged_by_the_days_stored_before_the_import(compa
         ("leaver_row_ignored", 4),
         ("duplicate_identifier", 5),
     ]
+
+
+WITH_BOTH_DAYS = (*HEADER, "hire_date", "leave_date")
+
+
+@pytest.mark.parametrize("hired", ["", "#REF!"])
+async def test_an_old_row_without_a_hire_date_never_displaces_the_new_one(company: Company, hired: str) -> None:
+    rows = [(*BO, hired, "2020-01-31"), (*ANN, "", ""), (*BO, "2021-01-01", "")]
+    file = sheet(*rows, header=WITH_BOTH_DAYS)
+    for created in (2, 0, 0):
+        outcome = await company.run(file, blank_cells="keep")
+        assert counted(outcome, "created", "updated", "ignored", "rejected") == (created, 0, 1, 0)
+        bo = (await company.users())["bo@example.com"]
+        assert (bo["state"], bo["hire_date"], bo["leave_date"]) == ("active", "2021-01-01", None)
+
+
+@pytest.mark.parametrize("hired", ["", "#REF!"])
+async def test_a_leaver_with_a_second_row_stays_deactivated_however_often_the_file_is_sent(
+    company: Company, hired: str
+) -> None:
+    await company.run(people("ann", "bo"))
+    rows = [(*BO, "2021-01-01", "2022-05-31"), (*ANN, "", ""), (*BO, hired, "2020-01-31")]
+    file = sheet(*rows, header=WITH_BOTH_DAYS)
+    for deactivated in (1, 0, 0):
+        outcome = await company.run(file, blank_cells="keep", **TRUSTING)
+        assert counted(outcome, "deactivated", "reactivated", "rejected") == (deactivated, 0, 1)
+        assert (await states(company)) == {"ann": "active", "bo": "deactivated"}
+
+
+async def test_an_only_row_is_judged_by_the_stored_hire_date(company: Company) -> None:
+    await company.run(sheet((*BO, "2021-01-01", ""), header=WITH_BOTH_DAYS))
+    file = sheet((*BO, "", "2020-01-31"), header=WITH_BOTH_DAYS)
+    for updated in (1, 0):
+        outcome = await company.run(file, blank_cells="keep", **TRUSTING)
+        assert (counted(outcome, "updated", "rejected"), codes(outcome)) == ((updated, 0), ["earlier_leave_date"])
+        assert (await states(company)) == {"bo": "active"}
+
+
+async def test_a_row_whose_user_stays_by_a_stored_hire_date_is_not_known_by_its_text(company: Company) -> None:
+    others = [(f"P{number}", "Smith", f"p{number}@example.com", "") for number in range(80)]
+    await company.run(sheet((*BO, "2021-01-01", ""), header=WITH_BOTH_DAYS))
+    await company.run(sheet((*BO, "2020-01-31"), header=WITH_LAST_DAY))
+    alone = sheet(*others[:70], (*BO, ""), *others[70:], header=(*HEADER, "hire_date"))
+    for _ in range(2):
+        await company.run(alone, blank_cells="keep")
+    outcome = await company.run(alone + b"Bo,Ng,bo@example.com,2019-01-01\n", blank_cells="keep")
+    assert counted(outcome, "unchanged", "rejected", "ignored") == (81, 1, 0), "both rows say that Bo has left"
+    assert (await states(company))["bo"] == "active"
 
 
 async def test_a_blank_last_day_clears_it_and_reactivates_the_user(company: Company) -> None:
