@@ -25,6 +25,7 @@ from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
+from server.backup.restoring import refuse_unfinished
 from server.data_disk import DataDisk
 from server.faults import Faults
 from server.files.leftovers import clear_staging
@@ -77,6 +78,7 @@ async def serve(settings: ServerSettings) -> None:
 
     Raises process.InUse, CannotListen, HostKeyRefused, and the errors of opening the databases.
     """
+    refuse_unfinished(settings.data_dir)
     make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
     with process.hold(settings.data_dir), signals() as (stop, hurry):

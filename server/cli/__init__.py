@@ -32,6 +32,8 @@ COMMANDS = {
     "notify": "server.cli.notify:notify",
     "ban": "server.cli.ban:ban",
     "hook": "server.cli.hook:hook",
+    "backup": "server.cli.backup:backup",
+    "restore": "server.cli.backup:restore",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 

@@ -12,6 +12,7 @@ import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
+from server.backup.restoring import refuse_unfinished
 from server.settings import environment_of_hooks, load_settings
 from server.tenants.hook_settings import need_hooks
 from server.tenants.settings import TenantRefused
@@ -55,6 +56,7 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
     """Open the tenants of the data folder. Without `make`, raise TenantRefused if the folder does not exist."""
     settings = load_settings()
     data_dir = settings.data_dir.absolute()
+    refuse_unfinished(data_dir)
     refuse_lost(data_dir)
     if not make and not server_database(data_dir).exists():
         raise TenantRefused(

@@ -14,6 +14,7 @@ from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
+from server.backup.restoring import refuse_unfinished
 from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
@@ -62,6 +63,7 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 async def list_(as_json: bool) -> None:
     """List all tenants by name."""
     rows = []
+    refuse_unfinished(load_settings().data_dir)
     refuse_lost(load_settings().data_dir)
     if server_database(load_settings().data_dir).exists():
         async with tenants() as opened:

@@ -34,14 +34,16 @@ ROOMS = {
     },
     "engine": {"": 0, "sqlite": 1},
     "server": {
-        "": 0, "files": 1, "tenants": 2, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "notify": 4, "web": 5,
-        "app": 6, "cli": 7, "__main__": 8,
+        "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "notify": 4,
+        "web": 5, "app": 6, "cli": 7, "__main__": 8,
     },
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_AN_ENGINE = {
+    "server.backup.restoring",
+    "server.backup.taking",
     "server.tenants.tenants",
 }
 KNOW_SSH = {
@@ -158,6 +160,8 @@ PURE = {
     "importer.rules.timezones",
     "keys.errors",
     "keys.public",
+    "server.backup.manifest",
+    "server.backup.selecting",
     "server.notify.digest",
     "server.notify.layout",
     "server.notify.letters",

@@ -29,6 +29,7 @@ WHY = {
     "integration/web/test_rights.py": "all that is stored is compared, whether or not anything shows it",
     "integration/web/test_sign_in_links.py": "a lock of another process",
     "integration/worker/test_advising.py": "a fault is raised as the driver raises it",
+    "support/backups.py": "two data folders are compared, and whether the databases of one fit together",
     "support/crashing.py": "statements are counted, and the process is killed before one",
     "support/fill_databases.py": "what older versions wrote is kept as text",
     "support/histories.py": "users are changed by hand, and rules of the tables may refuse it",

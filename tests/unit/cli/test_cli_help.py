@@ -12,8 +12,8 @@ from server.cli import cli
 
 OPENING_MOST = 60
 IMPERATIVES = {
-    *("Add", "Approve", "Change", "Create", "Discard", "Lift", "List", "Print", "Protect", "Queue", "Remove"),
-    *("Replace", "Revoke", "Run", "Show", "Undo", "Unprotect", "Wait"),
+    *("Add", "Approve", "Back", "Change", "Create", "Discard", "Lift", "List", "Print", "Protect", "Queue", "Remove"),
+    *("Replace", "Restore", "Revoke", "Run", "Show", "Undo", "Unprotect", "Wait"),
 }
 
 

@@ -1,0 +1,194 @@
+"""The part of backups that knows the databases: views of one moment, copies, checks, and what is still owed.
+
+Everything here blocks, and works beside a running server.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version, translated
+from engine.sqlite.unusable import damaged
+from importer.errors import DatabaseUnusable
+
+NEEDED_IMPORTS = (
+    "SELECT tenant, id FROM imports WHERE state IN ('arriving', 'queued', 'running')"
+    " UNION ALL SELECT tenant, id FROM imports WHERE state = 'held' AND dry_run = 0"
+)
+NEEDED_RUNS = (
+    "SELECT tenant, id FROM runs WHERE state IN ('arriving', 'queued', 'running')"
+    " UNION ALL SELECT tenant, id FROM runs WHERE state = 'failed'"
+)
+OWED = "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
+DROPPED = "the operator dropped it when a backup was restored"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The facts of a tenant in headcount.db that say which files belong to this moment.
+
+    `imports` and `runs` are those that still need their files.
+    """
+
+    last_import: int
+    last_run: int
+    imports: set[int] = field(default_factory=set)
+    runs: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """The numbers of messages that wait to be sent."""
+
+    mails: int = 0
+    webhooks: int = 0
+    invitations: int = 0
+
+
+class View:
+    """A database as it is at the moment of this call, whatever is written later.
+
+    `kind` is that of `open_database`. Close it soon: until then, SQLite's log of the database grows.
+    Raises DatabaseUnusable, TryAgain.
+    """
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path = path
+        with _translating(path):
+            self._db = _connect(path, "ro")
+            try:
+                self._db.execute("BEGIN")
+                self._db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # the view begins here
+                check_version(path, kind, self._db.execute(VERSION).fetchone()[0])
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """End the view."""
+        self._db.close()
+
+    def copy(self, target: Path) -> None:
+        """Write a copy to `target`, a new file, and check it. Not flushed to disk.
+
+        Raises DatabaseUnusable if the database is damaged, TryAgain if there is no space, OSError.
+        """
+        with _translating(self._path):
+            with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+                copy.execute("PRAGMA synchronous=OFF")
+                copy.execute("PRAGMA journal_mode=OFF")
+                self._db.backup(copy)
+            _check(target, self._path, "quick_check(1)")
+
+    def known(self) -> dict[str, Known]:
+        """Return the facts of each tenant. Only for headcount.db."""
+        with _translating(self._path):
+            return _known(self._db)
+
+
+@contextmanager
+def still(path: Path) -> Iterator[View]:
+    """Yield a view of headcount.db, for the caller to close; no process changes it until the block ends.
+
+    Every CLOSE of an upload waits for the end of the block. Raises DatabaseUnusable, TryAgain.
+    """
+    with _translating(path), closing(_connect(path, "rw")) as db:
+        db.execute("BEGIN IMMEDIATE")
+        view = View(path, "server")
+        try:
+            yield view
+        except BaseException:
+            view.close()
+            raise
+        finally:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+
+
+def check(path: Path, kind: str) -> None:
+    """Read the whole database at `path`, of the `kind` of `open_database`; it is not changed.
+
+    Raises DatabaseUnusable if it is damaged, SchemaTooNew if a newer Headcount wrote it.
+    """
+    with _translating(path):
+        _check(path, path, "integrity_check(1)")
+        with closing(_connect(path, "ro", immutable=True)) as db:
+            check_version(path, kind, db.execute(VERSION).fetchone()[0])
+
+
+def facts_of(path: Path) -> dict[str, Known]:
+    """Return the facts of each tenant in a headcount.db that no process uses."""
+    with _translating(path), closing(_connect(path, "ro", immutable=True)) as db:
+        return _known(db)
+
+
+def owed_by(path: Path) -> Owed:
+    """Return the mails and webhooks that wait in a headcount.db that no process uses."""
+    with _translating(path), closing(_connect(path, "ro", immutable=True)) as db:
+        found = dict(db.execute(OWED).fetchall())
+        return Owed(found.get("mail", 0), found.get("webhook", 0))
+
+
+def invitations_owed_by(path: Path) -> int:
+    """Return the number of invitations that wait in a users.db that no process uses."""
+    with _translating(path), closing(_connect(path, "ro", immutable=True)) as db:
+        return int(db.execute("SELECT count(*) FROM invitations WHERE state = 'waiting'").fetchone()[0])
+
+
+def drop_owed(path: Path, at: str) -> None:
+    """Let no mail or webhook of a headcount.db wait; `at` (RFC 3339) is the time of the drop."""
+    _change(
+        path,
+        "UPDATE outbox SET state = 'dropped', finished_at = ?, error = ? WHERE state = 'waiting'",
+        *(at, DROPPED),
+    )
+
+
+def drop_invitations(path: Path) -> None:
+    """Let no invitation of a users.db wait."""
+    _change(path, "UPDATE invitations SET state = 'given_up', error = ? WHERE state = 'waiting'", DROPPED)
+
+
+def _change(path: Path, statement: str, *values: str) -> None:
+    with _translating(path), closing(_connect(path, "rw")) as db:
+        db.execute(statement, values)
+        # The last connection to close it moves all into the file itself.
+
+
+def _known(db: sqlite3.Connection) -> dict[str, Known]:
+    rows = db.execute("SELECT name, last_import_id, last_run_id FROM tenants ORDER BY name")
+    found = {name: Known(last_import, last_run) for name, last_import, last_run in rows}
+    for tenant, number in db.execute(NEEDED_IMPORTS):
+        found[tenant].imports.add(number)
+    for tenant, number in db.execute(NEEDED_RUNS):
+        found[tenant].runs.add(number)
+    return found
+
+
+def _check(path: Path, named: Path, pragma: str) -> None:
+    """Check every page of the file at `path`. Raises DatabaseUnusable, in words about `named`."""
+    try:
+        with closing(_connect(path, "ro", immutable=True)) as db:
+            (found,) = db.execute(f"PRAGMA {pragma}").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnusable(damaged(named, error)) from error
+    if found != "ok":
+        raise DatabaseUnusable(damaged(named, str(found).splitlines()[-1]))
+
+
+def _connect(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
+    """Connect. An immutable file has no log, and no other process writes it: SQLite makes no files beside it."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+
+
+@contextmanager
+def _translating(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise translated(error, path) from error

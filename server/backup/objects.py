@@ -1,0 +1,157 @@
+"""The folder of a backup: immutable objects named by their SHA-256, and the manifest that names those that count.
+
+An object is written under another name, flushed, and renamed. The manifest is replaced last, as a whole: so a backup
+that is killed at any moment leaves the previous one as it was, and objects that the next backup uses or deletes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ground.files import fsync_folder, replace_file
+from server.backup.manifest import BackupUnusable, Manifest, from_text, to_text
+
+MANIFEST = "manifest.json"
+OBJECTS = "objects"
+LOCK = "lock"
+OWN = {MANIFEST, f"{MANIFEST}.new", OBJECTS, LOCK, "lost+found"}
+
+BLOCK = 1024 * 1024
+
+
+class Unreadable(Exception):  # noqa: N818 - what it is
+    """A file of the data folder cannot be read; the message is a sentence."""
+
+
+class Objects:
+    """The objects of a backup. Every method blocks, and raises OSError if the backup cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._place = folder / OBJECTS
+        self.added: dict[str, int] = {}
+        """The objects that this backup has added, with their sizes."""
+
+    def path(self, sha256: str) -> Path:
+        return self._place / sha256[:2] / sha256
+
+    def manifest(self) -> Manifest | None:
+        """Return the manifest; None if there is none yet. Raises BackupUnusable."""
+        try:
+            text = (self.folder / MANIFEST).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise BackupUnusable(f"the manifest of the backup in {self.folder} is damaged") from error
+        return from_text(text)
+
+    def put(self, file: int) -> tuple[str, int]:
+        """Add what the open file has from here to its end; return its SHA-256 and size. Raises Unreadable."""
+        with self._new() as new:
+            with new.open("xb") as target:
+                sha256, size = _copied(file, target.write)
+            self._keep(new, sha256, size)
+        return sha256, size
+
+    def put_written(self, write: Callable[[Path], None]) -> tuple[str, int]:
+        """Add the file that `write` makes at the path it gets; return its SHA-256 and size."""
+        with self._new() as new:
+            write(new)
+            with new.open("rb") as made:
+                sha256, size = _copied(made.fileno(), lambda _: None)
+            self._keep(new, sha256, size)
+        return sha256, size
+
+    def has(self, sha256: str, size: int) -> bool:
+        """Return whether the object is there, in its full length."""
+        with suppress(FileNotFoundError):
+            return self.path(sha256).stat().st_size == size
+        return False
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make this the newest state of the backup; it is on disk when this returns."""
+        for sha256 in self.added:
+            with self.path(sha256).open("rb") as file:
+                os.fsync(file.fileno())
+        for place in {*(self.path(sha256).parent for sha256 in self.added), self._place, self.folder}:
+            fsync_folder(place)
+        replace_file(self.folder / MANIFEST, to_text(manifest).encode())
+
+    def keep_only(self, needed: Collection[str]) -> None:
+        """Delete all objects but these, and what interrupted backups left."""
+        for place in self._place.iterdir():
+            if place.is_dir():
+                for each in place.iterdir():
+                    if each.name not in needed:
+                        each.unlink(missing_ok=True)
+            else:
+                place.unlink(missing_ok=True)
+
+    @contextmanager
+    def _new(self) -> Iterator[Path]:
+        new = self._place / f"new-{secrets.token_hex(8)}"
+        try:
+            yield new
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _keep(self, new: Path, sha256: str, size: int) -> None:
+        if not self.has(sha256, size):
+            path = self.path(sha256)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            new.chmod(0o600)
+            new.rename(path)
+            self.added[sha256] = size
+
+
+@contextmanager
+def open_objects(folder: Path) -> Iterator[Objects]:
+    """Open the backup in `folder`, which is made if needed, for one backup at a time.
+
+    Raises BackupUnusable if another one runs, or if the folder has something else in it; OSError.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if strange := sorted(set(os.listdir(folder)) - OWN):
+        raise BackupUnusable(f"{folder} is not a backup: it has {strange[0]} in it. Name an empty or absent folder")
+    with locked(folder / LOCK, fcntl.LOCK_EX) as alone:
+        if not alone:
+            raise BackupUnusable(f"another backup to {folder} runs. Wait for its end")
+        (folder / OBJECTS).mkdir(mode=0o700, exist_ok=True)
+        yield Objects(folder)
+
+
+@contextmanager
+def locked(path: Path, kind: int) -> Iterator[bool]:
+    """Hold a lock on the file at `path` in the block; yield False if another process holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _copied(file: int, write: Callable[[bytes], object]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while block := _read(file):
+        digest.update(block)
+        write(block)
+        size += len(block)
+    return digest.hexdigest(), size
+
+
+def _read(file: int) -> bytes:
+    try:
+        return os.read(file, BLOCK)
+    except OSError as error:
+        raise Unreadable(f"a file cannot be read ({error.strerror})") from error

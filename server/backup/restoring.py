@@ -1,0 +1,225 @@
+"""Restore a backup into an empty data folder, completely or not at all.
+
+Theory. Everything is made and checked in `.restoring` inside the data folder, which may be a mount point and so
+cannot be replaced itself. Then each part is renamed to its place, headcount.db last. While `.restoring` exists, no
+server and no command uses the folder (`refuse_unfinished`), and a folder that has only this counts as empty: after a
+crash, the same command begins again. A crash between two renames leaves parts without headcount.db, which nothing
+opens either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from engine.sqlite.backup import (
+    Owed,
+    check,
+    drop_invitations,
+    drop_owed,
+    facts_of,
+    invitations_owed_by,
+    owed_by,
+)
+from ground.files import fsync_folder
+from ground.moments import rfc3339
+from importer.errors import DatabaseUnusable
+from server import process
+from server.backup.manifest import BackupUnusable, Entry, Manifest
+from server.backup.objects import BLOCK, MANIFEST, Objects
+from server.backup.selecting import HEADCOUNT_DB
+from server.tenants.settings import TenantRefused
+
+RESTORING = ".restoring"
+ALLOWED = {RESTORING, "lost+found", "headcount.lock"}
+"""Names that an empty data folder may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The result of a restore. `waiting` is the number of imports and runs of hooks that the server will start."""
+
+    manifest: Manifest
+    tenants: int
+    files: int
+    owed: Owed
+    waiting: int
+
+
+def refuse_unfinished(data_dir: Path) -> None:
+    """Raise TenantRefused if a restore into `data_dir` has not ended."""
+    if os.path.lexists(data_dir / RESTORING):
+        raise TenantRefused(
+            "restore_unfinished",
+            f"a restore into {data_dir} has not ended. If none runs, run it again: headcount restore FOLDER",
+        )
+
+
+def restore(folder: Path, data_dir: Path, now: datetime, *, drop: bool = False) -> Restored:
+    """Restore the backup in `folder` into `data_dir`, which is empty or absent; it is on disk when this returns.
+
+    With `drop`, no message that waits is sent any more. Blocks. Raises BackupUnusable, TenantRefused, process.InUse,
+    OSError; then `data_dir` is as empty as before.
+    """
+    objects = Objects(folder)
+    manifest = objects.manifest()
+    if manifest is None:
+        raise BackupUnusable(f"{folder} is not a backup: it has no {MANIFEST}")
+    _refuse_used(data_dir)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_foreign(data_dir)
+    with process.hold(data_dir):
+        _refuse_used(data_dir)
+        place = data_dir / RESTORING
+        try:
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(mode=0o700)
+            restored = _Restoring(objects, manifest, place).restored(rfc3339(now), drop=drop)
+            _move(place, data_dir)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+    return restored
+
+
+def _refuse_used(data_dir: Path) -> None:
+    with suppress(FileNotFoundError):
+        if found := sorted(set(os.listdir(data_dir)) - ALLOWED):
+            raise TenantRefused(
+                "not_empty",
+                f"{data_dir} is not empty: it has {found[0]} in it. Stop the server, move the folder away, and "
+                "restore again; or set HEADCOUNT_DATA_DIR to an empty folder",
+            )
+
+
+def _refuse_foreign(data_dir: Path) -> None:
+    owner = data_dir.stat().st_uid
+    if owner != os.geteuid():
+        with suppress(KeyError):
+            name = pwd.getpwuid(owner).pw_name
+            raise TenantRefused(
+                "not_yours",
+                f"{data_dir} belongs to the user {name}. Run the same command as that user: "
+                f"sudo -u {name} headcount ...",
+            )
+        raise TenantRefused("not_yours", f"{data_dir} belongs to the user #{owner}. Run the command as that user")
+
+
+def _move(place: Path, data_dir: Path) -> None:
+    for each in sorted(place.iterdir(), key=lambda path: path.name == HEADCOUNT_DB):
+        each.rename(data_dir / each.name)
+        fsync_folder(data_dir)
+    place.rmdir()
+    fsync_folder(data_dir)
+
+
+@dataclass(slots=True)
+class _Restoring:
+    """One restore, into `place`."""
+
+    objects: Objects
+    manifest: Manifest
+    place: Path
+    names: dict[tuple[str, str], Path] = field(default_factory=dict)
+
+    def restored(self, at: str, *, drop: bool) -> Restored:
+        files = [entry for entry in self.manifest.entries if entry.sha256]
+        folders = [entry for entry in self.manifest.entries if not entry.sha256]
+        for entry in folders:
+            (self.place / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for entry in files:
+            self._file(entry)
+        databases = [entry for entry in files if entry.database]
+        for entry in databases:
+            self._check(entry)
+        owed = self._owed(databases, at, drop=drop)
+        known = facts_of(self.place / HEADCOUNT_DB)
+        self._check_needed({name: facts.imports for name, facts in known.items()})
+        for entry in databases:
+            _make_durable(self.place / entry.path, entry)
+        for entry in reversed(folders):
+            _finish(self.place / entry.path, entry)
+            fsync_folder(self.place / entry.path)
+        fsync_folder(self.place)
+        waiting = sum(len(facts.imports) + len(facts.runs) for facts in known.values())
+        return Restored(self.manifest, len(known), len(files), owed, waiting)
+
+    def _file(self, entry: Entry) -> None:
+        """Write the file of `entry`, or link it if the source had the same file under another name."""
+        target = self.place / entry.path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = (entry.look, entry.sha256 or "")
+        same = self.names.get(key) if entry.look and not entry.database else None
+        if same:
+            os.link(same, target)
+            return
+        self._write(entry, target)
+        self.names[key] = target
+
+    def _write(self, entry: Entry, target: Path) -> None:
+        digest, size = hashlib.sha256(), 0
+        try:
+            source = self.objects.path(entry.sha256 or "").open("rb")
+        except FileNotFoundError as error:
+            raise BackupUnusable(f"the backup is not complete: it has no copy of {entry.path}") from error
+        with source, target.open("xb") as file:
+            while block := source.read(BLOCK):
+                digest.update(block)
+                size += len(block)
+                file.write(block)
+        if digest.hexdigest() != entry.sha256 or size != entry.size:
+            raise BackupUnusable(f"the backup is damaged: the copy of {entry.path} does not match its checksum")
+        _make_durable(target, entry)
+
+    def _check(self, entry: Entry) -> None:
+        try:
+            check(self.place / entry.path, entry.database or "")
+        except DatabaseUnusable as error:
+            raise BackupUnusable(f"the backup is damaged: {entry.path} cannot be used ({error})") from error
+
+    def _owed(self, databases: Iterable[Entry], at: str, *, drop: bool) -> Owed:
+        """Count the messages that wait; with `drop`, let none of them wait."""
+        server = self.place / HEADCOUNT_DB
+        found, invitations = owed_by(server), Counter[str]()
+        for entry in databases:
+            if entry.database == "tenant" and entry.path.startswith("tenants/"):
+                count = invitations_owed_by(self.place / entry.path)
+                invitations[entry.path] = count
+                if drop and count:
+                    drop_invitations(self.place / entry.path)
+        if drop:
+            drop_owed(server, at)
+        return Owed(found.mails, found.webhooks, invitations.total())
+
+    def _check_needed(self, imports: Mapping[str, set[int]]) -> None:
+        """Check that headcount.db and the folders of tenants fit together."""
+        entries = {entry.path for entry in self.manifest.entries}
+        for name in imports.keys() - self.manifest.broken.keys():
+            if f"tenants/{name}/users.db" not in entries:
+                raise BackupUnusable(f"the backup is not complete: it has no users of the tenant {name}")
+
+
+def _finish(path: Path, entry: Entry) -> None:
+    os.chmod(path, entry.mode)
+    os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _make_durable(path: Path, entry: Entry) -> None:
+    """Give the file what the source had beside its bytes, and flush it to disk."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for name, value in entry.attributes.items():
+            with suppress(OSError):  # the file system has no attributes
+                os.setxattr(file, name, value.encode("utf-8", "surrogateescape"))
+        _finish(path, entry)
+        os.fsync(file)
+    finally:
+        os.close(file)

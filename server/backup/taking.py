@@ -1,0 +1,358 @@
+"""Back up the data folder beside the running server, as one state that a start can recover from.
+
+Theory. A data folder has one headcount.db (H), a users.db (U) for each tenant, and files. They change without a
+common transaction, so copies of different moments do not fit together:
+
+- U after H: the import 8 that U has is unknown to H. H would give the id 8 again, and U, which takes each id only
+  once, would answer for the new file with the outcome of the old one: the new file is lost.
+- U before H: H says that import 7 was applied, and U does not have it: its users are lost, and no start applies them.
+- files after H: the copy of an import that waits in H may be deleted, because it ended meanwhile. It can never run.
+- files before H: the copy of an import that landed in between is not there yet.
+
+So all of them are copied as they are at one moment, M. A server that is killed at M leaves exactly these, and
+`server.files.landing`, `importer.worker.recovery` and `server.runs.recovery` say how a start goes on from there: an
+`arriving` row ends by its copy, a `running` one by the outcome in U. M is later than the begin of the backup, and a
+row is queued before a client gets its OK. So all that a client had its OK for is in the backup.
+
+    step                                what holds afterwards
+    1 copy every tenant: U, files       most of what M needs is in the backup, at some earlier moment
+    2 lock H against writes: M          no import is claimed, lands or ends in H; it may still be committed in U
+    3 open a view of H, and of each U   a view is a read transaction: it shows this moment, whatever is written later
+      that has changed since 1
+    4 open each file that an import     an open file keeps its bytes when its name is deleted
+      or run of H still needs, if it
+      is new or changed since 1
+    5 unlock H                          steps 2 to 5 take milliseconds; a CLOSE waits for so long
+    6 copy the views and open files     H, each U and each needed file are as at M
+    7 copy the other files again        they are as after M
+    8 replace the manifest              this state is the backup
+
+Between 2 and 5 a commit in U can only be that of the one import that H calls `running`. A start knows that state: a
+server was killed after the commit and before the end was written. The same holds for an undo.
+
+The others of step 7 need no moment: a plain file counts by itself, a key ring is replaced as a whole, and a report or
+message of an import that H does not know is left out (`of_this_moment`). A message file that a held import needs for
+its decision is one of step 4. If a tenant is removed after 5, its files of step 1 are used.
+
+If steps swap: 4 before 2 loses the copies that land in between; 6 before 5 lets every CLOSE wait for the copying of
+all users; 7 before 2 loses the report of an import that ends in between, although H says that it was written. Without
+step 1, the steps 2 to 5 would open every database and every file.
+
+If more has changed than `OPEN_MOST` tenants, H is unlocked, and these are copied again, a few times: each time takes
+less, because fewer change. A database is never copied as a file: SQLite's own backup reads it in one transaction.
+
+A tenant that is broken stops no other. Its entries of the previous backup stay, its name and the reason are in the
+manifest, and the command fails after all others are saved.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from engine.sqlite.backup import Known, View, still
+from ground.moments import from_rfc3339, rfc3339
+from importer.errors import DatabaseUnusable, TryAgain
+from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
+from server.backup.objects import Objects, Unreadable, open_objects
+from server.backup.selecting import HEADCOUNT_DB, USERS_DB, belongs, merged, needed_paths, of_this_moment
+from server.backup.trees import Trees, exact_look, reusable
+from server.tenants.figures import look_of
+
+OPEN_MOST = 100
+"""The most tenants that are opened while headcount.db is locked, but for the last round."""
+
+ROUNDS = 5
+
+Entries = dict[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The result of a backup. `added` and `added_bytes` are what the previous backup did not have."""
+
+    manifest: Manifest
+    tenants: int
+    files: int
+    bytes: int
+    added: int
+    added_bytes: int
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """The copies of a tenant so far.
+
+    `look` is that of users.db before its copy, empty if it may change unseen.
+    """
+
+    files: Entries = field(default_factory=dict)
+    database: Entry | None = None
+    look: str = ""
+
+
+@dataclass(slots=True)
+class _Pins:
+    """The open files and views of the moment M, by tenant and by path."""
+
+    known: Mapping[str, Known]
+    server: View
+    views: dict[str, View] = field(default_factory=dict)
+    files: dict[str, tuple[int, os.stat_result]] = field(default_factory=dict)
+    needed: dict[str, Entries] = field(default_factory=dict)
+
+
+def back_up(data_dir: Path, folder: Path, now: datetime) -> Taken:
+    """Back up `data_dir` to `folder`, which is made if needed; the state is on disk when this returns.
+
+    Blocks. Raises BackupUnusable, DatabaseUnusable (headcount.db), TryAgain, OSError; then the previous backup is as
+    it was.
+    """
+    _refuse_inside(data_dir, folder)
+    with open_objects(folder) as objects:
+        try:
+            taking = _Taking(data_dir, objects, objects.manifest(), now)
+            manifest = taking.take()
+            objects.commit(manifest)
+            objects.keep_only(manifest.objects().keys())
+        except BaseException:
+            with suppress(OSError, BackupUnusable):
+                last = objects.manifest()
+                objects.keep_only(last.objects().keys() if last else ())
+            raise
+        files = [entry for entry in manifest.entries if entry.sha256]
+        return Taken(
+            manifest,
+            tenants=taking.count,
+            files=len(files),
+            bytes=sum(manifest.objects().values()),
+            added=len(objects.added),
+            added_bytes=sum(objects.added.values()),
+        )
+
+
+def _refuse_inside(data_dir: Path, folder: Path) -> None:
+    data, backup = data_dir.resolve(), folder.resolve()
+    if data == backup or data in backup.parents or backup in data.parents:
+        raise BackupUnusable(f"{folder} and the data folder {data_dir} are inside each other. Name another folder")
+
+
+class _Taking:
+    """One backup."""
+
+    def __init__(self, data_dir: Path, objects: Objects, previous: Manifest | None, now: datetime) -> None:
+        self._data = data_dir
+        self._objects = objects
+        self._now = now
+        self._previous = {entry.path: entry for entry in previous.entries} if previous else {}
+        made_ns = int(from_rfc3339(previous.made_at).timestamp() * 1e9) if previous else 0
+        self._trees = Trees(data_dir, objects, reusable(self._previous.values(), objects.has, made_ns))
+        self._tenants: dict[str, _Tenant] = {}
+        self._broken: dict[str, str] = {}
+        self.count = 0
+
+    def take(self) -> Manifest:
+        """Take every step but the last; return the manifest of this state."""
+        with closing(View(self._data / HEADCOUNT_DB, "server")) as view:
+            names = list(view.known())
+        for name in names:
+            self._copy(f"tenants/{name}", databases=False)
+        entries, pins = self._at_one_moment()
+        for name, known in pins.known.items():
+            entries.update(self._tenant(name, known, pins.needed.get(name, {})))
+        entries.update(self._others())
+        self.count = len(pins.known)
+        broken = {name: why for name in pins.known if (why := self._broken.get(f"tenants/{name}"))}
+        return Manifest(rfc3339(self._now), in_order(entries.values()), broken)
+
+    def _at_one_moment(self) -> tuple[Entries, _Pins]:
+        """Take steps 2 to 6; return the entry of headcount.db, and what was held open."""
+        with ExitStack() as held:
+            for rest in reversed(range(ROUNDS)):
+                found = self._pin(held, force=not rest)
+                if isinstance(found, _Pins):
+                    return self._copy_pins(found), found
+                for name in found:
+                    self._copy(f"tenants/{name}", databases=True)
+        raise AssertionError  # the last round is forced
+
+    # Step 1
+
+    def _copy(self, base: str, *, databases: bool) -> None:
+        """Copy the folder of a tenant; without `databases`, its users.db only if it is at rest."""
+        tenant = self._tenants.setdefault(base, _Tenant())
+        self._broken.pop(base, None)
+        try:
+            tenant.files = self._trees.copied(base)
+            look, settled = self._look(base)
+            tenant.look = look if settled else ""
+            before = self._previous.get(f"{base}/{USERS_DB}")
+            if before and tenant.look and before.look == look and self._has(before):
+                tenant.database = before
+            elif settled or databases:
+                with closing(self._view(base)) as view:
+                    tenant.database = self._database(f"{base}/{USERS_DB}", view, "tenant", tenant.look)
+        except (DatabaseUnusable, Unreadable) as error:
+            self._broken[base] = str(error)
+
+    def _view(self, base: str) -> View:
+        """Return a view of the users of a tenant. Raises DatabaseUnusable, Unreadable."""
+        try:
+            return View(self._data / base / USERS_DB, "tenant")
+        except TryAgain as error:
+            raise Unreadable(f"{self._data / base / USERS_DB} cannot be read now ({error})") from error
+
+    def _has(self, entry: Entry) -> bool:
+        return entry.sha256 is not None and self._objects.has(entry.sha256, entry.size)
+
+    def _look(self, base: str) -> tuple[str, bool]:
+        return look_of(f"{self._data}/{base}/{USERS_DB}", time.time())
+
+    def _database(self, path: str, view: View, kind: str, look: str) -> Entry:
+        sha256, size = self._objects.put_written(view.copy)
+        facts = os.stat(self._data / path)
+        return Entry(
+            path,
+            mode=stat.S_IMODE(facts.st_mode),
+            mtime_ns=facts.st_mtime_ns,
+            sha256=sha256,
+            size=size,
+            look=look,
+            database=kind,
+        )
+
+    # Steps 2 to 5
+
+    def _pin(self, held: ExitStack, *, force: bool) -> _Pins | list[str]:
+        """Hold open what has changed of the moment M; without `force`, return the tenants if these are too many."""
+        with still(self._data / HEADCOUNT_DB) as view:
+            pins = _Pins(view.known(), view)
+            held.push(closing(view))
+            moving = [name for name in pins.known if self._moved(name)]
+            if len(moving) > OPEN_MOST and not force:
+                return moving
+            for name in moving:
+                self._pin_users(held, pins, name)
+            for name, known in pins.known.items():
+                self._pin_files(held, pins, name, known)
+            return pins
+
+    def _moved(self, name: str) -> bool:
+        tenant = self._tenants.get(f"tenants/{name}")
+        return not (tenant and tenant.look) or self._look(f"tenants/{name}")[0] != tenant.look
+
+    def _pin_users(self, held: ExitStack, pins: _Pins, name: str) -> None:
+        base = f"tenants/{name}"
+        try:
+            pins.views[name] = held.enter_context(closing(self._view(base)))
+            self._broken.pop(base, None)
+        except (DatabaseUnusable, Unreadable) as error:
+            self._broken[base] = str(error)
+
+    def _pin_files(self, held: ExitStack, pins: _Pins, name: str, known: Known) -> None:
+        if not (known.imports or known.runs):
+            return
+        base = f"tenants/{name}"
+        had = self._tenants.setdefault(base, _Tenant()).files
+        needed = pins.needed.setdefault(name, {})
+        for path in needed_paths(name, known.imports, known.runs, _names(self._data / base / "messages")):
+            entry = had.get(path)
+            if entry and entry.look == _look_at(self._data / path):
+                needed[path] = entry
+                continue
+            try:
+                opened = self._trees.file(path)
+            except Unreadable as error:
+                self._broken[base] = str(error)
+                return
+            if opened:
+                held.callback(os.close, opened[0])
+                pins.files[path] = opened
+
+    # Steps 6 and 7
+
+    def _copy_pins(self, pins: _Pins) -> Entries:
+        """Copy what is held open; return the entries of the databases."""
+        found = {HEADCOUNT_DB: self._database(HEADCOUNT_DB, pins.server, "server", "")}
+        for name, view in pins.views.items():
+            base = f"tenants/{name}"
+            try:
+                self._tenants.setdefault(base, _Tenant()).database = self._database(
+                    f"{base}/{USERS_DB}", view, "tenant", ""
+                )
+            except DatabaseUnusable as error:
+                self._broken[base] = str(error)
+        for path, opened in pins.files.items():
+            pins.needed[path.split("/")[1]][path] = self._trees.taken(path, *opened)
+        return found
+
+    def _tenant(self, name: str, known: Known, needed: Entries) -> Entries:
+        """Return the entries of a tenant; if it is broken, those of the previous backup."""
+        base = f"tenants/{name}"
+        tenant = self._tenants.setdefault(base, _Tenant())
+        if base not in self._broken:
+            try:
+                files = self._trees.copied(base) or tenant.files
+                now = {each.path: each for each in of_this_moment(files.values(), known.last_import, known.last_run)}
+                return merged(now, needed, _by_path([tenant.database] if tenant.database else []))
+            except Unreadable as error:
+                self._broken[base] = str(error)
+        return self._before(base)
+
+    def _before(self, base: str) -> Entries:
+        return {path: each for path, each in self._previous.items() if path == base or path.startswith(f"{base}/")}
+
+    def _others(self) -> Entries:
+        """Return the entries outside the folders of tenants: host keys, removed tenants, files of the operator."""
+        found: Entries = {}
+        for name in filter(belongs, sorted(os.listdir(self._data))):
+            if name in {"tenants", "removed"}:
+                facts = os.stat(self._data / name)
+                found[name] = Entry(name, mode=stat.S_IMODE(facts.st_mode), mtime_ns=facts.st_mtime_ns)
+            elif (self._data / name).is_dir():
+                found.update(self._trees.copied(name))
+            elif name != HEADCOUNT_DB and (opened := self._trees.file(name)):
+                try:
+                    found[name] = self._trees.taken(name, *opened)
+                finally:
+                    os.close(opened[0])
+        for name in _names(self._data / "removed"):
+            found.update(self._removed(f"removed/{name}"))
+        return found
+
+    def _removed(self, base: str) -> Entries:
+        """Return the entries of a removed tenant; a database that cannot be used is copied as a file."""
+        if not belongs(base):
+            return {}
+        self._copy(base, databases=True)
+        tenant, path = self._tenants[base], f"{base}/{USERS_DB}"
+        if base in self._broken and (opened := self._trees.file(path)):
+            try:
+                tenant.database = self._trees.taken(path, *opened)
+            finally:
+                os.close(opened[0])
+        return merged(tenant.files, _by_path([tenant.database] if tenant.database else []))
+
+
+def _by_path(entries: Iterable[Entry]) -> Entries:
+    return {entry.path: entry for entry in entries}
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _look_at(path: Path) -> str:
+    try:
+        return exact_look(os.stat(path, follow_symlinks=False))
+    except OSError:
+        return ""

@@ -1,0 +1,163 @@
+"""Copy a folder into a backup while clients change it: each file complete, as it was at some moment of the copying.
+
+A file that was published is never changed in place, so the bytes behind an open file are one version of it. But a
+rename during a walk can hide a file from it: it leaves a folder that is not read yet for one that was read already.
+So a folder is walked until two walks see the same. Where clients never rest, all files that any of the walks saw are
+kept.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ground.access import no_access
+from server.backup.manifest import Entry
+from server.backup.objects import Objects, Unreadable
+from server.backup.selecting import belongs, is_database, merged
+
+WALKS_MOST = 8
+UNSETTLED_NS = 2_000_000_000
+"""A file that was changed within this time may change again without changing its times."""
+
+ATTRIBUTES = "user.headcount."
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file or folder in a walk."""
+
+    path: str
+    facts: os.stat_result
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.path, "" if stat.S_ISDIR(self.facts.st_mode) else exact_look(self.facts)
+
+
+Reuse = dict[str, tuple[str, int]]
+"""The SHA-256 and size of each file that the backup has, by its look."""
+
+
+def exact_look(facts: os.stat_result) -> str:
+    """Return the text that changes when the file is changed, replaced, or gets another name."""
+    return f"{facts.st_dev:x}.{facts.st_ino:x}.{facts.st_size:x}.{facts.st_mtime_ns:x}.{facts.st_ctime_ns:x}"
+
+
+class Trees:
+    """Copies folders below `root` into `objects`. Every method blocks.
+
+    It raises Unreadable if a file cannot be read, and OSError if the backup cannot be written.
+    """
+
+    def __init__(self, root: Path, objects: Objects, reuse: Reuse) -> None:
+        self._root = root
+        self._objects = objects
+        self._reuse = reuse
+
+    def copied(self, folder: str) -> dict[str, Entry]:
+        """Return the entries of `folder` and all below it, without databases; {} if it is gone."""
+        walks: list[dict[str, Entry]] = []
+        before: list[tuple[str, str]] | None = None
+        for _ in range(WALKS_MOST):
+            seen = list(self._walk(folder))
+            now = [each.key for each in seen]
+            if now == before:
+                return walks[-1]
+            walks.append(dict(self._taken(seen)))
+            before = now
+        return merged(*walks)
+
+    def file(self, path: str) -> tuple[int, os.stat_result] | None:
+        """Open the regular file at `path`; None if there is none. The caller closes it."""
+        try:
+            file = os.open(self._root / path, _FILE)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(no_access(self._root / path, error.strerror)) from error
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode):
+            os.close(file)
+            return None
+        return file, facts
+
+    def taken(self, path: str, file: int, facts: os.stat_result) -> Entry:
+        """Copy an open file; return its entry."""
+        look = exact_look(facts)
+        known = self._reuse.get(look)
+        if known is None:
+            known = self._reuse[look] = self._objects.put(file)
+        return Entry(
+            path,
+            mode=stat.S_IMODE(facts.st_mode),
+            mtime_ns=facts.st_mtime_ns,
+            sha256=known[0],
+            size=known[1],
+            look=look,
+            attributes=_attributes(file),
+        )
+
+    def _taken(self, seen: list[Seen]) -> Iterator[tuple[str, Entry]]:
+        for each in seen:
+            if stat.S_ISDIR(each.facts.st_mode):
+                mode, changed = stat.S_IMODE(each.facts.st_mode), each.facts.st_mtime_ns
+                yield each.path, Entry(each.path, mode=mode, mtime_ns=changed)
+            elif opened := self.file(each.path):
+                try:
+                    yield each.path, self.taken(each.path, *opened)
+                finally:
+                    os.close(opened[0])
+
+    def _walk(self, folder: str) -> Iterator[Seen]:
+        try:
+            facts = os.stat(self._root / folder, follow_symlinks=False)
+            if not stat.S_ISDIR(facts.st_mode):
+                return
+            with os.scandir(self._root / folder) as entries:
+                names = sorted(entry.name for entry in entries)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Unreadable(no_access(self._root / folder, error.strerror)) from error
+        yield Seen(folder, facts)
+        for name in names:
+            path = f"{folder}/{name}"
+            if not belongs(path) or is_database(path):
+                continue
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found = os.stat(self._root / path, follow_symlinks=False)
+                if stat.S_ISDIR(found.st_mode):
+                    yield from self._walk(path)
+                elif stat.S_ISREG(found.st_mode):
+                    yield Seen(path, found)
+
+
+def reusable(entries: Iterable[Entry], has: Callable[[str, int], bool], made_ns: int) -> Reuse:
+    """Return what the next backup need not read again: files that had rested when the backup of `entries` began."""
+    return {
+        entry.look: (entry.sha256, entry.size)
+        for entry in entries
+        if entry.sha256 and entry.look and not entry.database and _rested(entry.look, made_ns)
+        if has(entry.sha256, entry.size)
+    }
+
+
+def _rested(look: str, made_ns: int) -> bool:
+    *_, mtime, ctime = look.split(".")
+    return made_ns - max(int(mtime, 16), int(ctime, 16)) > UNSETTLED_NS
+
+
+def _attributes(file: int) -> dict[str, str]:
+    """Return what the server has noted with the file."""
+    try:
+        names = [name for name in os.listxattr(file) if name.startswith(ATTRIBUTES)]
+        return {name: os.getxattr(file, name).decode("utf-8", "surrogateescape") for name in names}
+    except OSError:  # the file system has no attributes
+        return {}

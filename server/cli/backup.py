@@ -1,0 +1,121 @@
+"""`headcount backup` and `headcount restore`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ground.moments import utc_now
+from ground.words import counted, listed
+from server import process
+from server.backup.restoring import Restored
+from server.backup.restoring import restore as restore_backup
+from server.backup.taking import Taken, back_up
+from server.cli.data import runs, tenants
+from server.cli.output import harmless, json_option, print_json
+from server.settings import load_settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+@runs
+async def backup(folder: Path, as_json: bool) -> int:
+    """Back up the data folder to FOLDER, beside a running server.
+
+    FOLDER has the newest complete state, with checksums; what it has already is not copied again. It is made if it is
+    absent. A backup that fails or is killed leaves the previous one as it was. Exits with 1 if a tenant is broken:
+    its newest usable state stays in FOLDER, and all others are saved.
+    """
+    async with tenants() as opened:
+        process.prepare()
+        taken = await asyncio.to_thread(back_up, opened.data_dir, folder.absolute(), utc_now())
+    if as_json:
+        print_json(_facts(folder, taken))
+    else:
+        click.echo(
+            f"Backed up {counted(taken.tenants, 'tenant', 'tenants')} to {folder}: "
+            f"{counted(taken.files, 'file', 'files')} ({_size(taken.bytes)}), "
+            f"of which {counted(taken.added, 'was', 'were')} new ({_size(taken.added_bytes)})"
+        )
+    for name, why in taken.manifest.broken.items():
+        click.echo(f"Error: the tenant {name} was not backed up: {harmless(why)}", err=True)
+    return 1 if taken.manifest.broken else 0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--drop-owed", is_flag=True, help="Never send the mails, webhooks and invitations that wait.")
+@json_option
+def restore(folder: Path, drop_owed: bool, as_json: bool) -> int:
+    """Restore the backup in FOLDER into the data folder.
+
+    The data folder (HEADCOUNT_DATA_DIR) must be empty or absent. Everything is checked; if something is wrong,
+    nothing is restored. The server sends the messages that wait when it starts: use --drop-owed for a drill.
+    """
+    data_dir = load_settings().data_dir.absolute()
+    try:
+        restored = restore_backup(folder.absolute(), data_dir, utc_now(), drop=drop_owed)
+    except process.InUse as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        print_json(_restored_facts(data_dir, restored, dropped=drop_owed))
+        return 0
+    click.echo(
+        f"Restored {counted(restored.tenants, 'tenant', 'tenants')} and {counted(restored.files, 'file', 'files')} "
+        f"to {data_dir}, as of {restored.manifest.made_at}"
+    )
+    click.echo(_owed_line(restored, dropped=drop_owed))
+    click.echo(f"Imports and runs that wait or need a decision: {restored.waiting:,}")
+    for name, why in restored.manifest.broken.items():
+        click.echo(f"The tenant {name} was broken when the backup was made: {harmless(why)}", err=True)
+    return 0
+
+
+def _owed_line(restored: Restored, *, dropped: bool) -> str:
+    owed = restored.owed
+    counts = listed(
+        [
+            counted(owed.mails, "mail", "mails"),
+            counted(owed.webhooks, "webhook", "webhooks"),
+            counted(owed.invitations, "invitation", "invitations"),
+        ]
+    )
+    return f"Dropped {counts}" if dropped else f"Owed when the server starts: {counts}"
+
+
+def _facts(folder: Path, taken: Taken) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "made_at": taken.manifest.made_at,
+        "tenants": taken.tenants,
+        "files": taken.files,
+        "bytes": taken.bytes,
+        "new_files": taken.added,
+        "new_bytes": taken.added_bytes,
+        "broken": dict(taken.manifest.broken),
+    }
+
+
+def _restored_facts(data_dir: Path, restored: Restored, *, dropped: bool) -> dict[str, object]:
+    owed = restored.owed
+    return {
+        "data_dir": str(data_dir),
+        "made_at": restored.manifest.made_at,
+        "tenants": restored.tenants,
+        "files": restored.files,
+        "owed": {"mails": owed.mails, "webhooks": owed.webhooks, "invitations": owed.invitations},
+        "dropped": dropped,
+        "waiting": restored.waiting,
+        "broken": dict(restored.manifest.broken),
+    }
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= step:
+            return f"{size / step:,.1f} {unit}"
+    return counted(size, "byte", "bytes")
