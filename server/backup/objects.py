@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ground.files import fsync_folder, replace_file
+from ground.refusals import Refusal
 from server.backup.manifest import BackupUnusable, Manifest, from_text, to_text
 
 MANIFEST = "manifest.json"
@@ -25,8 +26,11 @@ OWN = {MANIFEST, f"{MANIFEST}.new", OBJECTS, LOCK, "lost+found"}
 BLOCK = 1024 * 1024
 
 
-class Unreadable(Exception):  # noqa: N818 - what it is
-    """A file of the data folder cannot be read; the message is a sentence."""
+class Unreadable(Refusal):
+    """A file of the data folder cannot be read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreadable", message)
 
 
 class Objects:

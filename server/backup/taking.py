@@ -49,8 +49,7 @@ from __future__ import annotations
 
 import os
 import stat
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -58,19 +57,17 @@ from pathlib import Path
 
 from engine.sqlite.backup import Known, View, still
 from ground.moments import from_rfc3339, rfc3339
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseUnusable
+from server.backup.copies import Copies, Entries, by_path
 from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
 from server.backup.objects import Objects, Unreadable, open_objects
 from server.backup.selecting import HEADCOUNT_DB, USERS_DB, belongs, merged, needed_paths, of_this_moment
 from server.backup.trees import Trees, exact_look, reusable
-from server.tenants.figures import look_of
 
 OPEN_MOST = 100
 """The most tenants that are opened while headcount.db is locked, but for the last round."""
 
 ROUNDS = 5
-
-Entries = dict[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +80,6 @@ class Taken:
     bytes: int
     added: int
     added_bytes: int
-
-
-@dataclass(slots=True)
-class _Tenant:
-    """The copies of a tenant so far.
-
-    `look` is that of users.db before its copy, empty if it may change unseen.
-    """
-
-    files: Entries = field(default_factory=dict)
-    database: Entry | None = None
-    look: str = ""
 
 
 @dataclass(slots=True)
@@ -117,7 +102,7 @@ def back_up(data_dir: Path, folder: Path, now: datetime) -> Taken:
     _refuse_inside(data_dir, folder)
     with open_objects(folder) as objects:
         try:
-            taking = _Taking(data_dir, objects, objects.manifest(), now)
+            taking = _taking(data_dir, objects, now)
             manifest = taking.take()
             objects.commit(manifest)
             objects.keep_only(manifest.objects().keys())
@@ -137,6 +122,14 @@ def back_up(data_dir: Path, folder: Path, now: datetime) -> Taken:
         )
 
 
+def _taking(data_dir: Path, objects: Objects, now: datetime) -> _Taking:
+    previous = objects.manifest()
+    entries = by_path(previous.entries if previous else ())
+    made_ns = int(from_rfc3339(previous.made_at).timestamp() * 1e9) if previous else 0
+    trees = Trees(data_dir, objects, reusable(entries.values(), objects.has, made_ns))
+    return _Taking(data_dir, Copies(data_dir, objects, trees, entries), trees, now)
+
+
 def _refuse_inside(data_dir: Path, folder: Path) -> None:
     data, backup = data_dir.resolve(), folder.resolve()
     if data == backup or data in backup.parents or backup in data.parents:
@@ -146,15 +139,11 @@ def _refuse_inside(data_dir: Path, folder: Path) -> None:
 class _Taking:
     """One backup."""
 
-    def __init__(self, data_dir: Path, objects: Objects, previous: Manifest | None, now: datetime) -> None:
+    def __init__(self, data_dir: Path, copies: Copies, trees: Trees, now: datetime) -> None:
         self._data = data_dir
-        self._objects = objects
         self._now = now
-        self._previous = {entry.path: entry for entry in previous.entries} if previous else {}
-        made_ns = int(from_rfc3339(previous.made_at).timestamp() * 1e9) if previous else 0
-        self._trees = Trees(data_dir, objects, reusable(self._previous.values(), objects.has, made_ns))
-        self._tenants: dict[str, _Tenant] = {}
-        self._broken: dict[str, str] = {}
+        self._trees = trees
+        self._copies = copies
         self.count = 0
 
     def take(self) -> Manifest:
@@ -162,13 +151,13 @@ class _Taking:
         with closing(View(self._data / HEADCOUNT_DB, "server")) as view:
             names = list(view.known())
         for name in names:
-            self._copy(f"tenants/{name}", databases=False)
+            self._copies.copy(f"tenants/{name}", databases=False)
         entries, pins = self._at_one_moment()
         for name, known in pins.known.items():
             entries.update(self._tenant(name, known, pins.needed.get(name, {})))
         entries.update(self._others())
         self.count = len(pins.known)
-        broken = {name: why for name in pins.known if (why := self._broken.get(f"tenants/{name}"))}
+        broken = {name: why for name in pins.known if (why := self._copies.broken.get(f"tenants/{name}"))}
         return Manifest(rfc3339(self._now), in_order(entries.values()), broken)
 
     def _at_one_moment(self) -> tuple[Entries, _Pins]:
@@ -179,53 +168,8 @@ class _Taking:
                 if isinstance(found, _Pins):
                     return self._copy_pins(found), found
                 for name in found:
-                    self._copy(f"tenants/{name}", databases=True)
+                    self._copies.copy(f"tenants/{name}", databases=True)
         raise AssertionError  # the last round is forced
-
-    # Step 1
-
-    def _copy(self, base: str, *, databases: bool) -> None:
-        """Copy the folder of a tenant; without `databases`, its users.db only if it is at rest."""
-        tenant = self._tenants.setdefault(base, _Tenant())
-        self._broken.pop(base, None)
-        try:
-            tenant.files = self._trees.copied(base)
-            look, settled = self._look(base)
-            tenant.look = look if settled else ""
-            before = self._previous.get(f"{base}/{USERS_DB}")
-            if before and tenant.look and before.look == look and self._has(before):
-                tenant.database = before
-            elif settled or databases:
-                with closing(self._view(base)) as view:
-                    tenant.database = self._database(f"{base}/{USERS_DB}", view, "tenant", tenant.look)
-        except (DatabaseUnusable, Unreadable) as error:
-            self._broken[base] = str(error)
-
-    def _view(self, base: str) -> View:
-        """Return a view of the users of a tenant. Raises DatabaseUnusable, Unreadable."""
-        try:
-            return View(self._data / base / USERS_DB, "tenant")
-        except TryAgain as error:
-            raise Unreadable(f"{self._data / base / USERS_DB} cannot be read now ({error})") from error
-
-    def _has(self, entry: Entry) -> bool:
-        return entry.sha256 is not None and self._objects.has(entry.sha256, entry.size)
-
-    def _look(self, base: str) -> tuple[str, bool]:
-        return look_of(f"{self._data}/{base}/{USERS_DB}", time.time())
-
-    def _database(self, path: str, view: View, kind: str, look: str) -> Entry:
-        sha256, size = self._objects.put_written(view.copy)
-        facts = os.stat(self._data / path)
-        return Entry(
-            path,
-            mode=stat.S_IMODE(facts.st_mode),
-            mtime_ns=facts.st_mtime_ns,
-            sha256=sha256,
-            size=size,
-            look=look,
-            database=kind,
-        )
 
     # Steps 2 to 5
 
@@ -233,33 +177,30 @@ class _Taking:
         """Hold open what has changed of the moment M; without `force`, return the tenants if these are too many."""
         with still(self._data / HEADCOUNT_DB) as view:
             pins = _Pins(view.known(), view)
-            held.push(closing(view))
-            moving = [name for name in pins.known if self._moved(name)]
+            moving = [name for name in pins.known if self._copies.moved(f"tenants/{name}")]
             if len(moving) > OPEN_MOST and not force:
+                view.close()
                 return moving
+            held.enter_context(closing(view))
             for name in moving:
                 self._pin_users(held, pins, name)
             for name, known in pins.known.items():
                 self._pin_files(held, pins, name, known)
             return pins
 
-    def _moved(self, name: str) -> bool:
-        tenant = self._tenants.get(f"tenants/{name}")
-        return not (tenant and tenant.look) or self._look(f"tenants/{name}")[0] != tenant.look
-
     def _pin_users(self, held: ExitStack, pins: _Pins, name: str) -> None:
         base = f"tenants/{name}"
         try:
-            pins.views[name] = held.enter_context(closing(self._view(base)))
-            self._broken.pop(base, None)
+            pins.views[name] = held.enter_context(closing(self._copies.view(base)))
+            self._copies.broken.pop(base, None)
         except (DatabaseUnusable, Unreadable) as error:
-            self._broken[base] = str(error)
+            self._copies.broken[base] = str(error)
 
     def _pin_files(self, held: ExitStack, pins: _Pins, name: str, known: Known) -> None:
         if not (known.imports or known.runs):
             return
         base = f"tenants/{name}"
-        had = self._tenants.setdefault(base, _Tenant()).files
+        had = self._copies.of(base).files
         needed = pins.needed.setdefault(name, {})
         for path in needed_paths(name, known.imports, known.runs, _names(self._data / base / "messages")):
             entry = had.get(path)
@@ -269,7 +210,7 @@ class _Taking:
             try:
                 opened = self._trees.file(path)
             except Unreadable as error:
-                self._broken[base] = str(error)
+                self._copies.broken[base] = str(error)
                 return
             if opened:
                 held.callback(os.close, opened[0])
@@ -279,15 +220,13 @@ class _Taking:
 
     def _copy_pins(self, pins: _Pins) -> Entries:
         """Copy what is held open; return the entries of the databases."""
-        found = {HEADCOUNT_DB: self._database(HEADCOUNT_DB, pins.server, "server", "")}
+        found = {HEADCOUNT_DB: self._copies.database(HEADCOUNT_DB, pins.server, "server", "")}
         for name, view in pins.views.items():
             base = f"tenants/{name}"
             try:
-                self._tenants.setdefault(base, _Tenant()).database = self._database(
-                    f"{base}/{USERS_DB}", view, "tenant", ""
-                )
+                self._copies.of(base).database = self._copies.database(f"{base}/{USERS_DB}", view, "tenant", "")
             except DatabaseUnusable as error:
-                self._broken[base] = str(error)
+                self._copies.broken[base] = str(error)
         for path, opened in pins.files.items():
             pins.needed[path.split("/")[1]][path] = self._trees.taken(path, *opened)
         return found
@@ -295,18 +234,16 @@ class _Taking:
     def _tenant(self, name: str, known: Known, needed: Entries) -> Entries:
         """Return the entries of a tenant; if it is broken, those of the previous backup."""
         base = f"tenants/{name}"
-        tenant = self._tenants.setdefault(base, _Tenant())
-        if base not in self._broken:
+        tenant = self._copies.of(base)
+        if base not in self._copies.broken:
             try:
                 files = self._trees.copied(base) or tenant.files
                 now = {each.path: each for each in of_this_moment(files.values(), known.last_import, known.last_run)}
-                return merged(now, needed, _by_path([tenant.database] if tenant.database else []))
+                database = by_path([tenant.database] if tenant.database else [])
+                return merged(now, needed, database)
             except Unreadable as error:
-                self._broken[base] = str(error)
-        return self._before(base)
-
-    def _before(self, base: str) -> Entries:
-        return {path: each for path, each in self._previous.items() if path == base or path.startswith(f"{base}/")}
+                self._copies.broken[base] = str(error)
+        return self._copies.before(base)
 
     def _others(self) -> Entries:
         """Return the entries outside the folders of tenants: host keys, removed tenants, files of the operator."""
@@ -330,18 +267,14 @@ class _Taking:
         """Return the entries of a removed tenant; a database that cannot be used is copied as a file."""
         if not belongs(base):
             return {}
-        self._copy(base, databases=True)
-        tenant, path = self._tenants[base], f"{base}/{USERS_DB}"
-        if base in self._broken and (opened := self._trees.file(path)):
+        self._copies.copy(base, databases=True)
+        tenant, path = self._copies.of(base), f"{base}/{USERS_DB}"
+        if base in self._copies.broken and (opened := self._trees.file(path)):
             try:
                 tenant.database = self._trees.taken(path, *opened)
             finally:
                 os.close(opened[0])
-        return merged(tenant.files, _by_path([tenant.database] if tenant.database else []))
-
-
-def _by_path(entries: Iterable[Entry]) -> Entries:
-    return {entry.path: entry for entry in entries}
+        return tenant.all()
 
 
 def _names(folder: Path) -> list[str]:

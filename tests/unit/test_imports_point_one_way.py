@@ -42,6 +42,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_AN_ENGINE = {
+    "server.backup.copies",
     "server.backup.restoring",
     "server.backup.taking",
     "server.tenants.tenants",

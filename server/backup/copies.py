@@ -1,0 +1,106 @@
+"""The copies of tenants in a backup, as far as they are made: their files, and their databases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.sqlite.backup import View
+from importer.errors import DatabaseUnusable, TryAgain
+from server.backup.manifest import Entry
+from server.backup.objects import Objects, Unreadable
+from server.backup.selecting import USERS_DB
+from server.backup.trees import Trees
+from server.tenants.figures import look_of
+
+Entries = dict[str, Entry]
+
+PRIVATE = 0o600
+"""The mode of databases."""
+
+
+@dataclass(slots=True)
+class TenantCopy:
+    """The copies of a tenant so far.
+
+    `look` is that of users.db before its copy, empty if it may change unseen.
+    """
+
+    files: Entries = field(default_factory=dict)
+    database: Entry | None = None
+    look: str = ""
+
+    def all(self) -> Entries:
+        """Return the entries of the database too."""
+        return {**self.files, **by_path([self.database] if self.database else [])}
+
+
+class Copies:
+    """The copies of all tenants, each by the path of its folder. Every method blocks.
+
+    `broken` has why a folder cannot be copied; `previous` are the entries of the previous backup.
+    """
+
+    def __init__(self, data_dir: Path, objects: Objects, trees: Trees, previous: Mapping[str, Entry]) -> None:
+        self._data = data_dir
+        self._objects = objects
+        self._trees = trees
+        self._previous = previous
+        self._tenants: dict[str, TenantCopy] = {}
+        self.broken: dict[str, str] = {}
+
+    def of(self, base: str) -> TenantCopy:
+        """Return the copies of the tenant in the folder `base`."""
+        return self._tenants.setdefault(base, TenantCopy())
+
+    def before(self, base: str) -> Entries:
+        """Return the entries that the previous backup has of the folder `base`."""
+        return {path: each for path, each in self._previous.items() if path == base or path.startswith(f"{base}/")}
+
+    def copy(self, base: str, *, databases: bool) -> None:
+        """Copy the folder of a tenant; without `databases`, its users.db only if it is at rest."""
+        tenant = self.of(base)
+        self.broken.pop(base, None)
+        try:
+            tenant.files = self._trees.copied(base)
+            look, settled = self._look(base)
+            tenant.look = look if settled else ""
+            before = self._previous.get(f"{base}/{USERS_DB}")
+            if before and tenant.look and before.look == look and self._has(before):
+                tenant.database = before
+            elif settled or databases:
+                with closing(self.view(base)) as view:
+                    tenant.database = self.database(f"{base}/{USERS_DB}", view, "tenant", tenant.look)
+        except (DatabaseUnusable, Unreadable) as error:
+            self.broken[base] = str(error)
+
+    def view(self, base: str) -> View:
+        """Return a view of the users of a tenant. Raises DatabaseUnusable, Unreadable."""
+        try:
+            return View(self._data / base / USERS_DB, "tenant")
+        except TryAgain as error:
+            raise Unreadable(f"{self._data / base / USERS_DB} cannot be read now ({error})") from error
+
+    def _has(self, entry: Entry) -> bool:
+        return entry.sha256 is not None and self._objects.has(entry.sha256, entry.size)
+
+    def _look(self, base: str) -> tuple[str, bool]:
+        return look_of(f"{self._data}/{base}/{USERS_DB}", time.time())
+
+    def database(self, path: str, view: View, kind: str, look: str) -> Entry:
+        """Copy what `view` shows of the database at `path`; return its entry. Raises DatabaseUnusable, TryAgain."""
+        sha256, size = self._objects.put_written(view.copy)
+        return Entry(path, PRIVATE, time.time_ns(), sha256=sha256, size=size, look=look, database=kind)
+
+    def moved(self, base: str) -> bool:
+        """Return whether the users of the tenant may have changed since they were copied."""
+        copy = self.of(base)
+        return not copy.look or copy.database is None or self._look(base)[0] != copy.look
+
+
+def by_path(entries: Iterable[Entry]) -> Entries:
+    """Return the entries by their paths."""
+    return {entry.path: entry for entry in entries}

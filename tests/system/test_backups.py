@@ -1,0 +1,178 @@
+"""Backups beside the real server: under load, killed at random moments, of many tenants, and as a drill."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ground.moments import rfc3339, utc_now
+from server.backup.objects import Objects
+from tests.support.backing_up import BackingUp
+from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved, server_of
+from tests.support.busy_clients import BusyClients
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.mailserver import MailHost
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+from tests.support.writing import by_hand
+
+pytestmark = needs("sftp")
+
+TENANTS = ("acme", "bolt", "cord")
+ROUNDS = 10
+KILLS = 50
+MANY = 1000
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+def busy_server(folder: Path) -> ServerProcess:
+    server = ServerProcess(folder)
+    for name in TENANTS:
+        server.add_tenant(name)
+    return server
+
+
+def nothing_waits(server: ServerProcess) -> bool:
+    waiting = {"arriving", "queued", "running"}
+    return not any(row[2] in waiting for row in rows(server.data / "headcount.db")["imports"])
+
+
+def has_plain(server: ServerProcess, tenant: str, number: int) -> bool:
+    names = (f"/a-{number}.txt", f"/test/a-{number}.txt")
+    return number < 1 or any(server.files(tenant).visible(name).exists() for name in names)
+
+
+def has_list(data: Path, tenant: str, number: int) -> bool:
+    """Return whether the users of a list, or of a later one, are stored or wait in the copy of an import."""
+    folder = ServerProcess(data.parent).files(tenant)
+    waiting = {"queued", "running"}
+    imports = [row for row in rows(data / "headcount.db")["imports"] if row[0] == tenant and row[2] in waiting]
+    copies = [folder.copy(row[1]).read_text() for row in imports]
+    address = f"p{number}@example.com"
+    users = ServerProcess(data.parent).users(tenant)
+    return number < 1 or address in users or any(address in text for text in copies)
+
+
+def test_a_backup_under_load_has_all_that_a_client_had_its_ok_for(tmp_path: Path, backup: Path) -> None:
+    with busy_server(tmp_path) as server, BusyClients(server, TENANTS) as clients:
+        for number in range(ROUNDS):
+            seen = sum(clients.ok.values())
+            wait_until(lambda seen=seen: sum(clients.ok.values()) > seen + 2, 60, "more files")  # type: ignore[misc]
+            known, plain = dict(clients.ok), dict(clients.plain)
+            saved(server.data, backup)
+            restored = ServerProcess(tmp_path / f"restored-{number}")
+            brought_back(backup, restored.data)
+            assert disagreements(restored.data) == []
+            assert all(has_plain(restored, tenant, plain[tenant]) for tenant in TENANTS), (plain, number)
+            assert all(has_list(restored.data, tenant, known[tenant]) for tenant in TENANTS), (known, number)
+    assert min(clients.ok.values()) > ROUNDS / 2
+    with restored:
+        wait_until(lambda: nothing_waits(restored), 60, "all imports to end")
+        for tenant in TENANTS:
+            assert f"p{known[tenant]}@example.com" in restored.users(tenant)
+        ends = {row[2] for row in rows(restored.data / "headcount.db")["imports"]}
+        assert ends <= {"completed", "unchanged", "superseded", "aborted"}
+
+
+def test_a_backup_killed_at_random_moments_leaves_the_previous_one_whole(tmp_path: Path, backup: Path) -> None:
+    chance = random.Random(1)
+    with busy_server(tmp_path) as server, BusyClients(server, TENANTS):
+        began = time.monotonic()
+        saved(server.data, backup)
+        took = time.monotonic() - began
+        killed = 0
+        with BackingUp(server.data, backup) as backing_up:
+            while killed < KILLS:
+                before = (backup / "manifest.json").read_bytes()
+                child = backing_up.begin()
+                time.sleep(chance.random() * took * 1.2)
+                os.kill(child, signal.SIGKILL)
+                if backing_up.ended() == -signal.SIGKILL:
+                    killed += 1
+                else:
+                    assert (backup / "manifest.json").read_bytes() != before
+                brought_back(backup, tmp_path / "restored")
+                assert disagreements(tmp_path / "restored") == []
+                shutil.rmtree(tmp_path / "restored")
+        saved(server.data, backup)
+    objects = {path.name for path in (backup / "objects").rglob("*") if path.is_file()}
+    assert objects == manifest_of(backup).objects().keys()
+
+
+def test_a_drill_starts_undoes_and_imports_and_sends_nothing_that_is_owed(tmp_path: Path, backup: Path) -> None:
+    with MailHost(tmp_path) as mail:
+        env = {
+            "HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+            "HEADCOUNT_SMTP_FROM": "headcount@example.com",
+            "HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com",
+        }
+        mail.answer = lambda _: "451 come back later"
+        source = ServerProcess(tmp_path, env=env)
+        source.add_tenant("acme", notify_email="hr@example.com", invitations="immediately")
+        with source:
+            source.put("acme", people("ann"))
+            assert source.wait("acme")["state"] == "completed"
+            source.put("acme", people("ann", "bob"))
+            assert source.wait("acme", 2)["state"] == "completed"
+            token = source.cli("token", "create", "acme", "--role", "owner").text.strip()
+            source.cli("tenant", "set", "acme", f"paused_until={rfc3339(utc_now() + timedelta(days=1))}")
+            source.put("acme", people("ann", "bob", "cy"))
+            wait_until(lambda: mail.tries > 0, 30, "a mail to be tried")
+            source.cli("backup", str(backup))
+            owed = {row[4] for row in rows(source.data / "headcount.db")["outbox"]}
+            assert source.stop() == 0
+        mail.answer = lambda _: None
+        with server_of(backup, tmp_path / "drill", source, "--drop-owed") as drill:
+            assert drill.users("acme") == {"ann@example.com": "active", "bob@example.com": "active"}
+            assert drill.state("acme", 3) == "queued"
+            drill.cli("import", "undo", "acme")
+            assert drill.users("acme")["bob@example.com"] == "deactivated"
+            users = drill.get("/api/v1/tenants/acme/users", Authorization=f"Bearer {token}")
+            assert users.status_code == 200
+            drill.cli("tenant", "set", "acme", "paused_until=")
+            assert drill.reaches("acme", 3, "completed")
+            drill.put("acme", people("ann", "bob", "cy", "di"))
+            assert drill.wait("acme", 4)["state"] == "completed"
+            wait_until(lambda: any("di@" in str(each["To"]) for each in mail.mails), 30, "the new user to be invited")
+            assert drill.stop() == 0
+        assert owed
+        assert not {each["Message-ID"].strip("<>").partition("@")[0] for each in mail.mails} & owed
+        assert "ann@example.com" not in {each["To"] for each in mail.mails}
+
+
+def test_a_thousand_tenants_are_backed_up_and_restored(tmp_path: Path, backup: Path) -> None:
+    source = ServerProcess(tmp_path)
+    source.add_tenant("t0")
+    names = [f"t{number}" for number in range(MANY)]
+    for name in names[1:]:
+        shutil.copytree(source.files("t0").root, source.files(name).root)
+        (source.files(name).files / "own.txt").write_text(name)
+    by_hand(
+        source.data / "headcount.db",
+        "INSERT INTO tenants (name, created_at) VALUES " + ", ".join(f"('{name}', 'now')" for name in names[1:]),
+    )
+    with source:
+        (source.files("t1").files / "new.txt").write_text("new")
+        assert saved(source.data, backup).tenants == MANY
+    rest(source.data)
+    saved(source.data, backup)
+    assert saved(source.data, backup).added == 0
+    brought_back(backup, tmp_path / "second" / "data")
+    with ServerProcess(tmp_path / "second") as restored:
+        listed = restored.cli("tenant", "list", "--json").json
+        assert len(listed) == MANY
+        assert all(each["broken"] is None for each in listed)
+        assert (restored.files("t999").files / "own.txt").read_text() == "t999"
+        assert Objects(backup).manifest() is not None
