@@ -65,9 +65,17 @@ def ext4_disk(place: Path, mebibytes: int = 32) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(mebibytes * 1024**2)
     _run("mkfs.ext4", "-q", str(image))
+    with mounted(image, place):
+        place.chmod(0o700)
+        yield place
+
+
+@contextmanager
+def mounted(image: Path, place: Path) -> Iterator[Path]:
+    """Mount the file system in `image` at `place`, a folder that is made if needed."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     _run("mount", "-o", "loop", str(image), str(place))
     try:
-        place.chmod(0o700)
         yield place
     finally:
         _run("umount", "--lazy", str(place))

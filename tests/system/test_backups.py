@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ from server.backup.objects import Objects
 from tests.support.backing_up import BackingUp
 from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved, server_of
 from tests.support.busy_clients import BusyClients
-from tests.support.clients import needs
+from tests.support.clients import EXT4, needs
+from tests.support.disks import ext4_disk, mounted
 from tests.support.importing import people
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
@@ -109,6 +111,31 @@ def test_a_backup_killed_at_random_moments_leaves_the_previous_one_whole(tmp_pat
         saved(server.data, backup)
     objects = {path.name for path in (backup / "objects").rglob("*") if path.is_file()}
     assert objects == manifest_of(backup).objects().keys()
+
+
+@needs(EXT4, "fsfreeze")
+def test_a_start_recovers_from_a_snapshot_of_the_file_system(tmp_path: Path) -> None:
+    """The file system is frozen while its disk is copied, as a snapshot of LVM does."""
+    with ext4_disk(tmp_path / "disk", 64) as disk:
+        server = ServerProcess(tmp_path)
+        server.data = disk / "data"
+        for name in TENANTS:
+            server.add_tenant(name)
+        with server, BusyClients(server, TENANTS) as clients:
+            wait_until(lambda: min(clients.ok.values()) > 3, 60, "some files")
+            known = dict(clients.ok)
+            subprocess.run(["fsfreeze", "--freeze", str(disk)], check=True)
+            try:
+                shutil.copy(tmp_path / "disk.img", tmp_path / "copy.img")
+            finally:
+                subprocess.run(["fsfreeze", "--unfreeze", str(disk)], check=True)
+    restored = ServerProcess(tmp_path / "restored")
+    with mounted(tmp_path / "copy.img", tmp_path / "restored") as place:
+        restored.data = place / "data"
+        assert disagreements(restored.data) == []
+        with restored:
+            wait_until(lambda: nothing_waits(restored), 60, "all imports to end")
+            assert all(f"p{known[tenant]}@example.com" in restored.users(tenant) for tenant in TENANTS)
 
 
 def test_a_drill_starts_undoes_and_imports_and_sends_nothing_that_is_owed(tmp_path: Path, backup: Path) -> None:
