@@ -31,7 +31,7 @@ from engine.sqlite.backup import (
 )
 from ground.files import fsync_folder
 from ground.moments import rfc3339
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseUnusable, SchemaTooNew
 from server import process
 from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.objects import BLOCK, MANIFEST, Objects
@@ -180,6 +180,8 @@ class _Restoring:
     def _check(self, entry: Entry) -> None:
         try:
             check(self.place / entry.path, entry.database or "")
+        except SchemaTooNew as error:
+            raise BackupUnusable(f"a newer Headcount made this backup: {error}") from error
         except DatabaseUnusable as error:
             raise BackupUnusable(f"the backup is damaged: {entry.path} cannot be used ({error})") from error
 

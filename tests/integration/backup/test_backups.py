@@ -101,13 +101,6 @@ def test_a_second_backup_reads_only_what_is_new(
     monkeypatch.setattr("server.backup.trees.UNSETTLED_NS", -(10**18))
     (source.files("acme").files / "new.txt").write_text("new")
     read: list[str] = []
-    real = os.open
-
-    def opened(path: object, flags: int, *args: int, **where: int) -> int:
-        handle = real(path, flags, *args, **where)  # type: ignore[arg-type]
-        read.append(os.path.basename(str(path)))
-        return handle
-
     monkeypatch.setattr("server.backup.objects.os.read", _noting(read, os.read))
     saved(source.data, backup)
     assert "new.txt" in read
@@ -254,6 +247,33 @@ def test_a_broken_tenant_keeps_its_earlier_state_and_stops_no_other(
     assert restored_by(source, backup, second).code == 0
     assert rows(second / "tenants" / "acme" / "users.db") == good
     assert (second / "tenants" / "bolt" / "files" / "new.txt").read_text() == "new"
+
+
+def test_a_tenant_that_was_always_broken_is_broken_after_a_restore(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    source.files("acme").users_db.write_bytes(b"not a database")
+    assert list(source.cli("backup", str(backup), "--json", check=False).json["broken"]) == ["acme"]
+    ran = restored_by(source, backup, second)
+    assert ran.code == 0
+    assert "acme was broken" in ran.err
+    found = {each["name"]: each["broken"] for each in source.cli("tenant", "list", "--json").json}
+    assert found["acme"]
+    assert found["bolt"] is None
+
+
+@pytest.mark.parametrize("database", ["headcount.db", "tenants/acme/users.db"])
+def test_a_backup_of_a_newer_version_is_refused(
+    source: ServerProcess, backup: Path, second: Path, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    by_hand(source.data / database, "PRAGMA user_version=999")
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.sqlite.database.newest_version", lambda _: 999)
+        saved(source.data, backup)
+    ran = restored_by(source, backup, second)
+    assert ran.code == 1
+    assert "a newer Headcount made this backup" in ran.err
+    assert os.listdir(second) == ["headcount.lock"]
 
 
 def test_a_removed_tenant_that_was_broken_fails_no_backup(source: ServerProcess, backup: Path) -> None:

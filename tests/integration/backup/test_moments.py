@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ground.files import replace_file
+from importer.errors import TryAgain
 from importer.model import ImportState
 from server.backup import taking, trees
 from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved
@@ -255,11 +256,29 @@ def test_files_of_a_client_that_never_rests_are_all_in_it(
     assert {f"{each}.txt" for each in range(trees.WALKS_MOST)} <= had
 
 
-def test_a_moment_waits_for_a_writer_and_holds_no_lock_afterwards(
+def test_nothing_lands_or_ends_between_the_views_of_a_moment(
+    source: ServerProcess, backup: Path, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[TryAgain] = []
+    real = taking._Taking._pin_users
+
+    def pin_users(self: Any, *arguments: Any) -> None:
+        real(self, *arguments)
+        with monkeypatch.context() as patch:
+            patch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.05)
+            with pytest.raises(TryAgain) as failure:
+                in_house(source.data, lambda house: house.upload(ANN))
+            refused.append(failure.value)
+
+    monkeypatch.setattr(taking._Taking, "_pin_users", pin_users)
+    saved(source.data, backup)
+    assert [error.code for error in refused] == ["database_busy"]
+    assert brought_back(backup, second).waiting == 0
+
+
+def test_headcount_db_is_not_locked_while_it_is_copied(
     source: ServerProcess, backup: Path, second: Path, meanwhile: Callable[[int, Act], None]
 ) -> None:
-    """After step 5, headcount.db and users.db can be written while they are copied."""
-
     async def write(_: House) -> None:
         for database in (source.data / "headcount.db", source.files("acme").users_db):
             with being_written(database, "CREATE TABLE later (x)", keep=True):
