@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ground.access import no_access
@@ -41,8 +41,8 @@ class Seen:
         return self.path, "" if stat.S_ISDIR(self.facts.st_mode) else exact_look(self.facts)
 
 
-Reuse = dict[str, tuple[str, int]]
-"""The SHA-256 and size of each file that the backup has, by its look."""
+Reuse = dict[str, Entry]
+"""An entry of each file that the backup has, by its look: all but the path holds while the look is the same."""
 
 
 def exact_look(facts: os.stat_result) -> str:
@@ -91,24 +91,27 @@ class Trees:
     def taken(self, path: str, file: int, facts: os.stat_result) -> Entry:
         """Copy an open file; return its entry."""
         look = exact_look(facts)
-        known = self._reuse.get(look)
-        if known is None:
-            known = self._reuse[look] = self._objects.put(file)
-        return Entry(
+        if known := self._reuse.get(look):
+            return replace(known, path=path)
+        sha256, size = self._objects.put(file)
+        entry = self._reuse[look] = Entry(
             path,
             mode=stat.S_IMODE(facts.st_mode),
             mtime_ns=facts.st_mtime_ns,
-            sha256=known[0],
-            size=known[1],
+            sha256=sha256,
+            size=size,
             look=look,
             attributes=_attributes(file),
         )
+        return entry
 
     def _taken(self, seen: list[Seen]) -> Iterator[tuple[str, Entry]]:
         for each in seen:
             if stat.S_ISDIR(each.facts.st_mode):
                 mode, changed = stat.S_IMODE(each.facts.st_mode), each.facts.st_mtime_ns
                 yield each.path, Entry(each.path, mode=mode, mtime_ns=changed)
+            elif known := self._reuse.get(exact_look(each.facts)):
+                yield each.path, replace(known, path=each.path)
             elif opened := self.file(each.path):
                 try:
                     yield each.path, self.taken(each.path, *opened)
@@ -117,10 +120,10 @@ class Trees:
 
     def _walk(self, folder: str) -> Iterator[Seen]:
         try:
-            facts = os.stat(self._root / folder, follow_symlinks=False)
+            facts = os.stat(f"{self._root}/{folder}", follow_symlinks=False)
             if not stat.S_ISDIR(facts.st_mode):
                 return
-            with os.scandir(self._root / folder) as entries:
+            with os.scandir(f"{self._root}/{folder}") as entries:
                 names = sorted(entry.name for entry in entries)
         except FileNotFoundError:
             return
@@ -132,7 +135,7 @@ class Trees:
             if not belongs(path) or is_database(path):
                 continue
             with suppress(FileNotFoundError, NotADirectoryError):
-                found = os.stat(self._root / path, follow_symlinks=False)
+                found = os.stat(f"{self._root}/{path}", follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode):
                     yield from self._walk(path)
                 elif stat.S_ISREG(found.st_mode):
@@ -142,7 +145,7 @@ class Trees:
 def reusable(entries: Iterable[Entry], has: Callable[[str, int], bool], made_ns: int) -> Reuse:
     """Return what the next backup need not read again: files that had rested when the backup of `entries` began."""
     return {
-        entry.look: (entry.sha256, entry.size)
+        entry.look: entry
         for entry in entries
         if entry.sha256 and entry.look and not entry.database and _rested(entry.look, made_ns)
         if has(entry.sha256, entry.size)
