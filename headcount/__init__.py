@@ -10,4 +10,7 @@
 
 from headcount.hooks import Delivery, Message, Refuse, Result, Retry, Upload, hook
 
-__all__ = ["Delivery", "Message", "Refuse", "Result", "Retry", "Upload", "hook"]
+__all__ = ["Delivery", "Message", "Refuse", "Result", "Retry", "Upload", "__version__", "hook"]
+
+__version__ = "1.0.0"
+"""The version of this code, also where it was not installed. pyproject.toml has the same."""

@@ -7,6 +7,7 @@ open. So a transaction here always ends, by COMMIT or ROLLBACK, before a cancell
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sqlite3
@@ -25,6 +26,8 @@ from ground.access import is_on_read_only_disk
 from ground.files import fsync_folder
 from ground.threads import Coming, finish
 from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAgain
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -217,6 +220,9 @@ async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int
                 for statement in _statements(scripts[number - 1]):
                     await db.execute(statement)
                 await db.execute(f"PRAGMA user_version={number}")
+    if 0 < version < len(scripts):
+        what = f"{path} was upgraded from schema {version} to {len(scripts)}"
+        log.info("%s; its copy is %s.", what, copy_before(path, version).name, extra={"event": "database_upgraded"})
 
 
 def copy_before(path: Path, version: int) -> Path:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from ground.refusals import Refusal
+from headcount import __version__
 from importer.errors import DatabaseFault, ImporterError
 from keys.errors import HostKeyRefused, RingUnreadable
 from server.settings import SettingsError, debugging
@@ -56,22 +57,8 @@ class LazyCommands(click.Group):
         return command
 
 
-def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
-    if asked:
-        from importlib import metadata
-
-        try:
-            found = metadata.version("headcount")
-        except metadata.PackageNotFoundError:
-            found = "(not installed)"
-        click.echo(f"headcount {found}")
-        ctx.exit()
-
-
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
-)
+@click.version_option(__version__, message="headcount %(version)s", help="Print the version.")
 def cli() -> None:
     """Run and manage Headcount, an SFTP server for user lists.
 

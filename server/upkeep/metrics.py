@@ -22,6 +22,7 @@ from prometheus_client import (
 
 from engine.runs import Run
 from ground.moments import from_rfc3339
+from headcount import __version__
 from importer.model import APPLIED
 from importer.queue.entry import Entry
 from server.files.contracts import LoginResult, UploadResult
@@ -42,6 +43,10 @@ class Metrics:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)
         self._by_tenant: list[ByTenant] = []
+        self.build_info = Gauge(
+            "headcount_build_info", "1, with the version of Headcount", ["version"], registry=registry
+        )
+        self.build_info.labels(__version__).set(1)
         self.imports = self._of_tenants(
             "headcount_imports", "Imports that ended or were held, by state", "counter", "state"
         )

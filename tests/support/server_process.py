@@ -150,15 +150,19 @@ class ServerProcess:
 
     def add_tenant(self, name: str, **settings: str) -> None:
         """Add a tenant with its own key and these settings."""
+        self.cli("tenant", "add", name, "--key", str(self.make_key(name)))
+        if settings:
+            self.cli("tenant", "set", name, *(f"{key}={value}" for key, value in settings.items()))
+
+    def make_key(self, tenant: str) -> Path:
+        """Create the key with which clients of `tenant` log in; return the file of its public key."""
         key = asyncssh.generate_private_key("ssh-ed25519")
-        private = self.private_key(name)
+        private = self.private_key(tenant)
         private.write_bytes(key.export_private_key())
         private.chmod(0o600)
         public = private.with_suffix(".pub")
         public.write_bytes(key.export_public_key())
-        self.cli("tenant", "add", name, "--key", str(public))
-        if settings:
-            self.cli("tenant", "set", name, *(f"{key}={value}" for key, value in settings.items()))
+        return public
 
     def report(self, tenant: str, import_id: int | None = None) -> Any:
         """Return the report of an import (default: the newest), as JSON."""

@@ -106,7 +106,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     built, folder = tmp_path / "built", tmp_path / "empty"
     built.mkdir()
     folder.mkdir()
-    build_wheel(built).rename(folder / "headcount-0.1.0-py3-none-any.whl")
+    wheel = build_wheel(built)
+    wheel.rename(folder / wheel.name)
     found = Reader(folder, write_constraints(built))
     try:
         yield found

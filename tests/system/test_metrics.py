@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
+from headcount import __version__
 from tests.support import ROOT
 from tests.support.clients import needs
 from tests.support.importing import people
@@ -69,6 +70,7 @@ def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
         asyncio.run(_a_refused_login(server))
         asyncio.run(_a_refused_login(server))  # banned by now
         expected = {
+            f'headcount_build_info{{version="{__version__}"}}': 1,
             'headcount_imports_total{state="completed",tenant="acme"}': 1,
             'headcount_import_rows_total{outcome="created",tenant="acme"}': 2,
             "headcount_import_duration_seconds_count": 1,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from headcount import __version__
 from server.cli import COMMANDS
 from server.tenants.settings import TenantSettings
 from tests.support.cli import Ran, run_cli
@@ -264,7 +265,7 @@ def test_tables_are_not_cut_or_wrapped_without_a_terminal() -> None:
 def test_every_command_has_a_help() -> None:
     for name in COMMANDS:
         assert done(name, "--help").text.startswith(f"Usage: headcount {name}")
-    assert done("--version").text.startswith("headcount ")
+    assert done("--version").text == f"headcount {__version__}\n"
 
 
 def test_a_reader_that_closes_the_pipe_causes_no_error_message() -> None:

@@ -71,6 +71,7 @@ def test_the_page_has_the_labels_of_each_metric() -> None:
     by_tenant = {each._name: {label for label, _ in each._order} for each in metrics._by_tenant}
     assert {metric: labels for metric, labels in documented.items() if metric in by_tenant} == by_tenant
     others = {
+        "headcount_build_info": metrics.build_info,
         "headcount_outbox_length": metrics.outbox_length,
         "headcount_deliveries_total": metrics.deliveries,
     }

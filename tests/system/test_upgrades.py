@@ -1,0 +1,137 @@
+"""Data folders of older versions are taken over by a real server, and those of a newer version are refused."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.sqlite.database import copy_before, migrations, newest_version
+from importer.folder import TenantFolder
+from tests.support import ROOT
+from tests.support.clients import needs
+from tests.support.fill_databases import ANN, BEN, CY, DEE, EVE, HEADER
+from tests.support.server_process import ServerProcess
+from tests.support.steps import section, steps
+from tests.support.waiting import wait_until
+from tests.support.writing import by_hand
+
+FIXTURES = ROOT / "tests" / "fixtures" / "databases"
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+Versions = dict[str, int]
+"""The schemas of headcount.db (`server`) and users.db (`tenant`) in one data folder."""
+
+VERSIONS = [
+    {kind: min(number, newest_version(kind)) for kind in ("server", "tenant")}
+    for number in range(1, max(newest_version("server"), newest_version("tenant")) + 1)
+]
+
+HELD = f"{HEADER}{ANN}\n".encode()
+"""The file of the imports 6 (a dry run) and 8, which every kept headcount.db has as held."""
+
+
+def data_folder(folder: Path, versions: Versions) -> Path:
+    """Write the data folder of an older version, with its tenants `acme` and `globex`, and return it."""
+    data, tenant = folder / "data", versions["tenant"]
+    for name, script in (
+        ("acme", (FIXTURES / f"tenant-{tenant:03}.sql").read_text(encoding="utf-8")),
+        ("globex", "".join(migrations("tenant")[:tenant]) + f"PRAGMA user_version={tenant};"),
+    ):
+        each = TenantFolder(data / "tenants" / name)
+        for place in (each.files, each.uploads):
+            place.mkdir(mode=0o700, parents=True)
+        for import_id in (6, 8):
+            each.copy(import_id).write_bytes(HELD)
+        database(each.users_db, script)
+    data.chmod(0o700)
+    database(data / "headcount.db", (FIXTURES / f"server-{versions['server']:03}.sql").read_text(encoding="utf-8"))
+    return data
+
+
+def database(path: Path, script: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript(script)
+
+
+def databases(data: Path) -> dict[Path, str]:
+    """Return the databases of a data folder, each with the kind of its schema."""
+    users = {data / "tenants" / name / "users.db": "tenant" for name in ("acme", "globex")}
+    return {data / "headcount.db": "server", **users}
+
+
+def version_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+
+def content_of(path: Path) -> list[str]:
+    """Return all statements that make a database with its rows, in an order that a copy does not change."""
+    with closing(sqlite3.connect(path)) as db:
+        return sorted(db.iterdump())
+
+
+def are_upgraded(data: Path) -> bool:
+    return all(version_of(path) == newest_version(kind) for path, kind in databases(data).items())
+
+
+@needs("sftp")
+@pytest.mark.parametrize("versions", VERSIONS, ids=lambda versions: f"{versions['server']}-{versions['tenant']}")
+def test_a_start_takes_over_a_data_folder_of_any_version(tmp_path: Path, versions: Versions) -> None:
+    data = data_folder(tmp_path, versions)
+    older = {path: kind for path, kind in databases(data).items() if versions[kind] < newest_version(kind)}
+    before = {copy_before(path, versions[kind]): content_of(path) for path, kind in older.items()}
+    with ServerProcess(tmp_path) as server:
+        wait_until(lambda: are_upgraded(data), what="the upgrade of all databases")
+        assert server.get("/readyz").json()["tenants_broken"] == 0
+        users = {user["email"]: user["state"] for user in server.cli("users", "list", "acme", "--json").json}
+        assert users["ann@acme.example"] == "active"
+        server.cli("import", "discard", "acme", "8")
+        server.cli("key", "add", "acme", str(server.make_key("acme")))
+        server.put("acme", (HEADER + "".join(f"{row}\n" for row in (ANN, BEN, CY, DEE, EVE))).encode())
+        assert server.wait("acme")["state"] == "completed"
+        assert server.cli("import", "undo", "acme", "--json").json["state"] == "undone"
+        assert server.events().count("database_upgraded") == len(older)
+        assert server.stop() == 0
+    assert {copy: content_of(copy) for copy in data.rglob("*.schema-*")} == before
+
+
+def test_a_newer_database_of_the_server_is_refused_in_words_and_not_changed(tmp_path: Path) -> None:
+    data = data_folder(tmp_path, VERSIONS[-1])
+    newer = data / "headcount.db"
+    by_hand(newer, f"PRAGMA user_version={newest_version('server') + 1}")
+    before = newer.read_bytes()
+    why = f"{newer} was written by a newer Headcount (schema {newest_version('server') + 1}); upgrade Headcount"
+    server = ServerProcess(tmp_path)
+    server.launch()
+    assert server.died() == 1
+    assert why in server.log.read_text()
+    ran = server.cli("tenant", "list", check=False)
+    assert (ran.code, ran.out, ran.err) == (1, b"", f"Error: {why}\n")
+    assert newer.read_bytes() == before
+
+
+@needs("sftp")
+def test_the_commands_of_the_page_put_the_copies_in_place(tmp_path: Path) -> None:
+    versions = {"server": 7, "tenant": 5}
+    data = data_folder(tmp_path, versions)
+    before = {path: content_of(path) for path in databases(data)}
+    with ServerProcess(tmp_path) as server:
+        wait_until(lambda: are_upgraded(data), what="the upgrade of all databases")
+        server.cli("key", "add", "acme", str(server.make_key("acme")))
+        server.put("acme", (HEADER + f"{ANN}\n{BEN}\n{CY}\n{DEE}\n{EVE}\n").encode())
+        server.wait("acme")
+        assert server.stop() == 0
+        (step,) = steps(section(PAGE, "Downgrade"))
+        subprocess.run(["sh", "-euc", step.content], cwd=data, check=True, timeout=60)
+        assert {path: content_of(path) for path in databases(data)} == before
+        assert [*data.rglob("*.schema-*")] == []
+        server.start()
+        wait_until(lambda: are_upgraded(data), what="the second upgrade of all databases")
+        assert server.get("/readyz").json()["tenants_broken"] == 0
+        assert server.wait("acme", 7)["state"] == "completed"
