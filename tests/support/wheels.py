@@ -1,27 +1,23 @@
 """Headcount's wheel, built from this checkout without a network.
 
-`python -m tests.support.wheels FOLDER` writes the wheel and `constraints.txt` into a folder.
+`python -m tests.support.wheels FOLDER` writes the wheel and `constraints.txt` into a folder, and with `--constraints
+FOLDER` only the latter.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from headcount.__main__ import PACKAGES
+from deploy.release.build import copy_source
 from tests.support import ROOT
 
 
 def build_wheel(folder: Path) -> Path:
     """Build a wheel from a copy of the source, and return it. It and the copy are in `folder`."""
-    source = folder / "source"
-    for name in (*PACKAGES, "headcount", "docs"):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
+    source = copy_source(folder / "source")
     command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index")
     subprocess.run([*command, "--wheel-dir", folder, source], check=True, capture_output=True, timeout=120)
     (wheel,) = folder.glob("headcount-*.whl")
@@ -37,5 +33,6 @@ def write_constraints(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    build_wheel(Path(sys.argv[1]))
-    write_constraints(Path(sys.argv[1]))
+    if sys.argv[1] != "--constraints":
+        build_wheel(Path(sys.argv[1]))
+    write_constraints(Path(sys.argv[-1]))

@@ -9,7 +9,7 @@ import pytest
 from tests.support import ROOT
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "example"])
+@pytest.mark.parametrize("target", ["demo", "test", "example", "dist"])
 def test_every_long_step_of_the_makefile_is_announced(target: str) -> None:
     command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
     steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -18,5 +18,6 @@ def test_every_long_step_of_the_makefile_is_announced(target: str) -> None:
     assert all(steps[number - 1].startswith(("echo 'Installing ", "echo 'Creating ")) for number in installs)
 
 
-def test_ci_tests_the_example_of_a_hook() -> None:
-    assert "\nmake example\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+@pytest.mark.parametrize("target", ["example", "dist"])
+def test_ci_runs_what_needs_a_new_environment(target: str) -> None:
+    assert f"\nmake {target}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
