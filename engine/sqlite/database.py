@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Generator
@@ -21,9 +19,9 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from engine.sqlite.copies import copy_before, keep_copy
 from engine.sqlite.unusable import in_words, is_damage
 from ground.access import is_on_read_only_disk
-from ground.files import fsync_folder
 from ground.threads import Coming, finish
 from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAgain
 
@@ -212,7 +210,7 @@ async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int
     if version:
         check_version(path, kind, version)
     if 0 < version < len(scripts):
-        await _keep_copy(db, path, version)
+        await keep_copy(db, path, version)
     for number in range(version + 1, len(scripts) + 1):
         async with transaction(db):
             # Another process may have migrated it while this one waited for the lock.
@@ -223,30 +221,6 @@ async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int
     if 0 < version < len(scripts):
         what = f"{path} was upgraded from schema {version} to {len(scripts)}"
         log.info("%s; its copy is %s.", what, copy_before(path, version).name, extra={"event": "database_upgraded"})
-
-
-def copy_before(path: Path, version: int) -> Path:
-    """Return the path of the copy that is made of the database at `path` before its schema `version` is migrated."""
-    return path.with_name(f"{path.name}.schema-{version}")
-
-
-async def _keep_copy(db: aiosqlite.Connection, path: Path, version: int) -> None:
-    """Copy the complete database, which is on disk when this returns, in place of an older such copy."""
-    copy = copy_before(path, version)
-    making = copy.with_name(f"{copy.name}.{secrets.token_hex(8)}")
-    try:
-        await db.execute("VACUUM INTO ?", (str(making),))
-        await asyncio.to_thread(_make_durable, making, copy)
-    finally:
-        making.unlink(missing_ok=True)
-
-
-def _make_durable(making: Path, copy: Path) -> None:
-    making.chmod(0o600)
-    with making.open("rb") as file:
-        os.fsync(file.fileno())
-    making.rename(copy)
-    fsync_folder(copy.parent)
 
 
 async def _version(db: aiosqlite.Connection) -> int:

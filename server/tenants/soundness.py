@@ -278,13 +278,13 @@ class Soundness:
     async def _made_ready(self, tenant: str, found: Found) -> str | None:
         """Migrate the schema and finish the work of the last stop; return why that cannot be done."""
         try:
-            if found.outdated:
-                await self._tenants.users(tenant).prepare()
+            if found.outdated and (why := await self._why_not_upgraded(tenant)):
+                return why
             if tenant in self._owed and self._take_up:
                 await self._take_up(tenant)
                 self._owed.discard(tenant)
         except TryAgain as error:
-            if found.outdated or error.code not in DISK_CODES:
+            if error.code not in DISK_CODES:
                 return f"{_UNFINISHED} ({error})"
             # It can be read; uploads are refused until this is done.
             log.debug("The work that the last stop left of %s cannot be finished yet: %s.", tenant, error)
@@ -298,6 +298,13 @@ class Soundness:
                     extra={"event": "tenant_fault", "tenant": tenant},
                 )
             return f"{_UNFINISHED} ({type(error).__name__}; the log has the cause)"
+        return None
+
+    async def _why_not_upgraded(self, tenant: str) -> str | None:
+        try:
+            await self._tenants.users(tenant).prepare()
+        except (TryAgain, OSError, DatabaseUnusable) as error:
+            return f"its users.db cannot be upgraded: {error}"
         return None
 
     async def _is_there(self, tenant: str) -> bool:

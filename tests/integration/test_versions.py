@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.database import copy_before, migrations, open_database
+from engine.sqlite.copies import copy_before
+from engine.sqlite.database import migrations, open_database
 from engine.sqlite.store import open_store
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import SchemaTooNew

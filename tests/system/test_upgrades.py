@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from engine.sqlite.database import copy_before, migrations, newest_version
+from engine.sqlite.copies import copy_before
+from engine.sqlite.database import migrations, newest_version
 from importer.folder import TenantFolder
 from tests.support import ROOT
-from tests.support.clients import needs
+from tests.support.clients import TMPFS, needs
+from tests.support.disks import small_disk
 from tests.support.fill_databases import ANN, BEN, CY, DEE, EVE, HEADER
 from tests.support.server_process import ServerProcess
 from tests.support.steps import section, steps
@@ -116,17 +119,63 @@ def test_a_newer_database_of_the_server_is_refused_in_words_and_not_changed(tmp_
     assert newer.read_bytes() == before
 
 
-@needs("sftp")
+@pytest.fixture
+def cramped(tmp_path: Path) -> Iterator[Path]:
+    """An old data folder on a disk of 24 MiB, of which about 6 MB are free after a start."""
+    with small_disk(tmp_path / "data", mebibytes=24):
+        data = data_folder(tmp_path, VERSIONS[0])
+        (data / "filler").write_bytes(b"x" * 5_000_000)
+        yield data
+
+
+def make_large(database: Path) -> None:
+    """Let a database have 9 MB."""
+    by_hand(database, "CREATE TABLE padding AS SELECT zeroblob(9000000) AS nothing")
+
+
+def why_broken(server: ServerProcess) -> str | None:
+    return {each["name"]: each["broken"] for each in server.cli("tenant", "list", "--json").json}["acme"]
+
+
+@needs(TMPFS)
+def test_a_tenant_without_space_for_its_copy_is_upgraded_when_there_is_space(tmp_path: Path, cramped: Path) -> None:
+    users = cramped / "tenants" / "acme" / "users.db"
+    make_large(users)
+    with ServerProcess(tmp_path) as server:
+        broken = wait_until(lambda: why_broken(server), what="the tenant to be broken")
+        assert f"its users.db cannot be upgraded: the disk has no space to copy {users} before its upgrade" in broken
+        assert version_of(users) == VERSIONS[0]["tenant"]
+        (cramped / "filler").unlink()
+        wait_until(lambda: are_upgraded(cramped), what="the upgrade of all databases")
+        wait_until(lambda: server.get("/readyz").json()["tenants_broken"] == 0, what="the tenant to work")
+
+
+@needs(TMPFS)
+def test_a_start_without_space_for_the_copy_of_headcount_db_ends_with_the_reason(
+    tmp_path: Path, cramped: Path
+) -> None:
+    make_large(cramped / "headcount.db")
+    server = ServerProcess(tmp_path)
+    server.launch()
+    assert server.died() == 1
+    assert f"Error: the disk has no space to copy {cramped}/headcount.db before its upgrade" in server.log.read_text()
+    assert version_of(cramped / "headcount.db") == VERSIONS[0]["server"]
+    (cramped / "filler").unlink()
+    with server:
+        wait_until(lambda: are_upgraded(cramped), what="the upgrade of all databases")
+
+
 def test_the_commands_of_the_page_put_the_copies_in_place(tmp_path: Path) -> None:
     versions = {"server": 7, "tenant": 5}
     data = data_folder(tmp_path, versions)
     before = {path: content_of(path) for path in databases(data)}
     with ServerProcess(tmp_path) as server:
         wait_until(lambda: are_upgraded(data), what="the upgrade of all databases")
-        server.cli("key", "add", "acme", str(server.make_key("acme")))
-        server.put("acme", (HEADER + f"{ANN}\n{BEN}\n{CY}\n{DEE}\n{EVE}\n").encode())
-        server.wait("acme")
+        server.cli("users", "unprotect", "acme", "1")
+        server.cli("users", "protect", "acme", "1")
+        server.cli("token", "create", "acme", "--role", "viewer")
         assert server.stop() == 0
+        assert {path for path in databases(data) if content_of(path) == before[path]} == set()
         (step,) = steps(section(PAGE, "Downgrade"))
         subprocess.run(["sh", "-euc", step.content], cwd=data, check=True, timeout=60)
         assert {path: content_of(path) for path in databases(data)} == before
@@ -134,4 +183,4 @@ def test_the_commands_of_the_page_put_the_copies_in_place(tmp_path: Path) -> Non
         server.start()
         wait_until(lambda: are_upgraded(data), what="the second upgrade of all databases")
         assert server.get("/readyz").json()["tenants_broken"] == 0
-        assert server.wait("acme", 7)["state"] == "completed"
+        assert server.report("acme", 7)["state"] == "completed"
