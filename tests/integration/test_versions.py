@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +101,29 @@ async def test_an_older_database_is_copied_before_it_is_changed(tmp_path: Path, 
     with closing(sqlite3.connect(copy)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
     assert {file.name for file in tmp_path.iterdir()} == {path.name, copy.name}
+
+
+@pytest.mark.parametrize("kind", ["server", "tenant"])
+async def test_an_upgrade_that_is_killed_at_any_statement_is_completed_by_the_next(tmp_path: Path, kind: str) -> None:
+    for name in ("before", "killed"):
+        (tmp_path / name).mkdir()
+    path = restored(tmp_path / "before", kind, 1)
+    tables = {
+        name: [each for each in columns if (name, each) not in GONE] for name, columns in tables_of(path).items()
+    }
+    rows = {name: _rows(path, name, columns) for name, columns in tables.items()}
+    command = (sys.executable, "-m", "tests.support.crashed_upgrades", kind, path.parent, tmp_path / "killed")
+    crashing = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    assert await crashing.wait() == 0
+    upgraded = schema_of(tmp_path / "killed" / "whole" / path.name)
+    folders = sorted((tmp_path / "killed").glob("[0-9]*"))
+    assert len(folders) > 20
+    for folder in folders:
+        database = folder / path.name
+        await (await open_database(database, kind)).close()
+        assert schema_of(database) == upgraded
+        for file in (database, copy_before(database, 1)):
+            assert {name: _rows(file, name, columns) for name, columns in tables.items()} == rows
 
 
 WAS_APPLIED = "dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged', 'undone')"
