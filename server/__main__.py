@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
-from server.cli import main as run
+from headcount.__main__ import loading, run_to_exit
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    sys.exit(run())
+    run_to_exit(_run)
+
+
+def _run() -> int:
+    with loading():
+        from server.cli import main as run
+    return run()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ SWITCH_S = 0.0005
 """The longest time in seconds that a thread runs while others wait. At Python's 5 ms, a connection would wait so long
 at each of its steps while an import computes."""
 
+LOCK = "headcount.lock"
 TRIES, PAUSE_S = 5, 0.1
 """Tries to lock, and seconds between them: `server_runs` in another process holds the lock for a moment."""
 
@@ -72,8 +73,11 @@ def hold(data_dir: Path) -> Iterator[None]:
 
 
 def server_runs(data_dir: Path) -> bool:
-    """Return whether a server runs on `data_dir` now."""
-    handle = _open(data_dir)
+    """Return whether a server runs on `data_dir` now. Raises OSError if that cannot be seen. Changes nothing."""
+    try:
+        handle = os.open(data_dir / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -84,4 +88,4 @@ def server_runs(data_dir: Path) -> bool:
 
 
 def _open(data_dir: Path) -> int:
-    return os.open(data_dir / "headcount.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -7,11 +7,13 @@ A setting is the environment variable `HEADCOUNT_<NAME>`, or the same name in lo
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -33,8 +35,19 @@ MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url"}
 """Settings whose wrong values are not quoted."""
 
 
+GIVEN_TO_HOOKS = ("TENANT", "HOOK", "PATH", "NAME", "SIZE", "SHA256", "UPLOADED_AT", "ATTEMPT", "FILE")
+"""The variables, after PREFIX, that the command of a hook gets; they are not settings."""
+
+
 class SettingsError(Exception):
-    """A server setting is not valid. `str(error)` is one sentence that names the setting."""
+    """Server settings are not valid. `str(error)` is one sentence that names the first.
+
+    `settings` has the sentence about each wrong setting, by the place where it is set.
+    """
+
+    def __init__(self, message: str, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.settings = dict(settings or {})
 
 
 def _has_port(parts: SplitResult) -> bool:
@@ -187,12 +200,40 @@ class ServerSettings(BaseSettings):
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_toml(Path(config)))
 
 
+class _Chosen:
+    """The data folder that the command line names, which wins over the environment."""
+
+    data_dir: Path | None = None
+
+
+def choose_data_dir(folder: Path | None) -> None:
+    """Let `load_settings` return this data folder from now on; None ends that."""
+    _Chosen.data_dir = folder
+
+
 def load_settings() -> ServerSettings:
-    """Return the settings of this process: environment, then the TOML file, then defaults. Raises SettingsError."""
+    """Return the settings of this process: environment, then the TOML file, then defaults.
+
+    The folder of `choose_data_dir` wins over all of them. Raises SettingsError, which names every wrong setting.
+    """
+    chosen: dict[str, Any] = {} if _Chosen.data_dir is None else {"data_dir": _Chosen.data_dir}
     try:
-        return ServerSettings()
+        return ServerSettings(**chosen)
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
+        raise _wrong(error) from None
+
+
+def unknown_variables() -> list[str]:
+    """Return a sentence for each variable HEADCOUNT_* of this process that Headcount does not know."""
+    settings = [name.upper() for name in ServerSettings.model_fields]
+    known = {*settings, *GIVEN_TO_HOOKS, CONFIG.removeprefix(PREFIX)}
+    found = []
+    for variable in sorted(name for name, value in os.environ.items() if value):
+        prefix, name = variable[: len(PREFIX)], variable[len(PREFIX) :].upper()
+        if prefix.upper() == PREFIX and name not in known:
+            near = difflib.get_close_matches(name, settings, 1)
+            found.append(f"{variable} is not a setting{f'; did you mean {PREFIX}{near[0]}?' if near else ''}")
+    return found
 
 
 def environment_of_hooks() -> dict[str, str]:
@@ -221,19 +262,20 @@ def _from_toml(path: Path) -> dict[str, object]:
         raise SettingsError(f"{CONFIG} names {path}, which cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{CONFIG} names {path}, which is not valid TOML: {error}") from None
-    for name in values:
-        if name not in ServerSettings.model_fields:
-            raise SettingsError(
-                f"{path} sets {name}, which is not a setting{nearest(name, ServerSettings.model_fields)}"
-            )
     return values
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
-    where = _source(name)
-    return f"{where}: {reason(first, secret=name in MAY_HOLD_PASSWORDS)}"
+def _wrong(error: ValidationError) -> SettingsError:
+    """Return the error that names every wrong setting, with a sentence about the first."""
+    wrong: dict[str, str] = {}
+    for details in error.errors(include_url=False):
+        name = str(details["loc"][0])
+        if details["type"] == "extra_forbidden":
+            wrong.setdefault(_source(name), f"is not a setting{nearest(name, ServerSettings.model_fields)}")
+        else:
+            wrong.setdefault(_source(name), reason(details, secret=name in MAY_HOLD_PASSWORDS))
+    where, sentence = next(iter(wrong.items()))
+    return SettingsError(f"{where}: {sentence}", wrong)
 
 
 def _source(name: str) -> str:

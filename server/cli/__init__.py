@@ -1,7 +1,8 @@
 """The command line: one module for each noun.
 
 A command that fails raises. `main` prints the exception as one sentence on stderr and returns an exit code: 0 done,
-1 refused or failed, 2 wrong usage. A noun's module is imported on use, so that every command starts fast.
+1 refused or failed, 2 wrong usage, 130 interrupted. A noun's module is imported on use, so that every command starts
+fast.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ground.refusals import Refusal
 from headcount import __version__
+from headcount.__main__ import INTERRUPTED, loading
 from importer.errors import DatabaseFault, ImporterError
 from keys.errors import HostKeyRefused, RingUnreadable
-from server.settings import SettingsError, debugging
+from server.cli.output import lines_are_json, lines_as_json, tell
+from server.settings import SettingsError, choose_data_dir, debugging, unknown_variables
 
 COMMANDS = {
     "serve": "server.cli.serve:serve",
@@ -39,8 +44,31 @@ COMMANDS = {
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 
 
+class _Interrupted(Exception):  # noqa: N818 - named after the state
+    """A KeyboardInterrupt that click does not see: it would print an empty line."""
+
+
 class LazyCommands(click.Group):
     """The commands of COMMANDS, each imported on use."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and args[0][:1].isalnum():
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -51,7 +79,8 @@ class LazyCommands(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         gc.disable()  # modules are not garbage; collecting here takes a tenth of the time
         try:
-            command: click.Command = getattr(importlib.import_module(module), name)
+            with loading():
+                command: click.Command = getattr(importlib.import_module(module), name)
         finally:
             gc.enable()
         return command
@@ -59,40 +88,56 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="headcount %(version)s", help="Print the version.")
-def cli() -> None:
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Use this data folder, and not HEADCOUNT_DATA_DIR.",
+)
+@click.pass_context
+def cli(ctx: click.Context, data_dir: Path | None) -> None:
     """Run and manage Headcount, an SFTP server for user lists.
 
     Settings come from the environment variables HEADCOUNT_*, or from the TOML file that HEADCOUNT_CONFIG names; the
     environment wins. Every command works on the data folder (HEADCOUNT_DATA_DIR) with or without a running server.
     """
+    choose_data_dir(data_dir)
+    ctx.call_on_close(lambda: choose_data_dir(None))
+    if ctx.invoked_subcommand != "serve":  # it logs them
+        for sentence in unknown_variables():
+            tell(sentence, "unknown_variable", "warning")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Only this user can read the files that it creates."""
+    """Run one command and return its exit code. Only this user can read the files that it creates.
+
+    After Ctrl-C, return INTERRUPTED; the caller says so.
+    """
     os.umask(0o077)
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # show what the terminal cannot encode as an escape
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    lines_as_json("--json" in given)
     try:
-        code = cli.main(args=arguments, prog_name="headcount", standalone_mode=False)
+        code = cli.main(args=given, prog_name="headcount", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
-        return 2 if isinstance(error, click.UsageError) else 1
+        return _wrong_usage(error) if isinstance(error, click.UsageError) else _failed(error.format_message())
     except BrokenPipeError:
         # The reader closed the pipe; the flush at exit must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (click.Abort, KeyboardInterrupt):
-        return _failed("interrupted")
+    except (click.Abort, KeyboardInterrupt, _Interrupted):
+        return INTERRUPTED
     except REFUSALS as error:
-        return _failed(str(error))
+        return _refused(error)
     except UnicodeEncodeError:
         return _failed("an argument is not valid UTF-8, so nothing has this name. Check the encoding of the terminal")
     except Exception as error:
-        return _failed(_unexpected(error))
+        return _failed(*_unexpected(error))
 
 
 def _open_closed_streams() -> None:
@@ -102,20 +147,42 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
-def _failed(sentence: str) -> int:
-    click.echo(f"Error: {sentence}", err=True)
+def _wrong_usage(error: click.UsageError) -> int:
+    """Print a wrong usage: as click does, or as JSON."""
+    if lines_are_json():
+        tell(error.format_message(), "usage", "error")
+    else:
+        error.show()
+    return 2
+
+
+def _refused(error: Exception) -> int:
+    """Print a refusal; several wrong settings at once, one on each line."""
+    code = str(getattr(error, "code", "bad_setting" if isinstance(error, SettingsError) else "failed"))
+    wrong: dict[str, str] = getattr(error, "settings", {})
+    if len(wrong) > 1:
+        tell(f"{len(wrong)} settings are not valid. Nothing was done", code, "error", wrong)
+    else:
+        tell(str(error), code, "error")
     return 1
 
 
-def _unexpected(error: Exception) -> str:
-    """Return the sentence for an unexpected error. At log level debug, print the traceback too."""
+def _failed(sentence: str, code: str = "failed") -> int:
+    tell(sentence, code, "error")
+    return 1
+
+
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """Return the sentence and code for an unexpected error. At log level debug, print the traceback too."""
     if debugging():
         traceback.print_exc()
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         where = error.filename or "the data folder"
-        return f"{where} is on a read-only file system. Check the disk (dmesg), then: mount -o remount,rw"
+        do = "Check the disk (dmesg), then: mount -o remount,rw"
+        return f"{where} is on a read-only file system. {do}", "read_only"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return (f"{error.filename}: {error.strerror}" if error.filename else error.strerror), "failed"
     if isinstance(error, DatabaseFault):
-        return str(error)
-    return f"internal error ({type(error).__name__}: {error}). Set HEADCOUNT_LOG_LEVEL=debug to see the traceback"
+        return str(error), "database_fault"
+    why = f"{type(error).__name__}: {error}"
+    return f"internal error ({why}). Set HEADCOUNT_LOG_LEVEL=debug to see the traceback", "internal_error"

@@ -20,7 +20,8 @@ from importer.report import Report
 from importer.users.users import Users
 from server.cli.advice_view import print_advice, print_toml
 from server.cli.data import runs, tenants
-from server.cli.output import json_option, print_json
+from server.cli.output import harmless, json_option, print_json
+from server.cli.progress import Advance, progress
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml
@@ -44,16 +45,19 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
     """
     with tempfile.TemporaryDirectory(prefix="headcount-check-") as name:
         folder = Path(name)
-        async with tenants() as opened:
-            settings = await opened.settings(tenant)
-            users = await asyncio.to_thread(opened.users(tenant).copy, folder)
-        copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
-        now = utc_now()
-        outcome = await _dry_run(tenant, file, copy, settings, users, folder / "messages", now)
-        advice = None
-        if deserves_advice(outcome):
-            question = Question(tenant, copy, users, settings, outcome, now, copy=users)
-            advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
+        with progress() as advance:
+            advance(0, f"Copying the users of {tenant}")
+            async with tenants() as opened:
+                settings = await opened.settings(tenant)
+                users = await asyncio.to_thread(opened.users(tenant).copy, folder)
+            copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
+            now = utc_now()
+            outcome = await _dry_run(tenant, file, copy, settings, users, folder / "messages", now, advance)
+            advice = None
+            if deserves_advice(outcome):
+                advance(1, "Testing other settings")
+                question = Question(tenant, copy, users, settings, outcome, now, copy=users)
+                advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
         report = _report(tenant, outcome, rfc3339(now), advice)
         if not as_json:
             messages = folder / "messages"
@@ -70,19 +74,28 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
 
 
 async def _dry_run(
-    tenant: str, file: str, copy: Path, settings: TenantSettings, users: Users, messages: Path, now: datetime
+    tenant: str,
+    file: str,
+    copy: Path,
+    settings: TenantSettings,
+    users: Users,
+    messages: Path,
+    now: datetime,
+    advance: Advance,
 ) -> Outcome:
+    name = _name(file)
     job = Job(
         tenant=tenant,
         import_id=NO_IMPORT,
         file=copy,
-        name=_name(file),
+        name=name,
         dry_run=True,
         written=None,
         approval=None,
         now=now,
     )
-    return await run_import(job, users, settings, messages)
+    text = f"Reading {harmless(name)}"
+    return await run_import(job, users, settings, messages, progress=lambda share: advance(share, text))
 
 
 def _name(file: str) -> str:

@@ -12,11 +12,11 @@ import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
-from server.backup.restoring import refuse_unfinished
+from server.cli.folder import may_be_made, require_data, warn_without_server
+from server.cli.output import tell
 from server.settings import environment_of_hooks, load_settings
 from server.tenants.hook_settings import need_hooks
-from server.tenants.settings import TenantRefused
-from server.tenants.tenants import Tenants, open_tenants, refuse_lost, server_database
+from server.tenants.tenants import Tenants, open_tenants
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,26 +45,42 @@ def runs(
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        with asyncio.Runner(loop_factory=loop) as runner:
-            return runner.run(command(*args, **kwargs))
+        runner = asyncio.Runner(loop_factory=loop)
+        try:
+            result = runner.run(command(*args, **kwargs))
+        except KeyboardInterrupt:
+            _interrupted.append(runner)
+            raise
+        except BaseException:
+            runner.close()
+            raise
+        runner.close()
+        return result
 
     return run
 
 
+_interrupted: list[asyncio.Runner] = []
+"""Kept until the process ends: closing one waits for its threads, and deleting one writes about its tasks."""
+
+
 @asynccontextmanager
 async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
-    """Open the tenants of the data folder. Without `make`, raise TenantRefused if the folder does not exist."""
+    """Open the tenants of the data folder, and warn on stderr if no server runs on it.
+
+    Raises TenantRefused if the folder is absent or has no data. With `make`, the command creates the data, and says
+    where; see `may_be_made`.
+    """
     settings = load_settings()
     data_dir = settings.data_dir.absolute()
-    refuse_unfinished(data_dir)
-    refuse_lost(data_dir)
-    if not make and not server_database(data_dir).exists():
-        raise TenantRefused(
-            "no_data_folder",
-            f"{data_dir} has no Headcount data. Set HEADCOUNT_DATA_DIR to the data folder, "
-            "or create the first tenant: headcount tenant add NAME",
-        )
+    made = make and may_be_made(settings)
+    if not made:
+        require_data(settings)
     async with open_tenants(data_dir, public_url=settings.http_public_url) as opened:
+        if made:
+            tell(f"Created the data folder {data_dir}", "data_folder_created")
+        else:
+            warn_without_server(data_dir)
         yield opened
 
 
@@ -93,7 +109,7 @@ async def patiently(change: Callable[[], Awaitable[T]]) -> T:
         except TryAgain as error:
             if error.code != "database_busy":
                 raise
-            click.echo("An import of this tenant is running. Waiting for it to end ...", err=True)
+            tell("An import of this tenant is running. Waiting for it to end ...", "database_busy")
     return await change()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +24,7 @@ from server import process
 from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
+from server.cli.progress import progress
 from server.cli.report_view import change_line, print_report, summary
 from server.tenants.pauses import pause_of
 
@@ -42,6 +42,11 @@ def _one_import(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments TENANT and [ID] to a command about one import."""
     with_id = click.argument("import_id", metavar="[ID]", type=ID, required=False)
     return click.argument("tenant")(with_id(command))
+
+
+timeout_option = click.option(
+    "--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Stop waiting after SECONDS."
+)
 
 
 @click.group("import")
@@ -91,7 +96,7 @@ async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 @import_.command()
 @_one_import
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Stop waiting after SECONDS.")
+@timeout_option
 @json_option
 @runs
 async def wait(tenant: str, import_id: int | None, timeout: float | None, as_json: bool) -> int:
@@ -107,9 +112,10 @@ async def wait(tenant: str, import_id: int | None, timeout: float | None, as_jso
 @import_.command()
 @_one_import
 @click.option("--no-wait", is_flag=True, help="Do not wait until the import has run.")
+@timeout_option
 @json_option
 @runs
-async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
+async def approve(tenant: str, import_id: int | None, no_wait: bool, timeout: float | None, as_json: bool) -> int:
     """Approve a held import.
 
     The import of TENANT runs, and the command waits for its end. The import is held again if it would deactivate a
@@ -119,7 +125,7 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
         entry = await _find(queue, tenant, import_id)
         approved = await decisions.approve(queue, folder, entry, by=BY)
         if not no_wait:
-            return await _follow(queue, folder, approved, None, as_json=as_json)
+            return await _follow(queue, folder, approved, timeout, as_json=as_json)
     _print_done(approved, f"Approved import {entry.id} of {tenant}; it is queued", as_json=as_json)
     return 0
 
@@ -142,9 +148,10 @@ async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
 @import_.command()
 @_one_import
 @click.option("--no-wait", is_flag=True, help="Do not wait until the import is undone.")
+@timeout_option
 @json_option
 @runs
-async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
+async def undo(tenant: str, import_id: int | None, no_wait: bool, timeout: float | None, as_json: bool) -> int:
     """Undo an applied import.
 
     The users of TENANT get the values from before the import, and the command waits for the end of the undo. Without
@@ -157,7 +164,7 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
         with _naming_the_list(tenant):
             asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
         if not no_wait:
-            ended = await _end_of(queue, asked, _data_dir(folder), None)
+            ended = await _end_of(queue, asked, _data_dir(folder), timeout)
             _print_report(ended, folder, as_json=as_json)
             return 0 if ended.state is ImportState.UNDONE else 1
     _print_done(asked, f"Queued the undo of import {asked.id} of {tenant}", as_json=as_json)
@@ -227,7 +234,8 @@ def _data_dir(folder: TenantFolder) -> Path:
 async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | None) -> Entry:
     """Wait until `entry` ends and return it. Raises Refused at the timeout, or if no server runs."""
     began = served = time.monotonic()
-    with _progress(entry) as advance:
+    with progress() as advance:
+        advance(*frame(entry))
         while entry.state in WAITING:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
@@ -245,29 +253,14 @@ async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | N
                     "timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} {unit}{why}"
                 )
             entry = await _find(queue, entry.tenant, entry.id)
-            advance(entry)
+            advance(*frame(entry))
     return entry
 
 
-@contextmanager
-def _progress(entry: Entry) -> Iterator[Any]:
-    """Show a progress bar on stderr if it is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1)
-
-        def advance(entry: Entry) -> None:
-            text = f"Import {entry.id} of {entry.tenant}: {entry.state.value}"
-            bar.update(task, completed=entry.progress or 0, description=text)
-
-        advance(entry)
-        yield advance
+def frame(entry: Entry) -> tuple[float, str]:
+    """Return the share of `entry` that is done, and its state in words: all of it, once it has ended."""
+    share = entry.progress or 0.0 if entry.state in WAITING else 1.0
+    return share, f"Import {entry.id} of {entry.tenant}: {entry.state.value}"
 
 
 def _print_done(entry: Entry, sentence: str, *, as_json: bool) -> None:

@@ -8,11 +8,49 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 F = Callable[..., Any]
+
+_PREFIXES = {"error": "Error: ", "warning": "Warning: ", "notice": ""}
+
+
+class _Stderr:
+    """The form of the lines on stderr, of this command."""
+
+    as_json = False
+
+
+def lines_as_json(as_json: bool) -> None:
+    """Let `tell` print JSON, or text, from now on."""
+    _Stderr.as_json = as_json
+
+
+def lines_are_json() -> bool:
+    """Return whether `tell` prints JSON."""
+    return _Stderr.as_json
+
+
+def tell(
+    sentence: str,
+    code: str,
+    severity: Literal["error", "warning", "notice"] = "notice",
+    errors: Mapping[str, str] | None = None,
+) -> None:
+    """Print a sentence on stderr; with `--json` as one JSON object on one line, with `code`.
+
+    `errors` has a sentence for each of several wrong values, by name.
+    """
+    if _Stderr.as_json:
+        listed = [{"name": name, "detail": detail} for name, detail in (errors or {}).items()]
+        line = {"severity": severity, "code": code, "message": sentence} | ({"errors": listed} if listed else {})
+        click.echo(json.dumps(line), err=True)
+        return
+    click.echo(f"{_PREFIXES[severity]}{sentence}", err=True)
+    for name, detail in (errors or {}).items():
+        click.echo(f"  {name}: {detail}" if name else f"  {detail}", err=True)
 
 
 def json_option(command: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import click
@@ -9,7 +10,9 @@ import click
 from server import app, logs, process
 from server.cli.data import runs
 from server.loop import ServerLoop
-from server.settings import load_settings
+from server.settings import load_settings, unknown_variables
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -22,6 +25,11 @@ async def serve() -> None:
     """
     settings = load_settings()
     logs.set_up(settings.log_format, settings.log_level)
+    for sentence in unknown_variables():
+        log.warning("%s", sentence, extra={"event": "unknown_variable"})
+    if not settings.data_dir.exists():
+        where = settings.data_dir.absolute()
+        log.warning("There is no data folder %s; it is created.", where, extra={"event": "data_folder_absent"})
     process.prepare()
     try:
         await app.serve(settings)

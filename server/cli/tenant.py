@@ -14,8 +14,8 @@ from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
-from server.backup.restoring import refuse_unfinished
 from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
+from server.cli.folder import has_data
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
@@ -24,7 +24,7 @@ from server.tenants.inspection import inspect, unusable_copy
 from server.tenants.pauses import Span, pause_of, spans
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
-from server.tenants.tenants import Tenants, refuse_lost, server_database
+from server.tenants.tenants import Tenants
 
 CANNOT_READ = (TenantRefused, RingUnreadable, ImporterError, DatabaseFault, OSError, ValueError)
 """The exceptions of an unusable folder or database of a tenant."""
@@ -63,9 +63,8 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 async def list_(as_json: bool) -> None:
     """List all tenants by name."""
     rows = []
-    refuse_unfinished(load_settings().data_dir)
-    refuse_lost(load_settings().data_dir)
-    if server_database(load_settings().data_dir).exists():
+    settings = load_settings()
+    if has_data(settings):
         async with tenants() as opened:
             queue = opened.store.imports()
             successes = await queue.last_successes()
@@ -85,7 +84,8 @@ async def list_(as_json: bool) -> None:
     }
     if any(row["broken"] for row in rows):
         columns["broken"] = "BROKEN"
-    print_list(rows, columns, as_json=as_json, empty="No tenants yet. Add one: headcount tenant add NAME")
+    empty = f"No tenants yet in {settings.data_dir.absolute()}. Add one: headcount tenant add NAME"
+    print_list(rows, columns, as_json=as_json, empty=empty)
 
 
 @tenant.command()

@@ -164,27 +164,33 @@ def changed(
     hooks: KnownHooks | None = None,
     at: datetime | None = None,
 ) -> TenantSettings:
-    """Return `now` with `changes` applied at the time `at`; None resets a setting. Raises TenantRefused naming it.
+    """Return `now` with `changes` applied at the time `at`; None resets a setting.
+
+    Raises TenantRefused, which names every setting that is unknown or has a value that is not valid.
 
     With `whole`, every setting that `changes` does not name is reset to its default. `public_url` is the address of
     the page that the operator has set, and `hooks` are those of the server. Without `at`, the clock says it.
     """
-    _refuse_unknown(changes)
+    unknown = _unknown(changes)
     values: dict[str, object] = dict(TenantSettings() if whole else now)
     for name, value in changes.items():
         if value is None:
             values.pop(name, None)
-        else:
+        elif name not in unknown:
             values[name] = value
-    after = _validated(values)
-    _refuse_new_keys(now, after)
-    _refuse_without_link(now, after, public_url)
-    _refuse_new_pause(now, after, at or utc_now())
-    _refuse_wrong_hooks(now, after, hooks or {})
+    after = _validated(values, unknown)
+    wrong = {
+        **_new_keys(now, after),
+        **_without_link(now, after, public_url),
+        **_new_pause(now, after, at or utc_now()),
+        **_wrong_hooks(now, after, hooks or {}),
+    }
+    for name, sentence in wrong.items():
+        raise TenantRefused("bad_setting", f"{name}: {sentence}", wrong)
     return after
 
 
-def _refuse_without_link(now: TenantSettings, after: TenantSettings, public_url: str | None) -> None:
+def _without_link(now: TenantSettings, after: TenantSettings, public_url: str | None) -> dict[str, str]:
     """Refuse new invitations or templates with which an invitation would have no link. Older ones stay.
 
     The built-in template, for languages without a template, has a link only with `public_url`.
@@ -192,66 +198,62 @@ def _refuse_without_link(now: TenantSettings, after: TenantSettings, public_url:
     templates = after.invitation_templates
     linked = public_url is not None or ("en" in templates and all(each.has_link for each in templates.values()))
     if after.invitations == "off" or linked:
-        return
-    for name in ("invitations", "invitation_templates"):
-        if getattr(after, name) != getattr(now, name):
-            raise TenantRefused("bad_setting", f"{name}: {NO_LINK}", {name: NO_LINK})
+        return {}
+    names = ("invitations", "invitation_templates")
+    return dict([(name, NO_LINK) for name in names if getattr(after, name) != getattr(now, name)][:1])
 
 
-def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
+def _new_keys(now: TenantSettings, after: TenantSettings) -> dict[str, str]:
     """Refuse a new custom field with the name of a built-in field. A custom field that is older than that stays."""
     new = [key for key in after.shadowed if key not in now.own]
-    if new:
-        sentence = f"a custom field cannot have the key {new[0]}: it is reserved"
-        raise TenantRefused("bad_setting", sentence, {"custom_fields": sentence})
+    return {"custom_fields": f"a custom field cannot have the key {new[0]}: it is reserved"} if new else {}
 
 
-def _refuse_new_pause(now: TenantSettings, after: TenantSettings, at: datetime) -> None:
+def _new_pause(now: TenantSettings, after: TenantSettings, at: datetime) -> dict[str, str]:
     """Refuse a new end of the pause that is past, or too far away. One that was set before stays."""
     if after.paused_until in (None, now.paused_until):
-        return
+        return {}
     end = from_rfc3339(after.paused_until or "")
     left, shown = end - at, f"{end:%Y-%m-%d %H:%M} UTC"
-    sentence = ""
     if left <= timedelta():
-        sentence = f"{shown} is past. Set a later time, or reset the setting to end the pause"
-    elif left > LONGEST_PAUSE:
-        sentence = f"{shown} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"
-    if sentence:
-        raise TenantRefused("bad_setting", f"paused_until: {sentence}", {"paused_until": sentence})
+        return {"paused_until": f"{shown} is past. Set a later time, or reset the setting to end the pause"}
+    if left > LONGEST_PAUSE:
+        return {"paused_until": f"{shown} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"}
+    return {}
 
 
-def _refuse_wrong_hooks(now: TenantSettings, after: TenantSettings, known: KnownHooks) -> None:
+def _wrong_hooks(now: TenantSettings, after: TenantSettings, known: KnownHooks) -> dict[str, str]:
     """Refuse a new name of a hook that does not exist, and new values that a hook refuses. Older ones stay."""
     wrong = {
         "hooks": unknown_hooks(now.hooks, after.hooks, known),
         "hook_settings": wrong_values(now.hook_settings, after.hook_settings, known),
     }
-    sentences = {name: sentence for name, sentence in wrong.items() if sentence}
-    for name, sentence in sentences.items():
-        raise TenantRefused("bad_setting", f"{name}: {sentence}", sentences)
+    return {name: sentence for name, sentence in wrong.items() if sentence}
 
 
-def _refuse_unknown(names: Iterable[str]) -> None:
+def _unknown(names: Iterable[str]) -> dict[str, str]:
+    """Return a sentence about each name that is not a setting."""
     known = TenantSettings.model_fields
-    unknown = {
-        name: f"there is no tenant setting {name}{nearest(name, known)}" for name in names if name not in known
-    }
-    if unknown:
-        raise TenantRefused("unknown_setting", next(iter(unknown.values())), unknown)
+    return {name: f"there is no tenant setting {name}{nearest(name, known)}" for name in names if name not in known}
 
 
-def _validated(values: Mapping[str, object]) -> TenantSettings:
+def _validated(values: Mapping[str, object], unknown: Mapping[str, str] | None = None) -> TenantSettings:
+    """Return the settings with these values. Raises TenantRefused; `unknown` has what is wrong already."""
+    wrong: list[ErrorDetails] = []
     try:
-        return TenantSettings.model_validate(values)
+        settings = TenantSettings.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-    sentences: dict[str, str] = {}
+    sentences = dict(unknown or {})
     for details in wrong:
         sentences.setdefault(*_wrong_setting(details))
-    name, sentence = _wrong_setting(wrong[0])
-    # An error between two settings names them itself.
-    raise TenantRefused("bad_setting", f"{name}: {sentence}" if wrong[0]["loc"] else sentence, sentences)
+    if unknown:
+        raise TenantRefused("unknown_setting", next(iter(unknown.values())), sentences)
+    if wrong:
+        name, sentence = _wrong_setting(wrong[0])
+        # An error between two settings names them itself.
+        raise TenantRefused("bad_setting", f"{name}: {sentence}" if wrong[0]["loc"] else sentence, sentences)
+    return settings
 
 
 def _wrong_setting(details: ErrorDetails) -> tuple[str, str]:

@@ -11,12 +11,17 @@ from unittest.mock import patch
 
 from server.cli import main
 
+ABOUT_THE_FOLDER = ("Warning: ", "Created the data folder ")
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
+    """The end of a command. `err` is stderr without `warned`: what is said of the data folder and the environment."""
+
     code: int
     out: bytes
     err: str
+    warned: str = ""
 
     @property
     def text(self) -> str:
@@ -37,4 +42,6 @@ def run_cli(*arguments: str, stdin: bytes = b"") -> Ran:
     ):
         code = main(list(arguments))
     out, err = (streams[name].buffer.getvalue() for name in ("out", "err"))  # type: ignore[attr-defined]
-    return Ran(code, out, err.decode())
+    lines = err.decode().splitlines(keepends=True)
+    warned = [line for line in lines if line.startswith(ABOUT_THE_FOLDER) or '"severity": "warning"' in line]
+    return Ran(code, out, "".join(line for line in lines if line not in warned), "".join(warned))

@@ -1,10 +1,19 @@
 """Server settings: their sources, which source wins, and the message about an invalid one."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from server.settings import PREFIX, ServerSettings, SettingsError, load_settings
+from server.settings import (
+    GIVEN_TO_HOOKS,
+    PREFIX,
+    ServerSettings,
+    SettingsError,
+    choose_data_dir,
+    load_settings,
+    unknown_variables,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +100,41 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(
     config = tmp_path / "headcount.toml"
     config.write_text("sftp_prot = 22\n")
     monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
-    with pytest.raises(SettingsError, match="sets sftp_prot, which is not a setting; did you mean sftp_port"):
+    with pytest.raises(SettingsError, match=r"sftp_prot in .*: is not a setting; did you mean sftp_port"):
         load_settings()
+
+
+def test_all_wrong_settings_are_named_with_their_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "headcount.toml"
+    config.write_text("sftp_prot = 22\nmax_handles = -1\n")
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
+    monkeypatch.setenv("HEADCOUNT_SMTP_URL", "http://me:hunter2@mail")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert caught.value.settings.keys() == {
+        "HEADCOUNT_SMTP_URL", f"max_handles in {config}", f"sftp_prot in {config}"
+    }  # fmt: skip
+    assert "hunter2" not in str(caught.value.settings)
+
+
+def test_the_chosen_data_folder_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "one"))
+    choose_data_dir(tmp_path / "two")
+    assert load_settings().data_dir == tmp_path / "two"
+    choose_data_dir(None)
+    assert load_settings().data_dir == tmp_path / "one"
+
+
+def test_unknown_variables_are_named_with_the_nearest_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    for name in ("DATADIR", "CONFIG", "sftp_port", "ZZZ", *GIVEN_TO_HOOKS):
+        monkeypatch.setenv(f"{PREFIX}{name}", "1")
+    monkeypatch.setenv(f"{PREFIX}EMPTY", "")
+    assert unknown_variables() == [
+        "HEADCOUNT_DATADIR is not a setting; did you mean HEADCOUNT_DATA_DIR?",
+        "HEADCOUNT_ZZZ is not a setting",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"sftp_port = ", b"\xff\xfe", None])

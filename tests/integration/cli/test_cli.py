@@ -49,7 +49,6 @@ def refused(*arguments: str, code: int = 1, stdin: bytes = b"") -> str:
 
 
 def test_a_tenant_is_added_listed_shown_and_removed(pub: str, data_dir: Path) -> None:
-    assert done("tenant", "list", "--json").json == []
     added = done("tenant", "add", "acme", "--key", pub, "--json").json
     assert added["name"] == "acme"
     assert Path(added["folder"]) == data_dir / "tenants" / "acme"
@@ -148,8 +147,9 @@ def test_wrong_usage_exits_with_2_and_changes_nothing(arguments: tuple[str, ...]
 
 
 def test_reading_commands_create_no_data_folder(data_dir: Path) -> None:
-    assert "HEADCOUNT_DATA_DIR" in refused("tenant", "show", "acme")
-    done("tenant", "list", "--json")
+    for command in (("tenant", "show", "acme"), ("tenant", "list"), ("token", "list"), ("ban", "list")):
+        assert f"there is no data folder {data_dir}. " in refused(*command)
+    done("hook", "list", "--json")
     assert not data_dir.exists()
 
 
@@ -275,7 +275,7 @@ def test_a_reader_that_closes_the_pipe_causes_no_error_message() -> None:
         assert running.stdout is not None
         assert running.stderr is not None
         running.stdout.close()
-        assert running.stderr.read() == b""
+        assert running.stderr.read().splitlines()[1:] == []  # the first line warns that no server runs
         assert running.wait(30) == 1
 
 
@@ -314,6 +314,7 @@ def test_a_limit_too_large_for_sftp_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-"])
 def test_a_command_works_with_a_closed_standard_stream(closed: str) -> None:
+    done("tenant", "add", "acme")
     command = f'exec "$0" -m server tenant list {closed}'
     ran = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, timeout=60, check=False)
     assert ran.returncode == 0

@@ -1,0 +1,154 @@
+"""A command says which data folder it uses, and never creates a second one by mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from server import process
+from tests.support.cli import run_cli
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working folder of the commands. No data folder is named."""
+    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+CREATING = [("tenant", "add", "acme"), ("token", "create", "--operator")]
+READING = [("tenant", "list"), ("tenant", "show", "acme"), ("key", "list", "acme"), ("import", "list", "acme")]
+
+
+@pytest.mark.parametrize("command", [*CREATING, *READING])
+def test_a_command_in_another_working_folder_creates_no_second_installation(
+    here: Path, command: tuple[str, ...]
+) -> None:
+    ran = run_cli(*command)
+    assert (ran.code, ran.out) == (1, b"")
+    assert f"there is no data folder {here / 'data'}. Name the right one with headcount --data-dir FOLDER" in ran.err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", CREATING)
+def test_a_folder_with_other_files_does_not_become_the_data_folder(here: Path, command: tuple[str, ...]) -> None:
+    (here / "data").mkdir()
+    (here / "data" / "sales.csv").write_text("a\n")
+    ran = run_cli(*command)
+    assert (ran.code, ran.out) == (1, b"")
+    assert f"{here / 'data'} has no Headcount data, but other files (sales.csv). " in ran.err
+    assert [path.name for path in (here / "data").iterdir()] == ["sales.csv"]
+
+
+@pytest.mark.parametrize("command", CREATING)
+def test_a_data_folder_that_is_named_is_created_and_shown(here: Path, command: tuple[str, ...]) -> None:
+    ran = run_cli("--data-dir", str(here / "new"), *command)
+    assert (ran.code, ran.warned) == (0, f"Created the data folder {here / 'new'}\n")
+    assert (here / "new" / "headcount.db").exists()
+
+
+def test_an_empty_data_folder_is_named_by_the_list(here: Path) -> None:
+    (here / "data").mkdir()
+    assert run_cli("tenant", "list").err == (
+        f"No tenants yet in {here / 'data'}. Add one: headcount tenant add NAME\n"
+    )
+    assert run_cli("tenant", "list", "--json").json == []
+    shown = run_cli("tenant", "show", "acme")
+    assert (shown.code, f"{here / 'data'} has no Headcount data. " in shown.err) == (1, True)
+
+
+def test_the_option_wins_over_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "one"))
+    run_cli("tenant", "add", "acme")
+    run_cli("--data-dir", "two", "tenant", "add", "globex")
+    assert [one["name"] for one in run_cli("--data-dir", "two", "tenant", "list", "--json").json] == ["globex"]
+    assert [one["name"] for one in run_cli("tenant", "list", "--json").json] == ["acme"]
+
+
+def test_a_command_warns_if_no_server_runs_on_the_data_folder(here: Path) -> None:
+    at = ("--data-dir", str(here / "data"))
+    run_cli(*at, "tenant", "add", "acme")
+    warning = f"Warning: no server runs on the data folder {here / 'data'}\n"
+    for command in (("tenant", "list"), ("tenant", "set", "acme", "max_sessions=3"), ("key", "list", "acme")):
+        assert run_cli(*at, *command).warned == warning
+    assert not (here / "data" / "headcount.lock").exists()
+    with process.hold(here / "data"):
+        assert run_cli(*at, "tenant", "list").warned == ""
+
+
+def test_a_variable_that_is_not_a_setting_is_warned_of(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATADIR", str(here / "data"))
+    ran = run_cli("tenant", "list")
+    assert ran.code == 1
+    assert ran.warned == "Warning: HEADCOUNT_DATADIR is not a setting; did you mean HEADCOUNT_DATA_DIR?\n"
+
+
+def test_with_json_every_line_on_stderr_is_an_object_with_a_code(here: Path) -> None:
+    at = ("--data-dir", str(here / "data"))
+    run_cli(*at, "tenant", "add", "acme")
+
+    def error(*command: str, code: int = 1) -> dict[str, object]:
+        ran = run_cli(*at, *command, "--json")
+        assert (ran.code, ran.out) == (code, b"")
+        assert [json.loads(line)["code"] for line in ran.warned.splitlines()] in ([], ["no_server"])
+        told: dict[str, object] = json.loads(ran.err)
+        return told
+
+    assert error("tenant", "show", "globex") == {
+        "severity": "error",
+        "code": "no_tenant",
+        "message": "there is no tenant globex; see: headcount tenant list",
+    }
+    assert error("tenant", "show", code=2)["code"] == "usage"
+    assert error("tenant", "add", "x", "--key", "none.pub")["code"] == "failed"
+    wrong = error("tenant", "set", "acme", "max_sesions=3", "quota_files=lots")
+    assert (wrong["code"], wrong["errors"]) == (
+        "unknown_setting",
+        [
+            {"name": "max_sesions", "detail": "there is no tenant setting max_sesions; did you mean max_sessions?"},
+            {"name": "quota_files", "detail": "must be a whole number, not “lots”"},
+        ],
+    )
+
+
+def test_all_wrong_settings_are_named_at_once(here: Path) -> None:
+    at = ("--data-dir", str(here / "data"))
+    run_cli(*at, "tenant", "add", "acme")
+    (here / "acme.toml").write_text("max_sesions = 3\nquota_files = 'lots'\nretention_days = 0\n")
+    ran = run_cli(*at, "tenant", "load", "acme", "acme.toml")
+    assert (ran.code, ran.err.splitlines()) == (
+        1,
+        [
+            "Error: 3 settings are not valid. Nothing was done",
+            "  max_sesions: there is no tenant setting max_sesions; did you mean max_sessions?",
+            "  retention_days: must be at least 1, not 0",
+            "  quota_files: must be a whole number, not “lots”",
+        ],
+    )
+
+
+def test_all_wrong_settings_of_the_server_are_named_at_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "headcount.toml").write_text("sftp_prot = 22\nmax_handles = -1\n")
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(here / "headcount.toml"))
+    monkeypatch.setenv("HEADCOUNT_SFTP_PORT", "ssh")
+    ran = run_cli("serve")
+    assert (ran.code, ran.err.splitlines()) == (
+        1,
+        [
+            "Error: 3 settings are not valid. Nothing was done",
+            "  HEADCOUNT_SFTP_PORT: must be a whole number, not “ssh”",
+            f"  max_handles in {here}/headcount.toml: must be at least 1, not -1",
+            f"  sftp_prot in {here}/headcount.toml: is not a setting; did you mean sftp_port?",
+        ],
+    )
+
+
+def test_a_misspelled_command_is_refused_with_the_nearest() -> None:
+    ran = run_cli("tenent", "list")
+    assert (ran.code, ran.out) == (2, b"")
+    assert "Did you mean 'tenant'?" in ran.err
