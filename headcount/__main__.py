@@ -8,11 +8,8 @@ first, other packages would hide modules of the standard library.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import NoReturn
@@ -23,56 +20,27 @@ MARK = 'PART_OF = "headcount"'
 """A line of the `__init__.py` of each package; a package that was installed over it lacks the line."""
 
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
-
-
 class InTheWay(Exception):  # noqa: N818 - a state, not an error
     """A package of Headcount cannot be loaded; the message is a sentence."""
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until `loading` ends
+    try:
+        load_own_packages()
+    except InTheWay as error:
+        sys.exit(f"Error: {error}")
+    from server.interrupts import run_to_exit
+
     run_to_exit(_run)
 
 
-def run_to_exit(run: Callable[[], int]) -> NoReturn:
-    """Exit with the code that `run` returns; after Ctrl-C at any moment with INTERRUPTED, and one line on stderr.
-
-    Then no thread is waited for: whatever a command stores is safe from being killed.
-    """
-    try:
-        code = run()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended; only Python has work left
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        as_json = '{"severity": "error", "code": "interrupted", "message": "interrupted"}'
-        with suppress(OSError):
-            os.write(2, f"{as_json if '--json' in sys.argv else 'Error: interrupted'}\n".encode())
-        os._exit(INTERRUPTED)
-    sys.exit(code)
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Hold Ctrl-C back until the end. Modules that are loaded may turn the exception into another one."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
 def _run() -> int:
-    try:
-        with loading():
-            load_own_packages()
-            from server.cli import main as run
-    except InTheWay as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return 1
+    from server.interrupts import loading
+
+    with loading():
+        from server.cli import main as run
     return run()
 
 

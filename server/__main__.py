@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from headcount.__main__ import loading, run_to_exit
+from server.interrupts import loading, run_to_exit
 
 
 def main() -> NoReturn:

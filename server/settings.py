@@ -236,6 +236,11 @@ def unknown_variables() -> list[str]:
     return found
 
 
+def colors_wanted() -> bool:
+    """Return whether a terminal may show colors: NO_COLOR is not set, and TERM is not `dumb`."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def environment_of_hooks() -> dict[str, str]:
     """Return the environment of this process without the server's settings, which have passwords."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}

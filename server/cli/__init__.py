@@ -21,10 +21,10 @@ import click
 
 from ground.refusals import Refusal
 from headcount import __version__
-from headcount.__main__ import INTERRUPTED, loading
 from importer.errors import DatabaseFault, ImporterError
 from keys.errors import HostKeyRefused, RingUnreadable
 from server.cli.output import lines_are_json, lines_as_json, tell
+from server.interrupts import INTERRUPTED, loading
 from server.settings import SettingsError, choose_data_dir, debugging, unknown_variables
 
 COMMANDS = {
@@ -66,7 +66,7 @@ class LazyCommands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and args[0][:1].isalnum():
+        if args[0] not in COMMANDS and args[0][:1].isalnum() and not ctx.resilient_parsing:
             raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)
 

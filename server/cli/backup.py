@@ -14,7 +14,7 @@ from server.backup.restoring import Restored
 from server.backup.restoring import restore as restore_backup
 from server.backup.taking import Taken, back_up
 from server.cli.data import runs, tenants
-from server.cli.output import harmless, json_option, print_json
+from server.cli.output import harmless, json_option, print_json, tell
 from server.settings import load_settings
 
 
@@ -41,7 +41,7 @@ async def backup(folder: Path, as_json: bool) -> int:
             f"of which {counted(taken.added, 'was', 'were')} new ({_size(taken.added_bytes)})"
         )
     for name, why in taken.manifest.broken.items():
-        click.echo(f"Error: the tenant {name} was not backed up: {harmless(why)}", err=True)
+        tell(f"the tenant {name} was not backed up: {harmless(why)}", "tenant_broken", "error")
     return 1 if taken.manifest.broken else 0
 
 
@@ -70,7 +70,7 @@ def restore(folder: Path, drop_owed: bool, as_json: bool) -> int:
     click.echo(_owed_line(restored, dropped=drop_owed))
     click.echo(f"Imports and runs that wait or need a decision: {restored.waiting:,}")
     for name, why in restored.manifest.broken.items():
-        click.echo(f"The tenant {name} was broken when the backup was made: {harmless(why)}", err=True)
+        tell(f"The tenant {name} was broken when the backup was made: {harmless(why)}", "tenant_broken")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from server.cli.data import runs, tenants
-from server.cli.output import json_option, print_json, print_list
+from server.cli.output import json_option, list_options, print_json, print_list
 from server.settings import load_settings
 from server.tenants.bans import BanBook
 from server.tenants.tenants import Tenants
@@ -17,14 +17,14 @@ def ban() -> None:
 
 
 @ban.command("list")
-@json_option
+@list_options
 @runs
 async def list_(as_json: bool) -> None:
     """List the source addresses banned now, longest first."""
     async with tenants() as opened:
         rows = [each.to_json() for each in await _book(opened).list()]
     columns = {"source": "SOURCE", "until": "UNTIL", "reason": "REASON"}
-    print_list(rows, columns, as_json=as_json, empty="No bans.")
+    print_list(rows, columns, as_json=as_json, empty="No bans.", wrapped=["reason"])
 
 
 @ban.command()

@@ -20,8 +20,7 @@ from importer.report import Report
 from importer.users.users import Users
 from server.cli.advice_view import print_advice, print_toml
 from server.cli.data import runs, tenants
-from server.cli.output import harmless, json_option, print_json
-from server.cli.progress import Advance, progress
+from server.cli.output import Advance, harmless, json_option, print_json, progress
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml

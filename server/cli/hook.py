@@ -8,7 +8,7 @@ import click
 
 from server.cli.data import runs, tenants
 from server.cli.hook_runs import found_hooks, rerun, runs_
-from server.cli.output import json_option, print_list
+from server.cli.output import list_options, print_list
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
 from server.tenants.tenants import server_database
@@ -20,7 +20,7 @@ def hook() -> None:
 
 
 @hook.command("list")
-@json_option
+@list_options
 @runs
 async def list_(as_json: bool) -> None:
     """List the hooks of the server, and what is wrong.
@@ -41,7 +41,7 @@ async def list_(as_json: bool) -> None:
     columns = {"name": "NAME", "path": "PATH", "package": "PACKAGE"}
     if any(row["error"] for row in rows):
         columns["error"] = "ERROR"
-    print_list(rows, columns, as_json=as_json, empty="")
+    print_list(rows, columns, as_json=as_json, empty="", wrapped=["error"] if "error" in columns else [])
 
 
 hook.add_command(runs_)

@@ -10,7 +10,7 @@ from engine.runs import Run, RunStore
 from importer.errors import Refused
 from importer.model import ImportState
 from server.cli.data import COUNT, ID, runs, tenants
-from server.cli.output import json_option, print_json, print_list, shown
+from server.cli.output import json_option, list_options, print_json, print_list, shown
 from server.runs.again import run_again
 from server.runs.ends import ATTEMPTS
 from server.runs.finding import find_hooks
@@ -33,7 +33,7 @@ STATES = [
 @click.option("--hook", metavar="NAME", help="Filter by the name of the hook.")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Filter by state: {', '.join(STATES)}.")
 @click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
-@json_option
+@list_options
 @runs
 async def runs_(tenant: str, hook: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List the runs of hooks of TENANT, newest first.
@@ -47,7 +47,9 @@ async def runs_(tenant: str, hook: str | None, state: str | None, limit: int, as
         )
     columns = {"id": "ID", "hook": "HOOK", "state": "STATE", "attempt": "ATTEMPT", "path": "FILE", "result": "RESULT"}
     rows = [to_json(run) if as_json else {**to_json(run), "result": result(run)} for run in found]
-    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no runs of hooks{_of(hook, state)}.")
+    print_list(
+        rows, columns, as_json=as_json, empty=f"{tenant} has no runs of hooks{_of(hook, state)}.", wrapped=["result"]
+    )
 
 
 async def found_hooks(settings: ServerSettings, store: RunStore | None) -> Registry:

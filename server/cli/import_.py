@@ -23,8 +23,16 @@ from importer.worker import decisions
 from server import process
 from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
-from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
-from server.cli.progress import progress
+from server.cli.output import (
+    harmless,
+    json_option,
+    list_options,
+    print_json,
+    print_json_pages,
+    print_list,
+    progress,
+    shown,
+)
 from server.cli.report_view import change_line, print_report, summary
 from server.tenants.pauses import pause_of
 
@@ -61,7 +69,7 @@ def import_() -> None:
 @click.argument("tenant")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Filter by state: {', '.join(STATES)}.")
 @click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
-@json_option
+@list_options
 @runs
 async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
     """List the imports of TENANT, newest first."""
@@ -72,7 +80,7 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
     rows: list[Mapping[str, object]] = [*reports]
     if not as_json:
         rows = [{**report, "result": _result(entry)} for entry, report in zip(entries, reports, strict=True)]
-    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet.")
+    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet.", wrapped=["result"])
 
 
 def _result(entry: Entry) -> str:

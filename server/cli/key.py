@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from server.cli.data import read_text, runs, tenants
-from server.cli.output import json_option, print_json, print_list
+from server.cli.output import json_option, list_options, print_json, print_list
 from server.tenants.key_uses import KeyUses, with_uses
 
 
@@ -40,7 +40,7 @@ async def add(
 
 @key.command("list")
 @click.argument("tenant")
-@json_option
+@list_options
 @runs
 async def list_(tenant: str, as_json: bool) -> None:
     """List the keys of TENANT, oldest first."""

@@ -6,7 +6,7 @@ import click
 
 from ground.moments import utc_now
 from server.cli.data import COUNT, runs, tenants
-from server.cli.output import json_option, print_json, print_list
+from server.cli.output import json_option, list_options, print_json, print_list
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.settings import load_settings
@@ -22,7 +22,7 @@ def notify() -> None:
 @notify.command("list")
 @click.argument("tenant")
 @click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
-@json_option
+@list_options
 @runs
 async def list_(tenant: str, limit: int, as_json: bool) -> None:
     """List the notifications of TENANT, newest first.
@@ -34,7 +34,8 @@ async def list_(tenant: str, limit: int, as_json: bool) -> None:
         rows = [message.to_json() for message in await Outbox(opened.store.outbox()).newest(tenant, limit)]
     columns = {"created_at": "CREATED", "channel": "BY", "topic": "ABOUT", "state": "STATE"}
     columns |= {"attempts": "TRIES", "error": "ERROR"}
-    print_list(rows, columns, as_json=as_json, empty=f"{tenant} had no notifications in the last 30 days.")
+    empty = f"{tenant} had no notifications in the last 30 days."
+    print_list(rows, columns, as_json=as_json, empty=empty, wrapped=["error"])
 
 
 @notify.command()

@@ -6,13 +6,42 @@ Control characters in values of files and clients are escaped, so that they cann
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Literal
 
 import click
 
+from server.settings import colors_wanted
+
 F = Callable[..., Any]
+Advance = Callable[[float, str], None]
+"""Shows the share that is done, 0 to 1, and a text. Any thread may call it."""
+
+WIDE = "headcount.wide"
+"""The key of `--wide` in the facts of a command."""
+
+TIMES = {"at", "expires", "until"}
+"""The names of moments that do not end in _at."""
+
+_DONE, _DECIDE, _WRONG, _BUSY = "green", "yellow", "red", "cyan"
+COLORS = {
+    "active": _DONE,
+    "completed": _DONE,
+    "unchanged": _DONE,
+    "sent": _DONE,
+    "completed_with_errors": _DECIDE,
+    "held": _DECIDE,
+    "aborted": _WRONG,
+    "failed": _WRONG,
+    "given_up": _WRONG,
+    "queued": _BUSY,
+    "running": _BUSY,
+}
+"""The colors of states."""
 
 _PREFIXES = {"error": "Error: ", "warning": "Warning: ", "notice": ""}
 
@@ -58,6 +87,18 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print only JSON.")(command)
 
 
+def list_options(command: F) -> F:
+    """Add the options `--json`, as the argument `as_json`, and `--wide`, for `print_list`, to a command."""
+    help_ = "Print each row on one line, with times in UTC."
+    return click.option("--wide", is_flag=True, expose_value=False, callback=_remember, help=help_)(
+        json_option(command)
+    )
+
+
+def _remember(context: click.Context, _: click.Parameter, wide: bool) -> None:
+    context.meta[WIDE] = wide
+
+
 def print_json(data: object) -> None:
     """Print `data` on stdout as one JSON document."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -75,35 +116,76 @@ async def print_json_pages(pages: AsyncIterable[Sequence[object]]) -> None:
     click.echo("[]" if before == "[" else "\n]")
 
 
-def print_list(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str) -> None:
-    """Print `rows` as JSON, or as a table of `columns` (key -> heading). Without rows print `empty` on stderr."""
+def print_list(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    as_json: bool,
+    empty: str,
+    wrapped: Collection[str] = (),
+) -> None:
+    """Print `rows` as JSON, or as a table of `columns` (key -> heading). Without rows print `empty` on stderr.
+
+    On a terminal, only the texts of the columns `wrapped` are wrapped.
+    """
     if as_json:
         print_json(list(rows))
     elif not rows:
         click.echo(empty, err=True)
     else:
-        print_table([[shown(row[key]) for key in columns] for row in rows], list(columns.values()))
+        cells = [[shown_fact(key, row[key]) for key in columns] for row in rows]
+        print_table(cells, list(columns.values()), wrapped=[list(columns).index(key) for key in wrapped])
 
 
-def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
-    """Print a table on stdout: drawn on a terminal, else plain columns that are never cut or wrapped."""
-    if not sys.stdout.isatty():
+def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str], *, wrapped: Collection[int] = ()) -> None:
+    """Print a table on stdout: laid out for a terminal, else plain columns that are never cut or wrapped."""
+    if not for_a_reader():
         widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
         for row in (headings, *rows):
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
     # Imported here: slow, and needed only on a terminal.
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from server.cli.layout import table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console(highlight=False).print(table)
+    width = shutil.get_terminal_size().columns
+    for line in table(rows, headings, width, wrapped=wrapped, paint=painted, bold=_bold):
+        click.echo(line)
+
+
+def for_a_reader() -> bool:
+    """Return whether stdout is a terminal, and `--wide` is not given."""
+    context = click.get_current_context(silent=True)
+    return sys.stdout.isatty() and not (context and context.meta.get(WIDE))
+
+
+def painted(text: str) -> str:
+    """Return the name of a state in its color; another text, or any text where there are no colors, as it is."""
+    return click.style(text, fg=COLORS[text]) if text in COLORS and _has_colors() else text
+
+
+def _bold(text: str) -> str:
+    return click.style(text, bold=True) if _has_colors() else text
+
+
+def _has_colors() -> bool:
+    return sys.stdout.isatty() and colors_wanted()
+
+
+def shown_fact(name: str, value: object) -> str:
+    """Return a fact on one line; a moment in local time, to the minute, for a reader at a terminal."""
+    if (name.endswith("_at") or name in TIMES) and isinstance(value, str) and for_a_reader():
+        return local_time(value)
+    return shown(value)
+
+
+def local_time(text: str) -> str:
+    """Return a moment (RFC 3339) in local time, to the minute; a date, or any other text, as it is."""
+    if "T" not in text:
+        return text
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError):
+        return text
 
 
 def print_thing(facts: Mapping[str, Any], *, as_json: bool) -> None:
@@ -113,7 +195,7 @@ def print_thing(facts: Mapping[str, Any], *, as_json: bool) -> None:
         return
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        click.echo(f"{name.replace('_', ' ').ljust(width)}{shown(value)}")
+        click.echo(f"{name.replace('_', ' ').ljust(width)}{painted(shown_fact(name, value))}")
 
 
 def shown(value: object) -> str:
@@ -134,3 +216,21 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """Show a bar on stderr until the context ends, then remove it: it never shows an old state.
+
+    Without a terminal, nothing is shown.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _share, _text: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+        yield lambda share, text: bar.update(task, completed=share, description=text)

@@ -16,7 +16,7 @@ from importer.messages.grouping import first_groups, grouped_problems
 from importer.messages.spool import MESSAGES_KEPT, groups_in
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState
 from importer.report import Report
-from server.cli.output import harmless, shown
+from server.cli.output import harmless, painted, shown, shown_fact
 
 NAMES_SHOWN = 20
 GROUPS_SHOWN = 100
@@ -65,19 +65,20 @@ def change_line(change: Mapping[str, Any]) -> str:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    yield "state", report.state.value
+    yield "state", painted(report.state.value)
     if report.message:
         yield "message", harmless(report.message)
     rows = "" if report.file.rows is None else f", {counted(report.file.rows, 'row', 'rows')}"
     yield "file", f"{harmless(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}"
     if report.id:
-        yield "uploaded", report.uploaded_at
+        yield "uploaded", shown_fact("uploaded_at", report.uploaded_at)
     if report.sent_by:
         yield "sent by", harmless(report.sent_by)
     if report.finished_at:
-        yield "finished", report.finished_at + _lasted(report)
+        yield "finished", shown_fact("finished_at", report.finished_at) + _lasted(report)
     if report.decided_by:
-        yield "decided", f"{report.decided_at} by {harmless(report.decided_by)}"
+        when = shown_fact("decided_at", report.decided_at)
+        yield "decided", f"{when} by {harmless(report.decided_by)}"
     yield "counts", summary(report.counts.to_json())
 
 

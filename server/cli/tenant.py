@@ -16,7 +16,7 @@ from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
 from server.cli.folder import has_data
-from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
+from server.cli.output import harmless, json_option, list_options, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.figures import NEWEST_CHANGES
@@ -58,7 +58,7 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 
 
 @tenant.command("list")
-@json_option
+@list_options
 @runs
 async def list_(as_json: bool) -> None:
     """List all tenants by name."""
@@ -85,7 +85,8 @@ async def list_(as_json: bool) -> None:
     if any(row["broken"] for row in rows):
         columns["broken"] = "BROKEN"
     empty = f"No tenants yet in {settings.data_dir.absolute()}. Add one: headcount tenant add NAME"
-    print_list(rows, columns, as_json=as_json, empty=empty)
+    wrapped = [key for key in ("users", "broken") if key in columns]
+    print_list(rows, columns, as_json=as_json, empty=empty, wrapped=wrapped)
 
 
 @tenant.command()
@@ -162,7 +163,7 @@ async def load(name: str, file: str, as_json: bool) -> None:
 @tenant.command()
 @click.argument("name")
 @click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
-@json_option
+@list_options
 @runs
 async def history(name: str, limit: int, as_json: bool) -> None:
     """List changes of the settings of NAME, newest first.

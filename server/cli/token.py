@@ -6,7 +6,7 @@ import click
 
 from engine.tokens import Role
 from server.cli.data import ID, runs, tenants
-from server.cli.output import json_option, print_json, print_list
+from server.cli.output import json_option, list_options, print_json, print_list
 from server.tenants.tokens import Tokens
 
 
@@ -49,7 +49,7 @@ async def create(
 
 
 @token.command("list")
-@json_option
+@list_options
 @runs
 async def list_(as_json: bool) -> None:
     """List all tokens, without their secret text."""

@@ -14,7 +14,16 @@ from ground.words import counted
 from importer.rules.identity import Identity, identity_of
 from importer.users.directory import Export, ShownUser, Wanted
 from server.cli.data import patiently, runs, tenants
-from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
+from server.cli.output import (
+    harmless,
+    json_option,
+    list_options,
+    print_json,
+    print_json_pages,
+    print_list,
+    print_thing,
+    shown_fact,
+)
 from server.cli.report_view import change_line
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants
@@ -32,7 +41,7 @@ def users() -> None:
 @click.option("--search", default="", help="Words that begin a word of the name, address or identifier.")
 @click.option("--state", type=click.Choice(["active", "deactivated"]), help="Filter by state.")
 @click.option("--limit", type=click.IntRange(min=1), help="Maximum to list. Default: all.")
-@json_option
+@list_options
 @runs
 async def list_(tenant: str, search: str, state: str | None, limit: int | None, as_json: bool) -> None:
     """List the users of TENANT in order of creation."""
@@ -56,7 +65,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     if not identity.custom:
         del columns["identifier"]
     rows = found if as_json else [_row(user, identity) for user in found]
-    print_list(rows, columns, as_json=as_json, empty=f"No users found in {tenant}.")
+    print_list(rows, columns, as_json=as_json, empty=f"No users found in {tenant}.", wrapped=["primary_team"])
 
 
 @users.command()
@@ -94,9 +103,8 @@ async def history(tenant: str, identifier: str, as_json: bool) -> None:
                 return
             async for page in pages:
                 for change in page:
-                    click.echo(
-                        f"{shown(change['at'])}  import {change['import_id']}  {harmless(change_line(change))}"
-                    )
+                    at, line = shown_fact("at", change["at"]), harmless(change_line(change))
+                    click.echo(f"{at}  import {change['import_id']}  {line}")
 
 
 @users.command()

@@ -190,6 +190,7 @@ PURE = {
     "server.files.near_names",
     "server.files.paths",
     "server.files.patterns",
+    "server.cli.layout",
     "server.web.api.examples",
     "server.web.api.reading",
     "server.web.crowd",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from server import process
+from tests.support import ROOT
 from tests.support.cli import run_cli
 
 
@@ -152,3 +155,13 @@ def test_a_misspelled_command_is_refused_with_the_nearest() -> None:
     ran = run_cli("tenent", "list")
     assert (ran.code, ran.out) == (2, b"")
     assert "Did you mean 'tenant'?" in ran.err
+
+
+@pytest.mark.parametrize(("words", "offered"), [("headcount ten", "tenant"), ("headcount tenant sh", "show")])
+def test_a_shell_completes_commands(words: str, offered: str) -> None:
+    env = {**os.environ, "_HEADCOUNT_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    env["COMP_CWORD"] = str(len(words.split()) - 1)
+    ran = subprocess.run(
+        [sys.executable, "-m", "server"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.stdout, ran.stderr) == (f"plain,{offered}\n", "")

@@ -1,0 +1,41 @@
+"""Ctrl-C: it ends a command with one line on stderr and the exit code INTERRUPTED, at any moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+INTERRUPTED = 130
+_AS_JSON = '{"severity": "error", "code": "interrupted", "message": "interrupted"}'
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Hold Ctrl-C back while modules are loaded: a library may turn the exception into another one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def run_to_exit(run: Callable[[], int]) -> NoReturn:
+    """Exit with the code that `run` returns. After Ctrl-C, exit with INTERRUPTED, and print one line on stderr.
+
+    Then no thread is waited for: the data of a command that is killed is complete too.
+    """
+    try:
+        code = run()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended; only Python has work left
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(OSError):
+            os.write(2, f"{_AS_JSON if '--json' in sys.argv else 'Error: interrupted'}\n".encode())
+        os._exit(INTERRUPTED)
+    sys.exit(code)
