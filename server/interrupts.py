@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 INTERRUPTED = 130
+SHOW_CURSOR = "\x1b[?25h"
+"""A progress bar hides the cursor."""
 _AS_JSON = '{"severity": "error", "code": "interrupted", "message": "interrupted"}'
 
 
@@ -35,7 +37,8 @@ def run_to_exit(run: Callable[[], int]) -> NoReturn:
         code = INTERRUPTED
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        line = _AS_JSON if "--json" in sys.argv else "Error: interrupted"
         with suppress(OSError):
-            os.write(2, f"{_AS_JSON if '--json' in sys.argv else 'Error: interrupted'}\n".encode())
+            os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{line}\n".encode())
         os._exit(INTERRUPTED)
     sys.exit(code)

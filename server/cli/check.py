@@ -35,40 +35,46 @@ FINE = {ImportState.COMPLETED, ImportState.UNCHANGED}
 @click.argument("file")
 @click.option("--propose", "target", metavar="TOML", help="Write the suggested settings to this file.")
 @json_option
-@runs
-async def check(tenant: str, file: str, target: str | None, as_json: bool) -> int:
+def check(tenant: str, file: str, target: str | None, as_json: bool) -> int:
     """Show what FILE would do to the users of TENANT.
 
     A dry run: it changes nothing. FILE is a local path, or - for stdin. If other settings fit the file better, they
     are suggested, ready for `tenant load`. Exits with 1 if a row would be rejected, or the import held or failed.
     """
-    with tempfile.TemporaryDirectory(prefix="headcount-check-") as name:
-        folder = Path(name)
+    # Outside of the event loop, so that any number of Ctrl-C leaves no copy of the users behind.
+    with tempfile.TemporaryDirectory(prefix="headcount-check-", ignore_cleanup_errors=True) as name:
+        return _check(Path(name), tenant, file, target, as_json)
+
+
+@runs
+async def _check(folder: Path, tenant: str, file: str, target: str | None, as_json: bool) -> int:
+    async with tenants() as opened:
+        settings = await opened.settings(tenant)
         with progress() as advance:
             advance(0, f"Copying the users of {tenant}")
-            async with tenants() as opened:
-                settings = await opened.settings(tenant)
-                users = await asyncio.to_thread(opened.users(tenant).copy, folder)
-            copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
-            now = utc_now()
-            outcome = await _dry_run(tenant, file, copy, settings, users, folder / "messages", now, advance)
-            advice = None
-            if deserves_advice(outcome):
-                advance(1, "Testing other settings")
-                question = Question(tenant, copy, users, settings, outcome, now, copy=users)
-                advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
-        report = _report(tenant, outcome, rfc3339(now), advice)
-        if not as_json:
-            messages = folder / "messages"
-            touched = messages / f"{NO_IMPORT}.touched.jsonl"
-            print_report(report, touched, f"Dry run of {_name(file)} for {tenant}", messages / f"{NO_IMPORT}.jsonl")
+            users = await asyncio.to_thread(opened.users(tenant).copy, folder)
+    with progress() as advance:
+        advance(0, f"Reading {harmless(_name(file))}")
+        copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
+        now = utc_now()
+        outcome = await _dry_run(tenant, file, copy, settings, users, folder / "messages", now, advance)
+        advice = None
+        if deserves_advice(outcome):
+            advance(1, "Testing other settings")
+            question = Question(tenant, copy, users, settings, outcome, now, copy=users)
+            advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
+    report = _report(tenant, outcome, rfc3339(now), advice)
     if as_json:
         if advice and advice.toml and target:
             Path(target).write_text(advice.toml, encoding="utf-8")
         print_json(report.to_json())
-    elif advice:
-        print_advice(advice)
-        print_toml(tenant, advice, target)
+    else:
+        messages = folder / "messages"
+        touched = messages / f"{NO_IMPORT}.touched.jsonl"
+        print_report(report, touched, f"Dry run of {_name(file)} for {tenant}", messages / f"{NO_IMPORT}.jsonl")
+        if advice:
+            print_advice(advice)
+            print_toml(tenant, advice, target)
     return 0 if report.state in FINE and not report.counts.rejected else 1
 
 

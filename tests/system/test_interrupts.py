@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def started(*command: str, **streams: int) -> subprocess.Popen[str]:
+def started(*command: str, stdin: int | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "server", *command],
         cwd=ROOT,
@@ -39,7 +40,7 @@ def started(*command: str, **streams: int) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        **streams,
+        stdin=stdin,
     )
 
 
@@ -72,7 +73,7 @@ def test_an_interrupt_at_any_moment_ends_with_130_and_one_line() -> None:
     seen = set()
     for part, delay in moments():
         with started("tenant", "show", "acme") as running:
-            wait_until(lambda running=running, part=part: loaded(running, part), DEADLINE_S, f"{part} to be loaded")
+            wait_until(partial(loaded, running, part), DEADLINE_S, f"{part} to be loaded")
             with suppress(subprocess.TimeoutExpired):
                 running.wait(delay)
             seen.add(interrupted(running))
@@ -92,12 +93,15 @@ def test_a_command_that_reads_stdin_can_be_interrupted(options: tuple[str, ...])
         os.close(writable)
 
 
-def test_a_second_interrupt_adds_no_line() -> None:
+def test_a_second_interrupt_adds_no_line_and_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     readable, writable = os.pipe()
     try:
         with started("check", "acme", "-", stdin=readable) as running:
-            wait_until(lambda: loaded(running, "_sqlite3"), DEADLINE_S, "the command to be loaded")
+            wait_until(lambda: list((tmp_path / "temporary").glob("*/upload.csv")), DEADLINE_S, "stdin to be read")
             assert interrupted(running, times=2) == (130, LINES[()])
+            assert list((tmp_path / "temporary").iterdir()) == []
     finally:
         os.close(readable)
         os.close(writable)

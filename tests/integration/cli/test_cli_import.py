@@ -176,6 +176,31 @@ def test_import_wait_fails_if_no_server_runs(data: Path, monkeypatch: pytest.Mon
     assert waited.err == "Error: import 1 is queued but no server runs. Start it: headcount serve\n"
 
 
+def test_the_last_frame_of_a_bar_shows_the_end(data: Path) -> None:
+    ended(data, ImportState.COMPLETED)
+
+    async def look(queue: Queue) -> None:
+        entry = await queue.get("acme", 1)
+        assert entry
+        assert module.frame(entry) == (1.0, "Import 1 of acme: completed")
+
+    on_queue(data, look)
+
+
+def test_import_approve_stops_at_the_timeout_and_says_that_no_server_runs(data: Path) -> None:
+    ended(data, ImportState.HELD)
+    approved = run_cli("import", "approve", "acme", "--timeout", "0")
+    assert (approved.code, approved.err) == (1, "Error: import 1 is still queued after 0 seconds\n")
+    assert approved.warned == f"Warning: no server runs on the data folder {data}\n"
+
+
+def test_import_undo_stops_at_the_timeout_and_says_that_no_server_runs(data: Path) -> None:
+    ended(data, ImportState.COMPLETED)
+    undone = run_cli("import", "undo", "acme", "1", "--timeout", "0")
+    assert (undone.code, "is still" in undone.err) == (1, True)
+    assert undone.warned == f"Warning: no server runs on the data folder {data}\n"
+
+
 def test_import_approve_waits_for_the_end_and_exits_by_the_outcome(data: Path) -> None:
     ended(data, ImportState.HELD)
 

@@ -1,21 +1,16 @@
-"""Lists on a real terminal: at 60, 80 and 120 columns, everything that is copied is on one line."""
+"""Output on a real terminal: at 60, 80 and 120 columns, everything that is copied is on one line."""
 
 from __future__ import annotations
 
 import os
-import pty
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
 from tests.support.cli import run_cli
 from tests.support.keypairs import public_line
+from tests.support.terminal import ESCAPE, on_terminal
 
-ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 NAME = "a-company-with-a-very-long-name"
 
 
@@ -27,27 +22,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert run_cli("tenant", "add", NAME).code == 0
     return tmp_path / "data"
-
-
-def on_terminal(*command: str, columns: int = 80, **environment: str) -> str:
-    """Run a command with a terminal as its stdout; return what the terminal gets."""
-    ours, its = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "TZ": "America/New_York", **environment}
-    command = (sys.executable, "-m", "server", *command)
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=its, stderr=subprocess.DEVNULL):
-        os.close(its)
-        got = b""
-        while part := _read(ours):
-            got += part
-    os.close(ours)
-    return got.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65_536)
-    except OSError:  # the command has ended
-        return b""
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -82,3 +56,11 @@ def test_colors_are_on_a_terminal_alone_and_not_with_no_color() -> None:
     assert not ESCAPE.search(on_terminal("token", "list", NO_COLOR="1"))
     assert not ESCAPE.search(on_terminal("token", "list", TERM="dumb"))
     assert "\x1b" not in run_cli("token", "list").text
+
+
+def test_check_shows_its_progress_on_a_terminal_and_removes_it(tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text("email,first_name,last_name\nann@e.com,Ann,Lee\n")
+    shown = on_terminal("check", NAME, str(file), stream="stderr")
+    assert "Reading export.csv" in ESCAPE.sub("", shown)
+    assert shown.rstrip("\n").endswith("\x1b[2K")  # the line of the bar is erased
