@@ -86,11 +86,19 @@ class LazyCommands(click.Group):
         return command
 
 
+def _folder(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Path | None:
+    if given is None:
+        return None
+    if not given.strip():  # an unset variable of a script; Path would take the working folder
+        raise click.BadParameter("is empty. Name a folder")
+    return Path(given)
+
+
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="headcount %(version)s", help="Print the version.")
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    callback=_folder,
     metavar="FOLDER",
     help="Use this data folder, and not HEADCOUNT_DATA_DIR.",
 )
@@ -149,6 +157,8 @@ def _open_closed_streams() -> None:
 
 def _wrong_usage(error: click.UsageError) -> int:
     """Print a wrong usage: as click does, or as JSON."""
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--data-dir":
+        error.message = "--data-dir comes before the command: headcount --data-dir FOLDER COMMAND"
     if lines_are_json():
         tell(error.format_message(), "usage", "error")
     else:

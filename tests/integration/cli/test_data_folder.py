@@ -73,6 +73,19 @@ def test_the_option_wins_over_the_environment(here: Path, monkeypatch: pytest.Mo
     assert [one["name"] for one in run_cli("tenant", "list", "--json").json] == ["acme"]
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("--data-dir", "", "tenant", "add", "acme"), "Invalid value for '--data-dir': is empty. Name a folder"),
+        (("tenant", "list", "--data-dir", "x"), "--data-dir comes before the command: headcount --data-dir FOLDER"),
+    ],
+)
+def test_a_misplaced_or_empty_option_is_wrong_usage(here: Path, command: tuple[str, ...], says: str) -> None:
+    ran = run_cli(*command)
+    assert (ran.code, ran.out, says in ran.err) == (2, b"", True)
+    assert list(here.iterdir()) == []
+
+
 def test_a_command_warns_if_no_server_runs_on_the_data_folder(here: Path) -> None:
     at = ("--data-dir", str(here / "data"))
     run_cli(*at, "tenant", "add", "acme")
