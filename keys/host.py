@@ -77,9 +77,22 @@ def host_keys(folder: Path) -> list[HostKey]:
     return sorted(found, key=lambda key: (key.kind != "ssh-ed25519", key.kind, key.path.name))
 
 
+def host_key_files(folder: Path) -> list[Path]:
+    """Return the files in `folder` that are read as private keys. Raises OSError."""
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in {".pub", NEW}]
+
+
+def why_refused(path: Path) -> str | None:
+    """Return why the host key in the file at `path` is refused; None if it can be used."""
+    try:
+        _load(path)
+    except HostKeyRefused as error:
+        return str(error)
+    return None
+
+
 def _load_all(folder: Path) -> list[HostKey]:
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in {".pub", NEW}]
-    return [_load(path) for path in files]
+    return [_load(path) for path in host_key_files(folder)]
 
 
 def _load(path: Path) -> HostKey:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version, translated
 from engine.sqlite.unusable import damaged
@@ -52,18 +53,20 @@ class Owed:
 class View:
     """A database as it is at the moment of this call, whatever is written later.
 
-    `kind` is that of `open_database`. Close it soon: until then, SQLite's log of the database grows.
-    Raises DatabaseUnusable, TryAgain.
+    `kind` is that of `open_database`; None for a database without a schema of these. Close it soon: until then,
+    SQLite's log of the database grows. Raises DatabaseUnusable, TryAgain.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str | None) -> None:
         self._path = path
         with _translating(path):
             self._db = _connect(path, "ro")
             try:
                 self._db.execute("BEGIN")
                 self._db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # the view begins here
-                check_version(path, kind, self._db.execute(VERSION).fetchone()[0])
+                self.version = int(self._db.execute(VERSION).fetchone()[0])
+                if kind:
+                    check_version(path, kind, self.version)
             except BaseException:
                 self._db.close()
                 raise
@@ -83,6 +86,21 @@ class View:
                 copy.execute("PRAGMA journal_mode=OFF")
                 self._db.backup(copy)
             _check(target, self._path, "quick_check(1)")
+
+    def check(self) -> None:
+        """Read all of the database, with its references from row to row. Raises DatabaseUnusable, TryAgain."""
+        with _translating(self._path):
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            dangling = self._db.execute("PRAGMA foreign_key_check").fetchone() if found == "ok" else None
+        if found != "ok":
+            raise DatabaseUnusable(damaged(self._path, str(found).splitlines()[-1]))
+        if dangling:
+            raise DatabaseUnusable(damaged(self._path, f"a row of {dangling[0]} names a row that is missing"))
+
+    def fetch(self, query: str) -> list[Any]:
+        """Return the rows of `query`. Raises DatabaseUnusable, TryAgain."""
+        with _translating(self._path):
+            return self._db.execute(query).fetchall()
 
     def known(self) -> dict[str, Known]:
         """Return the facts of each tenant. Only for headcount.db."""

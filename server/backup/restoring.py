@@ -75,7 +75,7 @@ def restore(folder: Path, data_dir: Path, now: datetime, *, drop: bool = False) 
         raise BackupUnusable(f"{folder} is not a backup: it has no {MANIFEST}")
     _refuse_used(data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _refuse_foreign(data_dir)
+    refuse_foreign(data_dir)
     with process.hold(data_dir):
         _refuse_used(data_dir)
         place = data_dir / RESTORING
@@ -100,7 +100,8 @@ def _refuse_used(data_dir: Path) -> None:
             )
 
 
-def _refuse_foreign(data_dir: Path) -> None:
+def refuse_foreign(data_dir: Path) -> None:
+    """Raise TenantRefused if `data_dir` belongs to another user than that of this process. Raises OSError."""
     owner = data_dir.stat().st_uid
     if owner != os.geteuid():
         with suppress(KeyError):

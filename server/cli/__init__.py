@@ -40,6 +40,7 @@ COMMANDS = {
     "hook": "server.cli.hook:hook",
     "backup": "server.cli.backup:backup",
     "restore": "server.cli.backup:restore",
+    "doctor": "server.cli.doctor:doctor",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 

@@ -34,11 +34,7 @@ def has_data(settings: ServerSettings) -> bool:
 def require_data(settings: ServerSettings) -> None:
     """Raise TenantRefused if the data folder has no Headcount data."""
     if not has_data(settings):
-        raise TenantRefused(
-            "no_data_folder",
-            f"{settings.data_dir.absolute()} has no Headcount data. {NAME_IT}. "
-            "To create data there, add the first tenant: headcount tenant add NAME",
-        )
+        raise no_data_in(settings.data_dir.absolute())
 
 
 def may_be_made(settings: ServerSettings) -> bool:
@@ -68,6 +64,15 @@ def warn_without_server(data_dir: Path) -> None:
     with suppress(OSError):
         if not process.server_runs(data_dir):
             tell(f"no server runs on the data folder {data_dir}", "no_server", "warning")
+
+
+def no_data_in(data_dir: Path) -> TenantRefused:
+    """Return the refusal of a command on a folder that has no data of Headcount."""
+    return TenantRefused(
+        "no_data_folder",
+        f"{data_dir} has no Headcount data. {NAME_IT}. "
+        "To create data there, add the first tenant: headcount tenant add NAME",
+    )
 
 
 def _absent(data_dir: Path) -> TenantRefused:

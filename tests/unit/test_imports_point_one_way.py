@@ -34,8 +34,8 @@ ROOMS = {
     },
     "engine": {"": 0, "sqlite": 1},
     "server": {
-        "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "notify": 4,
-        "web": 5, "app": 6, "cli": 7, "__main__": 8,
+        "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
+        "notify": 4, "web": 5, "app": 6, "cli": 7, "__main__": 8,
     },
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
@@ -45,6 +45,7 @@ KNOW_AN_ENGINE = {
     "server.backup.copies",
     "server.backup.restoring",
     "server.backup.taking",
+    "server.doctor.gathering",
     "server.tenants.tenants",
 }
 KNOW_SSH = {
@@ -163,6 +164,10 @@ PURE = {
     "keys.public",
     "server.backup.manifest",
     "server.backup.selecting",
+    "server.doctor.entries",
+    "server.doctor.facts",
+    "server.doctor.findings",
+    "server.doctor.judging",
     "server.notify.digest",
     "server.notify.layout",
     "server.notify.letters",

@@ -1,0 +1,60 @@
+"""`headcount doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ground.words import as_sentence, counted, listed
+from server.backup.restoring import RESTORING, refuse_foreign
+from server.cli.folder import no_data_in
+from server.cli.output import harmless, json_option, print_json
+from server.doctor.examining import examine
+from server.doctor.findings import Finding, Severity, need_action
+from server.settings import load_settings
+from server.tenants.tenants import server_database
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Find what is wrong with the data folder.
+
+    It reads all databases, and checks owners, modes, links, files of imports, versions, disk and clock. It changes
+    nothing, and works beside a running server. It says what to do about each finding. Exits with 1 if something
+    needs action.
+    """
+    data_dir = load_settings().data_dir.absolute()
+    _refuse_other(data_dir)
+    findings = examine(data_dir)
+    if as_json:
+        print_json([each.to_json() for each in findings])
+    else:
+        _print(data_dir, findings)
+    return 1 if need_action(findings) else 0
+
+
+def _refuse_other(data_dir: Path) -> None:
+    """Raise TenantRefused unless the folder has data of Headcount and belongs to this user."""
+    if data_dir.exists():
+        refuse_foreign(data_dir)
+    places = (server_database(data_dir), data_dir / "tenants", data_dir / RESTORING)
+    if not any(os.path.lexists(place) for place in places):
+        raise no_data_in(data_dir)
+
+
+def _print(data_dir: Path, findings: Sequence[Finding]) -> None:
+    for each in findings:
+        of = f" of tenant {each.tenant}" if each.tenant else ""
+        click.echo(f"{each.severity.capitalize()}{of}: {harmless(as_sentence(each.what))}")
+        click.echo(f"  {harmless(each.do)}\n")  # without a full stop, which would be copied with the command
+    click.echo(f"Found {_counts(findings)} in {data_dir}" if findings else f"Found well: {data_dir}")
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    counts = Counter(each.severity for each in findings)
+    return listed([counted(counts[each], each, f"{each}s") for each in Severity if counts[each]])

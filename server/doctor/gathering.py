@@ -1,0 +1,224 @@
+"""Gather the facts about a data folder, beside a running server. It changes nothing, but blocks.
+
+Folders are read before headcount.db: a server writes the row of an import before its files, so each file that belongs
+to an import has its row.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from engine.sqlite.examining import Rows, ServerRows, UserRows, examine_index, examine_server, examine_users
+from engine.sqlite.unusable import damaged
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
+from importer.folder import TenantFolder
+from keys.host import host_key_files, why_refused
+from server.backup.restoring import refuse_unfinished
+from server.data_disk import READ_ONLY, free_at, why_disk_unusable
+from server.doctor.facts import DiskFacts, Facts, Numbered, TenantFacts
+from server.doctor.walking import faulty_entries
+from server.tenants.inspection import inspect, unusable_copy
+from server.tenants.settings import TenantRefused
+from server.tenants.tenants import NAME, refuse_lost, server_database
+
+NUMBER = re.compile(r"([0-9]{1,18})\.")
+
+MISSING = "{path}, the file of run {number}, is missing; restore it from a backup, or put the file there"
+
+UNUSABLE = (DatabaseUnusable, DatabaseFault, TryAgain)
+
+
+@dataclass(slots=True)
+class _Folder:
+    """What a folder of a tenant has, before headcount.db is read."""
+
+    users: UserRows | None
+    broken: tuple[str, str] | None
+    index: str | None
+    files: dict[str, dict[int, list[str]]] = field(default_factory=dict)
+
+
+def gather(data_dir: Path) -> Facts:
+    """Return the facts about `data_dir`, a folder with data of Headcount. Raises OSError."""
+    owner, database = data_dir.stat().st_uid, server_database(data_dir)
+    faulty = tuple(faulty_entries(data_dir, owner))
+    names, strange = _in_tenants(data_dir)
+    folders = {name: _look(TenantFolder(data_dir / "tenants" / name)) for name in names}
+    facts = Facts(
+        data_dir=str(data_dir),
+        owner=_user(owner),
+        users={seen.owner: _user(seen.owner) for seen, _ in faulty},
+        refused=_why_refused(data_dir),
+        strange=tuple(strange),
+        faulty=faulty,
+        disk=_disk(data_dir),
+    )
+    alone = {name: _facts(data_dir, name, folder, None) for name, folder in folders.items()}
+    if facts.refused:
+        return replace(facts, tenants=alone)
+    try:
+        rows = examine_server(database)
+    except UNUSABLE as error:
+        return replace(
+            facts, server_broken=_reason(error, database), tenants=alone, host_keys=_host_keys(data_dir, ran=True)
+        )
+    for name in rows.imports.keys() - folders.keys():
+        folders[name] = _look(TenantFolder(data_dir / "tenants" / name))
+    return replace(
+        facts,
+        server_outdated=rows.schema if rows.outdated else None,
+        newest=rows.newest,
+        tenants={name: _facts(data_dir, name, folders[name], rows) for name in sorted(rows.imports)},
+        unknown=tuple(sorted(folders.keys() - rows.imports.keys())),
+        host_keys=_host_keys(data_dir, ran=any(each.last for each in rows.imports.values())),
+    )
+
+
+def _why_refused(data_dir: Path) -> str | None:
+    """Return why no server and no command uses the folder."""
+    try:
+        refuse_unfinished(data_dir)
+        refuse_lost(data_dir)
+    except TenantRefused as error:
+        return error.message
+    return None
+
+
+def _in_tenants(data_dir: Path) -> tuple[list[str], list[str]]:
+    """Return the names of folders of tenants, and of other entries beside them."""
+    names, strange = list[str](), list[str]()
+    with suppress(OSError), os.scandir(data_dir / "tenants") as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (names if NAME.fullmatch(entry.name) and entry.is_dir() else strange).append(entry.name)
+    return names, strange
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+# A tenant
+
+
+def _look(folder: TenantFolder) -> _Folder:
+    found = _Folder(None, None, _index(folder))
+    for place, suffix in ((folder.uploads, ".csv"), (folder.messages, ""), (folder.runs, "")):
+        found.files[place.name] = _numbered(place, suffix)
+    try:
+        why = inspect(folder).why
+        if why is None:
+            found.users = examine_users(folder.users_db)
+    except UNUSABLE as error:
+        why = _reason(error, folder.users_db)
+    if why:
+        found.broken = str(_place_in(folder, why)), why
+    return found
+
+
+def _reason(error: Exception, database: Path) -> str:
+    if isinstance(error, TryAgain):
+        return f"{database} cannot be read now ({error.message}); run this again: headcount doctor"
+    return damaged(database, error) if isinstance(error, DatabaseFault) else str(error)
+
+
+def _place_in(folder: TenantFolder, why: str) -> Path:
+    """Return the place that the sentence is about."""
+    places = (
+        *(folder.users_db, folder.keys, folder.files, folder.staging, folder.uploads, folder.messages, folder.runs),
+        folder.root,
+    )
+    return next((place for place in places if str(place) in why), folder.users_db)
+
+
+def _index(folder: TenantFolder) -> str | None:
+    if not folder.search_db.exists():
+        return None
+    try:
+        examine_index(folder.search_db)
+    except TryAgain:  # the server writes it
+        return None
+    except (DatabaseUnusable, DatabaseFault) as error:
+        return str(error).partition("; ")[0]
+    return None
+
+
+def _numbered(place: Path, suffix: str) -> dict[int, list[str]]:
+    """Return the files in `place` whose names begin with a number, relative to the folder of the tenant."""
+    found: dict[int, list[str]] = {}
+    with suppress(OSError):
+        for name in sorted(os.listdir(place)):
+            number = NUMBER.match(name)
+            if number and name.endswith(suffix):
+                found.setdefault(int(number[1]), []).append(f"{place.name}/{name}")
+    return found
+
+
+def _facts(data_dir: Path, name: str, found: _Folder, rows: ServerRows | None) -> TenantFacts:
+    folder = TenantFolder(data_dir / "tenants" / name)
+    facts = TenantFacts(
+        folder=str(folder.root),
+        broken=found.broken,
+        index=found.index,
+        newest_import=found.users.newest_import if found.users else 0,
+        outdated=found.users.schema if found.users and found.users.outdated else None,
+    )
+    if rows is None or not folder.root.is_dir():
+        return facts
+    imports, runs = rows.imports[name], rows.runs.get(name)
+    return replace(
+        facts,
+        unusable_files=(
+            *_unusable_copies(folder, imports.needed),
+            *(_missing_run_files(folder, runs) if runs else ()),
+        ),
+        uploads=_owned(found, "uploads", imports),
+        messages=_owned(found, "messages", imports),
+        runs=_owned(found, "runs", runs) if runs else None,
+    )
+
+
+def _owned(found: _Folder, place: str, rows: Rows) -> Numbered:
+    return Numbered(found.files[place], rows.last, rows.ids)
+
+
+def _unusable_copies(folder: TenantFolder, needed: Mapping[int, int]) -> list[tuple[str, str]]:
+    whys = ((number, unusable_copy(folder, [(number, size)])) for number, size in sorted(needed.items()))
+    return [(str(folder.copy(number)), why) for number, why in whys if why]
+
+
+def _missing_run_files(folder: TenantFolder, runs: Rows) -> list[tuple[str, str]]:
+    missing = [(number, str(folder.run_copy(number))) for number in sorted(runs.needed)]
+    return [(path, MISSING.format(path=path, number=number)) for number, path in missing if not os.path.isfile(path)]
+
+
+# The server
+
+
+def _host_keys(data_dir: Path, *, ran: bool) -> dict[str, str] | None:
+    """Return why host keys are refused, by path; None if there are none although a server `ran`."""
+    try:
+        files = host_key_files(data_dir / "host_keys")
+    except FileNotFoundError:
+        files = []
+    except OSError:  # an entry that cannot be used, which the walk finds
+        return {}
+    if not files and ran:
+        return None
+    return {str(path): why for path in files if (why := why_refused(path))}
+
+
+def _disk(data_dir: Path) -> DiskFacts:
+    free = free_at(data_dir)
+    why = why_disk_unusable(free, reserved=(data_dir / "headcount.reserve").exists())
+    return DiskFacts(why, why == READ_ONLY, free.size, shutil.disk_usage(data_dir).total)

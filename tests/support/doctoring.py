@@ -1,0 +1,59 @@
+"""Ask the doctor in tests, and do what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+from tests.support.server_process import ServerProcess
+
+SCRIPT = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m server "$@"\n'
+
+
+def diagnosed(server: ServerProcess) -> list[dict[str, Any]]:
+    """Return the findings, and check that the exit code fits them."""
+    ran = server.cli("doctor", "--json", check=False)
+    findings: list[dict[str, Any]] = ran.json
+    assert all(each.keys() == {"tenant", "file", "severity", "what", "do"} for each in findings)
+    assert ran.code == any(each["severity"] != "notice" for each in findings)
+    return findings
+
+
+def is_well(server: ServerProcess) -> bool:
+    """Return whether the doctor finds nothing."""
+    ran = server.cli("doctor", check=False)
+    assert ran.text.endswith("\n")
+    return (ran.code, ran.text) == (0, f"Found well: {server.data}\n")
+
+
+def obey(server: ServerProcess, do: str, **words: str) -> None:
+    """Run the command at the end of `do` as an operator does, with `words` in the place of the words in capitals."""
+    command = do.rpartition(": ")[2]
+    for word, meant in words.items():
+        command = command.replace(word, meant)
+    script = server.folder / "bin" / "headcount"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(SCRIPT)
+    script.chmod(0o700)
+    env = {**os.environ, **server.env, "HEADCOUNT_DATA_DIR": str(server.data)}
+    env["PATH"] = f"{script.parent}:{env['PATH']}"
+    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def restore_part(server: ServerProcess, backup: Path, part: str) -> None:
+    """Do what "Restore a part" in docs/operating.md says, for this path in the data folder."""
+    place, away = server.folder / "part", server.folder / "away"
+    away.mkdir(exist_ok=True)
+    target = server.data / part
+    for lines in (
+        [f"HEADCOUNT_DATA_DIR={place} headcount restore {backup}"],
+        [f"mv {old} {away}/" for old in sorted(target.parent.glob(f"{target.name}*"))],
+        [f"cp -a {place}/{part} {target.parent}/", f"rm -r {place}", f"rm -r {away}"],
+    ):
+        for line in lines:
+            obey(server, line)

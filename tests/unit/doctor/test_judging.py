@@ -1,0 +1,138 @@
+"""The findings follow from the facts and the time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from server.doctor.facts import DiskFacts, Facts, Numbered, TenantFacts
+from server.doctor.findings import Finding, Severity, in_order, need_action, parted
+from server.doctor.judging import NAMED_MOST, judge
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DATA = "/data"
+FOLDER = f"{DATA}/tenants/acme"
+WELL = TenantFacts(
+    FOLDER,
+    newest_import=3,
+    uploads=Numbered({3: ["uploads/3.csv"]}, 3, {1, 2, 3}),
+    messages=Numbered({2: ["messages/2.jsonl"]}, 3, {1, 2, 3}),
+    runs=Numbered({}, 0, set()),
+)
+FACTS = Facts(
+    DATA,
+    "headcount",
+    newest="2026-03-01T11:59:00.000Z",
+    tenants={"acme": WELL},
+    disk=DiskFacts(None, False, 50, 100),
+)
+
+
+def judged(tenant: TenantFacts) -> list[Finding]:
+    return judge(replace(FACTS, tenants={"acme": tenant}), NOON)
+
+
+def test_a_data_folder_without_faults_has_no_findings() -> None:
+    assert judge(FACTS, NOON) == []
+
+
+def test_a_reason_becomes_what_is_wrong_and_what_to_do() -> None:
+    (finding,) = judged(replace(WELL, broken=(f"{FOLDER}/users.db", f"{FOLDER}/users.db is empty; restore it")))
+    assert finding == Finding(
+        "acme", f"{FOLDER}/users.db", Severity.ERROR, f"{FOLDER}/users.db is empty", "Restore it"
+    )
+    assert parted("odd")[0] == "odd"
+
+
+@pytest.mark.parametrize(("behind_s", "count"), [(0, 0), (60, 0), (61, 1), (-3600, 0)])
+def test_a_clock_more_than_a_minute_behind_the_data_is_found(behind_s: int, count: int) -> None:
+    newest = (NOON + timedelta(seconds=behind_s)).isoformat().replace("+00:00", ".000Z")
+    findings = judge(replace(FACTS, newest=newest), NOON)
+    assert len(findings) == count
+    assert all(newest in each.what and newest in each.do for each in findings)
+
+
+@pytest.mark.parametrize(
+    ("disk", "severity"),
+    [
+        (DiskFacts("the disk of the server is full", False, 0, 100), Severity.ERROR),
+        (DiskFacts("the disk of the server is read-only", True, 50, 100), Severity.ERROR),
+        (DiskFacts(None, False, 9, 100), Severity.WARNING),
+    ],
+)
+def test_a_disk_that_is_full_read_only_or_almost_full_is_found(disk: DiskFacts, severity: Severity) -> None:
+    (finding,) = judge(replace(FACTS, disk=disk), NOON)
+    assert (finding.file, finding.severity) == (DATA, severity)
+
+
+def test_a_disk_with_a_tenth_free_is_fine() -> None:
+    assert judge(replace(FACTS, disk=DiskFacts(None, False, 10, 100)), NOON) == []
+
+
+def test_files_without_an_import_are_named_with_the_command_that_removes_them() -> None:
+    uploads = Numbered({1: ["uploads/1.csv"], 2: ["uploads/2.csv"], 3: ["uploads/3.csv"]}, 3, {3})
+    (finding,) = judged(replace(WELL, uploads=uploads))
+    assert finding.severity is Severity.WARNING
+    assert finding.what == f"2 files in {FOLDER}/uploads belong to no import that headcount.db has"
+    assert finding.do == f"Remove them: rm -r {FOLDER}/uploads/1.csv {FOLDER}/uploads/2.csv"
+
+
+def test_a_command_names_at_most_a_hundred_files() -> None:
+    runs = Numbered({number: [f"runs/{number}.file"] for number in range(1, 500)}, 500, set())
+    (finding,) = judged(replace(WELL, runs=runs))
+    assert "499 files" in finding.what
+    assert finding.do.count(".file") == NAMED_MOST
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        replace(WELL, newest_import=4),
+        replace(WELL, messages=Numbered({4: ["messages/4.jsonl"]}, 3, {1, 2, 3})),
+        replace(WELL, runs=Numbered({1: ["runs/1.file"]}, 0, set())),
+    ],
+)
+def test_a_headcount_db_that_is_older_than_the_folder_of_a_tenant_is_found(tenant: TenantFacts) -> None:
+    (finding,) = judged(tenant)
+    assert (finding.file, finding.severity) == (FOLDER, Severity.ERROR)
+    assert finding.do.endswith("headcount tenant add acme")
+
+
+def test_an_older_database_is_only_a_notice() -> None:
+    findings = judge(replace(FACTS, server_outdated=7, tenants={"acme": replace(WELL, outdated=5)}), NOON)
+    assert [(each.tenant, each.severity) for each in findings] == [(None, Severity.NOTICE), ("acme", Severity.NOTICE)]
+    assert not need_action(findings)
+
+
+def test_lost_host_keys_are_found_but_not_before_the_first_start() -> None:
+    assert [each.file for each in judge(replace(FACTS, host_keys=None), NOON)] == [f"{DATA}/host_keys"]
+    assert judge(replace(FACTS, host_keys={}), NOON) == []
+
+
+@pytest.mark.parametrize(
+    ("why", "do"),
+    [
+        ("the host key /k can be read by others (mode 0644): chmod 600 /k", "End the access of others: chmod 600 /k"),
+        (
+            "the host key /k cannot be read: Permission denied",
+            "As root, make headcount its owner: chown headcount /k",
+        ),
+        (
+            "/k is not a private key: move it out of the folder of host keys",
+            "Move it out of the folder of host keys",
+        ),
+    ],
+)
+def test_a_refused_host_key_says_what_to_do(why: str, do: str) -> None:
+    (finding,) = judge(replace(FACTS, host_keys={"/k": why}), NOON)
+    assert (finding.file, finding.do) == ("/k", do)
+
+
+def test_errors_come_first_and_hide_what_follows_from_them() -> None:
+    warning = Finding("acme", "/b", Severity.WARNING, "", "")
+    error = Finding("acme", "/a", Severity.ERROR, "", "")
+    follows = replace(error, what="because of it")
+    assert in_order([warning, error, follows]) == [error, warning]
+    assert need_action([warning])
