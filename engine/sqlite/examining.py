@@ -66,7 +66,7 @@ def examine_server(path: Path) -> ServerRows:
         outdated = view.version < newest_version("server")
         imports = {name: Rows(last) for name, last in view.fetch("SELECT name, last_import_id FROM tenants")}
         _fill(imports, view, IMPORTS)
-        runs = {}
+        runs = dict[str, Rows]()
         if not outdated:  # an older one may have no runs
             runs = {name: Rows(last) for name, last in view.fetch("SELECT name, last_run_id FROM tenants")}
             _fill(runs, view, RUNS)

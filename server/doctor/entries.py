@@ -13,6 +13,8 @@ from server.doctor.findings import Finding, Severity
 OWN = {"tenants", "removed", "host_keys", "digests"}
 """Names in the data folder that Headcount makes, beside those that begin with `headcount.`."""
 
+ALL_DATABASE_FILES = "headcount.*"
+
 READ_ONLY_PLACES = {"files", "uploads", "runs"}
 """Folders of a tenant whose files are replaced and never written, so that it is enough to read them."""
 
@@ -109,14 +111,17 @@ class _Data:
 
 
 def _base(path: str) -> str:
-    """Return the folder of the tenant, or the first folder or file in the data folder."""
+    """Return the folder of the tenant, or the first name in the data folder; `headcount.*` has one base."""
+    if path.startswith("headcount."):
+        return ALL_DATABASE_FILES  # SQLite makes the files beside a database with the owner and mode of that
     return "/".join(path.split("/")[: 2 if path.startswith(("tenants/", "removed/")) else 1])
 
 
 def _finding(base: str, fault: Fault, found: list[Seen], data: _Data) -> Finding:
     first = found[0]
     place = f"{data.folder}/{first.path}"
-    name, whole = shlex.quote(place), shlex.quote(f"{data.folder}/{base}")
+    name = shlex.quote(place)
+    whole = f"{shlex.quote(data.folder)}/{base if base == ALL_DATABASE_FILES else shlex.quote(base)}"
     finding = Finding(tenant_of(first.path), place, Severity.WARNING, "", "")
     if fault is Fault.FOREIGN:
         other = data.names.get(first.owner, f"#{first.owner}")

@@ -44,16 +44,23 @@ class Finding:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings, errors first, then by tenant and file, without those about a place that has an error."""
+    """Return the findings, errors first, then by tenant and file, without those that an error before them explains.
+
+    An error explains what else is wrong with the same file, and with what a tenant has below it.
+    """
     kept: list[Finding] = []
-    wrong: set[tuple[str | None, str]] = set()
+    errors: dict[str | None, list[str]] = {}
     for each in findings:
-        place = each.tenant, each.file
-        if place not in wrong:  # they are its consequences
+        if not any(_explains(file, each) for file in errors.get(each.tenant, ())):
             kept.append(each)
-        if each.severity is Severity.ERROR:
-            wrong.add(place)
+            if each.severity is Severity.ERROR:
+                errors.setdefault(each.tenant, []).append(each.file)
     return sorted(kept, key=lambda each: (ORDER.index(each.severity), each.tenant or "", each.file))
+
+
+def _explains(wrong: str, other: Finding) -> bool:
+    """Return whether an error of the same tenant at `wrong` explains `other`."""
+    return other.file == wrong or (other.tenant is not None and other.file.startswith(f"{wrong}/"))
 
 
 def need_action(findings: Iterable[Finding]) -> bool:

@@ -21,7 +21,7 @@ from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from keys.host import host_key_files, why_refused
 from server.backup.restoring import refuse_unfinished
-from server.data_disk import READ_ONLY, free_at, why_disk_unusable
+from server.data_disk import DISK_CODES, READ_ONLY, free_at, why_disk_unusable
 from server.doctor.facts import DiskFacts, Facts, Numbered, TenantFacts
 from server.doctor.walking import faulty_entries
 from server.tenants.inspection import inspect, unusable_copy
@@ -48,9 +48,10 @@ class _Folder:
 def gather(data_dir: Path) -> Facts:
     """Return the facts about `data_dir`, a folder with data of Headcount. Raises OSError."""
     owner, database = data_dir.stat().st_uid, server_database(data_dir)
+    disk = _disk(data_dir)
     faulty = tuple(faulty_entries(data_dir, owner))
     names, strange = _in_tenants(data_dir)
-    folders = {name: _look(TenantFolder(data_dir / "tenants" / name)) for name in names}
+    folders = {name: _look(TenantFolder(data_dir / "tenants" / name), disk) for name in names}
     facts = Facts(
         data_dir=str(data_dir),
         owner=_user(owner),
@@ -58,7 +59,7 @@ def gather(data_dir: Path) -> Facts:
         refused=_why_refused(data_dir),
         strange=tuple(strange),
         faulty=faulty,
-        disk=_disk(data_dir),
+        disk=disk,
     )
     alone = {name: _facts(data_dir, name, folder, None) for name, folder in folders.items()}
     if facts.refused:
@@ -66,11 +67,10 @@ def gather(data_dir: Path) -> Facts:
     try:
         rows = examine_server(database)
     except UNUSABLE as error:
-        return replace(
-            facts, server_broken=_reason(error, database), tenants=alone, host_keys=_host_keys(data_dir, ran=True)
-        )
+        why = None if _is_of_disk(error, disk) else _reason(error, database)
+        return replace(facts, server_broken=why, tenants=alone, host_keys=_host_keys(data_dir, ran=True))
     for name in rows.imports.keys() - folders.keys():
-        folders[name] = _look(TenantFolder(data_dir / "tenants" / name))
+        folders[name] = _look(TenantFolder(data_dir / "tenants" / name), disk)
     return replace(
         facts,
         server_outdated=rows.schema if rows.outdated else None,
@@ -111,7 +111,7 @@ def _user(number: int) -> str:
 # A tenant
 
 
-def _look(folder: TenantFolder) -> _Folder:
+def _look(folder: TenantFolder, disk: DiskFacts) -> _Folder:
     found = _Folder(None, None, _index(folder))
     for place, suffix in ((folder.uploads, ".csv"), (folder.messages, ""), (folder.runs, "")):
         found.files[place.name] = _numbered(place, suffix)
@@ -120,10 +120,15 @@ def _look(folder: TenantFolder) -> _Folder:
         if why is None:
             found.users = examine_users(folder.users_db)
     except UNUSABLE as error:
-        why = _reason(error, folder.users_db)
+        why = None if _is_of_disk(error, disk) else _reason(error, folder.users_db)
     if why:
         found.broken = str(_place_in(folder, why)), why
     return found
+
+
+def _is_of_disk(error: Exception, disk: DiskFacts) -> bool:
+    """Return whether the disk, which is a finding itself, is the cause: SQLite needs space for files of its own."""
+    return isinstance(error, TryAgain) and error.code in DISK_CODES and disk.why is not None
 
 
 def _reason(error: Exception, database: Path) -> str:

@@ -73,7 +73,7 @@ def test_an_entry_of_another_owner_that_cannot_be_used_is_an_error() -> None:
 def test_an_entry_without_access_for_its_owner_says_how_to_give_it() -> None:
     (finding,) = found(seen("headcount.db", mode=0o400, usable=False))
     assert (finding.tenant, finding.severity) == (None, Severity.ERROR)
-    assert finding.do.endswith(f": chmod -R u+rwX {DATA}/headcount.db")
+    assert finding.do.endswith(f": chmod -R u+rwX {DATA}/headcount.*")
 
 
 def test_a_link_is_replaced_by_a_copy_but_removed_among_the_files_of_a_client() -> None:

@@ -133,6 +133,9 @@ def test_a_refused_host_key_says_what_to_do(why: str, do: str) -> None:
 def test_errors_come_first_and_hide_what_follows_from_them() -> None:
     warning = Finding("acme", "/b", Severity.WARNING, "", "")
     error = Finding("acme", "/a", Severity.ERROR, "", "")
-    follows = replace(error, what="because of it")
-    assert in_order([warning, error, follows]) == [error, warning]
+    follows = [replace(error, what="because of it"), replace(warning, file="/a/b")]
+    assert in_order([warning, error, *follows]) == [error, warning]
+    disk = Finding(None, "/data", Severity.ERROR, "", "")
+    key = Finding(None, "/data/host_keys/key", Severity.ERROR, "", "")
+    assert in_order([disk, key]) == [disk, key]
     assert need_action([warning])
