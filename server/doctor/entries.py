@@ -29,7 +29,7 @@ class Kind(Enum):
 
 
 class Fault(Enum):
-    """What is wrong with an entry."""
+    """A fault of an entry."""
 
     FOREIGN = auto()
     SHUT = auto()

@@ -17,7 +17,7 @@ AGAIN_S = 1.0
 def examine(data_dir: Path, clock: Clock = utc_now) -> list[Finding]:
     """Return what is wrong with `data_dir`, a folder with data of Headcount; empty if all is well. Blocks.
 
-    What a server does meanwhile may look wrong for a moment, so a finding must be found twice. Raises OSError.
+    The work of a server may look wrong for a moment, so a finding must be found twice. Raises OSError.
     """
     first = judge(gather(data_dir), clock())
     if not first:

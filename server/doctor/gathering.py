@@ -37,7 +37,7 @@ UNUSABLE = (DatabaseUnusable, DatabaseFault, TryAgain)
 
 @dataclass(slots=True)
 class _Folder:
-    """What a folder of a tenant has, before headcount.db is read."""
+    """The content of the folder of a tenant, before headcount.db is read."""
 
     users: UserRows | None
     broken: tuple[str, str] | None
@@ -147,7 +147,7 @@ def _place_in(folder: TenantFolder, why: str) -> Path:
 
 
 def _index(folder: TenantFolder) -> str | None:
-    if not folder.search_db.exists():
+    if not os.path.exists(folder.search_db):
         return None
     try:
         examine_index(folder.search_db)
@@ -178,7 +178,7 @@ def _facts(data_dir: Path, name: str, found: _Folder, rows: ServerRows | None) -
         newest_import=found.users.newest_import if found.users else 0,
         outdated=found.users.schema if found.users and found.users.outdated else None,
     )
-    if rows is None or not folder.root.is_dir():
+    if rows is None or not os.path.isdir(folder.root):
         return facts
     imports, runs = rows.imports[name], rows.runs.get(name)
     return replace(
@@ -225,5 +225,5 @@ def _host_keys(data_dir: Path, *, ran: bool) -> dict[str, str] | None:
 
 def _disk(data_dir: Path) -> DiskFacts:
     free = free_at(data_dir)
-    why = why_disk_unusable(free, reserved=(data_dir / "headcount.reserve").exists())
+    why = why_disk_unusable(free, reserved=os.path.exists(data_dir / "headcount.reserve"))
     return DiskFacts(why, why == READ_ONLY, free.size, shutil.disk_usage(data_dir).total)

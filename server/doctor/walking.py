@@ -49,7 +49,7 @@ def _seen(place: Path, path: str, found: os.stat_result, *, reachable: bool) -> 
         owner=found.st_uid,
         usable=kind not in {Kind.FOLDER, Kind.FILE} or may(place, needed),
         reachable=reachable,
-        target=str(place.resolve()) if kind is Kind.LINK and place.exists() else None,
+        target=str(place.resolve()) if kind is Kind.LINK and os.path.exists(place) else None,
     )
 
 
