@@ -159,7 +159,9 @@ def _open_closed_streams() -> None:
 def _wrong_usage(error: click.UsageError) -> int:
     """Print a wrong usage: as click does, or as JSON."""
     if isinstance(error, click.NoSuchOption) and error.option_name == "--data-dir":
-        error.message = "--data-dir comes before the command: headcount --data-dir FOLDER COMMAND"
+        error = click.UsageError(
+            "--data-dir comes before the command: headcount --data-dir FOLDER COMMAND", error.ctx
+        )
     if lines_are_json():
         tell(error.format_message(), "usage", "error")
     else:
