@@ -51,12 +51,14 @@ class Manifest:
     """One state of a data folder.
 
     `made_at` (RFC 3339) is when the backup began. `broken` has the tenants whose data could not be read, each with
-    the reason: their entries are of an earlier backup, or missing.
+    the reason: their entries are of an earlier backup, or missing. `data_folder` is the id of the data folder, empty
+    if that is not known.
     """
 
     made_at: str
     entries: tuple[Entry, ...]
     broken: Mapping[str, str] = field(default_factory=dict)
+    data_folder: str = ""
 
     def objects(self) -> dict[str, int]:
         """Return the sizes of all objects, by SHA-256."""
@@ -70,7 +72,12 @@ class Manifest:
 def to_text(manifest: Manifest) -> str:
     """Return the document."""
     entries = [_plain(entry) for entry in manifest.entries]
-    facts = {"made_at": manifest.made_at, "broken": dict(manifest.broken), "entries": entries}
+    facts = {
+        "made_at": manifest.made_at,
+        "data_folder": manifest.data_folder,
+        "broken": dict(manifest.broken),
+        "entries": entries,
+    }
     return json.dumps({"format": FORMAT, "digest": _digest(facts), **facts}, indent=1) + "\n"
 
 
@@ -84,7 +91,7 @@ def from_text(text: str) -> Manifest:
         if digest != _digest(found):
             raise BackupUnusable("the manifest of the backup is damaged: its checksum does not match")
         entries = tuple(_checked(Entry(**each)) for each in found["entries"])
-        return Manifest(found["made_at"], entries, found["broken"])
+        return Manifest(found["made_at"], entries, found["broken"], found.get("data_folder", ""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackupUnusable(f"the manifest of the backup is damaged ({type(error).__name__})") from error
 

@@ -33,6 +33,7 @@ from ground.files import fsync_folder
 from ground.moments import rfc3339
 from importer.errors import DatabaseUnusable, SchemaTooNew
 from server import process
+from server.backup.identity import ID
 from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.objects import BLOCK, MANIFEST, Objects
 from server.backup.selecting import HEADCOUNT_DB
@@ -132,7 +133,8 @@ class _Restoring:
     names: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def restored(self, at: str, *, drop: bool) -> Restored:
-        files = [entry for entry in self.manifest.entries if entry.sha256]
+        left_out = {ID} if drop else set()  # a drill does not replace the backup of the real server
+        files = [entry for entry in self.manifest.entries if entry.sha256 and entry.path not in left_out]
         folders = [entry for entry in self.manifest.entries if not entry.sha256]
         for entry in folders:
             (self.place / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)

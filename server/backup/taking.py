@@ -59,6 +59,7 @@ from engine.sqlite.backup import Known, View, still
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
 from server.backup.copies import Copies, Entries, by_path
+from server.backup.identity import id_for
 from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
 from server.backup.objects import Objects, Unreadable, open_objects
 from server.backup.selecting import HEADCOUNT_DB, USERS_DB, belongs, merged, needed_paths, of_this_moment
@@ -93,16 +94,16 @@ class _Pins:
     needed: dict[str, Entries] = field(default_factory=dict)
 
 
-def back_up(data_dir: Path, folder: Path, now: datetime) -> Taken:
+def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = False) -> Taken:
     """Back up `data_dir` to `folder`, which is made if needed; the state is on disk when this returns.
 
-    Blocks. Raises BackupUnusable, DatabaseUnusable (headcount.db), TryAgain, OSError; then the previous backup is as
-    it was.
+    With `replace`, the backup of another data folder is replaced. Blocks. Raises BackupUnusable, DatabaseUnusable
+    (headcount.db), TryAgain, OSError; then the previous backup is as it was.
     """
     _refuse_inside(data_dir, folder)
     with open_objects(folder) as objects:
         try:
-            taking = _taking(data_dir, objects, now)
+            taking = _taking(data_dir, objects, now, replace=replace)
             manifest = taking.take()
             objects.commit(manifest)
             objects.keep_only(manifest.objects().keys())
@@ -122,12 +123,13 @@ def back_up(data_dir: Path, folder: Path, now: datetime) -> Taken:
         )
 
 
-def _taking(data_dir: Path, objects: Objects, now: datetime) -> _Taking:
-    previous = objects.manifest()
+def _taking(data_dir: Path, objects: Objects, now: datetime, *, replace: bool) -> _Taking:
+    previous = None if replace else objects.manifest()
+    own = id_for(data_dir, objects.folder, previous)
     entries = by_path(previous.entries if previous else ())
     made_ns = int(from_rfc3339(previous.made_at).timestamp() * 1e9) if previous else 0
     trees = Trees(data_dir, objects, reusable(entries.values(), objects.has, made_ns))
-    return _Taking(data_dir, Copies(data_dir, objects, trees, entries), trees, now)
+    return _Taking(data_dir, Copies(data_dir, objects, trees, entries), trees, now, own)
 
 
 def _refuse_inside(data_dir: Path, folder: Path) -> None:
@@ -139,9 +141,10 @@ def _refuse_inside(data_dir: Path, folder: Path) -> None:
 class _Taking:
     """One backup."""
 
-    def __init__(self, data_dir: Path, copies: Copies, trees: Trees, now: datetime) -> None:
+    def __init__(self, data_dir: Path, copies: Copies, trees: Trees, now: datetime, own: str) -> None:
         self._data = data_dir
         self._now = now
+        self._id = own
         self._trees = trees
         self._copies = copies
         self.count = 0
@@ -158,7 +161,7 @@ class _Taking:
         entries.update(self._others())
         self.count = len(pins.known)
         broken = {name: why for name in pins.known if (why := self._copies.broken.get(f"tenants/{name}"))}
-        return Manifest(rfc3339(self._now), in_order(entries.values()), broken)
+        return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id)
 
     def _at_one_moment(self) -> tuple[Entries, _Pins]:
         """Take steps 2 to 6; return the entry of headcount.db, and what was held open."""

@@ -20,9 +20,10 @@ from server.settings import load_settings
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace the backup of another data folder in FOLDER.")
 @json_option
 @runs
-async def backup(folder: Path, as_json: bool) -> int:
+async def backup(folder: Path, replace: bool, as_json: bool) -> int:
     """Back up the data folder to FOLDER, beside a running server.
 
     FOLDER has the newest complete state, with checksums; what it has already is not copied again. It is made if it is
@@ -31,7 +32,7 @@ async def backup(folder: Path, as_json: bool) -> int:
     """
     async with tenants() as opened:
         process.prepare()
-        taken = await asyncio.to_thread(back_up, opened.data_dir, folder.absolute(), utc_now())
+        taken = await asyncio.to_thread(back_up, opened.data_dir, folder.absolute(), utc_now(), replace=replace)
     if as_json:
         print_json(_facts(folder, taken))
     else:

@@ -13,6 +13,7 @@ import pytest
 
 from server.backup.manifest import BackupUnusable
 from server.backup.objects import locked
+from server.tenants.tenants import open_tenants
 from tests.support.backups import brought_back, content, manifest_of, rest, rows, saved
 from tests.support.cli import Ran
 from tests.support.clients import TMPFS, needs
@@ -167,6 +168,35 @@ def test_two_backups_to_one_folder_do_not_run_at_once(source: ServerProcess, bac
         ran = source.cli("backup", str(backup), check=False)
     assert ran.code == 1
     assert "another backup" in ran.err
+
+
+async def test_the_backup_of_another_data_folder_is_replaced_only_if_told(
+    source: ServerProcess, backup: Path, tmp_path: Path
+) -> None:
+    saved(source.data, backup)
+    before = content(backup)
+    second = tmp_path / "unmounted"
+    async with open_tenants(second, serving=True):  # as a start of the server on an empty mount point
+        pass
+    source.env["HEADCOUNT_DATA_DIR"] = str(second)
+    ran = source.cli("backup", str(backup), check=False)
+    assert (ran.code, "has the backup of another data folder" in ran.err) == (1, True)
+    assert content(backup) == before
+    assert not (second / "backup.id").exists()
+    assert source.cli("backup", str(backup), "--replace").code == 0
+    assert source.cli("backup", str(backup)).code == 0
+    assert not manifest_of(backup).under("tenants/acme")
+
+
+def test_a_restored_data_folder_is_backed_up_to_the_same_folder_but_a_drill_is_not(
+    source: ServerProcess, backup: Path, second: Path, tmp_path: Path
+) -> None:
+    saved(source.data, backup)
+    brought_back(backup, second)
+    assert saved(second, backup).tenants == 2
+    brought_back(backup, tmp_path / "drill", drop=True)
+    with pytest.raises(BackupUnusable, match="another data folder"):
+        saved(tmp_path / "drill", backup)
 
 
 def test_a_data_folder_that_is_not_empty_is_not_restored_into(source: ServerProcess, backup: Path) -> None:

@@ -31,7 +31,7 @@ FILES = st.builds(
 
 @given(st.lists(FOLDERS | FILES), st.dictionaries(NAMES, st.text()))
 def test_a_manifest_is_read_as_it_was_written(entries: list[Entry], broken: dict[str, str]) -> None:
-    manifest = Manifest("2026-03-31T00:00:00.000Z", tuple(entries), broken)
+    manifest = Manifest("2026-03-31T00:00:00.000Z", tuple(entries), broken, "of")
     assert from_text(to_text(manifest)) == manifest
 
 

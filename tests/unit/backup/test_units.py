@@ -22,7 +22,8 @@ def unit(name: str) -> ConfigParser:
 
 
 def test_the_service_runs_a_backup_of_its_data_folder() -> None:
-    service = unit("headcount-backup.service")["Service"]
+    file = unit("headcount-backup.service")
+    service = file["Service"]
     program, command, folder = shlex.split(service["ExecStart"])
     assert program.endswith("/headcount")
     found = cli.get_command(click.Context(cli), command)
@@ -33,6 +34,8 @@ def test_the_service_runs_a_backup_of_its_data_folder() -> None:
     assert data in writable
     assert any(folder.startswith(f"{each}/") for each in writable)
     assert service["User"] == "headcount"
+    mounts = file["Unit"]["RequiresMountsFor"].split()
+    assert all(any(f"{each}/".startswith(f"{mount}/") for mount in mounts) for each in (data, folder))
 
 
 def test_the_timer_starts_the_service_and_both_are_on_the_page() -> None:
