@@ -12,7 +12,7 @@ from engine.sqlite.backup import View
 from importer.errors import DatabaseUnusable, TryAgain
 from server.backup.manifest import Entry
 from server.backup.objects import Objects, Unreadable
-from server.backup.selecting import USERS_DB
+from server.backup.selecting import USERS_DB, merged
 from server.backup.trees import Trees
 from server.tenants.figures import look_of
 
@@ -26,22 +26,25 @@ PRIVATE = 0o600
 class TenantCopy:
     """The copies of a tenant so far.
 
-    `look` is that of users.db before its copy, empty if it may change unseen.
+    `look` is that of users.db before its copy, empty if it may change unseen. `faults` has why paths could not be
+    copied when its folder was walked, and `wrong` why users.db and files of one moment could not.
     """
 
     files: Entries = field(default_factory=dict)
     database: Entry | None = None
     look: str = ""
+    faults: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
 
-    def all(self) -> Entries:
-        """Return the entries of the database too."""
-        return {**self.files, **by_path([self.database] if self.database else [])}
+    def why(self) -> dict[str, str]:
+        """Return why paths could not be copied."""
+        return {**self.wrong, **self.faults}
 
 
 class Copies:
     """The copies of all tenants, each by the path of its folder. Every method blocks.
 
-    `broken` has why a folder cannot be copied; `previous` are the entries of the previous backup.
+    `previous` are the entries of the previous backup: what cannot be copied now is in this one as it was there.
     """
 
     def __init__(self, data_dir: Path, objects: Objects, trees: Trees, previous: Mapping[str, Entry]) -> None:
@@ -50,32 +53,51 @@ class Copies:
         self._trees = trees
         self._previous = previous
         self._tenants: dict[str, TenantCopy] = {}
-        self.broken: dict[str, str] = {}
 
     def of(self, base: str) -> TenantCopy:
         """Return the copies of the tenant in the folder `base`."""
         return self._tenants.setdefault(base, TenantCopy())
 
-    def before(self, base: str) -> Entries:
-        """Return the entries that the previous backup has of the folder `base`."""
-        return {path: each for path, each in self._previous.items() if path == base or path.startswith(f"{base}/")}
+    def before(self, place: str) -> Entries:
+        """Return the entries that the previous backup has of the file or folder `place`."""
+        found = self._previous.get(place)
+        if found is None or found.sha256:
+            return by_path([found] if found else [])
+        return {path: each for path, each in self._previous.items() if path == place or path.startswith(f"{place}/")}
+
+    def with_before(self, entries: Entries, faults: Iterable[str]) -> Entries:
+        """Return the entries, and those of the previous backup for what could not be copied."""
+        return merged(entries, *map(self.before, faults))
+
+    def all(self, base: str) -> Entries:
+        """Return the entries of a tenant: what could not be copied is as in the previous backup."""
+        tenant = self.of(base)
+        return merged(
+            self.with_before(tenant.files, tenant.why()), by_path([tenant.database] if tenant.database else [])
+        )
+
+    def walk(self, base: str) -> None:
+        """Copy the files of a tenant; if its folder is gone, those of the last walk stay."""
+        found, tenant = self._trees.copied(base), self.of(base)
+        if found.entries or not tenant.files:
+            tenant.files, tenant.faults = found.entries, found.faults
 
     def copy(self, base: str, *, databases: bool) -> None:
         """Copy the folder of a tenant; without `databases`, its users.db only if it is at rest."""
-        tenant = self.of(base)
-        self.broken.pop(base, None)
+        tenant, path = self.of(base), f"{base}/{USERS_DB}"
+        tenant.wrong.pop(path, None)
+        self.walk(base)
         try:
-            tenant.files = self._trees.copied(base)
             look, settled = self._look(base)
             tenant.look = look if settled else ""
-            before = self._previous.get(f"{base}/{USERS_DB}")
+            before = self._previous.get(path)
             if before and tenant.look and before.look == look and self._has(before):
                 tenant.database = before
             elif settled or databases:
                 with closing(self.view(base)) as view:
-                    tenant.database = self.database(f"{base}/{USERS_DB}", view, "tenant", tenant.look)
+                    tenant.database = self.database(path, view, "tenant", tenant.look)
         except (DatabaseUnusable, Unreadable) as error:
-            self.broken[base] = str(error)
+            tenant.wrong[path] = str(error)
 
     def view(self, base: str) -> View:
         """Return a view of the users of a tenant. Raises DatabaseUnusable, Unreadable."""
@@ -99,6 +121,12 @@ class Copies:
         """Return whether the users of the tenant may have changed since they were copied."""
         copy = self.of(base)
         return not copy.look or copy.database is None or self._look(base)[0] != copy.look
+
+
+def in_words(faults: Mapping[str, str]) -> str:
+    """Return why paths could not be copied, as one text."""
+    first, *others = dict.fromkeys(faults.values())
+    return f"{first}; and {len(others):,} more like this" if others else first
 
 
 def by_path(entries: Iterable[Entry]) -> Entries:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
+from ground.access import no_access
 from ground.files import NEW, replace_file
 from server.backup.manifest import BackupUnusable, Manifest
 
@@ -16,11 +16,16 @@ ID = "backup.id"
 def id_for(data_dir: Path, folder: Path, previous: Manifest | None) -> str:
     """Return the id of `data_dir`, made if needed; empty if the disk takes no new file.
 
-    Raises BackupUnusable if `previous`, the backup in `folder`, is of another data folder. Raises OSError.
+    Raises BackupUnusable if `previous`, the backup in `folder`, is of another data folder, or if the id cannot be
+    read.
     """
     path, known = data_dir / ID, ""
-    with suppress(FileNotFoundError):
-        known = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        known = path.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BackupUnusable(no_access(path, error.strerror)) from error
     if previous and previous.data_folder and previous.data_folder != known:
         raise BackupUnusable(
             f"{folder} has the backup of another data folder. Is {data_dir} the right one, and is its disk mounted? "

@@ -41,8 +41,8 @@ step 1, the steps 2 to 5 would open every database and every file.
 If more has changed than `OPEN_MOST` tenants, H is unlocked, and these are copied again, a few times: each time takes
 less, because fewer change. A database is never copied as a file: SQLite's own backup reads it in one transaction.
 
-A tenant that is broken stops no other. Its entries of the previous backup stay, its name and the reason are in the
-manifest, and the command fails after all others are saved.
+What cannot be read stops nothing else. Its entries of the previous backup stay, the rest of its tenant is as at M,
+the reason is in the manifest, and the command fails in the end. So sound users never stay behind H.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from pathlib import Path
 from engine.sqlite.backup import Known, View, still
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
-from server.backup.copies import Copies, Entries, by_path
+from server.backup.copies import Copies, Entries, by_path, in_words
 from server.backup.identity import id_for
 from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
 from server.backup.objects import Objects, Unreadable, open_objects
@@ -160,7 +160,8 @@ class _Taking:
             entries.update(self._tenant(name, known, pins.needed.get(name, {})))
         entries.update(self._others())
         self.count = len(pins.known)
-        broken = {name: why for name in pins.known if (why := self._copies.broken.get(f"tenants/{name}"))}
+        faults = {name: self._copies.of(f"tenants/{name}").why() for name in pins.known}
+        broken = {name: in_words(why) for name, why in faults.items() if why}
         return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id)
 
     def _at_one_moment(self) -> tuple[Entries, _Pins]:
@@ -193,17 +194,18 @@ class _Taking:
 
     def _pin_users(self, held: ExitStack, pins: _Pins, name: str) -> None:
         base = f"tenants/{name}"
+        wrong, path = self._copies.of(base).wrong, f"{base}/{USERS_DB}"
         try:
             pins.views[name] = held.enter_context(closing(self._copies.view(base)))
-            self._copies.broken.pop(base, None)
+            wrong.pop(path, None)
         except (DatabaseUnusable, Unreadable) as error:
-            self._copies.broken[base] = str(error)
+            wrong[path] = str(error)
 
     def _pin_files(self, held: ExitStack, pins: _Pins, name: str, known: Known) -> None:
         if not (known.imports or known.runs):
             return
         base = f"tenants/{name}"
-        had = self._copies.of(base).files
+        had, wrong = self._copies.of(base).files, self._copies.of(base).wrong
         needed = pins.needed.setdefault(name, {})
         for path in needed_paths(name, known.imports, known.runs, _names(self._data / base / "messages")):
             entry = had.get(path)
@@ -213,8 +215,8 @@ class _Taking:
             try:
                 opened = self._trees.file(path)
             except Unreadable as error:
-                self._copies.broken[base] = str(error)
-                return
+                wrong[path] = str(error)
+                continue
             if opened:
                 held.callback(os.close, opened[0])
                 pins.files[path] = opened
@@ -225,28 +227,26 @@ class _Taking:
         """Copy what is held open; return the entries of the databases."""
         found = {HEADCOUNT_DB: self._copies.database(HEADCOUNT_DB, pins.server, "server", "")}
         for name, view in pins.views.items():
-            base = f"tenants/{name}"
+            path, tenant = f"tenants/{name}/{USERS_DB}", self._copies.of(f"tenants/{name}")
             try:
-                self._copies.of(base).database = self._copies.database(f"{base}/{USERS_DB}", view, "tenant", "")
+                tenant.database = self._copies.database(path, view, "tenant", "")
             except DatabaseUnusable as error:
-                self._copies.broken[base] = str(error)
+                tenant.wrong[path] = str(error)
         for path, opened in pins.files.items():
-            pins.needed[path.split("/")[1]][path] = self._trees.taken(path, *opened)
+            name = path.split("/")[1]
+            try:
+                pins.needed[name][path] = self._trees.taken(path, *opened)
+            except Unreadable as error:
+                self._copies.of(f"tenants/{name}").wrong[path] = str(error)
         return found
 
     def _tenant(self, name: str, known: Known, needed: Entries) -> Entries:
-        """Return the entries of a tenant; if it is broken, those of the previous backup."""
+        """Return the entries of a tenant as at M."""
         base = f"tenants/{name}"
-        tenant = self._copies.of(base)
-        if base not in self._copies.broken:
-            try:
-                files = self._trees.copied(base) or tenant.files
-                now = {each.path: each for each in of_this_moment(files.values(), known.last_import, known.last_run)}
-                database = by_path([tenant.database] if tenant.database else [])
-                return merged(now, needed, database)
-            except Unreadable as error:
-                self._copies.broken[base] = str(error)
-        return self._copies.before(base)
+        self._copies.walk(base)
+        found = self._copies.all(base)
+        now = by_path(of_this_moment(found.values(), known.last_import, known.last_run))
+        return merged(now, needed)
 
     def _others(self) -> Entries:
         """Return the entries outside the folders of tenants: host keys, removed tenants, files of the operator."""
@@ -256,12 +256,9 @@ class _Taking:
                 facts = os.stat(self._data / name)
                 found[name] = Entry(name, mode=stat.S_IMODE(facts.st_mode), mtime_ns=facts.st_mtime_ns)
             elif (self._data / name).is_dir():
-                found.update(self._trees.copied(name))
-            elif name != HEADCOUNT_DB and (opened := self._trees.file(name)):
-                try:
-                    found[name] = self._trees.taken(name, *opened)
-                finally:
-                    os.close(opened[0])
+                found.update(self._trees.copied(name).entries)
+            elif name != HEADCOUNT_DB and (entry := self._trees.copied_file(name)):
+                found[name] = entry
         for name in _names(self._data / "removed"):
             found.update(self._removed(f"removed/{name}"))
         return found
@@ -272,12 +269,9 @@ class _Taking:
             return {}
         self._copies.copy(base, databases=True)
         tenant, path = self._copies.of(base), f"{base}/{USERS_DB}"
-        if base in self._copies.broken and (opened := self._trees.file(path)):
-            try:
-                tenant.database = self._trees.taken(path, *opened)
-            finally:
-                os.close(opened[0])
-        return tenant.all()
+        if path in tenant.wrong:
+            tenant.database = self._trees.copied_file(path)
+        return self._copies.all(base)
 
 
 def _names(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 A file that was published is never changed in place, so the bytes behind an open file are one version of it. But a
 rename during a walk can hide a file from it: it leaves a folder that is not read yet for one that was read already.
 So a folder is walked until two walks see the same. Where clients never rest, all files that any of the walks saw are
-kept.
+kept. What cannot be read is named, and the rest is copied.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ground.access import no_access
@@ -31,14 +30,24 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file or folder in a walk."""
+    """A file or folder in a walk. `facts` is the reason if it cannot be read."""
 
     path: str
-    facts: os.stat_result
+    facts: os.stat_result | str
 
     @property
     def key(self) -> tuple[str, str]:
+        if isinstance(self.facts, str):
+            return self.path, self.facts
         return self.path, "" if stat.S_ISDIR(self.facts.st_mode) else exact_look(self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The copy of a folder. `faults` has why a path in it, and all below, could not be copied."""
+
+    entries: dict[str, Entry]
+    faults: dict[str, str] = field(default_factory=dict)
 
 
 Reuse = dict[str, Entry]
@@ -53,7 +62,7 @@ def exact_look(facts: os.stat_result) -> str:
 class Trees:
     """Copies folders below `root` into `objects`. Every method blocks.
 
-    It raises Unreadable if a file cannot be read, and OSError if the backup cannot be written.
+    It raises OSError if the backup cannot be written.
     """
 
     def __init__(self, root: Path, objects: Objects, reuse: Reuse) -> None:
@@ -61,21 +70,23 @@ class Trees:
         self._objects = objects
         self._reuse = reuse
 
-    def copied(self, folder: str) -> dict[str, Entry]:
-        """Return the entries of `folder` and all below it, without databases; {} if it is gone."""
+    def copied(self, folder: str) -> Tree:
+        """Copy `folder` and all below it, without databases; no entries and no faults if it is gone."""
         walks: list[dict[str, Entry]] = []
+        faults: dict[str, str] = {}
         before: list[tuple[str, str]] | None = None
         for _ in range(WALKS_MOST):
             seen = list(self._walk(folder))
             now = [each.key for each in seen]
             if now == before:
-                return walks[-1]
-            walks.append(dict(self._taken(seen)))
+                return Tree(walks[-1], faults)
+            faults = {}
+            walks.append(dict(self._taken(seen, faults)))
             before = now
-        return merged(*walks)
+        return Tree(merged(*walks), faults)
 
     def file(self, path: str) -> tuple[int, os.stat_result] | None:
-        """Open the regular file at `path`; None if there is none. The caller closes it."""
+        """Open the regular file at `path`; None if there is none. The caller closes it. Raises Unreadable."""
         try:
             file = os.open(self._root / path, _FILE)
         except (FileNotFoundError, NotADirectoryError):
@@ -88,12 +99,25 @@ class Trees:
             return None
         return file, facts
 
+    def copied_file(self, path: str) -> Entry | None:
+        """Copy the regular file at `path`; return its entry, None if there is none. Raises Unreadable."""
+        opened = self.file(path)
+        if opened is None:
+            return None
+        try:
+            return self.taken(path, *opened)
+        finally:
+            os.close(opened[0])
+
     def taken(self, path: str, file: int, facts: os.stat_result) -> Entry:
-        """Copy an open file; return its entry."""
+        """Copy an open file; return its entry. Raises Unreadable."""
         look = exact_look(facts)
         if known := self._reuse.get(look):
             return replace(known, path=path)
-        sha256, size = self._objects.put(file)
+        try:
+            sha256, size = self._objects.put(file)
+        except Unreadable as error:
+            raise Unreadable(f"{self._root / path} cannot be read ({error})") from error
         entry = self._reuse[look] = Entry(
             path,
             mode=stat.S_IMODE(facts.st_mode),
@@ -105,41 +129,54 @@ class Trees:
         )
         return entry
 
-    def _taken(self, seen: list[Seen]) -> Iterator[tuple[str, Entry]]:
+    def _taken(self, seen: list[Seen], faults: dict[str, str]) -> Iterator[tuple[str, Entry]]:
         for each in seen:
-            if stat.S_ISDIR(each.facts.st_mode):
+            if isinstance(each.facts, str):
+                faults[each.path] = each.facts
+            elif stat.S_ISDIR(each.facts.st_mode):
                 mode, changed = stat.S_IMODE(each.facts.st_mode), each.facts.st_mtime_ns
                 yield each.path, Entry(each.path, mode=mode, mtime_ns=changed)
             elif known := self._reuse.get(exact_look(each.facts)):
                 yield each.path, replace(known, path=each.path)
-            elif opened := self.file(each.path):
+            else:
                 try:
-                    yield each.path, self.taken(each.path, *opened)
-                finally:
-                    os.close(opened[0])
+                    if entry := self.copied_file(each.path):
+                        yield each.path, entry
+                except Unreadable as error:
+                    faults[each.path] = str(error)
 
     def _walk(self, folder: str) -> Iterator[Seen]:
         try:
             facts = os.stat(f"{self._root}/{folder}", follow_symlinks=False)
             if not stat.S_ISDIR(facts.st_mode):
                 return
+            yield Seen(folder, facts)
             with os.scandir(f"{self._root}/{folder}") as entries:
                 names = sorted(entry.name for entry in entries)
+            for name in names:
+                path = f"{folder}/{name}"
+                if belongs(path) and not is_database(path):
+                    yield from self._seen(path)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise Unreadable(no_access(self._root / folder, error.strerror)) from error
-        yield Seen(folder, facts)
-        for name in names:
-            path = f"{folder}/{name}"
-            if not belongs(path) or is_database(path):
-                continue
-            with suppress(FileNotFoundError, NotADirectoryError):
-                found = os.stat(f"{self._root}/{path}", follow_symlinks=False)
-                if stat.S_ISDIR(found.st_mode):
-                    yield from self._walk(path)
-                elif stat.S_ISREG(found.st_mode):
-                    yield Seen(path, found)
+            yield Seen(folder, no_access(self._root / folder, error.strerror))
+
+    def _seen(self, path: str) -> Iterator[Seen]:
+        """Yield what is at `path`. Raises PermissionError if its folder cannot be entered."""
+        try:
+            found = os.stat(f"{self._root}/{path}", follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except PermissionError:
+            raise
+        except OSError as error:
+            yield Seen(path, no_access(self._root / path, error.strerror))
+            return
+        if stat.S_ISDIR(found.st_mode):
+            yield from self._walk(path)
+        elif stat.S_ISREG(found.st_mode):
+            yield Seen(path, found)
 
 
 def reusable(entries: Iterable[Entry], has: Callable[[str, int], bool], made_ns: int) -> Reuse:

@@ -42,7 +42,7 @@ async def backup(folder: Path, replace: bool, as_json: bool) -> int:
             f"of which {counted(taken.added, 'was', 'were')} new ({_size(taken.added_bytes)})"
         )
     for name, why in taken.manifest.broken.items():
-        tell(f"the tenant {name} was not backed up: {harmless(why)}", "tenant_broken", "error")
+        tell(f"the tenant {name} was not backed up completely: {harmless(why)}", "tenant_broken", "error")
     return 1 if taken.manifest.broken else 0
 
 

@@ -1,0 +1,111 @@
+"""What cannot be read is named, keeps its earlier copy, and stops nothing else: not even the rest of its tenant."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.backup.taking import Taken
+from tests.support.backups import brought_back, manifest_of, rows, saved
+from tests.support.clients import TMPFS, needs
+from tests.support.server_process import ServerProcess
+from tests.support.writing import by_hand
+
+pytestmark = needs(TMPFS)  # only root can become another user
+OTHER = 65534
+
+
+@pytest.fixture
+def source() -> Iterator[ServerProcess]:
+    """A data folder with two tenants, where another user can reach it."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = ServerProcess(Path(folder))
+        source.add_tenant("acme")
+        source.add_tenant("bolt")
+        yield source
+
+
+@pytest.fixture
+def backup(source: ServerProcess) -> Path:
+    return source.folder / "backup"
+
+
+@pytest.fixture
+def second(source: ServerProcess) -> Path:
+    """The data folder to restore into."""
+    return source.folder / "second"
+
+
+def give(folder: Path) -> None:
+    """Make OTHER the owner of everything in the folder."""
+    for place, _, names in os.walk(folder):
+        for path in (place, *(os.path.join(place, name) for name in names)):
+            os.chown(path, OTHER, OTHER, follow_symlinks=False)
+
+
+def saved_by_owner(source: ServerProcess, backup: Path) -> Taken:
+    """Back up as the user OTHER, who must own what can be read."""
+    os.seteuid(OTHER)
+    try:
+        return saved(source.data, backup)
+    finally:
+        os.seteuid(0)
+
+
+def paths_of(backup: Path, folder: str) -> set[str]:
+    return {entry.path for entry in manifest_of(backup).under(folder)}
+
+
+def lock_file(files: Path) -> None:
+    os.chown(files / "inbox" / "kept.txt", 0, 0)
+    os.chmod(files / "inbox" / "kept.txt", 0o600)
+
+
+def forbid_to_list(files: Path) -> None:
+    os.chmod(files / "inbox", 0o000)
+
+
+def forbid_to_enter(files: Path) -> None:
+    os.chmod(files / "inbox", 0o600)
+
+
+@pytest.mark.parametrize("lock", [lock_file, forbid_to_list, forbid_to_enter])
+def test_what_cannot_be_read_of_a_tenant_is_as_before_and_the_rest_is_new(
+    source: ServerProcess, backup: Path, second: Path, lock: object
+) -> None:
+    files = source.files("acme").files
+    (files / "inbox").mkdir()
+    (files / "inbox" / "kept.txt").write_text("kept")
+    give(source.folder)
+    saved_by_owner(source, backup)
+    by_hand(source.files("acme").users_db, "CREATE TABLE later (x)")
+    (files / "new.txt").write_text("new")
+    give(source.folder)
+    lock(files)  # type: ignore[operator]
+    taken = saved_by_owner(source, backup)
+    assert list(taken.manifest.broken) == ["acme"]
+    assert "Permission denied" in taken.manifest.broken["acme"]
+    brought_back(backup, second)
+    restored = second / "tenants" / "acme"
+    assert (restored / "files" / "inbox" / "kept.txt").read_text() == "kept"
+    assert (restored / "files" / "new.txt").read_text() == "new"
+    assert "later" in rows(restored / "users.db")
+
+
+@pytest.mark.parametrize("lock", [lock_file, forbid_to_list, forbid_to_enter])
+def test_a_first_backup_has_all_but_what_cannot_be_read(source: ServerProcess, backup: Path, lock: object) -> None:
+    files = source.files("acme").files
+    (files / "inbox").mkdir()
+    (files / "inbox" / "kept.txt").write_text("kept")
+    (files / "other.txt").write_text("other")
+    give(source.folder)
+    lock(files)  # type: ignore[operator]
+    assert list(saved_by_owner(source, backup).manifest.broken) == ["acme"]
+    had = paths_of(backup, "tenants/acme")
+    assert {"tenants/acme/users.db", "tenants/acme/keys.json", "tenants/acme/files/other.txt"} <= had
+    assert "tenants/acme/files/inbox/kept.txt" not in had
+    assert "tenants/bolt/users.db" in paths_of(backup, "tenants/bolt")
