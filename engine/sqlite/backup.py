@@ -17,12 +17,14 @@ from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseUnusable
 
 NEEDED_IMPORTS = (
-    "SELECT tenant, id FROM imports WHERE state IN ('arriving', 'queued', 'running')"
-    " UNION ALL SELECT tenant, id FROM imports WHERE state = 'held' AND dry_run = 0"
+    "SELECT tenant, id, CASE WHEN state <> 'arriving' AND undo IS NULL THEN size END FROM imports"
+    " WHERE state IN ('arriving', 'queued', 'running')"
+    " UNION ALL SELECT tenant, id, size FROM imports WHERE state = 'held' AND dry_run = 0"
 )
 NEEDED_RUNS = (
-    "SELECT tenant, id FROM runs WHERE state IN ('arriving', 'queued', 'running')"
-    " UNION ALL SELECT tenant, id FROM runs WHERE state = 'failed'"
+    "SELECT tenant, id, CASE WHEN state <> 'arriving' THEN size END FROM runs"
+    " WHERE state IN ('arriving', 'queued', 'running')"
+    " UNION ALL SELECT tenant, id, NULL FROM runs WHERE state = 'failed'"
 )
 OWED = "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
 DROPPED = "the operator dropped it when a backup was restored"
@@ -32,13 +34,14 @@ DROPPED = "the operator dropped it when a backup was restored"
 class Known:
     """The facts of a tenant in headcount.db that say which files belong to this moment.
 
-    `imports` and `runs` are those that still need their files.
+    `imports` and `runs` are those that still need their files, with the size of the one that must be there; None if
+    there may be none.
     """
 
     last_import: int
     last_run: int
-    imports: set[int] = field(default_factory=set)
-    runs: set[int] = field(default_factory=set)
+    imports: dict[int, int | None] = field(default_factory=dict)
+    runs: dict[int, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +183,10 @@ def _change(path: Path, statement: str, *values: str) -> None:
 def _known(db: sqlite3.Connection) -> dict[str, Known]:
     rows = db.execute("SELECT name, last_import_id, last_run_id FROM tenants ORDER BY name")
     found = {name: Known(last_import, last_run) for name, last_import, last_run in rows}
-    for tenant, number in db.execute(NEEDED_IMPORTS):
-        found[tenant].imports.add(number)
-    for tenant, number in db.execute(NEEDED_RUNS):
-        found[tenant].runs.add(number)
+    for tenant, number, size in db.execute(NEEDED_IMPORTS):
+        found[tenant].imports[number] = size
+    for tenant, number, size in db.execute(NEEDED_RUNS):
+        found[tenant].runs[number] = size
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.sqlite.backup import View
 from importer.errors import DatabaseUnusable, TryAgain
+from server.backup.faults import folder_faults
 from server.backup.manifest import Entry
 from server.backup.objects import Objects, Unreadable
 from server.backup.selecting import USERS_DB, merged
@@ -81,6 +82,17 @@ class Copies:
         found, tenant = self._trees.copied(base), self.of(base)
         if found.entries or not tenant.files:
             tenant.files, tenant.faults = found.entries, found.faults
+
+    def inspect(self, base: str) -> None:
+        """Note what of a tenant is lost or damaged though it can be copied."""
+        tenant, path = self.of(base), f"{base}/{USERS_DB}"
+        new_users = tenant.database is not None and tenant.database != self._previous.get(path)
+        if base in tenant.faults:
+            return
+        faults = folder_faults(self._data, base, tenant.files, new_users=new_users)
+        tenant.wrong.update(faults)
+        if path in faults and self.before(path):
+            tenant.database = None
 
     def copy(self, base: str, *, databases: bool) -> None:
         """Copy the folder of a tenant; without `databases`, its users.db only if it is at rest."""

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.sqlite.backup import (
+    Known,
     Owed,
     check,
     drop_invitations,
@@ -145,7 +146,7 @@ class _Restoring:
             self._check(entry)
         owed = self._owed(databases, at, drop=drop)
         known = facts_of(self.place / HEADCOUNT_DB)
-        self._check_needed({name: facts.imports for name, facts in known.items()})
+        self._check_needed(known)
         for entry in files:  # all at the end: the disk writes many at once
             _make_durable(self.place / entry.path, entry)
         for entry in reversed(folders):
@@ -202,12 +203,15 @@ class _Restoring:
             drop_owed(server, at)
         return Owed(found.mails, found.webhooks, invitations.total())
 
-    def _check_needed(self, imports: Mapping[str, set[int]]) -> None:
+    def _check_needed(self, known: Mapping[str, Known]) -> None:
         """Check that headcount.db and the folders of tenants fit together."""
         entries = {entry.path for entry in self.manifest.entries}
-        for name in imports.keys() - self.manifest.broken.keys():
+        for name in sorted(known.keys() - self.manifest.broken.keys()):
             if f"tenants/{name}/users.db" not in entries:
                 raise BackupUnusable(f"the backup is not complete: it has no users of the tenant {name}")
+            for number, size in known[name].imports.items():
+                if size is not None and f"tenants/{name}/uploads/{number}.csv" not in entries:
+                    raise BackupUnusable(f"the backup is not complete: it has no file of import {number} of {name}")
 
 
 def _finish(path: Path, entry: Entry) -> None:

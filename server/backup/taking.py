@@ -59,6 +59,7 @@ from engine.sqlite.backup import Known, View, still
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
 from server.backup.copies import Copies, Entries, by_path, in_words
+from server.backup.faults import waiting_faults
 from server.backup.identity import id_for
 from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
 from server.backup.objects import Objects, Unreadable, open_objects
@@ -207,8 +208,12 @@ class _Taking:
         base = f"tenants/{name}"
         had, wrong = self._copies.of(base).files, self._copies.of(base).wrong
         needed = pins.needed.setdefault(name, {})
+        lost = waiting_faults(self._data, base, known.imports, known.runs)
+        wrong.update(lost)
         for path in needed_paths(name, known.imports, known.runs, _names(self._data / base / "messages")):
             entry = had.get(path)
+            if path in lost:
+                continue
             if entry and entry.look == _look_at(self._data / path):
                 needed[path] = entry
                 continue
@@ -244,6 +249,7 @@ class _Taking:
         """Return the entries of a tenant as at M."""
         base = f"tenants/{name}"
         self._copies.walk(base)
+        self._copies.inspect(base)
         found = self._copies.all(base)
         now = by_path(of_this_moment(found.values(), known.last_import, known.last_run))
         return merged(now, needed)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ground.access import may, no_access
 from ground.files import found_at, look_of
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
+from importer.users.settled import Texts
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
@@ -45,17 +46,47 @@ def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
         return Found(why)
     try:
         texts, outdated = users.read_settings(READ_TIMEOUT_S)
-        from_texts(texts)
-        if whole:
+        why = _fault_of_texts(folder, texts)
+        if whole and not why:
             users.read_all()
-        KeyRing(folder.keys).keys()
     except DatabaseUnusable as error:
         return Found(str(error))
-    except RingUnreadable as error:
-        return Found(f"{error}; restore it from a backup")
+    why = why or fault_of_keys(folder.keys)
+    return Found(why, outdated=outdated and not why)
+
+
+def fault_of_settings(folder: TenantFolder) -> str | None:
+    """Return why the settings of the tenant cannot be used; None if they can, or if users.db cannot be read now."""
+    try:
+        return _fault_of_texts(folder, users_in(folder).read_settings(READ_TIMEOUT_S)[0])
+    except (DatabaseUnusable, DatabaseFault, TryAgain):
+        return None
+
+
+def _fault_of_texts(folder: TenantFolder, texts: Texts) -> str | None:
+    try:
+        from_texts(texts)
     except (TenantRefused, ValueError) as error:
-        return Found(f"a setting in {folder.users_db} is not valid ({error}); restore the file from a backup")
-    return Found(None, outdated=outdated)
+        return f"a setting in {folder.users_db} is not valid ({error}); restore the file from a backup"
+    return None
+
+
+def fault_of_keys(path: Path) -> str | None:
+    """Return why the key ring at `path` is lost or cannot be read; None if it can, whoever owns it."""
+    ring = KeyRing(path)
+    if ring.is_lost():
+        name = path.parent.name
+        return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
+    try:
+        ring.keys()
+    except RingUnreadable as error:
+        return f"{error}; restore it from a backup"
+    return None
+
+
+def missing(place: Path) -> str:
+    """Return the words for a folder that is missing."""
+    return f"the folder {place} is missing; restore it from a backup"
 
 
 def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> str | None:
@@ -65,7 +96,7 @@ def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> st
     """
     for import_id, size in needed:
         copy = folder.copy(import_id)
-        fault = _fault_of(copy, size)
+        fault = fault_of_file(copy, size)
         if fault:
             return (
                 f"{copy}, the file of import {import_id}, {fault}; restore it from a backup, or put the file to "
@@ -142,16 +173,13 @@ def _places(folder: TenantFolder) -> tuple[Path, ...]:
 def _folders(folder: TenantFolder) -> str | None:
     if not os.path.lexists(folder.root):
         name = folder.root.name
-        return (
-            f"the folder {folder.root} is missing; restore it from a backup, or finish removing the tenant: "
-            f"headcount tenant remove {name} --yes"
-        )
+        return f"{missing(folder.root)}, or finish removing the tenant: headcount tenant remove {name} --yes"
     for place in _places(folder):
         try:
             os.stat(place)
         except FileNotFoundError:
             if place == folder.files:
-                return f"the folder {place} is missing; restore it from a backup"
+                return missing(place)
             continue  # it is created when it is needed
         except OSError as error:
             return no_access(place, error.strerror)
@@ -165,14 +193,14 @@ def _folders(folder: TenantFolder) -> str | None:
 def _ring(path: Path) -> str | None:
     """Return the fault of the key ring. A tenant that never had a key has none."""
     if KeyRing(path).is_lost():
-        name = path.parent.name
-        return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
+        return fault_of_keys(path)
     if not os.path.lexists(path) or may(path, os.R_OK | os.W_OK):
         return None
     return no_access(path, "Permission denied")
 
 
-def _fault_of(copy: Path, size: int) -> str | None:
+def fault_of_file(copy: Path, size: int) -> str | None:
+    """Return the fault of a file that had `size` bytes, for "... is missing" and the like; None if it can be used."""
     try:
         found = os.stat(copy)
     except FileNotFoundError:
