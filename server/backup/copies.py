@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from engine.sqlite.backup import View
 from importer.errors import DatabaseUnusable, TryAgain
@@ -38,8 +38,9 @@ class TenantCopy:
     wrong: dict[str, str] = field(default_factory=dict)
 
     def why(self) -> dict[str, str]:
-        """Return why paths could not be copied."""
-        return {**self.wrong, **self.faults}
+        """Return why paths could not be copied, without those below another one."""
+        found = {**self.wrong, **self.faults}
+        return {path: why for path, why in found.items() if found.keys().isdisjoint(_above(path))}
 
 
 class Copies:
@@ -87,8 +88,6 @@ class Copies:
         """Note what of a tenant is lost or damaged though it can be copied."""
         tenant, path = self.of(base), f"{base}/{USERS_DB}"
         new_users = tenant.database is not None and tenant.database != self._previous.get(path)
-        if base in tenant.faults:
-            return
         faults = folder_faults(self._data, base, tenant.files, new_users=new_users)
         tenant.wrong.update(faults)
         if path in faults and self.before(path):
@@ -133,6 +132,10 @@ class Copies:
         """Return whether the users of the tenant may have changed since they were copied."""
         copy = self.of(base)
         return not copy.look or copy.database is None or self._look(base)[0] != copy.look
+
+
+def _above(path: str) -> list[str]:
+    return [str(each) for each in PurePosixPath(path).parents]
 
 
 def in_words(faults: Mapping[str, str]) -> str:

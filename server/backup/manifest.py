@@ -51,14 +51,16 @@ class Manifest:
     """One state of a data folder.
 
     `made_at` (RFC 3339) is when the backup began. `broken` has the tenants whose data could not be read, each with
-    the reason: their entries are of an earlier backup, or missing. `data_folder` is the id of the data folder, empty
-    if that is not known.
+    the reason: their entries are of an earlier backup, or missing. `skipped` has the paths outside the folders
+    of tenants that could not be read, likewise. `data_folder` is the id of the data folder, empty if that is not
+    known.
     """
 
     made_at: str
     entries: tuple[Entry, ...]
     broken: Mapping[str, str] = field(default_factory=dict)
     data_folder: str = ""
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def objects(self) -> dict[str, int]:
         """Return the sizes of all objects, by SHA-256."""
@@ -76,6 +78,7 @@ def to_text(manifest: Manifest) -> str:
         "made_at": manifest.made_at,
         "data_folder": manifest.data_folder,
         "broken": dict(manifest.broken),
+        "skipped": dict(manifest.skipped),
         "entries": entries,
     }
     return json.dumps({"format": FORMAT, "digest": _digest(facts), **facts}, indent=1) + "\n"
@@ -91,7 +94,8 @@ def from_text(text: str) -> Manifest:
         if digest != _digest(found):
             raise BackupUnusable("the manifest of the backup is damaged: its checksum does not match")
         entries = tuple(_checked(Entry(**each)) for each in found["entries"])
-        return Manifest(found["made_at"], entries, found["broken"], found.get("data_folder", ""))
+        data_folder, skipped = found.get("data_folder", ""), found.get("skipped", {})
+        return Manifest(found["made_at"], entries, found["broken"], data_folder, skipped)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackupUnusable(f"the manifest of the backup is damaged ({type(error).__name__})") from error
 

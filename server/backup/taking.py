@@ -56,6 +56,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.sqlite.backup import Known, View, still
+from ground.access import no_access
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
 from server.backup.copies import Copies, Entries, by_path, in_words
@@ -148,6 +149,7 @@ class _Taking:
         self._id = own
         self._trees = trees
         self._copies = copies
+        self._skipped: dict[str, str] = {}
         self.count = 0
 
     def take(self) -> Manifest:
@@ -163,7 +165,7 @@ class _Taking:
         self.count = len(pins.known)
         faults = {name: self._copies.of(f"tenants/{name}").why() for name in pins.known}
         broken = {name: in_words(why) for name, why in faults.items() if why}
-        return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id)
+        return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id, self._skipped)
 
     def _at_one_moment(self) -> tuple[Entries, _Pins]:
         """Take steps 2 to 6; return the entry of headcount.db, and what was held open."""
@@ -261,13 +263,33 @@ class _Taking:
             if name in {"tenants", "removed"}:
                 facts = os.stat(self._data / name)
                 found[name] = Entry(name, mode=stat.S_IMODE(facts.st_mode), mtime_ns=facts.st_mtime_ns)
-            elif (self._data / name).is_dir():
-                found.update(self._trees.copied(name).entries)
-            elif name != HEADCOUNT_DB and (entry := self._trees.copied_file(name)):
-                found[name] = entry
-        for name in _names(self._data / "removed"):
+            elif name != HEADCOUNT_DB:
+                found.update(self._other(name))
+        try:
+            removed = sorted(os.listdir(self._data / "removed"))
+        except FileNotFoundError:
+            removed = []
+        except OSError as error:
+            return merged(found, self._unread("removed", no_access(self._data / "removed", error.strerror)))
+        for name in removed:
             found.update(self._removed(f"removed/{name}"))
         return found
+
+    def _other(self, name: str) -> Entries:
+        if (self._data / name).is_dir():
+            tree = self._trees.copied(name)
+            self._skipped.update(tree.faults)
+            return self._copies.with_before(tree.entries, tree.faults)
+        try:
+            entry = self._trees.copied_file(name)
+        except Unreadable as error:
+            return self._unread(name, str(error))
+        return by_path([entry] if entry else [])
+
+    def _unread(self, path: str, why: str) -> Entries:
+        """Note that `path` cannot be read; return its entries of the previous backup."""
+        self._skipped[path] = why
+        return self._copies.before(path)
 
     def _removed(self, base: str) -> Entries:
         """Return the entries of a removed tenant; a database that cannot be used is copied as a file."""
@@ -275,8 +297,12 @@ class _Taking:
             return {}
         self._copies.copy(base, databases=True)
         tenant, path = self._copies.of(base), f"{base}/{USERS_DB}"
-        if path in tenant.wrong:
-            tenant.database = self._trees.copied_file(path)
+        if tenant.wrong.pop(path, None):
+            try:
+                tenant.database = self._trees.copied_file(path)
+            except Unreadable as error:
+                tenant.wrong[path] = str(error)
+        self._skipped.update(tenant.why())
         return self._copies.all(base)
 
 

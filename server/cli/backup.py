@@ -27,8 +27,8 @@ async def backup(folder: Path, replace: bool, as_json: bool) -> int:
     """Back up the data folder to FOLDER, beside a running server.
 
     FOLDER has the newest complete state, with checksums; what it has already is not copied again. It is made if it is
-    absent. A backup that fails or is killed leaves the previous one as it was. Exits with 1 if a tenant is broken:
-    its newest usable state stays in FOLDER, and all others are saved.
+    absent. A backup that fails or is killed leaves the previous one as it was. Exits with 1 if something
+    cannot be read or a tenant is broken: its newest usable copy stays in FOLDER, and all else is saved.
     """
     async with tenants() as opened:
         process.prepare()
@@ -43,7 +43,9 @@ async def backup(folder: Path, replace: bool, as_json: bool) -> int:
         )
     for name, why in taken.manifest.broken.items():
         tell(f"the tenant {name} was not backed up completely: {harmless(why)}", "tenant_broken", "error")
-    return 1 if taken.manifest.broken else 0
+    for why in taken.manifest.skipped.values():
+        tell(f"not backed up: {harmless(why)}", "not_backed_up", "error")
+    return 1 if taken.manifest.broken or taken.manifest.skipped else 0
 
 
 @click.command()
@@ -97,6 +99,7 @@ def _facts(folder: Path, taken: Taken) -> dict[str, object]:
         "new_files": taken.added,
         "new_bytes": taken.added_bytes,
         "broken": dict(taken.manifest.broken),
+        "skipped": dict(taken.manifest.skipped),
     }
 
 

@@ -109,3 +109,57 @@ def test_a_first_backup_has_all_but_what_cannot_be_read(source: ServerProcess, b
     assert {"tenants/acme/users.db", "tenants/acme/keys.json", "tenants/acme/files/other.txt"} <= had
     assert "tenants/acme/files/inbox/kept.txt" not in had
     assert "tenants/bolt/users.db" in paths_of(backup, "tenants/bolt")
+
+
+# Outside the folders of tenants
+
+
+@pytest.fixture
+def removed(source: ServerProcess) -> Path:
+    """The folder of a removed tenant, with a file of its own."""
+    (source.files("bolt").files / "contract.txt").write_text("contract")
+    source.cli("tenant", "remove", "bolt", "--yes")
+    return next((source.data / "removed").iterdir())
+
+
+@pytest.mark.parametrize("place", ["files/contract.txt", "users.db", "files", ".", ".."])
+def test_a_removed_tenant_that_cannot_be_read_keeps_its_copies(
+    source: ServerProcess, backup: Path, second: Path, removed: Path, place: str
+) -> None:
+    give(source.folder)
+    saved_by_owner(source, backup)
+    good = paths_of(backup, "removed")
+    (removed / "files" / "new.txt").write_text("new")
+    give(source.folder)
+    os.chown(removed / place, 0, 0)
+    os.chmod(removed / place, 0o700 if (removed / place).is_dir() else 0o600)
+    taken = saved_by_owner(source, backup)
+    assert list(taken.manifest.skipped) == [os.path.relpath(removed / place, source.data)]
+    assert not taken.manifest.broken
+    now = paths_of(backup, "removed")
+    assert good <= now
+    assert (f"removed/{removed.name}/files/new.txt" in now) == (place in {"files/contract.txt", "users.db"})
+    brought_back(backup, second)
+    assert (second / "removed" / removed.name / "files" / "contract.txt").read_text() == "contract"
+
+
+def test_a_file_of_the_operator_that_cannot_be_read_stops_no_backup(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    (source.data / "hooks.toml").write_text("# good")
+    (source.data / "host_keys").mkdir(mode=0o700)
+    for name in ("rsa", "ed25519"):
+        (source.data / "host_keys" / name).write_text("secret")
+    give(source.folder)
+    saved_by_owner(source, backup)
+    for place in ("hooks.toml", "host_keys/rsa"):
+        os.chown(source.data / place, 0, 0)
+        os.chmod(source.data / place, 0o600)
+    (source.data / "notes.bak").write_text("of root")
+    (source.data / "notes.bak").chmod(0o600)
+    taken = saved_by_owner(source, backup)
+    assert sorted(taken.manifest.skipped) == ["hooks.toml", "host_keys/rsa", "notes.bak"]
+    brought_back(backup, second)
+    assert (second / "hooks.toml").read_text() == "# good"
+    assert sorted(os.listdir(second / "host_keys")) == ["ed25519", "rsa"]
+    assert not (second / "notes.bak").exists()

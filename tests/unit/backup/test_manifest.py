@@ -29,9 +29,11 @@ FILES = st.builds(
 )
 
 
-@given(st.lists(FOLDERS | FILES), st.dictionaries(NAMES, st.text()))
-def test_a_manifest_is_read_as_it_was_written(entries: list[Entry], broken: dict[str, str]) -> None:
-    manifest = Manifest("2026-03-31T00:00:00.000Z", tuple(entries), broken, "of")
+@given(st.lists(FOLDERS | FILES), st.dictionaries(NAMES, st.text()), st.dictionaries(PATHS, st.text()))
+def test_a_manifest_is_read_as_it_was_written(
+    entries: list[Entry], broken: dict[str, str], skipped: dict[str, str]
+) -> None:
+    manifest = Manifest("2026-03-31T00:00:00.000Z", tuple(entries), broken, "of", skipped)
     assert from_text(to_text(manifest)) == manifest
 
 
