@@ -56,14 +56,15 @@ class Owed:
 class View:
     """A database as it is at the moment of this call, whatever is written later.
 
-    `kind` is that of `open_database`; None for a database without a schema of these. Close it soon: until then,
-    SQLite's log of the database grows. Raises DatabaseUnusable, TryAgain.
+    `kind` is that of `open_database`; None for a database without a schema of these. If another process has locked
+    it even for readers, this waits for `patience_s`. Close it soon: until then, SQLite's log of the database grows.
+    Raises DatabaseUnusable, TryAgain.
     """
 
-    def __init__(self, path: Path, kind: str | None) -> None:
+    def __init__(self, path: Path, kind: str | None, patience_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
         with _translating(path):
-            self._db = _connect(path, "ro")
+            self._db = _connect(path, "ro", patience_s=patience_s)
             try:
                 self._db.execute("BEGIN")
                 self._db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # the view begins here
@@ -201,10 +202,12 @@ def _check(path: Path, named: Path, pragma: str) -> None:
         raise DatabaseUnusable(damaged(named, str(found).splitlines()[-1]))
 
 
-def _connect(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: str, *, immutable: bool = False, patience_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
     """Connect. An immutable file has no log, and no other process writes it: SQLite makes no files beside it."""
     uri = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience_s, check_same_thread=False)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from engine.sqlite.backup import View
-from importer.errors import DatabaseUnusable, TryAgain
+from engine.sqlite.database import BUSY_TIMEOUT_S
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from server.backup.faults import folder_faults
 from server.backup.manifest import Entry
 from server.backup.objects import Objects, Unreadable
@@ -110,11 +111,11 @@ class Copies:
         except (DatabaseUnusable, Unreadable) as error:
             tenant.wrong[path] = str(error)
 
-    def view(self, base: str) -> View:
+    def view(self, base: str, patience_s: float = BUSY_TIMEOUT_S) -> View:
         """Return a view of the users of a tenant. Raises DatabaseUnusable, Unreadable."""
         try:
-            return View(self._data / base / USERS_DB, "tenant")
-        except TryAgain as error:
+            return View(self._data / base / USERS_DB, "tenant", patience_s)
+        except (TryAgain, DatabaseFault) as error:
             raise Unreadable(f"{self._data / base / USERS_DB} cannot be read now ({error})") from error
 
     def _has(self, entry: Entry) -> bool:

@@ -54,6 +54,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from engine.sqlite.backup import Known, View, still
 from ground.access import no_access
@@ -71,6 +72,9 @@ OPEN_MOST = 100
 """The most tenants that are opened while headcount.db is locked, but for the last round."""
 
 ROUNDS = 5
+
+LOCKED_S = 0.2
+"""The longest wait for locked users.db files, together, while headcount.db is locked: every CLOSE waits as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +193,20 @@ class _Taking:
                 view.close()
                 return moving
             held.enter_context(closing(view))
+            patience = LOCKED_S
             for name in moving:
-                self._pin_users(held, pins, name)
+                began = monotonic()
+                self._pin_users(held, pins, name, patience)
+                patience = max(0.0, patience - (monotonic() - began))
             for name, known in pins.known.items():
                 self._pin_files(held, pins, name, known)
             return pins
 
-    def _pin_users(self, held: ExitStack, pins: _Pins, name: str) -> None:
+    def _pin_users(self, held: ExitStack, pins: _Pins, name: str, patience_s: float) -> None:
         base = f"tenants/{name}"
         wrong, path = self._copies.of(base).wrong, f"{base}/{USERS_DB}"
         try:
-            pins.views[name] = held.enter_context(closing(self._copies.view(base)))
+            pins.views[name] = held.enter_context(closing(self._copies.view(base, patience_s)))
             wrong.pop(path, None)
         except (DatabaseUnusable, Unreadable) as error:
             wrong[path] = str(error)

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +293,48 @@ def test_headcount_db_is_not_locked_while_it_is_copied(
     brought_back(backup, second)
     assert "later" not in rows(second / "headcount.db")
     assert "later" not in rows(second / "tenants" / "acme" / "users.db")
+
+
+def test_locked_users_let_no_upload_of_another_tenant_wait_long(source: ServerProcess, backup: Path) -> None:
+    """A writer of headcount.db that waits as long as one view may wait for its database is never refused."""
+    source.add_tenant("bolt")
+    source.add_tenant("cora")
+    ended, refused = threading.Event(), list[sqlite3.Error]()
+
+    def close_uploads() -> None:
+        with closing(sqlite3.connect(source.data / "headcount.db", isolation_level=None, timeout=5)) as db:
+            while not ended.is_set():
+                try:
+                    db.execute("BEGIN IMMEDIATE")
+                    db.execute("ROLLBACK")
+                except sqlite3.Error as error:
+                    refused.append(error)
+
+    with ExitStack() as held:
+        for name in ("bolt", "cora"):
+            held.enter_context(locked_for_readers(source.files(name).users_db))
+        with ThreadPoolExecutor() as threads:
+            closing_uploads = threads.submit(close_uploads)
+            try:
+                broken = saved(source.data, backup).manifest.broken
+            finally:
+                ended.set()
+            closing_uploads.result()
+    assert refused == []
+    assert {name: "another process holds the database" in why for name, why in broken.items()} == {
+        "bolt": True,
+        "cora": True,
+    }
+
+
+@contextmanager
+def locked_for_readers(database: Path) -> Iterator[None]:
+    """Lock a database even for readers, at once after a change, so that it is copied at the moment."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        os.utime(database)
+        yield
 
 
 async def test_a_queue_goes_on_after_a_restore(source: ServerProcess, backup: Path, second: Path) -> None:
