@@ -16,6 +16,9 @@ OF_A_PROCESS = {"headcount.lock", "headcount.reserve", "headcount.reserve.new", 
 LOGS = ("-wal", "-shm", "-journal")
 """Ends of the names that SQLite keeps beside a database; a copy needs none of them."""
 
+PLACES = {"files", "uploads", "messages", "runs"}
+"""The fixed folders in a tenant's folder that belong to a backup."""
+
 HEADCOUNT_DB, USERS_DB = "headcount.db", "users.db"
 
 _NUMBERED = re.compile(r"(?:sync_users-)?([0-9]{1,18})\.")
@@ -39,6 +42,12 @@ def is_database(path: str) -> bool:
     return parts == [HEADCOUNT_DB] or (
         len(parts) == 3 and parts[0] in {"tenants", "removed"} and parts[2] == USERS_DB
     )
+
+
+def is_place(path: str) -> bool:
+    """Return whether `path` is that of a fixed folder of a tenant."""
+    parts = path.split("/")
+    return len(parts) == 3 and parts[0] in {"tenants", "removed"} and parts[2] in PLACES
 
 
 def _belongs_to_tenant(parts: list[str]) -> bool:

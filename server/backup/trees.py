@@ -4,10 +4,14 @@ A file that was published is never changed in place, so the bytes behind an open
 rename during a walk can hide a file from it: it leaves a folder that is not read yet for one that was read already.
 So a folder is walked until two walks see the same. Where clients never rest, all files that any of the walks saw are
 kept. What cannot be read is named, and the rest is copied.
+
+A link to a folder is followed where an operator moves a folder to another disk: at the top of what is copied, and in
+the place of a fixed folder of a tenant. All other links may lead anywhere: they are named.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +21,7 @@ from pathlib import Path
 from ground.access import no_access
 from server.backup.manifest import Entry
 from server.backup.objects import Objects, Unreadable
-from server.backup.selecting import belongs, is_database, merged
+from server.backup.selecting import belongs, is_database, is_place, merged
 
 WALKS_MOST = 8
 UNSETTLED_NS = 2_000_000_000
@@ -76,7 +80,7 @@ class Trees:
         faults: dict[str, str] = {}
         before: list[tuple[str, str]] | None = None
         for _ in range(WALKS_MOST):
-            seen = list(self._walk(folder))
+            seen = list(self._walk(folder, follow=True))
             now = [each.key for each in seen]
             if now == before:
                 return Tree(walks[-1], faults)
@@ -92,12 +96,17 @@ class Trees:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                mode = stat.S_IFLNK if error.errno == errno.ELOOP else stat.S_IFSOCK
+                raise Unreadable(_no_file(self._root / path, mode)) from error
             raise Unreadable(no_access(self._root / path, error.strerror)) from error
         facts = os.fstat(file)
-        if not stat.S_ISREG(facts.st_mode):
-            os.close(file)
+        if stat.S_ISREG(facts.st_mode):
+            return file, facts
+        os.close(file)
+        if stat.S_ISDIR(facts.st_mode):
             return None
-        return file, facts
+        raise Unreadable(_no_file(self._root / path, facts.st_mode))
 
     def copied_file(self, path: str) -> Entry | None:
         """Copy the regular file at `path`; return its entry, None if there is none. Raises Unreadable."""
@@ -145,9 +154,9 @@ class Trees:
                 except Unreadable as error:
                     faults[each.path] = str(error)
 
-    def _walk(self, folder: str) -> Iterator[Seen]:
+    def _walk(self, folder: str, *, follow: bool = False) -> Iterator[Seen]:
         try:
-            facts = os.stat(f"{self._root}/{folder}", follow_symlinks=False)
+            facts = os.stat(f"{self._root}/{folder}", follow_symlinks=follow)
             if not stat.S_ISDIR(facts.st_mode):
                 return
             yield Seen(folder, facts)
@@ -177,6 +186,17 @@ class Trees:
             yield from self._walk(path)
         elif stat.S_ISREG(found.st_mode):
             yield Seen(path, found)
+        elif is_place(path) and os.path.isdir(f"{self._root}/{path}"):
+            yield from self._walk(path, follow=True)
+        else:
+            yield Seen(path, _no_file(self._root / path, found.st_mode))
+
+
+def _no_file(path: Path, mode: int) -> str:
+    """Return the words for what is at `path` and is neither a file nor a folder."""
+    if stat.S_ISLNK(mode):
+        return f"{path} is a symbolic link, which no backup follows; put a copy of what it names in its place"
+    return f"{path} is a device, a socket or a pipe, which no backup has; remove it"
 
 
 def reusable(entries: Iterable[Entry], has: Callable[[str, int], bool], made_ns: int) -> Reuse:
