@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version, translated
-from engine.sqlite.unusable import damaged
+from engine.sqlite.unusable import damaged, is_damage
 from importer.errors import DatabaseUnusable
 
 NEEDED_IMPORTS = (
@@ -26,6 +26,7 @@ NEEDED_RUNS = (
     " WHERE state IN ('arriving', 'queued', 'running')"
     " UNION ALL SELECT tenant, id, NULL FROM runs WHERE state = 'failed'"
 )
+READS_FAIL = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 OWED = "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
 DROPPED = "the operator dropped it when a backup was restored"
 
@@ -82,14 +83,23 @@ class View:
     def copy(self, target: Path) -> None:
         """Write a copy to `target`, a new file, and check it. Not flushed to disk.
 
-        Raises DatabaseUnusable if the database is damaged, TryAgain if there is no space, OSError.
+        Raises DatabaseUnusable if the database is damaged or cannot be read, TryAgain if `target` cannot be written
+        or read, OSError.
         """
         with _translating(self._path):
             with closing(sqlite3.connect(target, isolation_level=None)) as copy:
                 copy.execute("PRAGMA synchronous=OFF")
                 copy.execute("PRAGMA journal_mode=OFF")
-                self._db.backup(copy)
+                self._copy_to(copy)
             _check(target, self._path, "quick_check(1)")
+
+    def _copy_to(self, copy: sqlite3.Connection) -> None:
+        try:
+            self._db.backup(copy)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in READS_FAIL:  # a fault of the copy, which is only written
+                raise
+            raise DatabaseUnusable(f"{self._path} cannot be read ({error}); its disk may be failing") from error
 
     def check(self) -> None:
         """Read all of the database, with its references from row to row. Raises DatabaseUnusable, TryAgain."""
@@ -197,6 +207,8 @@ def _check(path: Path, named: Path, pragma: str) -> None:
         with closing(_connect(path, "ro", immutable=True)) as db:
             (found,) = db.execute(f"PRAGMA {pragma}").fetchone()
     except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
         raise DatabaseUnusable(damaged(named, error)) from error
     if found != "ok":
         raise DatabaseUnusable(damaged(named, str(found).splitlines()[-1]))

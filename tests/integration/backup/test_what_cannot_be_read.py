@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from engine.sqlite.backup import View
+from server.backup.objects import Objects
 from server.backup.taking import Taken
 from tests.support.backups import brought_back, manifest_of, rows, saved
 from tests.support.clients import TMPFS, needs
+from tests.support.importing import people
+from tests.support.queues import open_house
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
@@ -163,3 +169,64 @@ def test_a_file_of_the_operator_that_cannot_be_read_stops_no_backup(
     assert (second / "hooks.toml").read_text() == "# good"
     assert sorted(os.listdir(second / "host_keys")) == ["ed25519", "rsa"]
     assert not (second / "notes.bak").exists()
+
+
+# A failing disk
+
+
+def fail_reads(database: Path) -> None:
+    """Let this process read nothing more of `database`, whose connections are open: each read is one of a folder."""
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{each}") == str(database):
+                folder = os.open(database.parent, os.O_RDONLY | os.O_DIRECTORY)
+                os.dup2(folder, int(each))
+                os.close(folder)
+
+
+@pytest.mark.parametrize("resting", [True, False])
+def test_a_disk_that_fails_below_one_database_stops_no_other(
+    source: ServerProcess, backup: Path, second: Path, monkeypatch: pytest.MonkeyPatch, resting: bool
+) -> None:
+    saved(source.data, backup)
+    database, real = source.files("acme").users_db, View.copy
+    for name in ("acme", "bolt"):
+        by_hand(source.files(name).users_db, "CREATE TABLE much (x)", "INSERT INTO much VALUES (randomblob(9000000))")
+    if resting:
+        monkeypatch.setattr("server.tenants.figures.UNSETTLED_S", -(10**9))
+
+    def copy(self: View, target: Path) -> None:
+        fail_reads(database)
+        real(self, target)
+
+    monkeypatch.setattr(View, "copy", copy)
+    broken = saved(source.data, backup).manifest.broken
+    assert list(broken) == ["acme"]
+    assert f"{database} cannot be read (disk I/O error)" in broken["acme"]
+    brought_back(backup, second)
+    assert "much" not in rows(second / "tenants" / "acme" / "users.db")
+    assert "much" in rows(second / "tenants" / "bolt" / "users.db")
+
+
+def test_a_disk_that_fails_below_the_file_of_a_waiting_import_stops_nothing_else(
+    source: ServerProcess, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is opened at the moment, and fails when it is copied."""
+
+    async def wait_in_line() -> None:
+        async with open_house(source.data, "acme") as house:
+            await house.upload(people("ann").decode())
+
+    asyncio.run(wait_in_line())
+    source.files("acme").visible("/sync_users.csv").unlink()  # else it is copied by this name
+    file, real = source.files("acme").copy(1), Objects.put
+
+    def put(self: Objects, opened: int) -> tuple[str, int]:
+        fail_reads(file)
+        return real(self, opened)
+
+    monkeypatch.setattr(Objects, "put", put)
+    broken = saved(source.data, backup).manifest.broken
+    assert f"{file} cannot be read" in broken["acme"]
+    assert "tenants/bolt/users.db" in paths_of(backup, "tenants/bolt")
+    assert "tenants/acme/users.db" in paths_of(backup, "tenants/acme")
