@@ -6,6 +6,7 @@ Everything here blocks, and works beside a running server.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,8 +28,16 @@ NEEDED_RUNS = (
     " UNION ALL SELECT tenant, id, NULL FROM runs WHERE state = 'failed'"
 )
 READS_FAIL = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
+NO_ROOM = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 OWED = "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
 DROPPED = "the operator dropped it when a backup was restored"
+
+
+UNSETTLED_S = 2.0
+"""Seconds after a write in which a file may change without a new time."""
+
+Look = tuple[int, int, int, int]
+"""The facts of a file that change when it is written or replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +73,17 @@ class View:
 
     def __init__(self, path: Path, kind: str | None, patience_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
+        self.rests: Look | None = None
+        """The look of a file that was opened without SQLite's files beside it; a copy fails if it has changed."""
         with _translating(path):
-            self._db = _connect(path, "ro", patience_s=patience_s)
             try:
-                self._db.execute("BEGIN")
-                self._db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # the view begins here
+                self._db = _begun(path, patience_s)
+            except sqlite3.OperationalError as error:
+                self.rests = _look_at_rest(path) if _has_no_room(error) else None
+                if not self.rests:
+                    raise
+                self._db = _begun(path, patience_s, immutable=True)
+            try:
                 self.version = int(self._db.execute(VERSION).fetchone()[0])
                 if kind:
                     check_version(path, kind, self.version)
@@ -92,6 +107,8 @@ class View:
                 copy.execute("PRAGMA journal_mode=OFF")
                 self._copy_to(copy)
             _check(target, self._path, "quick_check(1)")
+        if self.rests and self.rests != _look_at_rest(self._path):
+            raise DatabaseUnusable(f"{self._path} was changed while it was copied; try again")
 
     def _copy_to(self, copy: sqlite3.Connection) -> None:
         try:
@@ -126,11 +143,18 @@ class View:
 def still(path: Path) -> Iterator[View]:
     """Yield a view of headcount.db, for the caller to close; no process changes it until the block ends.
 
-    Every CLOSE of an upload waits for the end of the block. Raises DatabaseUnusable, TryAgain.
+    Every CLOSE of an upload waits for the end of the block. If the disk has no room for a lock, no server runs, and
+    the copy of the view fails if another process has changed it. Raises DatabaseUnusable, TryAgain.
     """
     with _translating(path), closing(_connect(path, "rw")) as db:
-        db.execute("BEGIN IMMEDIATE")
-        view = View(path, "server")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            view = View(path, "server")
+        except sqlite3.OperationalError:
+            view = View(path, "server")
+            if not view.rests:
+                view.close()
+                raise
         try:
             yield view
         except BaseException:
@@ -199,6 +223,34 @@ def _known(db: sqlite3.Connection) -> dict[str, Known]:
     for tenant, number, size in db.execute(NEEDED_RUNS):
         found[tenant].runs[number] = size
     return found
+
+
+def _begun(path: Path, patience_s: float, *, immutable: bool = False) -> sqlite3.Connection:
+    """Connect, and begin a transaction that sees this moment."""
+    db = _connect(path, "ro", immutable=immutable, patience_s=patience_s)
+    try:
+        db.execute("BEGIN")
+        db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _has_no_room(error: sqlite3.Error) -> bool:
+    """Return whether SQLite perhaps could not make the files that it needs beside a database to read it."""
+    return error.sqlite_errorcode & 0xFF in NO_ROOM
+
+
+def _look_at_rest(path: Path) -> Look | None:
+    """Return the look of a file that has all of its database, and was not changed a moment ago; else None."""
+    log = path.with_name(f"{path.name}-wal")
+    with suppress(OSError):
+        found = path.stat()
+        changed = max(found.st_mtime, found.st_ctime)
+        if time.time() - changed > UNSETTLED_S and not (log.exists() and log.stat().st_size):
+            return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return None
 
 
 def _check(path: Path, named: Path, pragma: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from ground.access import no_access
@@ -39,6 +40,7 @@ def _made(path: Path) -> str:
     try:
         replace_file(path, f"{made}\n".encode())
     except OSError:
-        path.with_name(path.name + NEW).unlink(missing_ok=True)
+        with suppress(OSError):
+            path.with_name(path.name + NEW).unlink()
         return ""
     return made

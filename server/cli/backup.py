@@ -9,12 +9,14 @@ import click
 
 from ground.moments import utc_now
 from ground.words import counted, listed
+from importer.errors import TryAgain
 from server import process
 from server.backup.restoring import Restored
 from server.backup.restoring import restore as restore_backup
 from server.backup.taking import Taken, back_up
 from server.cli.data import runs, tenants
 from server.cli.output import harmless, json_option, print_json, tell
+from server.data_disk import DISK_CODES
 from server.settings import load_settings
 
 
@@ -30,9 +32,9 @@ async def backup(folder: Path, replace: bool, as_json: bool) -> int:
     absent. A backup that fails or is killed leaves the previous one as it was. Exits with 1 if something
     cannot be read or a tenant is broken: its newest usable copy stays in FOLDER, and all else is saved.
     """
-    async with tenants() as opened:
-        process.prepare()
-        taken = await asyncio.to_thread(back_up, opened.data_dir, folder.absolute(), utc_now(), replace=replace)
+    data_dir = await _data_dir()
+    process.prepare()
+    taken = await asyncio.to_thread(back_up, data_dir, folder.absolute(), utc_now(), replace=replace)
     if as_json:
         print_json(_facts(folder, taken))
     else:
@@ -75,6 +77,17 @@ def restore(folder: Path, drop_owed: bool, as_json: bool) -> int:
     for name, why in restored.manifest.broken.items():
         tell(f"The tenant {name} was broken when the backup was made: {harmless(why)}", "tenant_broken")
     return 0
+
+
+async def _data_dir() -> Path:
+    """Return the data folder with a current headcount.db; a full disk may keep it from being opened for writing."""
+    try:
+        async with tenants() as opened:
+            return opened.data_dir
+    except TryAgain as error:
+        if error.code not in DISK_CODES:
+            raise
+        return load_settings().data_dir.absolute()
 
 
 def _owed_line(restored: Restored, *, dropped: bool) -> str:
