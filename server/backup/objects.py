@@ -97,6 +97,13 @@ class Objects:
             else:
                 place.unlink(missing_ok=True)
 
+    def _is_sound(self, sha256: str) -> bool:
+        """Return whether the bytes of the object, on its disk if that can be read, match its name."""
+        with suppress(OSError, Unreadable), self.path(sha256).open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return _copied(file.fileno(), lambda _: None)[0] == sha256
+        return False
+
     @contextmanager
     def _new(self) -> Iterator[Path]:
         new = self._place / f"new-{secrets.token_hex(8)}"
@@ -106,7 +113,8 @@ class Objects:
             new.unlink(missing_ok=True)
 
     def _keep(self, new: Path, sha256: str, size: int) -> None:
-        if not self.has(sha256, size):
+        """Make the object of the file `new`, unless it is there already and is not damaged."""
+        if sha256 not in self.added and not (self.has(sha256, size) and self._is_sound(sha256)):
             path = self.path(sha256)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             new.chmod(0o600)

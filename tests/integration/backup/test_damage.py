@@ -1,0 +1,63 @@
+"""A backup replaces what is damaged in FOLDER, and a restore can leave it out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.backup.manifest import Entry
+from tests.support.backups import brought_back, manifest_of, rest, saved
+from tests.support.server_process import ServerProcess
+
+NOTE = "tenants/acme/files/note.txt"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> ServerProcess:
+    """A data folder with two tenants, without a server, whose files have rested."""
+    source = ServerProcess(tmp_path)
+    source.add_tenant("acme")
+    source.add_tenant("bolt")
+    (source.data / NOTE).write_text("hello")
+    rest(source.data)
+    return source
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """The data folder to restore into."""
+    return tmp_path / "second"
+
+
+def entry_of(backup: Path, path: str) -> Entry:
+    return next(entry for entry in manifest_of(backup).entries if entry.path == path)
+
+
+def object_of(backup: Path, path: str) -> Path:
+    sha256 = entry_of(backup, path).sha256
+    assert sha256
+    return backup / "objects" / sha256[:2] / sha256
+
+
+def damage(file: Path) -> None:
+    """Flip a bit of the last byte."""
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def test_a_file_that_is_read_again_replaces_its_damaged_copy(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    saved(source.data, backup)
+    damage(object_of(backup, NOTE))
+    os.utime(source.data / NOTE)
+    assert saved(source.data, backup).added == 1
+    brought_back(backup, second)
+    assert (second / NOTE).read_text() == "hello"
