@@ -1,7 +1,8 @@
 """The folder of a backup: immutable objects named by their SHA-256, and the manifest that names those that count.
 
 An object is written under another name, flushed, and renamed. The manifest is replaced last, as a whole: so a backup
-that is killed at any moment leaves the previous one as it was, and objects that the next backup uses or deletes.
+that is killed at any moment leaves the previous one as it was. The next backup deletes the objects that are left:
+they may not be on disk, and a backup flushes only what it adds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -87,8 +88,10 @@ class Objects:
             fsync_folder(place)
         replace_file(self.folder / MANIFEST, to_text(manifest).encode())
 
-    def keep_only(self, needed: Collection[str]) -> None:
-        """Delete all objects but these, and what interrupted backups left."""
+    def keep_newest(self) -> None:
+        """Delete all objects but those of the newest state. Raises BackupUnusable."""
+        last = self.manifest()
+        needed = last.objects() if last else {}
         for place in self._place.iterdir():
             if place.is_dir():
                 for each in place.iterdir():

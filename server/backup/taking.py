@@ -109,14 +109,14 @@ def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = Fals
     _refuse_inside(data_dir, folder)
     with open_objects(folder) as objects:
         try:
+            objects.keep_newest()
             taking = _taking(data_dir, objects, now, replace=replace)
             manifest = taking.take()
             objects.commit(manifest)
-            objects.keep_only(manifest.objects().keys())
+            objects.keep_newest()
         except BaseException:
             with suppress(OSError, BackupUnusable):
-                last = objects.manifest()
-                objects.keep_only(last.objects().keys() if last else ())
+                objects.keep_newest()
             raise
         files = [entry for entry in manifest.entries if entry.sha256]
         return Taken(

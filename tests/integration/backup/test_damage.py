@@ -61,3 +61,18 @@ def test_a_file_that_is_read_again_replaces_its_damaged_copy(
     assert saved(source.data, backup).added == 1
     brought_back(backup, second)
     assert (second / NOTE).read_text() == "hello"
+
+
+def test_what_a_killed_backup_left_is_not_used(source: ServerProcess, backup: Path, tmp_path: Path) -> None:
+    """It may not be on disk: only `commit` flushes it."""
+    saved(source.data, backup)
+    (backup / "manifest.json").unlink()  # as if killed just before the manifest was written
+    left = tmp_path / "left"
+    left.mkdir()
+    for path in (backup / "objects").rglob("*/*"):
+        os.link(path, left / path.name)
+    (source.data / NOTE).write_text("hello again")
+    taken = saved(source.data, backup)
+    assert taken.added == len(manifest_of(backup).objects())
+    found = {path.stat().st_ino for path in (backup / "objects").rglob("*/*")}
+    assert not found & {path.stat().st_ino for path in left.iterdir()}
