@@ -42,6 +42,7 @@ class Objects:
         self._place = folder / OBJECTS
         self.added: dict[str, int] = {}
         """The objects that this backup has added, with their sizes."""
+        self._damaged: set[str] = set()
 
     def path(self, sha256: str) -> Path:
         return self._place / sha256[:2] / sha256
@@ -74,10 +75,24 @@ class Objects:
         return sha256, size
 
     def has(self, sha256: str, size: int) -> bool:
-        """Return whether the object is there, in its full length."""
+        """Return whether the object is there, in its full length, and was not found damaged."""
         with suppress(FileNotFoundError):
-            return self.path(sha256).stat().st_size == size
+            return sha256 not in self._damaged and self.path(sha256).stat().st_size == size
         return False
+
+    def verify(self) -> int:
+        """Read all objects of the newest state; return how many are damaged or missing. Raises BackupUnusable.
+
+        From now on these are not there (`has`) until they are added again.
+        """
+        last = self.manifest()
+        self._damaged = {sha256 for sha256 in (last.objects() if last else {}) if not self._is_sound(sha256)}
+        return len(self._damaged)
+
+    def lost(self, manifest: Manifest) -> list[str]:
+        """Return the paths of the files in `manifest` whose objects are damaged or missing."""
+        files = (entry for entry in manifest.entries if entry.sha256)
+        return [entry.path for entry in files if not self.has(entry.sha256 or "", entry.size)]
 
     def commit(self, manifest: Manifest) -> None:
         """Make this the newest state of the backup; it is on disk when this returns."""
@@ -118,6 +133,7 @@ class Objects:
     def _keep(self, new: Path, sha256: str, size: int) -> None:
         """Make the object of the file `new`, unless it is there already and is not damaged."""
         if sha256 not in self.added and not (self.has(sha256, size) and self._is_sound(sha256)):
+            self._damaged.discard(sha256)
             path = self.path(sha256)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             new.chmod(0o600)

@@ -79,7 +79,11 @@ LOCKED_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The result of a backup. `added` and `added_bytes` are what the previous backup did not have."""
+    """The result of a backup. `added` and `added_bytes` are what the previous backup did not have.
+
+    `damaged` is the number of objects that were found damaged or missing. `lost` are the paths of the files that the
+    backup has no usable object of.
+    """
 
     manifest: Manifest
     tenants: int
@@ -87,6 +91,8 @@ class Taken:
     bytes: int
     added: int
     added_bytes: int
+    damaged: int = 0
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,16 +106,20 @@ class _Pins:
     needed: dict[str, Entries] = field(default_factory=dict)
 
 
-def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = False) -> Taken:
+def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = False, verify: bool = False) -> Taken:
     """Back up `data_dir` to `folder`, which is made if needed; the state is on disk when this returns.
 
-    With `replace`, the backup of another data folder is replaced. Blocks. Raises BackupUnusable, DatabaseUnusable
-    (headcount.db), TryAgain, OSError; then the previous backup is as it was.
+    With `replace`, the backup of another data folder is replaced. With `verify`, all that the backup has already is
+    read, and what is damaged is copied again.
+
+    Blocks. Raises BackupUnusable, DatabaseUnusable (headcount.db), TryAgain, OSError; then the previous backup is as
+    it was.
     """
     _refuse_inside(data_dir, folder)
     with open_objects(folder) as objects:
         try:
             objects.keep_newest()
+            damaged = objects.verify() if verify else 0
             taking = _taking(data_dir, objects, now, replace=replace)
             manifest = taking.take()
             objects.commit(manifest)
@@ -126,6 +136,8 @@ def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = Fals
             bytes=sum(manifest.objects().values()),
             added=len(objects.added),
             added_bytes=sum(objects.added.values()),
+            damaged=damaged,
+            lost=tuple(objects.lost(manifest)),
         )
 
 

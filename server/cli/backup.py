@@ -23,18 +23,21 @@ from server.settings import load_settings
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Replace the backup of another data folder in FOLDER.")
+@click.option("--verify", is_flag=True, help="Read all of FOLDER, and replace what is damaged.")
 @json_option
 @runs
-async def backup(folder: Path, replace: bool, as_json: bool) -> int:
+async def backup(folder: Path, replace: bool, verify: bool, as_json: bool) -> int:
     """Back up the data folder to FOLDER, beside a running server.
 
     FOLDER has the newest complete state, with checksums; what it has already is not copied again. It is made if it is
     absent. A backup that fails or is killed leaves the previous one as it was. Exits with 1 if something
     cannot be read or a tenant is broken: its newest usable copy stays in FOLDER, and all else is saved.
+
+    With --verify, all files in FOLDER are checked against their checksums. Exits with 1 if one was damaged.
     """
     data_dir = await _data_dir()
     process.prepare()
-    taken = await asyncio.to_thread(back_up, data_dir, folder.absolute(), utc_now(), replace=replace)
+    taken = await asyncio.to_thread(back_up, data_dir, folder.absolute(), utc_now(), replace=replace, verify=verify)
     if as_json:
         print_json(_facts(folder, taken))
     else:
@@ -47,7 +50,26 @@ async def backup(folder: Path, replace: bool, as_json: bool) -> int:
         tell(f"the tenant {name} was not backed up completely: {harmless(why)}", "tenant_broken", "error")
     for why in taken.manifest.skipped.values():
         tell(f"not backed up: {harmless(why)}", "not_backed_up", "error")
-    return 1 if taken.manifest.broken or taken.manifest.skipped else 0
+    _tell_damage(folder, taken)
+    faults = taken.manifest.broken or taken.manifest.skipped or taken.damaged or taken.lost
+    return 1 if faults else 0
+
+
+def _tell_damage(folder: Path, taken: Taken) -> None:
+    if taken.damaged:
+        damaged = counted(taken.damaged, "file was", "files were")
+        tell(
+            f"{damaged} damaged or missing in {folder}. Those that the data folder has were copied again. "
+            f"Check the disk of {folder}",
+            "backup_damaged",
+            "error",
+        )
+    for path in taken.lost:
+        tell(
+            f"the copy of {harmless(path)} in {folder} is damaged or missing, and the data folder has no usable one",
+            "backup_lacks_file",
+            "error",
+        )
 
 
 @click.command()
@@ -111,6 +133,8 @@ def _facts(folder: Path, taken: Taken) -> dict[str, object]:
         "bytes": taken.bytes,
         "new_files": taken.added,
         "new_bytes": taken.added_bytes,
+        "damaged": taken.damaged,
+        "lost": list(taken.lost),
         "broken": dict(taken.manifest.broken),
         "skipped": dict(taken.manifest.skipped),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.backup.manifest import Entry
-from tests.support.backups import brought_back, manifest_of, rest, saved
+from tests.support.backups import brought_back, content, manifest_of, rest, saved
 from tests.support.server_process import ServerProcess
 
 NOTE = "tenants/acme/files/note.txt"
@@ -76,3 +76,31 @@ def test_what_a_killed_backup_left_is_not_used(source: ServerProcess, backup: Pa
     assert taken.added == len(manifest_of(backup).objects())
     found = {path.stat().st_ino for path in (backup / "objects").rglob("*/*")}
     assert not found & {path.stat().st_ino for path in left.iterdir()}
+
+
+@pytest.mark.parametrize("path", [NOTE, "tenants/acme/users.db", "headcount.db"])
+def test_a_verified_backup_replaces_what_is_damaged_or_missing(
+    source: ServerProcess, backup: Path, second: Path, path: str
+) -> None:
+    saved(source.data, backup)
+    damage(object_of(backup, path))
+    object_of(backup, "tenants/bolt/users.db").unlink()
+    ran = source.cli("backup", "--verify", str(backup), check=False)
+    assert ran.code == 1
+    assert f"2 files were damaged or missing in {backup}" in ran.err
+    ran = source.cli("backup", "--verify", str(backup), "--json")
+    assert (ran.json["damaged"], ran.json["lost"], ran.err) == (0, [], "")
+    brought_back(backup, second)
+    assert content(second) == content(source.data)
+
+
+def test_a_damaged_copy_that_cannot_be_replaced_is_named_and_kept(source: ServerProcess, backup: Path) -> None:
+    saved(source.data, backup)
+    users = "tenants/acme/users.db"
+    damage(object_of(backup, users))
+    damaged = object_of(backup, users).read_bytes()
+    (source.data / users).write_bytes(b"not a database")
+    ran = source.cli("backup", "--verify", str(backup), "--json", check=False)
+    assert (ran.code, ran.json["damaged"], ran.json["lost"], list(ran.json["broken"])) == (1, 1, [users], ["acme"])
+    assert f"the copy of {users} in {backup} is damaged" in ran.err
+    assert object_of(backup, users).read_bytes() == damaged
