@@ -14,7 +14,7 @@ import os
 import pwd
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,13 +47,21 @@ ALLOWED = {RESTORING, "lost+found", "headcount.lock"}
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The result of a restore. `waiting` is the number of imports and runs of hooks that the server will start."""
+    """The result of a restore. `waiting` is the number of imports and runs of hooks that the server will start.
+
+    `damaged` are the paths of the files that were left out.
+    """
 
     manifest: Manifest
     tenants: int
     files: int
     owed: Owed
     waiting: int
+    damaged: tuple[str, ...] = ()
+
+
+class _Damaged(BackupUnusable):
+    """The backup has no usable copy of a file."""
 
 
 def refuse_unfinished(data_dir: Path) -> None:
@@ -65,10 +73,13 @@ def refuse_unfinished(data_dir: Path) -> None:
         )
 
 
-def restore(folder: Path, data_dir: Path, now: datetime, *, drop: bool = False) -> Restored:
+def restore(
+    folder: Path, data_dir: Path, now: datetime, *, drop: bool = False, without_damaged: bool = False
+) -> Restored:
     """Restore the backup in `folder` into `data_dir`, which is empty or absent; it is on disk when this returns.
 
-    With `drop`, no message that waits is sent any more. Blocks. Raises BackupUnusable, TenantRefused, process.InUse,
+    With `drop`, no message that waits is sent any more. With `without_damaged`, files that are damaged or missing in
+    the backup are left out, but for headcount.db. Blocks. Raises BackupUnusable, TenantRefused, process.InUse,
     OSError; then `data_dir` is as empty as before.
     """
     objects = Objects(folder)
@@ -84,7 +95,8 @@ def restore(folder: Path, data_dir: Path, now: datetime, *, drop: bool = False) 
         try:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(mode=0o700)
-            restored = _Restoring(objects, manifest, place).restored(rfc3339(now), drop=drop)
+            restoring = _Restoring(objects, manifest, place, without_damaged)
+            restored = restoring.restored(rfc3339(now), drop=drop)
             _move(place, data_dir)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
@@ -131,6 +143,8 @@ class _Restoring:
     objects: Objects
     manifest: Manifest
     place: Path
+    without_damaged: bool
+    damaged: list[str] = field(default_factory=list)
     names: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def restored(self, at: str, *, drop: bool) -> Restored:
@@ -139,11 +153,8 @@ class _Restoring:
         folders = [entry for entry in self.manifest.entries if not entry.sha256]
         for entry in folders:
             (self.place / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for entry in files:
-            self._file(entry)
+        files = [entry for entry in files if self._is_made(entry)]
         databases = [entry for entry in files if entry.database]
-        for entry in databases:
-            self._check(entry)
         owed = self._owed(databases, at, drop=drop)
         known = facts_of(self.place / HEADCOUNT_DB)
         self._check_needed(known)
@@ -153,7 +164,23 @@ class _Restoring:
             _finish(self.place / entry.path, entry)
         os.sync()  # the names in all folders: a flush of each would take most of the time
         waiting = sum(len(facts.imports) + len(facts.runs) for facts in known.values())
-        return Restored(self.manifest, len(known), len(files), owed, waiting)
+        return Restored(self.manifest, len(known), len(files), owed, waiting, tuple(self.damaged))
+
+    def _is_made(self, entry: Entry) -> bool:
+        """Make the file of `entry`; return False if it is damaged and left out."""
+        try:
+            self._file(entry)
+            if entry.database:
+                self._check(entry)
+        except _Damaged as error:
+            if entry.path == HEADCOUNT_DB:
+                raise
+            if not self.without_damaged:
+                raise BackupUnusable(f"{error}. To restore the rest, use --without-damaged") from error
+            (self.place / entry.path).unlink(missing_ok=True)
+            self.damaged.append(entry.path)
+            return False
+        return True
 
     def _file(self, entry: Entry) -> None:
         """Write the file of `entry`, or link it if the source had the same file under another name."""
@@ -169,17 +196,23 @@ class _Restoring:
 
     def _write(self, entry: Entry, target: Path) -> None:
         digest, size = hashlib.sha256(), 0
-        try:
-            source = self.objects.path(entry.sha256 or "").open("rb")
-        except FileNotFoundError as error:
-            raise BackupUnusable(f"the backup is not complete: it has no copy of {entry.path}") from error
-        with source, target.open("xb") as file:
-            while block := source.read(BLOCK):
+        with target.open("xb") as file:
+            for block in self._blocks(entry):
                 digest.update(block)
                 size += len(block)
                 file.write(block)
         if digest.hexdigest() != entry.sha256 or size != entry.size:
-            raise BackupUnusable(f"the backup is damaged: the copy of {entry.path} does not match its checksum")
+            raise _Damaged(f"the backup is damaged: the copy of {entry.path} does not match its checksum")
+
+    def _blocks(self, entry: Entry) -> Iterator[bytes]:
+        try:
+            with self.objects.path(entry.sha256 or "").open("rb") as source:
+                while block := source.read(BLOCK):
+                    yield block
+        except FileNotFoundError as error:
+            raise _Damaged(f"the backup is not complete: it has no copy of {entry.path}") from error
+        except OSError as error:
+            raise _Damaged(f"the backup's copy of {entry.path} cannot be read ({error.strerror})") from error
 
     def _check(self, entry: Entry) -> None:
         try:
@@ -187,7 +220,7 @@ class _Restoring:
         except SchemaTooNew as error:
             raise BackupUnusable(f"a newer Headcount made this backup: {error}") from error
         except DatabaseUnusable as error:
-            raise BackupUnusable(f"the backup is damaged: {entry.path} cannot be used ({error})") from error
+            raise _Damaged(f"the backup is damaged: {entry.path} cannot be used ({error})") from error
 
     def _owed(self, databases: Iterable[Entry], at: str, *, drop: bool) -> Owed:
         """Count the messages that wait; with `drop`, let none of them wait."""

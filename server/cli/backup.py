@@ -75,30 +75,41 @@ def _tell_damage(folder: Path, taken: Taken) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--drop-owed", is_flag=True, help="Never send the mails, webhooks and invitations that wait.")
+@click.option("--without-damaged", is_flag=True, help="Leave out and list what is damaged in FOLDER.")
 @json_option
-def restore(folder: Path, drop_owed: bool, as_json: bool) -> int:
+def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool) -> int:
     """Restore the backup in FOLDER into the data folder.
 
     The data folder (HEADCOUNT_DATA_DIR) must be empty or absent. Everything is checked; if something is wrong,
     nothing is restored. The server sends the messages that wait when it starts: use --drop-owed for a drill.
+
+    With --without-damaged, damaged files are listed, and all others are restored: exits with 1 if there are any.
     """
     data_dir = load_settings().data_dir.absolute()
     try:
-        restored = restore_backup(folder.absolute(), data_dir, utc_now(), drop=drop_owed)
+        restored = restore_backup(
+            folder.absolute(), data_dir, utc_now(), drop=drop_owed, without_damaged=without_damaged
+        )
     except process.InUse as error:
         raise click.ClickException(str(error)) from error
+    for path in restored.damaged:
+        tell(f"{harmless(path)} was not restored: it is damaged or missing in {folder}", "not_restored", "error")
     if as_json:
         print_json(_restored_facts(data_dir, restored, dropped=drop_owed))
-        return 0
+    else:
+        _print_restored(data_dir, restored, dropped=drop_owed)
+    return 1 if restored.damaged else 0
+
+
+def _print_restored(data_dir: Path, restored: Restored, *, dropped: bool) -> None:
     click.echo(
         f"Restored {counted(restored.tenants, 'tenant', 'tenants')} and {counted(restored.files, 'file', 'files')} "
         f"to {data_dir}, as of {restored.manifest.made_at}"
     )
-    click.echo(_owed_line(restored, dropped=drop_owed))
+    click.echo(_owed_line(restored, dropped=dropped))
     click.echo(f"Imports and runs that wait or need a decision: {restored.waiting:,}")
     for name, why in restored.manifest.broken.items():
         tell(f"The tenant {name} was broken when the backup was made: {harmless(why)}", "tenant_broken")
-    return 0
 
 
 async def _data_dir() -> Path:
@@ -150,6 +161,7 @@ def _restored_facts(data_dir: Path, restored: Restored, *, dropped: bool) -> dic
         "owed": {"mails": owed.mails, "webhooks": owed.webhooks, "invitations": owed.invitations},
         "dropped": dropped,
         "waiting": restored.waiting,
+        "damaged": list(restored.damaged),
         "broken": dict(restored.manifest.broken),
     }
 

@@ -9,7 +9,9 @@ import pytest
 
 from server.backup.manifest import Entry
 from tests.support.backups import brought_back, content, manifest_of, rest, saved
+from tests.support.cli import Ran
 from tests.support.server_process import ServerProcess
+from tests.support.writing import by_hand
 
 NOTE = "tenants/acme/files/note.txt"
 
@@ -104,3 +106,57 @@ def test_a_damaged_copy_that_cannot_be_replaced_is_named_and_kept(source: Server
     assert (ran.code, ran.json["damaged"], ran.json["lost"], list(ran.json["broken"])) == (1, 1, [users], ["acme"])
     assert f"the copy of {users} in {backup} is damaged" in ran.err
     assert object_of(backup, users).read_bytes() == damaged
+
+
+def restored_by(source: ServerProcess, backup: Path, second: Path, *options: str) -> Ran:
+    source.env["HEADCOUNT_DATA_DIR"] = str(second)
+    return source.cli("restore", *options, str(backup), check=False)
+
+
+def test_a_restore_without_damaged_files_lists_them_and_restores_the_rest(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    os.link(source.data / NOTE, source.data / "tenants/acme/files/again.txt")
+    saved(source.data, backup)
+    users = "tenants/acme/users.db"
+    damage(object_of(backup, NOTE))
+    object_of(backup, users).unlink()
+    ran = restored_by(source, backup, second)
+    assert (ran.code, "use --without-damaged" in ran.err) == (1, True)
+    assert os.listdir(second) == ["headcount.lock"]
+    damaged = ["tenants/acme/files/again.txt", NOTE, users]
+    ran = restored_by(source, backup, second, "--without-damaged", "--json")
+    assert (ran.code, ran.json["damaged"]) == (1, damaged)
+    assert all(f"{path} was not restored" in ran.err for path in damaged)
+    expected = content(source.data)
+    assert content(second) == {path: each for path, each in expected.items() if path not in damaged}
+    found = {each["name"]: each["broken"] for each in source.cli("tenant", "list", "--json").json}
+    assert found["acme"]
+    assert found["bolt"] is None
+
+
+def test_a_database_that_was_damaged_before_its_copy_can_be_left_out(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    users = source.data / "tenants/acme/users.db"
+    by_hand(users, "CREATE TABLE much (x, y)", "CREATE INDEX by_x ON much (x)", "CREATE INDEX by_y ON much (y)")
+    by_hand(
+        users,
+        "INSERT INTO much VALUES (1, 2), (3, 4)",
+        "PRAGMA writable_schema=ON",
+        "UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema WHERE name IN ('by_x', 'by_y'))"
+        " - rootpage WHERE name IN ('by_x', 'by_y')",
+    )
+    saved(source.data, backup)
+    ran = restored_by(source, backup, second)
+    assert (ran.code, "cannot be used" in ran.err) == (1, True)
+    ran = restored_by(source, backup, second, "--without-damaged", "--json")
+    assert (ran.code, ran.json["damaged"]) == (1, ["tenants/acme/users.db"])
+
+
+def test_nothing_is_restored_without_headcount_db(source: ServerProcess, backup: Path, second: Path) -> None:
+    saved(source.data, backup)
+    damage(object_of(backup, "headcount.db"))
+    ran = restored_by(source, backup, second, "--without-damaged")
+    assert (ran.code, "headcount.db does not match its checksum" in ran.err) == (1, True)
+    assert os.listdir(second) == ["headcount.lock"]
