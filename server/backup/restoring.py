@@ -1,10 +1,9 @@
 """Restore a backup into an empty data folder, completely or not at all.
 
 Theory. Everything is made and checked in `.restoring` inside the data folder, which may be a mount point and so
-cannot be replaced itself. Then each part is renamed to its place, headcount.db last. While `.restoring` exists, no
-server and no command uses the folder (`refuse_unfinished`), and a folder that has only this counts as empty: after a
-crash, the same command begins again. A crash between two renames leaves parts without headcount.db, which nothing
-opens either.
+cannot be replaced itself. Then each part is renamed to its place (`moving`). While `.restoring` exists, no server and
+no command uses the folder (`refuse_unfinished`), and a folder that has only this and what came from it counts as
+empty: after a crash, the same command begins again.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -30,18 +28,17 @@ from engine.sqlite.backup import (
     invitations_owed_by,
     owed_by,
 )
-from ground.files import fsync_folder
 from ground.moments import rfc3339
 from importer.errors import DatabaseUnusable, SchemaTooNew
 from server import process
 from server.backup.identity import ID
 from server.backup.manifest import BackupUnusable, Entry, Manifest
+from server.backup.moving import RESTORED, RESTORING, clear, move, moved
 from server.backup.objects import BLOCK, MANIFEST, Objects
 from server.backup.selecting import HEADCOUNT_DB
 from server.tenants.settings import TenantRefused
 
-RESTORING = ".restoring"
-ALLOWED = {RESTORING, "lost+found", "headcount.lock"}
+ALLOWED = {RESTORING, RESTORED, "lost+found", "headcount.lock"}
 """Names that an empty data folder may have."""
 
 
@@ -90,23 +87,24 @@ def restore(
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_foreign(data_dir)
     with process.hold(data_dir):
+        clear(data_dir)
         _refuse_used(data_dir)
         place = data_dir / RESTORING
         try:
-            shutil.rmtree(place, ignore_errors=True)
             place.mkdir(mode=0o700)
             restoring = _Restoring(objects, manifest, place, without_damaged)
             restored = restoring.restored(rfc3339(now), drop=drop)
-            _move(place, data_dir)
+            move(data_dir)
         except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):
+                clear(data_dir)
             raise
     return restored
 
 
 def _refuse_used(data_dir: Path) -> None:
     with suppress(FileNotFoundError):
-        if found := sorted(set(os.listdir(data_dir)) - ALLOWED):
+        if found := sorted(set(os.listdir(data_dir)) - ALLOWED - set(moved(data_dir))):
             raise TenantRefused(
                 "not_empty",
                 f"{data_dir} is not empty: it has {found[0]} in it. Stop the server, move the folder away, and "
@@ -126,14 +124,6 @@ def refuse_foreign(data_dir: Path) -> None:
                 f"sudo -u {name} headcount ...",
             )
         raise TenantRefused("not_yours", f"{data_dir} belongs to the user #{owner}. Run the command as that user")
-
-
-def _move(place: Path, data_dir: Path) -> None:
-    for each in sorted(place.iterdir(), key=lambda path: path.name == HEADCOUNT_DB):
-        each.rename(data_dir / each.name)
-        fsync_folder(data_dir)
-    place.rmdir()
-    fsync_folder(data_dir)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from ground.words import as_sentence, counted, listed
-from server.backup.restoring import RESTORING, refuse_foreign
+from server.backup.moving import RESTORING
+from server.backup.restoring import refuse_foreign
 from server.cli.folder import no_data_in
 from server.cli.output import harmless, json_option, print_json
 from server.doctor.examining import examine
