@@ -1,4 +1,4 @@
-"""Backups beside the real server: under load, killed at random moments, of many tenants, and as a drill."""
+"""Backups beside the real server: under load, killed at random moments, interrupted, of many tenants, as a drill."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from ground.moments import rfc3339, utc_now
 from server.backup.objects import Objects
+from tests.support import ROOT
 from tests.support.backing_up import BackingUp
 from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved, server_of
 from tests.support.busy_clients import BusyClients
@@ -23,7 +25,7 @@ from tests.support.disks import ext4_disk, mounted
 from tests.support.importing import people
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.writing import by_hand
 
 pytestmark = needs("sftp")
@@ -32,6 +34,7 @@ TENANTS = ("acme", "bolt", "cord")
 ROUNDS = 10
 KILLS = 50
 MANY = 1000
+MANY_FILES = 5000
 
 
 @pytest.fixture
@@ -111,6 +114,55 @@ def test_a_backup_killed_at_random_moments_leaves_the_previous_one_whole(tmp_pat
         saved(server.data, backup)
     objects = {path.name for path in (backup / "objects").rglob("*") if path.is_file()}
     assert objects == manifest_of(backup).objects().keys()
+
+
+def started(source: ServerProcess, *command: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "HEADCOUNT_DATA_DIR": str(source.data)}
+    arguments = [sys.executable, "-m", "headcount", *command]
+    return subprocess.Popen(arguments, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def interrupted(running: subprocess.Popen[str]) -> tuple[int, str]:
+    """Send SIGINT; return the exit code and the last line of stderr."""
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=DEADLINE_S)
+    return running.returncode, err.splitlines()[-1]
+
+
+def test_an_interrupted_backup_ends_with_130_and_changes_no_backup(tmp_path: Path, backup: Path) -> None:
+    source = ServerProcess(tmp_path)
+    source.add_tenant("acme")
+    saved(source.data, backup)
+    before = manifest_of(backup)
+    for number in range(MANY_FILES):
+        (source.files("acme").files / f"{number}.txt").write_text(f"{number}")
+    few = len(before.objects()) + 10
+    with started(source, "backup", str(backup)) as running:
+        wait_until(lambda: len(list((backup / "objects").glob("*/*"))) > few, DEADLINE_S, "some files to be copied")
+        assert interrupted(running) == (130, "Error: interrupted")
+    assert manifest_of(backup) == before
+    assert len(list((backup / "objects").glob("*/*"))) < MANY_FILES
+    brought_back(backup, tmp_path / "second")
+    saved(source.data, backup)
+    assert len(manifest_of(backup).objects()) > MANY_FILES
+
+
+def test_an_interrupted_restore_ends_with_130_and_leaves_an_empty_folder(tmp_path: Path, backup: Path) -> None:
+    source = ServerProcess(tmp_path)
+    source.add_tenant("acme")
+    saved(source.data, backup)
+    users = next(entry.sha256 for entry in manifest_of(backup).entries if entry.path.endswith("users.db"))
+    assert users
+    slow = backup / "objects" / users[:2] / users
+    slow.rename(tmp_path / "users.db")
+    os.mkfifo(slow)  # the restore waits for its content
+    source.data = tmp_path / "second"
+    with started(source, "restore", str(backup)) as running:
+        wait_until(lambda: list(source.data.glob(".restoring/tenants/*/users.db")), DEADLINE_S, "the restore to wait")
+        assert interrupted(running) == (130, "Error: interrupted")
+    assert os.listdir(source.data) == ["headcount.lock"]
+    (tmp_path / "users.db").rename(slow)
+    brought_back(backup, source.data)
 
 
 @needs(EXT4, "fsfreeze")
