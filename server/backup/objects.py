@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ground.files import fsync_folder, replace_file
@@ -152,15 +152,28 @@ def open_objects(folder: Path) -> Iterator[Objects]:
         raise BackupUnusable(f"{folder} is not a backup: it has {strange[0]} in it. Name an empty or absent folder")
     with locked(folder / LOCK, fcntl.LOCK_EX) as alone:
         if not alone:
-            raise BackupUnusable(f"another backup to {folder} runs. Wait for its end")
+            raise BackupUnusable(f"another backup to {folder}, or a restore from it, runs. Wait for its end")
         (folder / OBJECTS).mkdir(mode=0o700, exist_ok=True)
         yield Objects(folder)
 
 
 @contextmanager
-def locked(path: Path, kind: int) -> Iterator[bool]:
+def unchanged(folder: Path) -> Iterator[Objects]:
+    """Open the backup in `folder`; no other backup to it begins in the block. Raises BackupUnusable if one runs.
+
+    A folder without a lock file is a copy of a backup, and is not locked; nor is one that cannot be locked.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            if not held.enter_context(locked(folder / LOCK, fcntl.LOCK_SH, os.O_RDONLY)):
+                raise BackupUnusable(f"a backup to {folder} runs. Wait for its end")
+        yield Objects(folder)
+
+
+@contextmanager
+def locked(path: Path, kind: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[bool]:
     """Hold a lock on the file at `path` in the block; yield False if another process holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)

@@ -34,7 +34,7 @@ from server import process
 from server.backup.identity import ID
 from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.moving import RESTORED, RESTORING, clear, move, moved
-from server.backup.objects import BLOCK, MANIFEST, Objects
+from server.backup.objects import BLOCK, MANIFEST, Objects, unchanged
 from server.backup.selecting import HEADCOUNT_DB
 from server.tenants.settings import TenantRefused
 
@@ -79,26 +79,26 @@ def restore(
     the backup are left out, but for headcount.db. Blocks. Raises BackupUnusable, TenantRefused, process.InUse,
     OSError; then `data_dir` is as empty as before.
     """
-    objects = Objects(folder)
-    manifest = objects.manifest()
-    if manifest is None:
-        raise BackupUnusable(f"{folder} is not a backup: it has no {MANIFEST}")
-    _refuse_used(data_dir)
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    refuse_foreign(data_dir)
-    with process.hold(data_dir):
-        clear(data_dir)
+    with unchanged(folder) as objects:
+        manifest = objects.manifest()
+        if manifest is None:
+            raise BackupUnusable(f"{folder} is not a backup: it has no {MANIFEST}")
         _refuse_used(data_dir)
-        place = data_dir / RESTORING
-        try:
-            place.mkdir(mode=0o700)
-            restoring = _Restoring(objects, manifest, place, without_damaged)
-            restored = restoring.restored(rfc3339(now), drop=drop)
-            move(data_dir)
-        except BaseException:
-            with suppress(OSError):
-                clear(data_dir)
-            raise
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_foreign(data_dir)
+        with process.hold(data_dir):
+            clear(data_dir)
+            _refuse_used(data_dir)
+            place = data_dir / RESTORING
+            try:
+                place.mkdir(mode=0o700)
+                restoring = _Restoring(objects, manifest, place, without_damaged)
+                restored = restoring.restored(rfc3339(now), drop=drop)
+                move(data_dir)
+            except BaseException:
+                with suppress(OSError):
+                    clear(data_dir)
+                raise
     return restored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 
 from ground.files import fsync_folder
 from server.backup import moving
+from server.backup.manifest import BackupUnusable
+from server.backup.objects import locked
 from server.tenants.settings import TenantRefused
 from tests.support.backups import brought_back, content, saved
 from tests.support.server_process import ServerProcess
@@ -118,3 +121,26 @@ def test_a_restore_that_begins_again_deletes_nothing_of_others(
         brought_back(backup, second)
     assert (second / "headcount.db").read_text() == "of others"
     assert (second / "tenants" / "acme" / "users.db").exists()
+
+
+def test_a_backup_and_a_restore_of_one_folder_do_not_run_at_once(
+    source: ServerProcess, backup: Path, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with locked(backup / "lock", fcntl.LOCK_EX), pytest.raises(BackupUnusable, match=r"a backup to .* runs"):
+        brought_back(backup, second)
+    assert not second.exists()
+
+    def while_it_restores(folder: Path) -> None:
+        with pytest.raises(BackupUnusable, match="or a restore from it, runs"):
+            saved(source.data, backup)
+        fsync_folder(folder)
+
+    monkeypatch.setattr(moving, "fsync_folder", while_it_restores)
+    brought_back(backup, second)
+    assert content(second) == content(source.data)
+
+
+def test_a_copy_of_a_backup_without_its_lock_is_restored_and_stays_as_it_is(backup: Path, second: Path) -> None:
+    (backup / "lock").unlink()
+    brought_back(backup, second)
+    assert not (backup / "lock").exists()
