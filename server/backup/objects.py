@@ -7,6 +7,7 @@ they may not be on disk, and a backup flushes only what it adds.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from ground.files import fsync_folder, replace_file
 from ground.refusals import Refusal
+from importer.errors import TryAgain
 from server.backup.manifest import BackupUnusable, Manifest, from_text, to_text
 
 MANIFEST = "manifest.json"
@@ -59,7 +61,7 @@ class Objects:
 
     def put(self, file: int) -> tuple[str, int]:
         """Add what the open file has from here to its end; return its SHA-256 and size. Raises Unreadable."""
-        with self._new() as new:
+        with naming(self.folder), self._new() as new:
             with new.open("xb") as target:
                 sha256, size = _copied(file, target.write)
             self._keep(new, sha256, size)
@@ -67,7 +69,7 @@ class Objects:
 
     def put_written(self, write: Callable[[Path], None]) -> tuple[str, int]:
         """Add the file that `write` makes at the path it gets; return its SHA-256 and size."""
-        with self._new() as new:
+        with naming(self.folder), self._new() as new:
             write(new)
             with new.open("rb") as made:
                 sha256, size = _copied(made.fileno(), lambda _: None)
@@ -96,20 +98,21 @@ class Objects:
 
     def commit(self, manifest: Manifest) -> None:
         """Make this the newest state of the backup; it is on disk when this returns."""
-        for sha256 in self.added:
-            with self.path(sha256).open("rb") as file:
-                os.fsync(file.fileno())
-        for place in {*(self.path(sha256).parent for sha256 in self.added), self._place, self.folder}:
-            fsync_folder(place)
-        replace_file(self.folder / MANIFEST, to_text(manifest).encode())
+        with naming(self.folder):
+            for sha256 in self.added:
+                with self.path(sha256).open("rb") as file:
+                    os.fsync(file.fileno())
+            for place in {*(self.path(sha256).parent for sha256 in self.added), self._place, self.folder}:
+                fsync_folder(place)
+            replace_file(self.folder / MANIFEST, to_text(manifest).encode())
 
     def keep_newest(self) -> None:
         """Delete all objects but those of the newest state. Raises BackupUnusable."""
         last = self.manifest()
         needed = last.objects() if last else {}
-        for place in self._place.iterdir():
+        for place in _visible(self._place):
             if place.is_dir():
-                for each in place.iterdir():
+                for each in _visible(place):
                     if each.name not in needed:
                         each.unlink(missing_ok=True)
             else:
@@ -148,7 +151,7 @@ def open_objects(folder: Path) -> Iterator[Objects]:
     Raises BackupUnusable if another one runs, or if the folder has something else in it; OSError.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if strange := sorted(set(os.listdir(folder)) - OWN):
+    if strange := sorted({path.name for path in _visible(folder)} - OWN):
         raise BackupUnusable(f"{folder} is not a backup: it has {strange[0]} in it. Name an empty or absent folder")
     with locked(folder / LOCK, fcntl.LOCK_EX) as alone:
         if not alone:
@@ -183,6 +186,26 @@ def locked(path: Path, kind: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterat
             yield True
     finally:
         os.close(handle)
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Let an error of a disk that names no file name `folder`, which is written in the block. Raises OSError."""
+    try:
+        yield
+    except TryAgain as error:
+        if error.code != "disk_full":
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in `folder`, without the hidden names of a file system (`.snapshot`, `.nfs...`)."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _copied(file: int, write: Callable[[bytes], object]) -> tuple[str, int]:

@@ -34,7 +34,7 @@ from server import process
 from server.backup.identity import ID
 from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.moving import RESTORED, RESTORING, clear, move, moved
-from server.backup.objects import BLOCK, MANIFEST, Objects, unchanged
+from server.backup.objects import BLOCK, MANIFEST, Objects, naming, unchanged
 from server.backup.selecting import HEADCOUNT_DB
 from server.tenants.settings import TenantRefused
 
@@ -93,8 +93,9 @@ def restore(
             try:
                 place.mkdir(mode=0o700)
                 restoring = _Restoring(objects, manifest, place, without_damaged)
-                restored = restoring.restored(rfc3339(now), drop=drop)
-                move(data_dir)
+                with naming(data_dir):
+                    restored = restoring.restored(rfc3339(now), drop=drop)
+                    move(data_dir)
             except BaseException:
                 with suppress(OSError):
                     clear(data_dir)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 from pathlib import Path
 
 import click
@@ -92,6 +94,9 @@ def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool)
         )
     except process.InUse as error:
         raise click.ClickException(str(error)) from error
+    if os.geteuid() == 0:
+        do = f"If the server runs as another user, give it to that user: chown -R USER {shlex.quote(str(data_dir))}"
+        tell(f"root owns {data_dir}. {do}", "owned_by_root", "warning")
     for path in restored.damaged:
         tell(f"{harmless(path)} was not restored: it is damaged or missing in {folder}", "not_restored", "error")
     if as_json:

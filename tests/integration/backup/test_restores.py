@@ -144,3 +144,13 @@ def test_a_copy_of_a_backup_without_its_lock_is_restored_and_stays_as_it_is(back
     (backup / "lock").unlink()
     brought_back(backup, second)
     assert not (backup / "lock").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of root")
+def test_a_restore_as_root_says_who_owns_the_data(source: ServerProcess, backup: Path, second: Path) -> None:
+    source.env["HEADCOUNT_DATA_DIR"] = str(second)
+    ran = source.cli("restore", str(backup))
+    assert ran.warned == (
+        f"Warning: root owns {second}. If the server runs as another user, give it to that user: "
+        f"chown -R USER {second}\n"
+    )
