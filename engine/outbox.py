@@ -67,6 +67,9 @@ class OutboxStore(Protocol):
     async def end(self, number: int, state: str, error: str | None, *, now: str) -> None:
         """End a waiting message."""
 
+    async def drop_waiting(self, why: str, *, now: str) -> None:
+        """Drop all waiting messages, to all tenants, in one step; `why` is stored with each."""
+
     async def note(self, number: int, error: str) -> None:
         """Store why a try of a message failed."""
 

@@ -36,6 +36,7 @@ from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.moving import RESTORED, RESTORING, clear, move, moved
 from server.backup.objects import BLOCK, MANIFEST, Objects, naming, unchanged
 from server.backup.selecting import HEADCOUNT_DB
+from server.tenants.sending import Sending
 from server.tenants.settings import TenantRefused
 
 ALLOWED = {RESTORING, RESTORED, "lost+found", "headcount.lock"}
@@ -44,9 +45,10 @@ ALLOWED = {RESTORING, RESTORED, "lost+found", "headcount.lock"}
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The result of a restore. `waiting` is the number of imports and runs of hooks that the server will start.
+    """The result of a restore.
 
-    `damaged` are the paths of the files that were left out.
+    `waiting` is the number of imports and runs of hooks that the server will start. While `sending_off`, it sends no
+    message. `damaged` are the paths of the files that were left out.
     """
 
     manifest: Manifest
@@ -54,6 +56,7 @@ class Restored:
     files: int
     owed: Owed
     waiting: int
+    sending_off: bool
     damaged: tuple[str, ...] = ()
 
 
@@ -75,9 +78,9 @@ def restore(
 ) -> Restored:
     """Restore the backup in `folder` into `data_dir`, which is empty or absent; it is on disk when this returns.
 
-    With `drop`, no message that waits is sent any more. With `without_damaged`, files that are damaged or missing in
-    the backup are left out, but for headcount.db. Blocks. Raises BackupUnusable, TenantRefused, process.InUse,
-    OSError; then `data_dir` is as empty as before.
+    With `drop`, no message that waits is sent any more, and sending is off (`server.tenants.sending`). With
+    `without_damaged`, files that are damaged or missing in the backup are left out, but for headcount.db. Blocks.
+    Raises BackupUnusable, TenantRefused, process.InUse, OSError; then `data_dir` is as empty as before.
     """
     with unchanged(folder) as objects:
         manifest = objects.manifest()
@@ -94,7 +97,7 @@ def restore(
                 place.mkdir(mode=0o700)
                 restoring = _Restoring(objects, manifest, place, without_damaged)
                 with naming(data_dir):
-                    restored = restoring.restored(rfc3339(now), drop=drop)
+                    restored = restoring.restored(now, drop=drop)
                     move(data_dir)
             except BaseException:
                 with suppress(OSError):
@@ -138,7 +141,7 @@ class _Restoring:
     damaged: list[str] = field(default_factory=list)
     names: dict[tuple[str, str], Path] = field(default_factory=dict)
 
-    def restored(self, at: str, *, drop: bool) -> Restored:
+    def restored(self, now: datetime, *, drop: bool) -> Restored:
         left_out = {ID} if drop else set()  # a drill does not replace the backup of the real server
         files = [entry for entry in self.manifest.entries if entry.sha256 and entry.path not in left_out]
         folders = [entry for entry in self.manifest.entries if not entry.sha256]
@@ -146,16 +149,19 @@ class _Restoring:
             (self.place / entry.path).mkdir(mode=0o700, parents=True, exist_ok=True)
         files = [entry for entry in files if self._is_made(entry)]
         databases = [entry for entry in files if entry.database]
-        owed = self._owed(databases, at, drop=drop)
+        owed = self._owed(databases, rfc3339(now), drop=drop)
         known = facts_of(self.place / HEADCOUNT_DB)
         self._check_needed(known)
         for entry in files:  # all at the end: the disk writes many at once
             _make_durable(self.place / entry.path, entry)
         for entry in reversed(folders):
             _finish(self.place / entry.path, entry)
+        sending = Sending(self.place)  # the source may have had the mark, too
+        if drop:
+            sending.turn_off(now)
         os.sync()  # the names in all folders: a flush of each would take most of the time
         waiting = sum(len(facts.imports) + len(facts.runs) for facts in known.values())
-        return Restored(self.manifest, len(known), len(files), owed, waiting, tuple(self.damaged))
+        return Restored(self.manifest, len(known), len(files), owed, waiting, sending.is_off(), tuple(self.damaged))
 
     def _is_made(self, entry: Entry) -> bool:
         """Make the file of `entry`; return False if it is damaged and left out."""

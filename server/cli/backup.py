@@ -76,14 +76,15 @@ def _tell_damage(folder: Path, taken: Taken) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--drop-owed", is_flag=True, help="Never send the mails, webhooks and invitations that wait.")
+@click.option("--drop-owed", is_flag=True, help="Drop the messages that wait, and turn sending off.")
 @click.option("--without-damaged", is_flag=True, help="Leave out and list what is damaged in FOLDER.")
 @json_option
 def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool) -> int:
     """Restore the backup in FOLDER into the data folder.
 
     The data folder (HEADCOUNT_DATA_DIR) must be empty or absent. Everything is checked; if something is wrong,
-    nothing is restored. The server sends the messages that wait when it starts: use --drop-owed for a drill.
+    nothing is restored. The server sends the messages that wait when it starts. With --drop-owed these are dropped,
+    and it sends nothing until you run headcount notify on: use it for a drill.
 
     With --without-damaged, damaged files are listed, and all others are restored: exits with 1 if there are any.
     """
@@ -113,6 +114,8 @@ def _print_restored(data_dir: Path, restored: Restored, *, dropped: bool) -> Non
     )
     click.echo(_owed_line(restored, dropped=dropped))
     click.echo(f"Imports and runs that wait or need a decision: {restored.waiting:,}")
+    if restored.sending_off:
+        click.echo("Sending is off: no mail, webhook or invitation is sent. To turn it on: headcount notify on")
     for name, why in restored.manifest.broken.items():
         tell(f"The tenant {name} was broken when the backup was made: {harmless(why)}", "tenant_broken")
 
@@ -137,7 +140,9 @@ def _owed_line(restored: Restored, *, dropped: bool) -> str:
             counted(owed.invitations, "invitation", "invitations"),
         ]
     )
-    return f"Dropped {counts}" if dropped else f"Owed when the server starts: {counts}"
+    if dropped:
+        return f"Dropped {counts}"
+    return f"Owed when sending is on: {counts}" if restored.sending_off else f"Owed when the server starts: {counts}"
 
 
 def _facts(folder: Path, taken: Taken) -> dict[str, object]:
@@ -165,6 +170,7 @@ def _restored_facts(data_dir: Path, restored: Restored, *, dropped: bool) -> dic
         "files": restored.files,
         "owed": {"mails": owed.mails, "webhooks": owed.webhooks, "invitations": owed.invitations},
         "dropped": dropped,
+        "sending": "off" if restored.sending_off else "on",
         "waiting": restored.waiting,
         "damaged": list(restored.damaged),
         "broken": dict(restored.manifest.broken),

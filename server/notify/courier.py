@@ -46,12 +46,23 @@ BROKEN_S = 10.0
 """Seconds until a message of a broken tenant is tried again."""
 
 
+IsOff = Callable[[], bool]
+"""Returns whether nothing may be sent now (`server.tenants.sending`)."""
+
 Send = Callable[[Message, TenantSettings], Awaitable[str | None]]
 """Sends a message; returns a note to record with it, or None."""
 
 
+def sending_is_on() -> bool:
+    """Let everything be sent: an `IsOff`."""
+    return False
+
+
 class Courier:
-    """Sends the outbox between `start()` and `stop()`. Without a mailer, mails wait."""
+    """Sends the outbox between `start()` and `stop()`.
+
+    Without a mailer, mails wait. While `is_off`, all messages wait.
+    """
 
     def __init__(
         self,
@@ -63,6 +74,7 @@ class Courier:
         metrics: Metrics,
         *,
         away: Growing = AWAY,
+        is_off: IsOff = sending_is_on,
     ) -> None:
         self._outbox = outbox
         self._settings_of = settings_of
@@ -71,6 +83,7 @@ class Courier:
         self._webhooks = webhooks
         self._metrics = metrics
         self._away_waits = away
+        self._is_off = is_off
         self._away_times = 0
         self._held_up = HeldUp()
         self._ending = asyncio.Event()
@@ -113,13 +126,13 @@ class Courier:
     async def _send_mails(self) -> float:
         """Send the mails that are due; return the seconds until the next look."""
         assert self._mailer
-        while not self._ending.is_set() and (due := await self._outbox.due(Channel.MAIL)):
+        while not self._may_not_send() and (due := await self._outbox.due(Channel.MAIL)):
             for message in due:
                 try:
                     await self._deliver(message, self._mail)
                 except ServerAway as error:
                     return self._away(error)
-                if self._ending.is_set():
+                if self._may_not_send():
                     break
         await self._mailer.leave()
         return LOOK_S
@@ -141,7 +154,9 @@ class Courier:
     async def _look_for_webhooks(self) -> float:
         due = await self._outbox.due(Channel.WEBHOOK)
         for message in sorted(due, key=lambda each: self._called_at.get(each.tenant, 0.0)):
-            if len(self._under_way) < AT_ONCE and message.tenant not in self._under_way and not self._ending.is_set():
+            if self._may_not_send():
+                break
+            if len(self._under_way) < AT_ONCE and message.tenant not in self._under_way:
                 task = asyncio.create_task(self._call(message), name=f"webhook of {message.tenant}")
                 self._under_way[message.tenant] = task
                 self._called_at[message.tenant] = time.monotonic()
@@ -162,6 +177,9 @@ class Courier:
         await self._webhooks.send(settings.notify_webhook or "", secret, message.message_id, message.content)
 
     # Both
+
+    def _may_not_send(self) -> bool:
+        return self._ending.is_set() or self._is_off()
 
     async def _deliver(self, due: Message, send: Send) -> None:
         """Try to send one message, and record the result in the outbox. Raises ServerAway, TryAgain."""

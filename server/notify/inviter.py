@@ -14,7 +14,7 @@ from importer.model import APPLIED
 from importer.queue.entry import Entry
 from importer.users.invitations import Invitation
 from importer.users.users import UsersOf
-from server.notify.courier import HeldUp
+from server.notify.courier import HeldUp, IsOff, sending_is_on
 from server.notify.herald import SettingsOf
 from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 ROUND_S = 60.0
 """Seconds between two visits to all tenants where invitations wait: a hire date or a retry may be due."""
 
+LOOK_S = 1.0
+"""Seconds between two looks at whether sending is on again."""
+
 MEASURE_S = 5.0
 
 BUSY_S = 0.2
@@ -44,7 +47,10 @@ TenantNames = Callable[[], Awaitable[list[str]]]
 
 
 class Inviter:
-    """Sends invitations between `start()` and `stop()`. Satisfies `importer.worker.closing.Watcher`."""
+    """Sends invitations between `start()` and `stop()`, except while `is_off`.
+
+    Satisfies `importer.worker.closing.Watcher`.
+    """
 
     def __init__(
         self,
@@ -59,6 +65,7 @@ class Inviter:
         round_s: float = ROUND_S,
         away: Growing = AWAY,
         public_url: str | None = None,
+        is_off: IsOff = sending_is_on,
     ) -> None:
         self._tenants = tenants
         self._settings_of = settings_of
@@ -70,6 +77,8 @@ class Inviter:
         self._round_s = round_s
         self._away_waits = away
         self._public_url = public_url
+        self._is_off = is_off
+        self._was_off = False
         self._all_due_at = 0.0
         self._measure_at = 0.0
         self._ended: set[str] = set()
@@ -99,6 +108,9 @@ class Inviter:
 
     async def _round(self) -> float:
         """Visit the tenants that may have users to invite until none is left; then wait for the next visit."""
+        if self._was_off and not self._is_off():
+            self._all_due_at = 0.0
+        self._was_off = self._is_off()
         turn: set[str] = set()
         away_times = 0
         while (turn := turn | self._just_ended() | await self._all_waiting()) and not self._ending.is_set():
@@ -111,7 +123,8 @@ class Inviter:
         await self._mailer.leave()
         if self._ending.is_set():
             return 0
-        await set_within(self._news, max(0.0, self._all_due_at - time.monotonic()))
+        wait_s = max(0.0, self._all_due_at - time.monotonic())
+        await set_within(self._news, min(LOOK_S, wait_s) if self._was_off else wait_s)
         return 0
 
     async def _all_waiting(self) -> set[str]:
@@ -150,12 +163,11 @@ class Inviter:
             invitations = DueInvitations(opened, self._clock, self._retries, on_hire_date=on_hire_date)
             if settings.invitations == "off":
                 await invitations.withdraw()
-                due = []
-            else:
-                due = await invitations.due()
+            wanted = settings.invitations != "off" and not self._is_off()
+            due = await invitations.due() if wanted else []
             try:
                 for user_id in due:
-                    if self._ending.is_set():
+                    if self._ending.is_set() or self._is_off():
                         break
                     if invitation := await invitations.begin(user_id):
                         await self._send(tenant, settings, invitations, invitation)

@@ -59,6 +59,10 @@ class Outbox:
         """Drop a message that the tenant no longer wants."""
         await self._end(message, "dropped", why)
 
+    async def drop_waiting(self, why: str) -> None:
+        """Drop all messages that wait, to all tenants."""
+        await self._store.drop_waiting(why, now=self._now())
+
     async def failed(self, message: Message, error: str, *, for_good: bool = False) -> bool:
         """Record a failed attempt; return whether it was the last one."""
         ends = for_good or self._retries.end(message.attempts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from ground.words import as_sentence
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
 from importer.queue.pause import Pause
-from server.notify.courier import Courier
+from server.notify.courier import Courier, HeldUp
 from server.notify.herald import TenantHerald, stale_topic
 from server.notify.inviter import ROUND_S, Inviter
 from server.notify.layout import Links
@@ -16,15 +17,20 @@ from server.notify.mail import Mailer, MailServer, sender_of
 from server.notify.outbox import Outbox
 from server.notify.webhooks import Webhooks
 from server.notify.weekly import Weekly
+from server.rounds import again
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.figures import FigureBook
+from server.tenants.sending import Sending
 from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+REMIND_S = 3600.0
+"""Seconds between two log lines about sending that is off."""
 
 
 class Notifications:
@@ -49,14 +55,18 @@ class Notifications:
         self._outbox = outbox
         self._metrics = metrics
         self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url)
-        webhooks = Webhooks(allow_private=settings.webhook_allow_private)
-        self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
+        self._sending = Sending(tenants.data_dir)
+        self._ending = asyncio.Event()
+        self._reminding: asyncio.Task[None] | None = None
+        webhooks, off = Webhooks(allow_private=settings.webhook_allow_private), self._sending.is_off
+        of_outbox = outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics
+        self._courier = Courier(*of_outbox, is_off=off)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         url = settings.http_public_url
         parts = self._inviting, self._settings_of, tenants.users
-        self._inviter = Inviter(*parts, mailer, metrics, public_url=url) if mailer else None
+        self._inviter = Inviter(*parts, mailer, metrics, public_url=url, is_off=off) if mailer else None
         listing, links = tenants.store.looking().imports(), Links(url)
-        self._weekly = Weekly(tenants, listing, outbox, self._settings_of, links)
+        self._weekly = Weekly(tenants, listing, outbox, self._settings_of, links, is_off=off)
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         if self._inviter:
@@ -85,12 +95,17 @@ class Notifications:
         """
         await self._outbox.put(await self.herald.pause_notices(tenant, pause, files))
 
+    async def skip_digests(self) -> None:
+        """Write no digest of the newest week, for a server whose sending is off. Raises OSError."""
+        await self._weekly.skip()
+
     def start(self) -> None:
         if self._settings.smtp_url and not self._settings.http_public_url:
             log.warning(
                 "Mails have no links: set HEADCOUNT_HTTP_PUBLIC_URL to the address of the page.",
                 extra={"event": "mails_without_links"},
             )
+        self._reminding = asyncio.create_task(again(self._remind, HeldUp(), self._ending), name="reminding")
         self._courier.start()
         self._weekly.start()
         if self._inviter:
@@ -98,7 +113,9 @@ class Notifications:
 
     async def stop(self, grace_s: float) -> None:
         """Start no more messages, and give those in progress `grace_s` to end. The next start sends the rest."""
+        self._ending.set()
         parts = [
+            *([self._reminding] if self._reminding else []),
             self._weekly.stop(),
             self._courier.stop(grace_s),
             *([self._inviter.stop(grace_s)] if self._inviter else []),
@@ -110,6 +127,12 @@ class Notifications:
         lengths = await self._outbox.lengths()
         for channel in Channel:
             self._metrics.outbox_length.labels(channel).set(lengths[channel])
+
+    async def _remind(self) -> float:
+        """Log that sending is off."""
+        if why := self._sending.why_off():
+            log.warning("%s", as_sentence(why), extra={"event": "sending_off"})
+        return REMIND_S
 
     def _mailer(self) -> Mailer | None:
         if self._settings.smtp_url is None:

@@ -21,6 +21,7 @@ from importer.errors import TryAgain
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.notices import Channel, Notice
+from server.notify.courier import IsOff, sending_is_on
 from server.notify.digest import Week, digest_mail, week_before
 from server.notify.herald import SettingsOf
 from server.notify.layout import Links
@@ -50,7 +51,7 @@ PAGE = 100
 
 
 class Weekly:
-    """Writes digests between `start()` and `stop()`."""
+    """Writes digests between `start()` and `stop()`, except while `is_off`: they are written when sending is on."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Weekly:
         links: Links,
         *,
         clock: Clock = utc_now,
+        is_off: IsOff = sending_is_on,
     ) -> None:
         self._tenants = tenants
         self._listing = listing
@@ -68,6 +70,7 @@ class Weekly:
         self._settings_of = settings_of
         self._links = links
         self._clock = clock
+        self._is_off = is_off
         self._written = tenants.data_dir / "digests"
         self._week: Week | None = None
         self._left: list[str] = []
@@ -99,6 +102,10 @@ class Weekly:
             self._week = week
         if self._left:
             await self._write_left(week)
+
+    async def skip(self) -> None:
+        """Write no digest of the newest week, for a server whose sending is off. Raises OSError."""
+        await self._note(week_before(self._clock()))
 
     async def _write_left(self, week: Week) -> None:
         names, self._left = self._left, []
@@ -154,7 +161,10 @@ class Weekly:
         return found
 
     async def _round(self) -> float:
-        await self.write()
+        if self._is_off():
+            self._week = None  # `skip` may change what is due
+        else:
+            await self.write()
         return LOOK_S
 
     def _failed(self, error: Exception) -> float:

@@ -134,10 +134,7 @@ class Keeper:
 
     async def notify_stale_feeds(self) -> None:
         """Queue a notification about every stale feed, and log each once."""
-        tenants = await self.figures.renew(0)
-        limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
-        successes = await self._queue.last_successes() if limited else {}
-        found = [feed for feed in await self._feeds(limited, successes) if not feed.paused]
+        found = await self._feeds_now(await self.figures.renew(0))
         stale = {feed for feed in found if feed.stale}
         for feed in stale - self._known_stale:
             log.warning(
@@ -152,6 +149,19 @@ class Keeper:
             known = feed, self.figures.seen(feed.tenant)
             if (notified.get(feed.tenant) == known or await self._notify(feed)) and known[1]:
                 self._notified[feed.tenant] = known
+
+    async def queue_due(self) -> None:
+        """Queue the notifications that are due now about stale feeds and ending pauses, for a command."""
+        for feed in await self._feeds_now(await self.figures.renew()):
+            if feed.stale:
+                await self._notify(feed)
+        await self._pauses.look()
+
+    async def _feeds_now(self, tenants: Sequence[Tenant]) -> list[Feed]:
+        """Return the feeds of those `tenants` that have a limit and no pause now."""
+        limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
+        successes = await self._queue.last_successes() if limited else {}
+        return [feed for feed in await self._feeds(limited, successes) if not feed.paused]
 
     async def _feeds(self, limited: Sequence[Tenant], successes: Mapping[str, str]) -> list[Feed]:
         """Return the feeds of tenants with a limit. None is stale because of a pause alone."""

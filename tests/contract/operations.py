@@ -287,6 +287,9 @@ OF_STORE = {
     "a topic is closed": Operation(
         lambda store: store.outbox().close_topic("acme", "import 1", now=LATER), told_and_waiting
     ),
+    "all waiting messages are dropped": Operation(
+        lambda store: store.outbox().drop_waiting("sending was off", now=LATER), told_and_waiting
+    ),
     "a try of a message begins": Operation(
         lambda store: store.outbox().begin(1, not_before=9.0), lambda store: store.outbox().put(NOTICES, now=AT)
     ),

@@ -1,4 +1,4 @@
-"""Backups beside the real server: under load, killed at random moments, interrupted, of many tenants, as a drill."""
+"""Backups beside the real server: under load, killed at random moments, interrupted, and of many tenants."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ground.moments import rfc3339, utc_now
 from server.backup.objects import Objects
 from tests.support import ROOT
 from tests.support.backing_up import BackingUp
-from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved, server_of
+from tests.support.backups import brought_back, disagreements, manifest_of, rest, rows, saved
 from tests.support.busy_clients import BusyClients
 from tests.support.clients import EXT4, needs
 from tests.support.disks import ext4_disk, mounted
-from tests.support.importing import people
-from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.writing import by_hand
@@ -188,47 +184,6 @@ def test_a_start_recovers_from_a_snapshot_of_the_file_system(tmp_path: Path) -> 
         with restored:
             wait_until(lambda: nothing_waits(restored), 60, "all imports to end")
             assert all(f"p{known[tenant]}@example.com" in restored.users(tenant) for tenant in TENANTS)
-
-
-def test_a_drill_starts_undoes_and_imports_and_sends_nothing_that_is_owed(tmp_path: Path, backup: Path) -> None:
-    with MailHost(tmp_path) as mail:
-        env = {
-            "HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
-            "HEADCOUNT_SMTP_FROM": "headcount@example.com",
-            "HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com",
-        }
-        mail.answer = lambda _: "451 come back later"
-        source = ServerProcess(tmp_path, env=env)
-        source.add_tenant("acme", notify_email="hr@example.com", invitations="immediately")
-        with source:
-            source.put("acme", people("ann"))
-            assert source.wait("acme")["state"] == "completed"
-            source.put("acme", people("ann", "bob"))
-            assert source.wait("acme", 2)["state"] == "completed"
-            token = source.cli("token", "create", "acme", "--role", "owner").text.strip()
-            source.cli("tenant", "set", "acme", f"paused_until={rfc3339(utc_now() + timedelta(days=1))}")
-            source.put("acme", people("ann", "bob", "cy"))
-            wait_until(lambda: mail.tries > 0, 30, "a mail to be tried")
-            source.cli("backup", str(backup))
-            owed = {row[4] for row in rows(source.data / "headcount.db")["outbox"]}
-            assert source.stop() == 0
-        mail.answer = lambda _: None
-        with server_of(backup, tmp_path / "drill", source, "--drop-owed") as drill:
-            assert drill.users("acme") == {"ann@example.com": "active", "bob@example.com": "active"}
-            assert drill.state("acme", 3) == "queued"
-            drill.cli("import", "undo", "acme")
-            assert drill.users("acme")["bob@example.com"] == "deactivated"
-            users = drill.get("/api/v1/tenants/acme/users", Authorization=f"Bearer {token}")
-            assert users.status_code == 200
-            drill.cli("tenant", "set", "acme", "paused_until=")
-            assert drill.reaches("acme", 3, "completed")
-            drill.put("acme", people("ann", "bob", "cy", "di"))
-            assert drill.wait("acme", 4)["state"] == "completed"
-            wait_until(lambda: any("di@" in str(each["To"]) for each in mail.mails), 30, "the new user to be invited")
-            assert drill.stop() == 0
-        assert owed
-        assert not {each["Message-ID"].strip("<>").partition("@")[0] for each in mail.mails} & owed
-        assert "ann@example.com" not in {each["To"] for each in mail.mails}
 
 
 def test_a_thousand_tenants_are_backed_up_and_restored(tmp_path: Path, backup: Path) -> None:

@@ -68,6 +68,11 @@ class SqliteOutboxStore:
             *(state, error, now, number),
         )
 
+    async def drop_waiting(self, why: str, *, now: str) -> None:
+        await self._ledger.change(
+            "UPDATE outbox SET state = 'dropped', error = ?, finished_at = ? WHERE state = 'waiting'", *(why, now)
+        )
+
     async def note(self, number: int, error: str) -> None:
         await self._ledger.change("UPDATE outbox SET error = ? WHERE id = ?", error, number)
 

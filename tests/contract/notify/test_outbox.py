@@ -9,6 +9,7 @@ import pytest
 from engine.outbox import Message
 from engine.store import Store
 from engine.tenants import Tenant
+from ground.moments import rfc3339
 from importer.queue.notices import Channel, Notice
 from server.notify.outbox import Outbox
 from tests.support.engines import SINCE
@@ -109,6 +110,20 @@ async def test_a_closed_topic_can_be_sent_again_and_its_waiting_messages_are_dro
     (first, second) = await sender.states()
     assert first[1] == "dropped"
     assert second == ("stale", "waiting")
+
+
+async def test_all_messages_that_wait_are_dropped_at_once(store: Store, sender: Sender) -> None:
+    await store.tenants().add(Tenant("globex", SINCE, 0))
+    await sender.put("import 1", "import 2")
+    await sender.put("import 9", tenant="globex", channel=Channel.WEBHOOK)
+    await sender.outbox.sent((await sender.due())[0])
+    await sender.outbox.drop_waiting("sending was off")
+    assert await sender.states() == [("import 1", "sent"), ("import 2", "dropped")]
+    assert await sender.outbox.owed(9) == []
+    (dropped,) = await sender.outbox.newest("globex", 9)
+    assert (dropped.state, dropped.error, dropped.finished_at) == ("dropped", "sending was off", rfc3339(NOON))
+    await sender.put("import 2")
+    assert await sender.due() == [], "its topic was used"
 
 
 async def test_a_message_not_sent_in_a_week_of_running_is_given_up(sender: Sender) -> None:

@@ -45,12 +45,18 @@ class Desk:
         self.house = house
         self.outbox = Outbox(house.store.outbox(), retries=retries)
         self.settings: dict[str, TenantSettings] = {}
+        self.off = False
+        self.looks = 0
         self.metrics = Metrics()
         self.herald = TenantHerald(house.folder, self.settings_of)
         self.closing = Closing(house.queue, house.folder, house.watching, herald=self.herald)
 
     async def settings_of(self, tenant: str) -> TenantSettings:
         return self.settings[tenant]
+
+    def is_off(self) -> bool:
+        self.looks += 1
+        return self.off
 
     @asynccontextmanager
     async def courier(self, mail: MailHost | None = None, *, timeout_s: float = 5.0) -> AsyncIterator[None]:
@@ -68,6 +74,7 @@ class Desk:
             webhooks,
             self.metrics,
             away=away,
+            is_off=self.is_off,
         )
         courier.start()
         try:
@@ -121,6 +128,27 @@ async def test_the_end_of_an_import_is_sent_by_mail_and_webhook(desk: Desk, tmp_
     assert call.json["type"] == "import.completed"
     assert call.json["data"]["counts"]["created"] == 2
     assert delivered(desk, "mail", "sent") == delivered(desk, "webhook", "sent") == 1
+
+
+async def test_no_further_message_is_sent_once_sending_is_off(desk: Desk, tmp_path: Path) -> None:
+    def turn_off(_: object) -> None:
+        desk.off = True
+
+    with MailHost(tmp_path) as mail, WebHost() as web:
+        mail.answer = turn_off
+        for tenant in ("acme", "initech"):
+            desk.settings[tenant] = TenantSettings(notify_email=("hr@acme.example",), notify_webhook=web.url)
+            await desk.tell(tenant, Channel.MAIL)
+        async with desk.courier(mail):
+            await desk.all_are("sent")
+            await desk.tell("acme", Channel.WEBHOOK, "import 2")
+            seen = desk.looks
+            await eventually(lambda: desk.looks > seen + 6, what="some looks at whether sending is off")
+            assert (len(mail.mails), web.calls) == (1, [])
+            assert await desk.states("initech") == ["waiting"]
+            mail.answer, desk.off = lambda _: None, False
+            await desk.all_are("sent")
+            await desk.all_are("sent", "initech")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class Office:
         self.now = NOON
         self.settings: dict[str, Any] = {"invitations": "immediately"}
         self.metrics = Metrics()
+        self.off = False
 
     async def run(self, content: bytes, **options: Any) -> int:
         """Import `content`; return the number of invitations it wrote."""
@@ -71,6 +72,7 @@ class Office:
             retries=retries,
             round_s=round_s,
             away=Growing(0.04, 300.0),
+            is_off=lambda: self.off,
         )
 
     @asynccontextmanager
@@ -143,6 +145,33 @@ async def test_invitations_that_cannot_be_read_now_are_sent_later(office: Office
     await sent(office, 0)
     await office.company.sql("ALTER TABLE away RENAME TO invitations")
     await sent(office, 1)
+
+
+async def test_no_further_user_is_invited_once_sending_is_off(office: Office) -> None:
+    def turn_off(_: object) -> None:
+        office.off = True
+
+    office.host.answer = turn_off
+    await office.run(people("ann", "bob"))
+    await sent(office, 1)
+    await sent(office, 1)
+    assert [state for _, state in await office.rows()] == ["sent", "waiting"]
+    assert 'headcount_outbox_length{channel="invitation"} 1.0' in office.metrics.render().decode()
+    office.off, office.host.answer = False, lambda _: None
+    await sent(office, 2)
+
+
+async def test_invitations_are_sent_soon_after_sending_is_on(office: Office) -> None:
+    await office.run(people("ann"))
+    office.off = True
+    inviter = office.make_inviter(round_s=3600)
+    inviter.start()
+    try:
+        await eventually(lambda: inviter._was_off, what="a look at whether sending is off")
+        office.off = False
+        await eventually(lambda: office.invited() == ["ann@example.com"], what="the invitation")
+    finally:
+        await inviter.stop(5)
 
 
 async def test_no_user_is_invited_while_invitations_are_off(office: Office) -> None:

@@ -43,11 +43,13 @@ class Desk:
     now: datetime
     read: list[str] = field(default_factory=list)
     fault: Exception | None = None
+    off: bool = False
 
     def start_anew(self) -> Weekly:
         listing, outbox = self.house.queue, Outbox(self.tenants.store.outbox())
         links = Links("https://hr.example.com")
-        return Weekly(self.tenants, listing, outbox, self.settings_of, links, clock=lambda: self.now)
+        parts = self.tenants, listing, outbox, self.settings_of, links
+        return Weekly(*parts, clock=lambda: self.now, is_off=lambda: self.off)
 
     async def settings_of(self, tenant: str) -> TenantSettings:
         self.read.append(tenant)
@@ -109,6 +111,30 @@ async def test_a_digest_says_that_a_feed_is_stale(desk: Desk) -> None:
     await desk.start_anew().write()
     (mail,) = await desk.mails()
     assert "No file of acme was applied for 3 days." in mail["text"]
+
+
+async def test_no_digest_is_written_while_sending_is_off(desk: Desk) -> None:
+    weekly, desk.off = desk.start_anew(), True
+    await weekly._round()
+    assert await desk.mails() == []
+    desk.off = False
+    await weekly._round()
+    assert len(await desk.mails()) == 1
+
+
+async def test_a_digest_that_was_skipped_while_sending_was_off_is_not_written(desk: Desk) -> None:
+    weekly = desk.start_anew()
+    desk.fault = TryAgain("disk_full", "The disk is full.")
+    await weekly._round()
+    desk.fault, desk.off = None, True
+    await weekly._round()
+    await desk.start_anew().skip()
+    desk.off = False
+    await weekly._round()
+    assert await desk.mails() == []
+    desk.now += WEEK
+    await weekly._round()
+    assert len(await desk.mails()) == 1
 
 
 async def test_a_company_added_after_the_week_has_no_digest_of_it(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from engine.bans import Ban
 from ground.moments import rfc3339, utc_now
 from importer.queue.notices import Channel
+from server.tenants.sending import MARK, Sending
 from server.web.pages import operating
 from server.web.pages.operating import Disk, disk_of
 from tests.support.importing import people
@@ -46,6 +47,23 @@ async def test_only_the_operator_sees_the_server_and_lifts_bans(site: Site, role
     lifted = await browser.post(f"{HERE}/bans/lift", data={"source": ADDRESS})
     assert lifted.status_code == (303 if status == 200 else 403)
     assert (await site.office.bans.list() == []) == (status == 200)
+
+
+async def test_the_server_page_says_that_sending_is_off(site: Site) -> None:
+    await settings(site, notify_email=["hr@example.com"])
+    await site.office.outbox.put(await site.office.herald.test_notices("acme", utc_now()))
+    sentence = "To turn it on: headcount notify on"
+    assert sentence not in await text_of(site)
+    sending = Sending(site.office.settings.data_dir)
+    sending.turn_off(datetime(2026, 3, 31, 2, 10, tzinfo=UTC))
+    text = await text_of(site)
+    assert "Sending is off since 31 Mar 2026, 02:10 UTC" in text
+    assert f"No mail, webhook or invitation is sent. {sentence}" in text
+    assert "Not tried: sending is off." in text
+    (site.office.settings.data_dir / MARK).write_text("<b>")
+    assert "Sending is off. No mail" in await text_of(site)
+    sending.turn_on()
+    assert sentence not in await text_of(site)
 
 
 async def test_without_a_session_the_server_page_leads_to_the_sign_in_page(site: Site) -> None:

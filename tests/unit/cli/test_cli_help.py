@@ -13,7 +13,7 @@ from server.cli import cli
 OPENING_MOST = 60
 IMPERATIVES = {
     *("Add", "Approve", "Back", "Change", "Create", "Discard", "Lift", "List", "Print", "Protect", "Queue", "Remove"),
-    *("Find", "Replace", "Restore", "Revoke", "Run", "Show", "Undo", "Unprotect", "Wait"),
+    *("Find", "Replace", "Restore", "Revoke", "Run", "Show", "Turn", "Undo", "Unprotect", "Wait"),
 }
 
 

@@ -1,0 +1,140 @@
+"""`headcount notify on` and `off`: what waits is dropped or sent as the operator says, and never by accident."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ground.moments import utc_now
+from server.notify.digest import week_before
+from server.tenants.sending import MARK, Sending
+from tests.support.backups import rows
+from tests.support.server_process import ServerProcess
+from tests.support.writing import being_written, by_hand
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> ServerProcess:
+    """A data folder without a server, with a company whose feed is stale."""
+    server = ServerProcess(tmp_path, env={"HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com"})
+    server.add_tenant("acme", notify_email="hr@example.com", stale_after_days="3", invitations="immediately")
+    by_hand(server.data / "headcount.db", "UPDATE tenants SET created_at = '2026-01-01T00:00:00.000Z'")
+    return server
+
+
+def owe(server: ServerProcess) -> None:
+    """Let a mail, a webhook and an invitation of acme wait."""
+    for number, channel in enumerate(("mail", "webhook")):
+        by_hand(
+            server.data / "headcount.db",
+            "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at)"
+            f" VALUES ('acme', '{channel}', 't{number}', 'm{number}', '{{}}', 'now')",
+        )
+    by_hand(
+        server.files("acme").users_db,
+        "INSERT INTO users (id, first_name, last_name, email, email_key, state) VALUES"
+        " (1, 'Ann', 'A', 'ann@example.com', 'ann@example.com', 'active')",
+        "INSERT INTO invitations (user_id, import_id, message_id, email_key) VALUES (1, 1, 'i', NULL)",
+    )
+
+
+def states(server: ServerProcess) -> dict[str, str]:
+    """Return the states of the messages of acme, by topic."""
+    return {row[3]: row[7] for row in rows(server.data / "headcount.db")["outbox"]}
+
+
+def invitations(server: ServerProcess) -> int:
+    return len(rows(server.files("acme").users_db)["invitations"])
+
+
+def test_sending_is_turned_off_once_and_its_time_stays(server: ServerProcess) -> None:
+    shown = server.cli("notify", "off").text
+    assert shown == "Turned sending off: no mail, webhook or invitation is sent. To turn it on: headcount notify on\n"
+    since = Sending(server.data).off_since()
+    assert since
+    assert server.cli("notify", "off", "--json").json == {"sending": "off", "since": since}
+    assert (server.data / MARK).stat().st_mode & 0o777 == 0o600
+
+
+def test_sending_that_is_on_is_not_turned_on_again(server: ServerProcess) -> None:
+    owe(server)
+    ran = server.cli("notify", "on", "--drop-owed", check=False)
+    assert (ran.code, "sending is on already" in ran.err) == (1, True)
+    assert states(server) == {"t0": "waiting", "t1": "waiting"}
+
+
+def test_sending_stays_off_until_the_operator_decides_about_what_waits(server: ServerProcess) -> None:
+    owe(server)
+    server.cli("notify", "off")
+    ran = server.cli("notify", "on", check=False)
+    assert ran.code == 1
+    assert "1 mail, 1 webhook and 1 invitation wait. To drop them: headcount notify on --drop-owed." in ran.err
+    assert "To send them: headcount notify on --send-owed" in ran.err
+    assert server.cli("notify", "on", "--send-owed", "--drop-owed", check=False).code == 2
+    assert Sending(server.data).is_off()
+    assert (set(states(server).values()), invitations(server)) == ({"waiting"}, 1)
+
+
+def test_what_waits_and_what_is_due_is_dropped_if_told(server: ServerProcess) -> None:
+    owe(server)
+    server.cli("notify", "off")
+    ran = server.cli("notify", "on", "--drop-owed", "--json")
+    owed = {"mails": 1, "webhooks": 1, "invitations": 1}
+    assert ran.json == {"sending": "on", "owed": owed, "dropped": True}
+    assert states(server) == {"t0": "dropped", "t1": "dropped", "stale since None": "dropped"}
+    assert invitations(server) == 0
+    assert (server.data / "digests").read_text().strip() == week_before(utc_now()).day
+    assert not Sending(server.data).is_off()
+    assert "No file of acme" not in ran.err
+
+
+def test_what_waits_is_sent_if_told(server: ServerProcess) -> None:
+    owe(server)
+    server.cli("notify", "off")
+    shown = server.cli("notify", "on", "--send-owed").text
+    assert shown == "Turned sending on. Owed: 1 mail, 1 webhook and 1 invitation\n"
+    assert (states(server), invitations(server)) == ({"t0": "waiting", "t1": "waiting"}, 1)
+    assert not (server.data / "digests").exists()
+
+
+def test_an_import_that_writes_delays_the_drop_and_sending_stays_off(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.notify.owing.WAIT_S", 0.01)
+    owe(server)
+    server.cli("notify", "off")
+    with being_written(server.files("acme").users_db):
+        ran = server.cli("notify", "on", "--drop-owed", check=False)
+    assert ran.code == 1
+    assert "An import of this tenant is running. Waiting for it to end" in ran.err
+    assert Sending(server.data).is_off()
+    server.cli("notify", "on", "--drop-owed")
+    assert invitations(server) == 0
+
+
+def test_a_broken_tenant_does_not_keep_sending_off(server: ServerProcess) -> None:
+    server.add_tenant("bolt")
+    server.files("bolt").users_db.write_bytes(b"not a database")
+    server.cli("notify", "off")
+    ran = server.cli("notify", "on", "--drop-owed")
+    assert "the tenant bolt is broken: invitations that wait there are sent when it works" in ran.err
+    assert not Sending(server.data).is_off()
+
+
+@pytest.mark.parametrize("command", [("notify", "list", "acme"), ("notify", "test", "acme")])
+def test_commands_of_notifications_warn_that_sending_is_off(server: ServerProcess, command: tuple[str, ...]) -> None:
+    sentence = "the server sends no mail, webhook or invitation. To turn it on: headcount notify on"
+    assert sentence not in server.cli(*command).warned
+    server.cli("notify", "off")
+    assert sentence in server.cli(*command).warned
+
+
+def test_a_mark_that_cannot_be_read_keeps_sending_off(server: ServerProcess) -> None:
+    (server.data / MARK).symlink_to("nowhere")
+    sending = Sending(server.data)
+    assert sending.is_off()
+    assert sending.off_since() is None
+    assert str(sending.why_off()).startswith("sending is off: the server sends no mail")
+    server.cli("notify", "on")
+    assert not sending.is_off()
