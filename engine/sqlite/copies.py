@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-import secrets
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-
-import aiosqlite
 
 from ground.files import fsync_folder
 from importer.errors import TryAgain
@@ -22,16 +19,18 @@ def copy_before(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.schema-{version}")
 
 
-async def keep_copy(db: aiosqlite.Connection, path: Path, version: int) -> None:
-    """Copy the complete database, which is on disk when this returns, in place of an older such copy.
+def keep_copy(path: Path, version: int) -> None:
+    """Copy the complete database, which is on disk when this returns, in place of an older such copy. Blocks.
 
-    Raises TryAgain if the disk has no space for it.
+    The caller holds the database's write lock, so that only one process copies at a time. Raises TryAgain if the disk
+    has no space for the copy.
     """
     copy = copy_before(path, version)
-    making = copy.with_name(f"{copy.name}.{secrets.token_hex(8)}")
+    making = copy.with_name(f"{copy.name}.making")  # a killed process may have left one
     try:
-        await db.execute("VACUUM INTO ?", (str(making),))
-        await asyncio.to_thread(_make_durable, making, copy)
+        _copy(path, making)
+        making.rename(copy)
+        fsync_folder(copy.parent)
     except (OSError, sqlite3.OperationalError) as error:
         if getattr(error, "errno", None) in FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
             raise TryAgain(
@@ -43,9 +42,8 @@ async def keep_copy(db: aiosqlite.Connection, path: Path, version: int) -> None:
         making.unlink(missing_ok=True)
 
 
-def _make_durable(making: Path, copy: Path) -> None:
-    making.chmod(0o600)
-    with making.open("rb") as file:
+def _copy(path: Path, making: Path) -> None:
+    with open(making, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
+            db.execute("VACUUM INTO ?", (str(making),))
         os.fsync(file.fileno())
-    making.rename(copy)
-    fsync_folder(copy.parent)

@@ -206,19 +206,20 @@ def newest_version(kind: str) -> int:
 
 
 async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int) -> None:
-    scripts = migrations(kind)
     if version:
         check_version(path, kind, version)
-    if 0 < version < len(scripts):
-        await keep_copy(db, path, version)
-    for number in range(version + 1, len(scripts) + 1):
-        async with transaction(db):
-            # Another process may have migrated it while this one waited for the lock.
-            if await _version(db) < number:
-                for statement in _statements(scripts[number - 1]):
-                    await db.execute(statement)
-                await db.execute(f"PRAGMA user_version={number}")
-    if 0 < version < len(scripts):
+    scripts = migrations(kind)
+    async with transaction(db):
+        # Another process may have migrated it while this one waited for the lock.
+        version = await _version(db)
+        older = 0 < version < len(scripts)
+        if older:
+            await finish(asyncio.to_thread(keep_copy, path, version))
+        for number in range(version, len(scripts)):
+            for statement in _statements(scripts[number]):
+                await db.execute(statement)
+            await db.execute(f"PRAGMA user_version={number + 1}")
+    if older:
         what = f"{path} was upgraded from schema {version} to {len(scripts)}"
         log.info("%s; its copy is %s.", what, copy_before(path, version).name, extra={"event": "database_upgraded"})
 

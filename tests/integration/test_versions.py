@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.copies import copy_before
-from engine.sqlite.database import migrations, open_database
+from engine.sqlite.database import Threaded, migrations, open_database
 from engine.sqlite.store import open_store
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import SchemaTooNew
@@ -122,8 +123,30 @@ async def test_an_upgrade_that_is_killed_at_any_statement_is_completed_by_the_ne
         database = folder / path.name
         await (await open_database(database, kind)).close()
         assert schema_of(database) == upgraded
+        assert {file.name for file in folder.iterdir()} == {database.name, copy_before(database, 1).name}
         for file in (database, copy_before(database, 1)):
             assert {name: _rows(file, name, columns) for name, columns in tables.items()} == rows
+
+
+@pytest.mark.parametrize("kind", ["server", "tenant"])
+async def test_a_copy_is_not_replaced_by_one_that_another_process_has_upgraded(tmp_path: Path, kind: str) -> None:
+    path = restored(tmp_path, kind, 1)
+
+    def late(connect: Callable[[], sqlite3.Connection], rows_at_once: int) -> Threaded:
+        def connect_and_wait() -> sqlite3.Connection:
+            db = connect()
+            asyncio.run(upgrade())
+            return db
+
+        return Threaded(connect_and_wait, rows_at_once)
+
+    async def upgrade() -> None:
+        await (await open_database(path, kind)).close()
+
+    await (await open_database(path, kind, through=late)).close()
+    assert [file.name for file in tmp_path.glob("*.schema-*")] == [copy_before(path, 1).name]
+    with closing(sqlite3.connect(copy_before(path, 1))) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 WAS_APPLIED = "dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged', 'undone')"

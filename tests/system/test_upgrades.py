@@ -130,7 +130,7 @@ def cramped(tmp_path: Path) -> Iterator[Path]:
 
 def make_large(database: Path) -> None:
     """Let a database have 9 MB."""
-    by_hand(database, "CREATE TABLE padding AS SELECT zeroblob(9000000) AS nothing")
+    by_hand(database, "CREATE TABLE padding AS SELECT zeroblob(9000000) AS padded")
 
 
 def why_broken(server: ServerProcess) -> str | None:
