@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,7 @@ def keep_copy(path: Path, version: int) -> None:
     copy = copy_before(path, version)
     making = copy.with_name(f"{copy.name}.making")  # a killed process may have left one
     try:
+        _check_space(path)
         _copy(path, making)
         making.rename(copy)
         fsync_folder(copy.parent)
@@ -40,6 +42,13 @@ def keep_copy(path: Path, version: int) -> None:
         raise
     finally:
         making.unlink(missing_ok=True)
+
+
+def _check_space(path: Path) -> None:
+    """Check that the disk has as much space as the database, so that the copy does not fill it. Raises OSError."""
+    parts = (path, path.with_name(f"{path.name}-wal"))
+    if shutil.disk_usage(path.parent).free < sum(part.stat().st_size for part in parts if part.exists()):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _copy(path: Path, making: Path) -> None:

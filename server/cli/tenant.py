@@ -20,7 +20,7 @@ from server.cli.output import harmless, json_option, list_options, print_json, p
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.figures import NEWEST_CHANGES
-from server.tenants.inspection import inspect, unusable_copy
+from server.tenants.inspection import inspect, unusable_copy, why_not_upgraded
 from server.tenants.pauses import Span, pause_of, spans
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
@@ -249,7 +249,9 @@ async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> 
     """Return why the tenant cannot be used, and what to do; None if it can."""
     folder = opened.folder(name)
     with suppress(TryAgain):
-        if why := (await asyncio.to_thread(inspect, folder)).why:
+        found = await asyncio.to_thread(inspect, folder)
+        why = await why_not_upgraded(opened.users(name)) if found.outdated else found.why
+        if why:
             return why
     return await asyncio.to_thread(unusable_copy, folder, needed)
 

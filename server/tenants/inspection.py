@@ -16,6 +16,7 @@ from ground.files import found_at, look_of
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.settled import Texts
+from importer.users.users import Users
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
@@ -87,6 +88,15 @@ def fault_of_keys(path: Path) -> str | None:
 def missing(place: Path) -> str:
     """Return the words for a folder that is missing."""
     return f"the folder {place} is missing; restore it from a backup"
+
+
+async def why_not_upgraded(users: Users) -> str | None:
+    """Upgrade a users.db of an older version. Return why that cannot be done; None if it is done."""
+    try:
+        await users.prepare()
+    except (TryAgain, OSError, DatabaseUnusable) as error:
+        return f"its users.db cannot be upgraded: {error}"
+    return None
 
 
 def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> str | None:

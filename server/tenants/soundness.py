@@ -29,7 +29,16 @@ from keys.ring import KeyRing
 from server.data_disk import DISK_CODES
 from server.rounds import again
 from server.tenants.figures import FigureBook, look_of
-from server.tenants.inspection import Found, Glance, Signature, glance, inspect, signature_of, unusable_copy
+from server.tenants.inspection import (
+    Found,
+    Glance,
+    Signature,
+    glance,
+    inspect,
+    signature_of,
+    unusable_copy,
+    why_not_upgraded,
+)
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble
@@ -278,7 +287,7 @@ class Soundness:
     async def _made_ready(self, tenant: str, found: Found) -> str | None:
         """Migrate the schema and finish the work of the last stop; return why that cannot be done."""
         try:
-            if found.outdated and (why := await self._why_not_upgraded(tenant)):
+            if found.outdated and (why := await why_not_upgraded(self._tenants.users(tenant))):
                 return why
             if tenant in self._owed and self._take_up:
                 await self._take_up(tenant)
@@ -298,13 +307,6 @@ class Soundness:
                     extra={"event": "tenant_fault", "tenant": tenant},
                 )
             return f"{_UNFINISHED} ({type(error).__name__}; the log has the cause)"
-        return None
-
-    async def _why_not_upgraded(self, tenant: str) -> str | None:
-        try:
-            await self._tenants.users(tenant).prepare()
-        except (TryAgain, OSError, DatabaseUnusable) as error:
-            return f"its users.db cannot be upgraded: {error}"
         return None
 
     async def _is_there(self, tenant: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -144,6 +147,7 @@ def test_a_tenant_without_space_for_its_copy_is_upgraded_when_there_is_space(tmp
     with ServerProcess(tmp_path) as server:
         broken = wait_until(lambda: why_broken(server), what="the tenant to be broken")
         assert f"its users.db cannot be upgraded: the disk has no space to copy {users} before its upgrade" in broken
+        assert "disk_unusable" not in server.events()
         assert version_of(users) == VERSIONS[0]["tenant"]
         (cramped / "filler").unlink()
         wait_until(lambda: are_upgraded(cramped), what="the upgrade of all databases")
@@ -165,22 +169,88 @@ def test_a_start_without_space_for_the_copy_of_headcount_db_ends_with_the_reason
         wait_until(lambda: are_upgraded(cramped), what="the upgrade of all databases")
 
 
-def test_the_commands_of_the_page_put_the_copies_in_place(tmp_path: Path) -> None:
-    versions = {"server": 7, "tenant": 5}
+def test_an_upgrade_of_a_data_folder_that_is_killed_twice_is_completed(tmp_path: Path) -> None:
+    versions = VERSIONS[0]
     data = data_folder(tmp_path, versions)
+    before = {copy_before(path, versions[kind]): content_of(path) for path, kind in databases(data).items()}
+    server = ServerProcess(tmp_path)
+    for copy in (data / "headcount.db", data / "tenants" / "acme" / "users.db"):
+        server.launch()
+        wait_until(copy_before(copy, 1).exists, what="the copy of a database")
+        server.kill()
+    with server:
+        wait_until(lambda: are_upgraded(data), what="the upgrade of all databases")
+        assert server.get("/readyz").json()["tenants_broken"] == 0
+        assert server.stop() == 0
+    assert {copy: content_of(copy) for copy in data.rglob("*.schema-*")} == before
+
+
+def follow(server: ServerProcess, heading: str) -> None:
+    """Run the first commands of a section. The folders are the only change, and systemctl stops this server."""
+    commands = re.search(r"\n\n((?:    .+\n)+)", section(PAGE, heading))
+    assert commands is not None
+    places = {"/var/lib/headcount": str(server.data), "/mnt/backup/headcount": str(server.folder / "backup")}
+    for line in commands[1].splitlines():
+        words = shlex.split(re.sub("|".join(places), lambda found: places[found[0]], line))
+        if words == ["systemctl", "stop", "headcount"]:
+            assert server.process is None or server.process.poll() is not None or server.stop() == 0
+        elif "headcount" in words:
+            *folder, _ = words[: words.index("headcount") + 1]
+            assert folder in ([], [f"HEADCOUNT_DATA_DIR={server.data}"])
+            server.cli(*words[words.index("headcount") + 1 :])
+        else:
+            subprocess.run(words, check=True, timeout=60)
+
+
+def test_the_backup_from_before_an_upgrade_is_restored_by_the_commands_of_the_page(tmp_path: Path) -> None:
+    data = data_folder(tmp_path, VERSIONS[-1])
+    with ServerProcess(tmp_path) as server:
+        before = [server.cli(of, "list", "acme", "--json").json for of in ("users", "import")]
+        follow(server, "Upgrade")
+        for path, kind in databases(data).items():
+            by_hand(path, f"PRAGMA user_version={newest_version(kind) + 1}")
+        server.launch()
+        assert server.died() == 1
+        follow(server, "Downgrade")
+        follow(server, "Restore")
+        server.start()
+        assert server.get("/readyz").json()["tenants_broken"] == 0
+        assert [server.cli(of, "list", "acme", "--json").json for of in ("users", "import")] == before
+        assert {version_of(tmp_path / "data.newer" / "headcount.db")} == {newest_version("server") + 1}
+
+
+def test_the_commands_of_the_page_put_the_copies_in_place(tmp_path: Path) -> None:
+    data = data_folder(tmp_path, {"server": 7, "tenant": 5})
+    acme = TenantFolder(data / "tenants" / "acme")
+    acme.visible("/sync_users.csv").write_bytes(HELD)
     before = {path: content_of(path) for path in databases(data)}
     with ServerProcess(tmp_path) as server:
         wait_until(lambda: are_upgraded(data), what="the upgrade of all databases")
-        server.cli("users", "unprotect", "acme", "1")
-        server.cli("users", "protect", "acme", "1")
-        server.cli("token", "create", "acme", "--role", "viewer")
+        tokens = server.cli("token", "list", "--json").json
+        change_everything(server, tokens[0]["id"])
         assert server.stop() == 0
-        assert {path for path in databases(data) if content_of(path) == before[path]} == set()
         (step,) = steps(section(PAGE, "Downgrade"))
         subprocess.run(["sh", "-euc", step.content], cwd=data, check=True, timeout=60)
         assert {path: content_of(path) for path in databases(data)} == before
         assert [*data.rglob("*.schema-*")] == []
         server.start()
+        assert [each["name"] for each in server.cli("tenant", "list", "--json").json] == ["acme", "globex"]
+        assert (data / "tenants" / "later").is_dir()
+        assert server.cli("token", "list", "--json").json == tokens
+        assert str(acme.copy(8)) in wait_until(lambda: why_broken(server), what="the tenant to be broken")
+        shutil.copy(acme.visible("/sync_users.csv"), acme.copy(8))
+        wait_until(lambda: server.get("/readyz").json()["tenants_broken"] == 0, what="the tenant to work")
         wait_until(lambda: are_upgraded(data), what="the second upgrade of all databases")
-        assert server.get("/readyz").json()["tenants_broken"] == 0
         assert server.report("acme", 7)["state"] == "completed"
+        assert server.report("acme", 8)["state"] == "held"
+
+
+def change_everything(server: ServerProcess, token: int) -> None:
+    """Change what the page says of a downgrade: users, a token, the tenants, and an import that was held."""
+    server.cli("token", "revoke", str(token))
+    server.cli("tenant", "add", "later")
+    server.cli("users", "unprotect", "acme", "1")
+    server.cli("import", "discard", "acme", "8")
+    wait_until(
+        lambda: not server.files("acme").copy(8).exists(), what="the file of the discarded import to be deleted"
+    )
