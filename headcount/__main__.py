@@ -8,13 +8,15 @@ first, other packages would hide modules of the standard library.
 
 from __future__ import annotations
 
-import signal
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from typing import NoReturn
 
-FOLDER = Path(__file__).absolute().parent.parent
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import NoReturn
+
+# Nothing else is imported here: until `main` runs, Python answers Ctrl-C with a traceback.
+
 PACKAGES = ("ground", "importer", "keys", "engine", "server")
 MARK = 'PART_OF = "headcount"'
 """A line of the `__init__.py` of each package; a package that was installed over it lacks the line."""
@@ -26,7 +28,7 @@ class InTheWay(Exception):  # noqa: N818 - a state, not an error
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until `loading` ends
+    _hold_interrupts()
     try:
         load_own_packages()
     except InTheWay as error:
@@ -34,6 +36,22 @@ def main() -> NoReturn:
     from server.interrupts import run_to_exit
 
     run_to_exit(_run)
+
+
+def _hold_interrupts() -> None:
+    """Hold Ctrl-C back until `loading` ends, also one that comes meanwhile."""
+    try:
+        _hold()
+    except KeyboardInterrupt:
+        _hold(again=True)
+
+
+def _hold(*, again: bool = False) -> None:
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if again:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _run() -> int:
@@ -45,14 +63,17 @@ def _run() -> int:
 
 
 def load_own_packages() -> None:
-    """Load PACKAGES from FOLDER, so that later imports of these names are Headcount's. Raises InTheWay.
+    """Load PACKAGES from the folder that contains this package, so that later imports of these names are Headcount's.
 
-    No code of another package runs.
+    No code of another package runs. Raises InTheWay.
     """
+    from pathlib import Path
+
+    folder = Path(__file__).absolute().parent.parent
     for name in PACKAGES:
-        ours = FOLDER / name / "__init__.py"
+        ours = folder / name / "__init__.py"
         if not ours.is_file():
-            raise InTheWay(f"the package {name} is missing from {FOLDER}; install Headcount again")
+            raise InTheWay(f"the package {name} is missing from {folder}; install Headcount again")
         found = str(getattr(sys.modules[name], "__file__", None) if name in sys.modules else ours)
         if Path(found).resolve() != ours.resolve() or MARK not in ours.read_text(encoding="utf-8").splitlines():
             raise InTheWay(
@@ -64,6 +85,8 @@ def load_own_packages() -> None:
 
 
 def _load(name: str, file: Path) -> None:
+    from importlib.util import module_from_spec, spec_from_file_location
+
     spec = spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None

@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 from server.cli import main
 
-ABOUT_THE_FOLDER = ("Warning: ", "Created the data folder ")
+ABOUT_THE_FOLDER = ("Warning: ", "Created the data folder ", '{"severity": "warning"')
+CREATED = '"code": "data_folder_created"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +44,5 @@ def run_cli(*arguments: str, stdin: bytes = b"") -> Ran:
         code = main(list(arguments))
     out, err = (streams[name].buffer.getvalue() for name in ("out", "err"))  # type: ignore[attr-defined]
     lines = err.decode().splitlines(keepends=True)
-    warned = [line for line in lines if line.startswith(ABOUT_THE_FOLDER) or '"severity": "warning"' in line]
+    warned = [line for line in lines if line.startswith(ABOUT_THE_FOLDER) or CREATED in line]
     return Ran(code, out, "".join(line for line in lines if line not in warned), "".join(warned))

@@ -39,6 +39,14 @@ def test_the_package_exports_the_promised_names() -> None:
     assert headcount.__all__ == ["Delivery", "Message", "Refuse", "Result", "Retry", "Upload", "hook"]
 
 
+def test_every_public_name_can_be_imported_and_is_listed() -> None:
+    names: dict[str, object] = {}
+    exec("from headcount import *", names)
+    assert {*headcount.__all__} == names.keys() - {"__builtins__"}
+    assert {*headcount.__all__, "__version__"} <= {*dir(headcount)}
+    assert not hasattr(headcount, "Deliverer")
+
+
 def test_every_public_name_is_documented() -> None:
     for name in headcount.__all__:
         found = getattr(headcount, name)
@@ -64,9 +72,16 @@ def test_a_hook_passes_a_strict_check_of_its_types(tmp_path: Path) -> None:
     assert 'Missing named argument "name" for "hook"' in ran.stdout
 
 
+def test_the_package_loads_no_module_of_its_own_before_a_name_is_used() -> None:
+    """The command takes over Ctrl-C only after it."""
+    code = "import sys; before = {*sys.modules}; import headcount; print({*sys.modules} - before)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "{'headcount'}\n"
+
+
 def test_the_package_loads_nothing_of_the_server() -> None:
     """A process of a hook stays small."""
-    code = "import sys, headcount; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys; from headcount import *; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"server", "engine", "importer", "ground", "keys", "asyncio", "pydantic", "sqlite3"} & {
         *ran.stdout.split()
