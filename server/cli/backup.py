@@ -17,6 +17,7 @@ from server.backup.restoring import Restored
 from server.backup.restoring import restore as restore_backup
 from server.backup.taking import Taken, back_up
 from server.cli.data import runs, tenants
+from server.cli.folder import target_of_restore
 from server.cli.output import harmless, json_option, print_json, tell
 from server.data_disk import DISK_CODES
 from server.settings import load_settings
@@ -88,7 +89,7 @@ def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool)
 
     With --without-damaged, damaged files are listed, and all others are restored: exits with 1 if there are any.
     """
-    data_dir = load_settings().data_dir.absolute()
+    data_dir = target_of_restore(load_settings())
     try:
         restored = restore_backup(
             folder.absolute(), data_dir, utc_now(), drop=drop_owed, without_damaged=without_damaged

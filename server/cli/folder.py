@@ -37,6 +37,20 @@ def require_data(settings: ServerSettings) -> None:
         raise no_data_in(settings.data_dir.absolute())
 
 
+def refuse_absent(settings: ServerSettings) -> None:
+    """Raise TenantRefused if the operator named a folder that is absent."""
+    if "data_dir" in settings.model_fields_set and not settings.data_dir.is_dir():
+        raise _absent(settings.data_dir.absolute())
+
+
+def target_of_restore(settings: ServerSettings) -> Path:
+    """Return the data folder of a restore. Raises TenantRefused if the operator did not name it and it is absent."""
+    data_dir = settings.data_dir.absolute()
+    if "data_dir" not in settings.model_fields_set and not data_dir.is_dir():
+        raise TenantRefused("no_data_folder", f"there is no data folder {data_dir}. {NAME_IT}")
+    return data_dir
+
+
 def may_be_made(settings: ServerSettings) -> bool:
     """Return whether the data folder has no data yet, and a command may create it.
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import click
 
 from server.cli.data import runs, tenants
+from server.cli.folder import refuse_absent
 from server.cli.hook_runs import found_hooks, rerun, runs_
 from server.cli.output import list_options, print_list
 from server.runs.sources import OWN_HOOK
@@ -29,6 +30,7 @@ async def list_(as_json: bool) -> None:
     why a hook cannot be used.
     """
     settings = load_settings()
+    refuse_absent(settings)
     async with AsyncExitStack() as stack:
         store = None
         if server_database(settings.data_dir).exists():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 
 GAP = 2
 NARROWEST = 14
 """The least cells of the terminal in which a text is wrapped."""
+
+WHOLE = re.compile(r"(?:sudo -u \S+ )?\bheadcount .*?(?:[;.](?= )|$)|\S+")
+"""A part of a text that stays on one line, because it may be copied: a word, or a command up to its end."""
 
 Paint = Callable[[str], str]
 
@@ -24,9 +28,9 @@ def table(
 ) -> Iterator[str]:
     """Yield the lines of a table of at most `width` cells of the terminal.
 
-    Only texts in the columns `wrapped` are wrapped, between words. If the other values do not fit beside each other,
-    each row is a block with one value on each line; a longer line is left to the terminal. `paint` colors a value,
-    and `bold` a heading.
+    Only texts in the columns `wrapped` are wrapped, between words, and never in a command. If the values do not fit
+    beside each other, each row is a block with one value on each line; a longer line is left to the terminal. `paint`
+    colors a value, and `bold` a heading.
     """
     widths = _widths(rows, headings, width, wrapped)
     if widths is None:
@@ -44,10 +48,10 @@ def _widths(
 ) -> list[int] | None:
     """Return the width of each column; None if they do not fit."""
     widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
-    least = [
-        min(each, max(NARROWEST, cell_len(headings[column]))) if column in wrapped else each
-        for column, each in enumerate(widths)
-    ]
+    least = list(widths)
+    for column in wrapped:
+        longest = max(cell_len(part) for row in rows for part in (headings[column], *_parts(row[column])))
+        least[column] = min(widths[column], max(NARROWEST, longest))
     room = width - sum(least) - GAP * (len(widths) - 1)
     if room < 0:
         return None
@@ -63,16 +67,20 @@ def _line(cells: Sequence[str], widths: Sequence[int], paint: Paint) -> str:
     return (" " * GAP).join(padded).rstrip()
 
 
+def _parts(text: str) -> list[str]:
+    """Return the parts of `text` between which it may be wrapped."""
+    return WHOLE.findall(text)
+
+
 def _lines(text: str, width: int) -> list[str]:
-    """Return `text` in lines of at most `width` cells, cut between words. Only a longer word is cut."""
+    """Return `text` in lines of at most `width` cells, which each of its parts fits into."""
     lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
+    for part in _parts(text):
+        joined = f"{lines[-1]} {part}" if lines[-1] else part
         if cell_len(joined) <= width:
             lines[-1] = joined
-            continue
-        pieces = chop_cells(word, width)
-        lines[len(lines) - (not lines[-1]) :] = pieces
+        else:
+            lines.append(part)
     return lines
 
 

@@ -15,8 +15,8 @@ from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
-from server.cli.folder import has_data
-from server.cli.output import harmless, json_option, list_options, print_json, print_list, print_thing, shown
+from server.cli.folder import has_data, no_data_in
+from server.cli.output import harmless, json_option, list_options, print_json, print_list, print_thing, shown, tell
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.figures import NEWEST_CHANGES
@@ -74,6 +74,8 @@ async def list_(as_json: bool) -> None:
                 limit, pauses = await _limit(opened, one.name)
                 feed = feed_of(one, successes.get(one.name), limit, utc_now(), pauses)
                 rows.append({**summary, **_freshness(feed), "broken": broken})
+    elif as_json:
+        tell(str(no_data_in(settings.data_dir.absolute())), "no_data_folder", "warning")
     columns = {
         "name": "NAME",
         "created_at": "CREATED",

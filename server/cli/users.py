@@ -65,7 +65,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     if not identity.custom:
         del columns["identifier"]
     rows = found if as_json else [_row(user, identity) for user in found]
-    print_list(rows, columns, as_json=as_json, empty=f"No users found in {tenant}.", wrapped=["primary_team"])
+    print_list(rows, columns, as_json=as_json, empty=f"No users found in {tenant}.")
 
 
 @users.command()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from typing import Literal
 
 from tests.support import ROOT
@@ -19,7 +22,9 @@ def on_terminal(
 ) -> str:
     """Run `headcount` with a terminal as `stream`; return everything that the terminal gets."""
     ours, its = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "TZ": "America/New_York", **environment}
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {**os.environ, "TERM": "xterm", "TZ": "America/New_York", **environment}
+    env.pop("COLUMNS", None)  # it wins over the terminal
     with subprocess.Popen(
         [sys.executable, "-m", "server", *arguments],
         cwd=ROOT,

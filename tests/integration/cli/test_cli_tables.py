@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from engine.bans import Ban
+from engine.sqlite.tenant.users import SqliteUsers
+from ground.moments import rfc3339, utc_now
+from importer.folder import TenantFolder
+from importer.model import ImportState
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
+from server.cli.output import shown
+from server.tenants.settings import read_settings
+from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
 from tests.support.keypairs import public_line
+from tests.support.queues import enqueue, run_to
+from tests.support.runs import put_in_line
 from tests.support.terminal import ESCAPE, on_terminal
 
 NAME = "a-company-with-a-very-long-name"
@@ -24,16 +39,73 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+TEAM = "Research and Development of Everything East of the River"
+USERS = f"""email,first_name,last_name,primary_team
+anna.maria.theresia@subsidiary.example.com,Anna Maria Theresia,van der Berg,{TEAM}
+bo@example.com,Bo,Li,Sales
+"""
+COPIED = {
+    ("tenant", "list"): ["name"],
+    ("tenant", "history", NAME): ["key", "new"],
+    ("key", "list", NAME): ["fingerprint", "type", "comment"],
+    ("token", "list"): ["id", "tenant", "comment", "email"],
+    ("ban", "list"): ["source"],
+    ("hook", "list"): ["name", "path", "package"],
+    ("hook", "runs", NAME): ["id", "hook", "state"],
+    ("users", "list", NAME): ["email", "first_name", "last_name", "primary_team"],
+    ("import", "list", NAME): ["id", "state"],
+    ("notify", "list", NAME): ["channel", "topic", "state"],
+}
+"""The lists, with what is copied from them, by its name in JSON."""
+
+
+def fill(data: Path) -> None:
+    """Store something for every list."""
+    run_cli("key", "add", NAME, "-", "--comment", "HR of the company", stdin=public_line().encode())
+    run_cli("token", "create", NAME, "--role", "owner", "--email", "anna.long@example.com", "--comment", "Anna Long")
+    run_cli("tenant", "set", NAME, "notify_email=anna.maria@subsidiary.example.com")
+    run_cli("notify", "test", NAME)
+    folder = TenantFolder(data / "tenants" / NAME)
+    file = folder.uploads / "1.csv"
+    file.write_text(USERS)
+    job = Job(NAME, 1, file, "sync_users.csv", False, None, None, utc_now())
+    users = SqliteUsers(folder)
+    asyncio.run(run_import(job, users, read_settings(users), folder.messages))
+    asyncio.run(_fill_queues(data))
+
+
+async def _fill_queues(data: Path) -> None:
+    until = rfc3339(utc_now() + timedelta(seconds=500))
+    async with open_tenants(data) as opened:
+        imports = opened.store.imports()
+        await run_to(imports, await enqueue(imports, NAME), ImportState.FAILED, NAME)
+        await put_in_line(opened.store.runs(), NAME)
+        ban = Ban("2001:0db8:85a3:0000::/64", until, "20 connections ended without a login")
+        await opened.store.bans().write([ban], [], known=[])
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_values_that_are_copied_are_whole_on_a_terminal_of_any_width(columns: int) -> None:
-    added = run_cli("key", "add", NAME, "-", "--comment", "HR of the company", "--json", stdin=public_line().encode())
-    token = run_cli("token", "create", NAME, "--role", "owner", "--email", "anna.long@example.com", "--json").json
-    keys = ESCAPE.sub("", on_terminal("key", "list", NAME, columns=columns)).splitlines()
-    assert sum(added.json["fingerprint"] in line for line in keys) == 1
-    tokens = ESCAPE.sub("", on_terminal("token", "list", columns=columns)).splitlines()
-    assert sum(NAME in line for line in tokens) == sum("anna.long@example.com" in line for line in tokens) == 1
-    assert any(str(token["id"]) in line.split() for line in tokens)
-    assert sum(NAME in line for line in on_terminal("tenant", "list", columns=columns).splitlines()) == 1
+def test_values_that_are_copied_are_whole_on_a_terminal_of_any_width(data: Path, columns: int) -> None:
+    fill(data)
+    for command, names in COPIED.items():
+        rows = run_cli(*command, "--json").json
+        lines = on_terminal(*command, columns=columns, NO_COLOR="1").splitlines()
+        assert rows
+        for value in (shown(row[name]) for row in rows for name in names):
+            assert any(value in line for line in lines), (command, value)
+        if len(lines) == len(rows) + 1:  # a table without wrapped texts
+            assert max(map(len, lines)) <= columns
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_path_and_a_command_in_a_text_are_whole_on_a_terminal_of_any_width(data: Path, columns: int) -> None:
+    run_cli("tenant", "add", "acme")
+    shutil.rmtree(data / "tenants" / NAME)
+    (data / "tenants" / "acme" / "keys.json").write_text("{")
+    listed = on_terminal("tenant", "list", columns=columns, NO_COLOR="1").splitlines()
+    for whole in (f"headcount tenant remove {NAME} --yes", str(data / "tenants" / NAME)):
+        assert sum(whole in line for line in listed) == 1
+    assert sum(str(data / "tenants" / "acme" / "keys.json") in line for line in listed) == 1
 
 
 def test_times_are_short_and_local_on_a_terminal_and_exact_elsewhere() -> None:

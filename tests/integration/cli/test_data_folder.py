@@ -60,9 +60,28 @@ def test_an_empty_data_folder_is_named_by_the_list(here: Path) -> None:
     assert run_cli("tenant", "list").err == (
         f"No tenants yet in {here / 'data'}. Add one: headcount tenant add NAME\n"
     )
-    assert run_cli("tenant", "list", "--json").json == []
+    listed = run_cli("tenant", "list", "--json")
+    assert listed.json == []
+    told = json.loads(listed.warned)
+    assert (told["code"], f"{here / 'data'} has no Headcount data. " in told["message"]) == ("no_data_folder", True)
     shown = run_cli("tenant", "show", "acme")
     assert (shown.code, f"{here / 'data'} has no Headcount data. " in shown.err) == (1, True)
+
+
+def test_a_restore_in_another_working_folder_creates_no_second_installation(here: Path) -> None:
+    run_cli("--data-dir", str(here / "real"), "tenant", "add", "acme")
+    assert run_cli("--data-dir", str(here / "real"), "backup", str(here / "backup")).code == 0
+    ran = run_cli("restore", str(here / "backup"))
+    assert (ran.code, ran.out) == (1, b"")
+    assert f"there is no data folder {here / 'data'}. Name the right one with headcount --data-dir FOLDER" in ran.err
+    assert not (here / "data").exists()
+    assert run_cli("--data-dir", str(here / "new"), "restore", str(here / "backup")).code == 0
+
+
+def test_the_list_of_hooks_refuses_a_named_folder_that_is_absent(here: Path) -> None:
+    assert run_cli("hook", "list").code == 0
+    ran = run_cli("--data-dir", str(here / "wrong"), "hook", "list")
+    assert (ran.code, ran.out, f"there is no data folder {here / 'wrong'}" in ran.err) == (1, b"", True)
 
 
 def test_the_option_wins_over_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,6 +254,7 @@ def test_what_runs_a_hook_is_made_of_its_declaration_and_module(here: Path) -> N
 
 def test_hook_list_shows_sync_users_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "hooks_of_mine.py").write_text(HOOK.format(name="invoices") + "print('noise')\n")
+    (here / "data").mkdir()
     monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
     monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_mine")
     ran = run_cli("hook", "list", "--json")
@@ -270,12 +271,13 @@ def test_hook_list_shows_sync_users_first(here: Path, monkeypatch: pytest.Monkey
 
 
 def test_hook_list_says_why_a_hook_cannot_be_used(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "data").mkdir()
     monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(here / "data"))
     monkeypatch.setenv("HEADCOUNT_HOOKS", "hooks_of_nobody")
     ran = run_cli("hook", "list")
     assert ran.code == 0
     assert "hooks_of_nobody cannot be imported: ModuleNotFoundError: No module named" in ran.text
-    assert not (here / "data").exists()
+    assert list((here / "data").iterdir()) == []
 
 
 def test_the_entries_of_a_file_are_listed_after_the_modules(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,21 @@ def test_a_row_that_does_not_fit_is_a_block_of_whole_values() -> None:
     ]
 
 
-def test_only_a_word_that_is_wider_than_its_column_is_cut() -> None:
-    lines = list(table([["1", "a " + "b" * 30 + " c"]], ["ID", "RESULT"], 18, wrapped=[1]))
-    assert lines == ["ID  RESULT", "1   a", "    " + "b" * 14, "    " + "b" * 14, "    bb c"]
+def test_a_word_that_is_wider_than_its_column_is_not_cut_but_makes_blocks() -> None:
+    text = "a " + "b" * 30 + " c"
+    assert list(table([["1", text]], ["ID", "RESULT"], 34, wrapped=[1]))[1:] == ["1   a", f"    {'b' * 30}", "    c"]
+    assert list(table([["1", text]], ["ID", "RESULT"], 33, wrapped=[1])) == ["ID      1", f"RESULT  {text}"]
+
+
+@pytest.mark.parametrize(
+    "command", ["headcount tenant remove acme --yes", "sudo -u hc headcount doctor", "headcount check acme users.csv"]
+)
+def test_a_command_in_a_text_is_on_one_line(command: str) -> None:
+    text = f"the folder is missing; restore it from a backup, or: {command}; then try again. See the log"
+    lines = list(table([["acme", text]], ["NAME", "BROKEN"], 60, wrapped=[1]))
+    assert sum(command in line for line in lines) == 1
+    assert max(map(len, lines)) <= 60
+    assert " ".join(line[6:].strip() for line in lines[1:]) == text
 
 
 def test_letters_of_double_width_keep_the_columns_in_line() -> None:
