@@ -25,18 +25,37 @@ def loading() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
+@contextmanager
+def cleaned(clean: Callable[[], None]) -> Iterator[None]:
+    """Call `clean` at the end, and again in `run_to_exit` if Ctrl-C interrupts it."""
+    _unclean.append(clean)
+    try:
+        yield
+    finally:
+        clean()
+        _unclean.remove(clean)
+
+
+_unclean: list[Callable[[], None]] = []
+
+
 def run_to_exit(run: Callable[[], int]) -> NoReturn:
     """Exit with the code that `run` returns. After Ctrl-C, exit with INTERRUPTED, and print one line on stderr.
 
     Then no thread is waited for: the data of a command that is killed is complete too.
     """
     try:
-        code = run()
+        try:
+            code = run()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended; only Python has work left
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if code == INTERRUPTED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code == INTERRUPTED:
+        for clean in _unclean:
+            clean()
         line = _AS_JSON if "--json" in sys.argv else "Error: interrupted"
         with suppress(OSError):
             os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{line}\n".encode())

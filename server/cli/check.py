@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import tempfile
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,11 +24,13 @@ from server.cli.advice_view import print_advice, print_toml
 from server.cli.data import runs, tenants
 from server.cli.output import Advance, harmless, json_option, print_json, progress
 from server.cli.report_view import print_report
+from server.interrupts import cleaned
 from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml
 
 NO_IMPORT = 0
 """The id in the report. Ids of imports begin at 1; a check makes no import."""
+REMOVALS = 100
 FINE = {ImportState.COMPLETED, ImportState.UNCHANGED}
 
 
@@ -41,9 +45,18 @@ def check(tenant: str, file: str, target: str | None, as_json: bool) -> int:
     A dry run: it changes nothing. FILE is a local path, or - for stdin. If other settings fit the file better, they
     are suggested, ready for `tenant load`. Exits with 1 if a row would be rejected, or the import held or failed.
     """
-    # Outside of the event loop, so that any number of Ctrl-C leaves no copy of the users behind.
-    with tempfile.TemporaryDirectory(prefix="headcount-check-", ignore_cleanup_errors=True) as name:
-        return _check(Path(name), tenant, file, target, as_json)
+    folder = Path(tempfile.gettempdir()) / f"headcount-check-{secrets.token_hex(8)}"
+    with cleaned(partial(_remove, folder)):  # outside of the event loop, which a second Ctrl-C ends at once
+        folder.mkdir(0o700)
+        return _check(folder, tenant, file, target, as_json)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the copy of the users. A thread may still write files into it after Ctrl-C."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
 
 
 @runs

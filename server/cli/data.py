@@ -49,7 +49,7 @@ def runs(
         try:
             result = runner.run(command(*args, **kwargs))
         except KeyboardInterrupt:
-            _interrupted.append(runner)
+            _interrupted.append((runner, asyncio.all_tasks(runner.get_loop())))
             raise
         except BaseException:
             runner.close()
@@ -60,7 +60,7 @@ def runs(
     return run
 
 
-_interrupted: list[asyncio.Runner] = []
+_interrupted: list[tuple[asyncio.Runner, set[asyncio.Task[Any]]]] = []
 """Kept until the process ends: closing one waits for its threads, and deleting one writes about its tasks."""
 
 

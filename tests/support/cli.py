@@ -17,7 +17,7 @@ CREATED = '"code": "data_folder_created"'
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """The end of a command. `err` is stderr without `warned`: what is said of the data folder and the environment."""
+    """The end of a command. `err` is stderr without `warned`: lines about the data folder and the environment."""
 
     code: int
     out: bytes
