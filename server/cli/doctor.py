@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ import click
 
 from ground.words import as_sentence, counted, listed
 from server.backup.moving import RESTORING
-from server.backup.restoring import refuse_foreign
 from server.cli.folder import no_data_in
 from server.cli.output import harmless, json_option, print_json
 from server.doctor.examining import examine
 from server.doctor.findings import Finding, Severity, need_action
+from server.doctor.gathering import owner_of, user_name
 from server.settings import load_settings
+from server.tenants.settings import TenantRefused
 from server.tenants.tenants import server_database
 
 
@@ -40,12 +42,19 @@ def doctor(as_json: bool) -> int:
 
 
 def _refuse_other(data_dir: Path) -> None:
-    """Raise TenantRefused unless the folder has data of Headcount and belongs to this user."""
-    if data_dir.exists():
-        refuse_foreign(data_dir)
+    """Raise TenantRefused unless the folder has data of Headcount that belongs to this user."""
     places = (server_database(data_dir), data_dir / "tenants", data_dir / RESTORING)
     if not any(os.path.lexists(place) for place in places):
         raise no_data_in(data_dir)
+    owner = owner_of(data_dir)
+    if owner != os.geteuid():  # SQLite would make files beside the databases that the server cannot use
+        user = user_name(owner)
+        user = f"#{user}" if user.isdecimal() else user
+        raise TenantRefused(
+            "not_yours",
+            f"the data in {data_dir} belongs to the user {user}. Run the same command as that user: "
+            f"sudo -u {shlex.quote(user)} headcount ...",
+        )
 
 
 def _print(data_dir: Path, findings: Sequence[Finding]) -> None:

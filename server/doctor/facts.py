@@ -24,13 +24,14 @@ class Numbered:
 class TenantFacts:
     """The facts about a tenant, whose folder is at the path `folder`.
 
-    `broken` has the place and the reason why the folder cannot be used. `unusable_files` are the files that imports
-    and runs need and cannot use, with reasons. `newest_import` is the highest id in users.db, and `outdated` the
-    version of its schema if it is an older one. `index` is why the search index cannot be used. The numbered files
-    are missing if headcount.db cannot say to what they belong.
+    `missing`: nothing is there. `broken` has the place and the reason why the folder cannot be used. `unusable_files`
+    are the files that imports and runs need and cannot use, with reasons. `newest_import` is the highest id in
+    users.db, and `outdated` the version of its schema if it is an older one. `index` is why the search index cannot
+    be used. The numbered files are missing if headcount.db cannot say to what they belong.
     """
 
     folder: str
+    missing: bool = False
     broken: tuple[str, str] | None = None
     unusable_files: tuple[tuple[str, str], ...] = ()
     newest_import: int = 0
@@ -53,12 +54,13 @@ class DiskFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The facts about the data folder at the path `data_dir`, which belongs to the user `owner`.
+    """The facts about the data folder at the path `data_dir`, whose data belongs to the user `owner`.
 
     `refused` is the reason why no server starts on it. `server_broken` is why headcount.db cannot be used, and
     `server_outdated` the version of its schema if it is an older one. `newest` is the newest time in it (RFC 3339).
     `strange` are the entries beside folders of tenants, and `unknown` folders of tenants without a row. `host_keys`
-    has the reasons against host keys, by path; it is None if there are no keys and a server ran already.
+    has the reasons against host keys, by path; it is None if there are no keys and a server ran already. `removed`
+    has the reasons why the users.db of removed tenants cannot be used, by the paths of their folders.
     """
 
     data_dir: str
@@ -71,6 +73,7 @@ class Facts:
     tenants: Mapping[str, TenantFacts] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
+    removed: Mapping[str, str] = field(default_factory=dict)
     host_keys: Mapping[str, str] | None = field(default_factory=dict)
     faulty: tuple[tuple[Seen, Fault], ...] = ()
     disk: DiskFacts | None = None

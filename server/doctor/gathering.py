@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from keys.host import host_key_files, why_refused
-from server.backup.restoring import refuse_unfinished
+from server.backup.moving import RESTORING, refuse_unfinished
 from server.data_disk import DISK_CODES, READ_ONLY, free_at, why_disk_unusable
 from server.doctor.facts import DiskFacts, Facts, Numbered, TenantFacts
 from server.doctor.walking import faulty_entries
@@ -45,19 +46,29 @@ class _Folder:
     files: dict[str, dict[int, list[str]]] = field(default_factory=dict)
 
 
+def owner_of(data_dir: Path) -> int:
+    """Return the user that owns the data: the owner of most parts. Raises OSError if there is no data.
+
+    The folder itself may be the root of a disk, which belongs to root, and one part may have a wrong owner.
+    """
+    parts = [data_dir / "tenants", server_database(data_dir), data_dir / RESTORING, data_dir]
+    return Counter(os.stat(part).st_uid for part in parts if os.path.exists(part)).most_common(1)[0][0]
+
+
 def gather(data_dir: Path) -> Facts:
     """Return the facts about `data_dir`, a folder with data of Headcount. Raises OSError."""
-    owner, database = data_dir.stat().st_uid, server_database(data_dir)
+    owner, database = owner_of(data_dir), server_database(data_dir)
     disk = _disk(data_dir)
     faulty = tuple(faulty_entries(data_dir, owner))
     names, strange = _in_tenants(data_dir)
     folders = {name: _look(TenantFolder(data_dir / "tenants" / name), disk) for name in names}
     facts = Facts(
         data_dir=str(data_dir),
-        owner=_user(owner),
-        users={seen.owner: _user(seen.owner) for seen, _ in faulty},
+        owner=user_name(owner),
+        users={seen.owner: user_name(seen.owner) for seen, _ in faulty},
         refused=_why_refused(data_dir),
         strange=tuple(strange),
+        removed=_unusable_removed(data_dir, disk),
         faulty=faulty,
         disk=disk,
     )
@@ -77,6 +88,7 @@ def gather(data_dir: Path) -> Facts:
         newest=rows.newest,
         tenants={name: _facts(data_dir, name, folders[name], rows) for name in sorted(rows.imports)},
         unknown=tuple(sorted(folders.keys() - rows.imports.keys())),
+        strange=tuple(name for name in strange if name not in rows.imports),
         host_keys=_host_keys(data_dir, ran=any(each.last for each in rows.imports.values())),
     )
 
@@ -96,16 +108,28 @@ def _in_tenants(data_dir: Path) -> tuple[list[str], list[str]]:
     names, strange = list[str](), list[str]()
     with suppress(OSError), os.scandir(data_dir / "tenants") as entries:
         for entry in entries:
-            if not entry.name.startswith("."):
+            if not entry.name.startswith(".") and entry.name != "lost+found":
                 (names if NAME.fullmatch(entry.name) and entry.is_dir() else strange).append(entry.name)
     return names, strange
 
 
-def _user(number: int) -> str:
+def user_name(number: int) -> str:
+    """Return the name of a user of this machine; its number if it has none."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def _unusable_removed(data_dir: Path, disk: DiskFacts) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for place in sorted((data_dir / "removed").glob("*/users.db")):
+        try:
+            examine_users(place)
+        except UNUSABLE as error:
+            if not _is_of_disk(error, disk):
+                found[str(place.parent)] = _reason(error, place)
+    return found
 
 
 # A tenant
@@ -173,6 +197,7 @@ def _facts(data_dir: Path, name: str, found: _Folder, rows: ServerRows | None) -
     folder = TenantFolder(data_dir / "tenants" / name)
     facts = TenantFacts(
         folder=str(folder.root),
+        missing=not os.path.lexists(folder.root),
         broken=found.broken,
         index=found.index,
         newest_import=found.users.newest_import if found.users else 0,

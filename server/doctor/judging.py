@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ground.moments import from_rfc3339, rfc3339
@@ -21,11 +23,21 @@ STEP = timedelta(minutes=1)
 NAMED_MOST = 100
 """The most files that one command names."""
 
+COMMAND = re.compile(r"(?:(?<=: )|(?<=&& ))headcount (?=[a-z])")
+"""The beginning of a command of Headcount in what to do."""
+
 
 def judge(facts: Facts, now: datetime) -> list[Finding]:
     """Return what is wrong at `now`, the most important first; empty if all is well."""
-    entries = entry_findings(facts.faulty, facts.data_dir, facts.owner, facts.users)
-    return in_order([*entries, *_of_server(facts), *_of_time(facts, now), *_of_disk(facts), *_of_tenants(facts)])
+    tenants = {*facts.tenants, *facts.unknown}
+    entries = entry_findings(facts.faulty, facts.data_dir, facts.owner, facts.users, tenants)
+    others = [*_of_server(facts), *_of_time(facts, now), *_of_disk(facts), *_of_tenants(facts), *_of_removed(facts)]
+    return in_order([*entries, *(_in_this_folder(each, facts.data_dir) for each in others)])
+
+
+def _in_this_folder(finding: Finding, data_dir: str) -> Finding:
+    """Let each command of Headcount name the data folder: in another one it would change another tenant."""
+    return replace(finding, do=COMMAND.sub(lambda _: f"headcount --data-dir {shlex.quote(data_dir)} ", finding.do))
 
 
 def _of_server(facts: Facts) -> Iterator[Finding]:
@@ -102,6 +114,12 @@ def _of_tenants(facts: Facts) -> Iterator[Finding]:
             "If it is not needed, move it out of the data folder. Else add the tenant, with its users and files: "
             f"headcount tenant add {name}",
         )
+    if facts.tenants and all(tenant.missing for tenant in facts.tenants.values()):
+        yield Finding(
+            *(None, places, Severity.ERROR, f"{places} has the folder of no tenant"),
+            "If the folders are on another disk, mount it. Else restore them from a backup",
+        )
+        return
     for name, tenant in facts.tenants.items():
         yield from _of_tenant(name, tenant, facts.data_dir)
 
@@ -133,41 +151,52 @@ def _outdated(tenant: str | None, path: str, schema: int) -> Finding:
 
 
 def _ahead(name: str, tenant: TenantFacts, data_dir: str) -> Iterator[Finding]:
-    """Yield the finding for a headcount.db that would give an id twice: it is older than the tenant's folder."""
-    imports, runs = _unknown(tenant.uploads, tenant.messages), _unknown(tenant.runs)
-    if tenant.uploads:
-        imports |= {tenant.newest_import} if tenant.newest_import > tenant.uploads.last else set()
-    if not imports and not runs:
+    """Yield the finding for a headcount.db that would give the id of an applied import twice: it is an older one.
+
+    A tenant that is added gets the highest id of its folder.
+    """
+    if tenant.uploads is None or tenant.newest_import <= tenant.uploads.last:
         return
-    newest = f"import {max(imports)}" if imports else f"run {max(runs)}"
-    removed, folder = f"{shlex.quote(data_dir)}/removed/{name}-????????T*Z", shlex.quote(tenant.folder)
+    folder, removed = shlex.quote(tenant.folder), f"{shlex.quote(data_dir)}/removed"
+    newest = f'"$(ls -d {removed}/{name}-????????T*Z | tail -n 1)"'
     yield Finding(
         *(name, tenant.folder, Severity.ERROR),
-        f"{tenant.folder} has {newest}, which headcount.db does not know: headcount.db is older, and would lose the "
-        "next file",
-        "If you have a newer backup, restore both from it. Else add the tenant again, with its users and files but "
-        f"without its tokens: headcount tenant remove {name} --yes && mv {removed} {folder} && "
-        f"headcount tenant add {name}",
+        f"{tenant.folder} has import {tenant.newest_import}, which headcount.db lacks: headcount.db is older, "
+        "and would lose the next file",
+        "If you have a newer backup, restore both from it. Else add the tenant again. It keeps its users and files, "
+        "but not its tokens, history and waiting imports. Send the files of these again: a copy is in "
+        f"{removed}/{name}-uploads. Add the tenant: cp -a {folder}/uploads {removed}/{name}-uploads && "
+        f"headcount tenant remove {name} --yes && mv {newest} {folder} && headcount tenant add {name}",
     )
 
 
-def _unknown(*numbered: Numbered | None) -> set[int]:
-    """Return the ids of files that are higher than any that headcount.db has given."""
-    return {number for each in numbered if each for number in each.files if number > each.last}
-
-
 def _orphans(name: str, folder: str, numbered: Numbered | None, of: str) -> Iterator[Finding]:
+    """Yield the finding for files of imports or runs that headcount.db does not have.
+
+    Those in uploads/ may be the only copy of what a client sent, if headcount.db was restored alone.
+    """
     if numbered is None:
         return
-    lost = [number for number in sorted(numbered.files) if number <= numbered.last and number not in numbered.ids]
+    lost = [number for number in sorted(numbered.files) if number not in numbered.ids]
     paths = [f"{folder}/{path}" for number in lost for path in numbered.files[number]]
     if paths:
-        some = paths[:NAMED_MOST]
+        some, place = paths[:NAMED_MOST], paths[0].rpartition("/")[0]
+        copies = not place.endswith("/messages")
+        kept = "Copy those that you need: the next start of the server removes them too. " if copies else ""
         yield Finding(
             *(name, paths[0], Severity.WARNING),
-            f"{counted(len(paths), 'file', 'files')} in {paths[0].rpartition('/')[0]} "
+            f"{counted(len(paths), 'file', 'files')} in {place} "
             f"{'belongs' if len(paths) == 1 else 'belong'} to no {of} that headcount.db has",
-            f"Remove {'it' if len(paths) == 1 else 'them'}: rm -r {_quoted(*some)}",
+            f"{kept}Remove {'it' if len(paths) == 1 else 'them'}: rm -r {_quoted(*some)}",
+        )
+
+
+def _of_removed(facts: Facts) -> Iterator[Finding]:
+    for folder, why in facts.removed.items():
+        yield Finding(
+            *(None, f"{folder}/users.db", Severity.WARNING, parted(why)[0]),
+            "If the tenant may be needed again, restore the file from a backup. "
+            f"Else remove its folder: rm -r {shlex.quote(folder)}",
         )
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support import ROOT
 from tests.support.server_process import ServerProcess
+
+OTHER = 12345
+"""A user of the system that is not root."""
 
 SCRIPT = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m server "$@"\n'
 
@@ -23,6 +30,15 @@ def diagnosed(server: ServerProcess) -> list[dict[str, Any]]:
     return findings
 
 
+def places(server: ServerProcess) -> list[tuple[str | None, str, str]]:
+    """Return the tenant, the path in the data folder and the severity of each finding."""
+    root = str(server.data)
+    return [
+        (each["tenant"], each["file"].removeprefix(root).removeprefix("/"), each["severity"])
+        for each in diagnosed(server)
+    ]
+
+
 def is_well(server: ServerProcess) -> bool:
     """Return whether the doctor finds nothing."""
     ran = server.cli("doctor", check=False)
@@ -31,7 +47,10 @@ def is_well(server: ServerProcess) -> bool:
 
 
 def obey(server: ServerProcess, do: str, **words: str) -> None:
-    """Run the command at the end of `do` as an operator does, with `words` in the place of the words in capitals."""
+    """Run the command at the end of `do` as an operator does, with `words` in the place of the words in capitals.
+
+    The data folder of the operator's shell is another one.
+    """
     command = do.rpartition(": ")[2]
     for word, meant in words.items():
         command = command.replace(word, meant)
@@ -39,10 +58,11 @@ def obey(server: ServerProcess, do: str, **words: str) -> None:
     script.parent.mkdir(exist_ok=True)
     script.write_text(SCRIPT)
     script.chmod(0o700)
-    env = {**os.environ, **server.env, "HEADCOUNT_DATA_DIR": str(server.data)}
+    env = {**os.environ, **server.env, "HEADCOUNT_DATA_DIR": str(server.folder / "elsewhere")}
     env["PATH"] = f"{script.parent}:{env['PATH']}"
     done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert not (server.folder / "elsewhere").exists()
 
 
 def restore_part(server: ServerProcess, backup: Path, part: str) -> None:
@@ -57,3 +77,16 @@ def restore_part(server: ServerProcess, backup: Path, part: str) -> None:
     ):
         for line in lines:
             obey(server, line)
+
+
+@contextmanager
+def of_another_user(server: ServerProcess) -> Iterator[Path]:
+    """Yield a copy of the data folder that belongs to OTHER, where that user can reach it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        data = Path(folder) / "data"
+        shutil.copytree(server.data, data, symlinks=True)
+        for place, _, names in os.walk(data):
+            for path in (place, *(os.path.join(place, name) for name in names)):
+                os.chown(path, OTHER, -1)
+        yield data

@@ -1,4 +1,4 @@
-"""The doctor beside a running server."""
+"""The doctor beside a running server: uploads, imports, tests of files, settings, and tenants that come and go."""
 
 from __future__ import annotations
 
@@ -27,8 +27,21 @@ def test_a_server_under_load_is_found_well(tmp_path: Path) -> None:
                 server.put(name, people("ann", f"p{rounds}"), "/test/sync_users.csv")
             return rounds
 
-        with ThreadPoolExecutor(len(NAMES)) as threads:
-            loads = [threads.submit(load, name) for name in NAMES]
+        def operate() -> int:
+            rounds = 0
+            while not ended.is_set() or not rounds:
+                rounds += 1
+                for arguments in (
+                    ("tenant", "add", f"new{rounds}"),
+                    ("tenant", "set", "acme", f"retention_days={90 + rounds % 2}"),
+                    ("tenant", "remove", f"new{rounds}", "--yes"),
+                ):
+                    done = server.command(*arguments)
+                    assert done.returncode == 0, done.stderr
+            return rounds
+
+        with ThreadPoolExecutor(len(NAMES) + 1) as threads:
+            loads = [threads.submit(operate), *(threads.submit(load, name) for name in NAMES)]
             try:
                 found = [server.command("doctor") for _ in range(5)]
             finally:

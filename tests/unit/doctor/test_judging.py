@@ -38,6 +38,31 @@ def test_a_data_folder_without_faults_has_no_findings() -> None:
     assert judge(FACTS, NOON) == []
 
 
+def test_each_command_names_the_data_folder() -> None:
+    why = "the folder is missing; restore it from a backup, or finish: headcount tenant remove acme --yes"
+    (finding,) = judge(replace(FACTS, data_dir="/my data", tenants={"acme": replace(WELL, broken=("/x", why))}), NOON)
+    assert finding.do.endswith(": headcount --data-dir '/my data' tenant remove acme --yes")
+    (finding,) = judged(replace(WELL, newest_import=4))
+    assert finding.do.count("headcount ") == finding.do.count(f"headcount --data-dir {DATA} ") == 2
+
+
+def test_no_tenant_is_removed_if_all_folders_are_missing() -> None:
+    why = "the folder is missing; finish removing the tenant: headcount tenant remove acme --yes"
+    missing = TenantFacts(FOLDER, missing=True, broken=(FOLDER, why))
+    (finding,) = judge(replace(FACTS, tenants={"acme": missing, "bolt": missing}), NOON)
+    assert (finding.tenant, finding.file, finding.severity) == (None, f"{DATA}/tenants", Severity.ERROR)
+    assert "remove" not in finding.do
+    (finding,) = judge(replace(FACTS, tenants={"acme": missing, "bolt": WELL}), NOON)
+    assert (finding.tenant, finding.file) == ("acme", FOLDER)
+
+
+def test_a_damaged_database_of_a_removed_tenant_is_found() -> None:
+    removed = {f"{DATA}/removed/acme-20250101T000000.000000Z": "users.db is damaged; move it away"}
+    (finding,) = judge(replace(FACTS, removed=removed), NOON)
+    assert (finding.tenant, finding.severity, finding.what) == (None, Severity.WARNING, "users.db is damaged")
+    assert finding.do.endswith(f": rm -r {DATA}/removed/acme-20250101T000000.000000Z")
+
+
 def test_a_reason_becomes_what_is_wrong_and_what_to_do() -> None:
     (finding,) = judged(replace(WELL, broken=(f"{FOLDER}/users.db", f"{FOLDER}/users.db is empty; restore it")))
     assert finding == Finding(
@@ -76,7 +101,7 @@ def test_files_without_an_import_are_named_with_the_command_that_removes_them() 
     (finding,) = judged(replace(WELL, uploads=uploads))
     assert finding.severity is Severity.WARNING
     assert finding.what == f"2 files in {FOLDER}/uploads belong to no import that headcount.db has"
-    assert finding.do == f"Remove them: rm -r {FOLDER}/uploads/1.csv {FOLDER}/uploads/2.csv"
+    assert finding.do.endswith(f"Remove them: rm -r {FOLDER}/uploads/1.csv {FOLDER}/uploads/2.csv")
 
 
 def test_a_command_names_at_most_a_hundred_files() -> None:
@@ -86,18 +111,29 @@ def test_a_command_names_at_most_a_hundred_files() -> None:
     assert finding.do.count(".file") == NAMED_MOST
 
 
+def test_a_headcount_db_that_lacks_an_applied_import_is_an_error() -> None:
+    (finding,) = judged(replace(WELL, newest_import=4, messages=Numbered({4: ["messages/4.jsonl"]}, 3, {1, 2, 3})))
+    assert (finding.file, finding.severity) == (FOLDER, Severity.ERROR)
+    copied, removed, moved, added = finding.do.rpartition(": ")[2].split(" && ")
+    assert copied == f"cp -a {FOLDER}/uploads {DATA}/removed/acme-uploads"
+    assert removed == f"headcount --data-dir {DATA} tenant remove acme --yes"
+    assert moved == f'mv "$(ls -d {DATA}/removed/acme-????????T*Z | tail -n 1)" {FOLDER}'
+    assert added == f"headcount --data-dir {DATA} tenant add acme"
+
+
 @pytest.mark.parametrize(
     "tenant",
     [
-        replace(WELL, newest_import=4),
+        replace(WELL, uploads=Numbered({4: ["uploads/4.csv"]}, 3, {1, 2, 3})),
         replace(WELL, messages=Numbered({4: ["messages/4.jsonl"]}, 3, {1, 2, 3})),
         replace(WELL, runs=Numbered({1: ["runs/1.file"]}, 0, set())),
     ],
 )
-def test_a_headcount_db_that_is_older_than_the_folder_of_a_tenant_is_found(tenant: TenantFacts) -> None:
+def test_files_that_headcount_db_lacks_do_not_let_a_tenant_be_added_again(tenant: TenantFacts) -> None:
     (finding,) = judged(tenant)
-    assert (finding.file, finding.severity) == (FOLDER, Severity.ERROR)
-    assert finding.do.endswith("headcount tenant add acme")
+    assert finding.severity is Severity.WARNING
+    assert "headcount" not in finding.do
+    assert ("Copy" in finding.do) == (tenant.messages == WELL.messages)
 
 
 def test_an_older_database_is_only_a_notice() -> None:
