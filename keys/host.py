@@ -82,6 +82,11 @@ def host_key_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in {".pub", NEW}]
 
 
+def has_ed25519(folder: Path) -> bool:
+    """Return whether an Ed25519 key is among the host keys in `folder`. Raises HostKeyRefused, OSError."""
+    return any(key.kind == "ssh-ed25519" for key in _load_all(folder))
+
+
 def why_refused(path: Path) -> str | None:
     """Return why the host key in the file at `path` is refused; None if it can be used."""
     try:

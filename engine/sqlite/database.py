@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from engine.sqlite.copies import copy_before, keep_copy
-from engine.sqlite.unusable import in_words, is_damage
+from engine.sqlite.unusable import in_words, is_damage, restore
 from ground.access import is_on_read_only_disk
 from ground.threads import Coming, finish
 from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAgain
@@ -194,7 +194,7 @@ def check_version(path: Path, kind: str, version: int) -> None:
     Raises DatabaseUnusable if it is 0 (nothing was ever created in it), SchemaTooNew if a newer Headcount wrote it.
     """
     if version == 0:
-        raise DatabaseUnusable(f"{path} is empty; restore it from a backup")
+        raise DatabaseUnusable(f"{path} is empty; {restore(path)}")
     if version > newest_version(kind):
         raise SchemaTooNew(f"{path} was written by a newer Headcount (schema {version}); upgrade Headcount")
 

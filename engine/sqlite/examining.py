@@ -18,10 +18,8 @@ IMPORTS = (
     " FROM imports"
 )
 RUNS = "SELECT tenant, id, size, state IN ('queued', 'running') FROM runs"
-NEWEST = (
-    "SELECT max(at) FROM (SELECT max(created_at) AS at FROM tenants UNION ALL SELECT max(uploaded_at) FROM imports"
-    " UNION ALL SELECT max(finished_at) FROM imports)"
-)
+NEWEST = "SELECT max(at) FROM (SELECT uploaded_at AS at, max(id) FROM imports GROUP BY tenant)"
+"""The time of the newest upload, among the last ones of all tenants: a clock that was wrong once is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Rows:
 class ServerRows:
     """The content of headcount.db that folders of tenants must fit.
 
-    `newest` is the newest time in it (RFC 3339), or None. `schema` is its version.
+    `newest` is the time of the newest upload (RFC 3339), or None. `schema` is its version.
     """
 
     schema: int

@@ -44,18 +44,24 @@ def damaged(path: Path, why: object) -> str:
     return f"{path} is damaged ({why}); move it and {path.name}-wal away and restore it from a backup"
 
 
+def restore(path: Path) -> str:
+    """Return what to do about a lost database. SQLite would play the log of the lost one into the restored one."""
+    log = f"{path.name}-wal"
+    return f"{f'move {log} away and ' if os.path.exists(path.with_name(log)) else ''}restore it from a backup"
+
+
 def shut(path: Path) -> str | None:
     """Return why the file at `path` cannot be opened for reading and writing; None if it can."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return f"{path} is missing; restore it from a backup"
+        return f"{path} is missing; {restore(path)}"
     except OSError as error:
         return no_access(path, error.strerror)
     if not os.path.isfile(path):
         return f"{path} is not a file; move it away and restore the file from a backup"
     if found.st_size == 0:
-        return f"{path} is empty; restore it from a backup"
+        return f"{path} is empty; {restore(path)}"
     for each, needed in ((path, os.R_OK | os.W_OK), (path.parent, os.R_OK | os.W_OK | os.X_OK)):
         if not may(each, needed):
             return no_access(each, "Permission denied")

@@ -43,6 +43,17 @@ class TenantFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HostKeyFacts:
+    """The facts about the host keys: `refused` has the reasons against some, by path.
+
+    `lost` is the path of what a server had that ran: its folder or its Ed25519 key.
+    """
+
+    refused: Mapping[str, str] = field(default_factory=dict)
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFacts:
     """The free space of the disk; `why` is the reason why nothing can be stored."""
 
@@ -57,10 +68,9 @@ class Facts:
     """The facts about the data folder at the path `data_dir`, whose data belongs to the user `owner`.
 
     `refused` is the reason why no server starts on it. `server_broken` is why headcount.db cannot be used, and
-    `server_outdated` the version of its schema if it is an older one. `newest` is the newest time in it (RFC 3339).
-    `strange` are the entries beside folders of tenants, and `unknown` folders of tenants without a row. `host_keys`
-    has the reasons against host keys, by path; it is None if there are no keys and a server ran already. `removed`
-    has the reasons why the users.db of removed tenants cannot be used, by the paths of their folders.
+    `server_outdated` the version of its schema if it is an older one. `newest` is the time of the newest upload
+    (RFC 3339). `strange` are the entries beside folders of tenants, and `unknown` folders of tenants without a row.
+    `removed` has the reasons why the users.db of removed tenants cannot be used, by the paths of their folders.
     """
 
     data_dir: str
@@ -74,6 +84,6 @@ class Facts:
     unknown: tuple[str, ...] = ()
     strange: tuple[str, ...] = ()
     removed: Mapping[str, str] = field(default_factory=dict)
-    host_keys: Mapping[str, str] | None = field(default_factory=dict)
+    host_keys: HostKeyFacts = HostKeyFacts()
     faulty: tuple[tuple[Seen, Fault], ...] = ()
     disk: DiskFacts | None = None

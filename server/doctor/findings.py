@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import PurePath
 
 
 class Severity(StrEnum):
@@ -43,24 +44,20 @@ class Finding:
         return asdict(self)
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
+def in_order(findings: Iterable[Finding], data_dir: str) -> list[Finding]:
     """Return the findings, errors first, then by tenant and file, without those that an error before them explains.
 
-    An error explains what else is wrong with the same file, and with what a tenant has below it.
+    An error explains what else is wrong with the same file, and with all below it. Those of the data folder itself,
+    such as a full disk, explain nothing else.
     """
     kept: list[Finding] = []
-    errors: dict[str | None, list[str]] = {}
+    errors: set[str] = set()
     for each in findings:
-        if not any(_explains(file, each) for file in errors.get(each.tenant, ())):
+        if not any(place in errors for place in (each.file, *map(str, PurePath(each.file).parents))):
             kept.append(each)
-            if each.severity is Severity.ERROR:
-                errors.setdefault(each.tenant, []).append(each.file)
+            if each.severity is Severity.ERROR and each.file != data_dir:
+                errors.add(each.file)
     return sorted(kept, key=lambda each: (ORDER.index(each.severity), each.tenant or "", each.file))
-
-
-def _explains(wrong: str, other: Finding) -> bool:
-    """Return whether an error of the same tenant at `wrong` explains `other`."""
-    return other.file == wrong or (other.tenant is not None and other.file.startswith(f"{wrong}/"))
 
 
 def need_action(findings: Iterable[Finding]) -> bool:

@@ -20,18 +20,17 @@ from engine.sqlite.examining import Rows, ServerRows, UserRows, examine_index, e
 from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
-from keys.host import host_key_files, why_refused
-from server.backup.moving import RESTORING, refuse_unfinished
+from keys.host import ED25519, has_ed25519, host_key_files, why_refused
+from server.backup.moving import RESTORING
+from server.backup.restoring import refuse_unfinished
 from server.data_disk import DISK_CODES, READ_ONLY, free_at, why_disk_unusable
-from server.doctor.facts import DiskFacts, Facts, Numbered, TenantFacts
+from server.doctor.facts import DiskFacts, Facts, HostKeyFacts, Numbered, TenantFacts
 from server.doctor.walking import faulty_entries
-from server.tenants.inspection import inspect, unusable_copy
+from server.tenants.inspection import fault_of_file, inspect, unusable_copy
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import NAME, refuse_lost, server_database
 
 NUMBER = re.compile(r"([0-9]{1,18})\.")
-
-MISSING = "{path}, the file of run {number}, is missing; restore it from a backup, or put the file there"
 
 UNUSABLE = (DatabaseUnusable, DatabaseFault, TryAgain)
 
@@ -197,7 +196,7 @@ def _facts(data_dir: Path, name: str, found: _Folder, rows: ServerRows | None) -
     folder = TenantFolder(data_dir / "tenants" / name)
     facts = TenantFacts(
         folder=str(folder.root),
-        missing=not os.path.lexists(folder.root),
+        missing=_is_missing(folder.root),
         broken=found.broken,
         index=found.index,
         newest_import=found.users.newest_import if found.users else 0,
@@ -210,12 +209,22 @@ def _facts(data_dir: Path, name: str, found: _Folder, rows: ServerRows | None) -
         facts,
         unusable_files=(
             *_unusable_copies(folder, imports.needed),
-            *(_missing_run_files(folder, runs) if runs else ()),
+            *(_unusable_run_files(folder, runs) if runs else ()),
         ),
         uploads=_owned(found, "uploads", imports),
         messages=_owned(found, "messages", imports),
         runs=_owned(found, "runs", runs) if runs else None,
     )
+
+
+def _is_missing(place: Path) -> bool:
+    try:
+        os.lstat(place)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _owned(found: _Folder, place: str, rows: Rows) -> Numbered:
@@ -227,25 +236,34 @@ def _unusable_copies(folder: TenantFolder, needed: Mapping[int, int]) -> list[tu
     return [(str(folder.copy(number)), why) for number, why in whys if why]
 
 
-def _missing_run_files(folder: TenantFolder, runs: Rows) -> list[tuple[str, str]]:
-    missing = [(number, str(folder.run_copy(number))) for number in sorted(runs.needed)]
-    return [(path, MISSING.format(path=path, number=number)) for number, path in missing if not os.path.isfile(path)]
+def _unusable_run_files(folder: TenantFolder, runs: Rows) -> list[tuple[str, str]]:
+    found = []
+    for number, size in sorted(runs.needed.items()):
+        path = folder.run_copy(number)
+        if fault := fault_of_file(path, size):
+            why = f"{path}, the file of run {number}, {fault}; restore it from a backup, or put the file there"
+            found.append((str(path), why))
+    return found
 
 
 # The server
 
 
-def _host_keys(data_dir: Path, *, ran: bool) -> dict[str, str] | None:
-    """Return why host keys are refused, by path; None if there are none although a server `ran`."""
+def _host_keys(data_dir: Path, *, ran: bool) -> HostKeyFacts:
+    """Return the facts about the host keys. A server that `ran` had an Ed25519 key."""
+    folder = data_dir / "host_keys"
     try:
-        files = host_key_files(data_dir / "host_keys")
+        files = host_key_files(folder)
     except FileNotFoundError:
         files = []
     except OSError:  # an entry that cannot be used, which the walk finds
-        return {}
-    if not files and ran:
-        return None
-    return {str(path): why for path in files if (why := why_refused(path))}
+        return HostKeyFacts()
+    refused = {str(path): why for path in files if (why := why_refused(path))}
+    if not ran or refused:
+        return HostKeyFacts(refused)
+    if not files:
+        return HostKeyFacts(lost=str(folder))
+    return HostKeyFacts(lost=None if has_ed25519(folder) else str(folder / ED25519))
 
 
 def _disk(data_dir: Path) -> DiskFacts:

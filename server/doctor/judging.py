@@ -32,7 +32,7 @@ def judge(facts: Facts, now: datetime) -> list[Finding]:
     tenants = {*facts.tenants, *facts.unknown}
     entries = entry_findings(facts.faulty, facts.data_dir, facts.owner, facts.users, tenants)
     others = [*_of_server(facts), *_of_time(facts, now), *_of_disk(facts), *_of_tenants(facts), *_of_removed(facts)]
-    return in_order([*entries, *(_in_this_folder(each, facts.data_dir) for each in others)])
+    return in_order([*entries, *(_in_this_folder(each, facts.data_dir) for each in others)], facts.data_dir)
 
 
 def _in_this_folder(finding: Finding, data_dir: str) -> Finding:
@@ -50,13 +50,13 @@ def _of_server(facts: Facts) -> Iterator[Finding]:
         yield Finding(None, database, Severity.ERROR, what, f"Stop the server. {do}" if "restore" in do else do)
     if facts.server_outdated is not None:
         yield _outdated(None, database, facts.server_outdated)
-    for path, why in (facts.host_keys or {}).items():
+    for path, why in facts.host_keys.refused.items():
         yield Finding(None, path, Severity.ERROR, *_of_host_key(path, why, facts.owner))
-    if facts.host_keys is None:
+    if lost := facts.host_keys.lost:
         yield Finding(
-            *(None, f"{data}/host_keys", Severity.WARNING),
-            f"{data}/host_keys has no host keys, so the next start makes new ones, and clients refuse these",
-            "Restore the folder from a backup. Without one, start the server, and give the new fingerprints to all "
+            *(None, lost, Severity.WARNING),
+            f"host keys are missing ({lost}), so the next start makes new ones, and clients refuse these",
+            "Restore them from a backup. Without one, start the server, and give the new fingerprints to all "
             "tenants: headcount serve",
         )
 
@@ -74,8 +74,8 @@ def _of_time(facts: Facts, now: datetime) -> Iterator[Finding]:
     if facts.newest and from_rfc3339(facts.newest) - now > STEP:
         yield Finding(
             *(None, f"{facts.data_dir}/headcount.db", Severity.WARNING),
-            f"the clock is or was wrong: it shows {rfc3339(now)}, but headcount.db has the time {facts.newest}",
-            f"If the clock is right, wait until {facts.newest}. Else set it: timedatectl set-ntp true",
+            f"the clock is or was wrong: it shows {rfc3339(now)}, but the newest import is of {facts.newest}",
+            "If the clock is right, the next file of each tenant ends this. Else set it: timedatectl set-ntp true",
         )
 
 

@@ -181,9 +181,13 @@ def _places(folder: TenantFolder) -> tuple[Path, ...]:
 
 
 def _folders(folder: TenantFolder) -> str | None:
-    if not os.path.lexists(folder.root):
+    try:
+        os.lstat(folder.root)
+    except FileNotFoundError:
         name = folder.root.name
         return f"{missing(folder.root)}, or finish removing the tenant: headcount tenant remove {name} --yes"
+    except OSError as error:  # nothing is known about it, so it may be there
+        return no_access(folder.root, error.strerror)
     for place in _places(folder):
         try:
             os.stat(place)

@@ -89,10 +89,11 @@ def refuse_lost(data_dir: Path) -> None:
     except FileNotFoundError:
         lost = "missing"
     if lost and _had_tenants(data_dir):
+        log = "Move headcount.db-wal away. " if os.path.exists(f"{database}-wal") else ""
         raise TenantRefused(
             "database_lost",
-            f"{database} is {lost}, but {data_dir} has folders of tenants. Restore headcount.db from a backup, and "
-            "do not delete the folders: their files and users are complete",
+            f"{database} is {lost}, but {data_dir} has folders of tenants. {log}Restore headcount.db from a backup, "
+            "and do not delete the folders: their files and users are complete",
         )
 
 

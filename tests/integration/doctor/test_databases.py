@@ -90,6 +90,22 @@ def test_an_unusable_headcount_db_is_found_and_well_when_restored(
     assert is_well(server)
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+@pytest.mark.parametrize("name", ["headcount.db", "tenants/acme/users.db"])
+def test_the_log_of_a_lost_database_is_moved_away_first(server: ServerProcess, name: str, emptied: bool) -> None:
+    database = server.data / name
+    log = database.with_name(f"{database.name}-wal")
+    database.unlink()
+    log.write_bytes(b"log of the lost one")
+    if emptied:
+        database.touch()
+    (finding,) = diagnosed(server)
+    assert f"ove {log.name} away" in finding["do"]
+    log.unlink()
+    (finding,) = diagnosed(server)
+    assert "away" not in finding["do"]
+
+
 @pytest.mark.parametrize("name", ["headcount.db", "tenants/acme/users.db"])
 def test_a_database_of_a_newer_headcount_is_found_and_well_after_the_upgrade(
     server: ServerProcess, name: str

@@ -45,6 +45,19 @@ def test_the_root_of_a_disk_may_belong_to_another_user(server: ServerProcess) ->
         assert (data.stat().st_uid, server.data.stat().st_uid) == (OTHER, 0)
 
 
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o700), (OTHER, 0)])
+@needs(TMPFS)
+def test_folders_that_cannot_be_entered_are_not_called_missing(server: ServerProcess, owner: int, mode: int) -> None:
+    """The advice about a missing folder removes the tenant."""
+    with of_another_user(server) as data:
+        os.chown(data / "tenants", owner, -1)
+        (data / "tenants").chmod(mode)
+        (finding,) = examined_by_other(data)
+        assert (finding.tenant, finding.file, finding.severity) == (None, str(data / "tenants"), Severity.ERROR)
+        obey(server, finding.do)
+        assert examined_by_other(data) == []
+
+
 @needs(TMPFS)
 def test_a_data_folder_that_its_owner_cannot_write_is_found_and_well_when_it_can(server: ServerProcess) -> None:
     with of_another_user(server) as data:
@@ -136,6 +149,13 @@ def test_lost_host_keys_are_found_and_well_when_restored_or_made(server: ServerP
     assert is_well(server)
     shutil.rmtree(server.data / "host_keys")
     server.start()
+    assert is_well(server)
+
+
+def test_a_lost_ed25519_key_is_found_and_well_when_restored(server: ServerProcess, backup: Path) -> None:
+    (server.data / "host_keys" / "ssh_host_ed25519_key").unlink()
+    assert places(server) == [(None, "host_keys/ssh_host_ed25519_key", "warning")]
+    restore_part(server, backup, "host_keys/ssh_host_ed25519_key")
     assert is_well(server)
 
 

@@ -99,10 +99,12 @@ async def test_a_missing_file_of_a_waiting_run_is_found_and_well_when_it_is_ther
         run = await house.upload()
     copy = server.files("acme").run_copy(run.id)
     assert is_well(server)
-    copy.unlink()
-    assert places(server) == [("acme", f"tenants/acme/runs/{run.id}.file", "error")]
-    copy.write_text("x\n")
-    assert is_well(server)
+    content = copy.read_bytes()
+    for hurt in (copy.unlink, lambda: copy.write_bytes(b"")):
+        hurt()
+        assert places(server) == [("acme", f"tenants/acme/runs/{run.id}.file", "error")]
+        copy.write_bytes(content)
+        assert is_well(server)
 
 
 def test_files_without_an_import_or_run_are_found_and_well_when_removed(server: ServerProcess) -> None:
