@@ -203,10 +203,17 @@ def test_a_thousand_tenants_are_backed_up_and_restored(tmp_path: Path, backup: P
     rest(source.data)
     saved(source.data, backup)
     assert saved(source.data, backup).added == 0
-    brought_back(backup, tmp_path / "second" / "data")
+    brought_back(backup, tmp_path / "second" / "data", drop=True)
     with ServerProcess(tmp_path / "second") as restored:
         listed = restored.cli("tenant", "list", "--json").json
         assert len(listed) == MANY
         assert all(each["broken"] is None for each in listed)
         assert (restored.files("t999").files / "own.txt").read_text() == "t999"
+        shutil.copy(source.private_key("t0"), restored.private_key("t999"))
+        for number, names_sent in enumerate((("ann", "bob"), ("ann", "bob", "cy")), 1):
+            restored.put("t999", people(*names_sent))
+            assert restored.wait("t999", number)["state"] == "completed"
+        restored.cli("import", "undo", "t999")
+        assert restored.users("t999")["cy@example.com"] == "deactivated"
+        assert restored.users("t998") == {}
         assert Objects(backup).manifest() is not None
