@@ -41,8 +41,8 @@ step 1, the steps 2 to 5 would open every database and every file.
 If more has changed than `OPEN_MOST` tenants, H is unlocked, and these are copied again, a few times: each time takes
 less, because fewer change. A database is never copied as a file: SQLite's own backup reads it in one transaction.
 
-What cannot be read stops nothing else. Its entries of the previous backup stay, the rest of its tenant is as at M,
-the reason is in the manifest, and the command fails in the end. So sound users never stay behind H.
+A file that cannot be read stops nothing else. Its entries of the previous backup stay, the rest of its tenant is as
+at M, the reason is in the manifest, and the command fails in the end. So sound users never stay behind H.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A file that was published is never changed in place, so the bytes behind an open file are one version of it. But a
 rename during a walk can hide a file from it: it leaves a folder that is not read yet for one that was read already.
 So a folder is walked until two walks see the same. Where clients never rest, all files that any of the walks saw are
-kept. What cannot be read is named, and the rest is copied.
+kept. A file that cannot be read is named, and the rest is copied.
 
 A link to a folder is followed where an operator moves a folder to another disk: at the top of what is copied, and in
 the place of a fixed folder of a tenant. All other links may lead anywhere: they are named.

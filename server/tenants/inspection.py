@@ -73,7 +73,7 @@ def _fault_of_texts(folder: TenantFolder, texts: Texts) -> str | None:
 
 
 def fault_of_keys(path: Path) -> str | None:
-    """Return why the key ring at `path` is lost or cannot be read; None if it can, whoever owns it."""
+    """Return why the key ring at `path` is lost or cannot be read; None if it can. Its owner may be wrong."""
     ring = KeyRing(path)
     if ring.is_lost():
         name = path.parent.name

@@ -1,4 +1,4 @@
-"""What is lost or damaged in a tenant never replaces the good copy in a backup."""
+"""A lost or damaged file of a tenant never replaces the good copy in a backup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be read is named, keeps its earlier copy, and stops nothing else: not even the rest of its tenant."""
+"""A file that cannot be read is named, keeps its earlier copy, and stops nothing else: not even its tenant."""
 
 from __future__ import annotations
 
