@@ -19,7 +19,7 @@ IMPORTS = (
 )
 RUNS = "SELECT tenant, id, size, state IN ('queued', 'running') FROM runs"
 NEWEST = "SELECT max(at) FROM (SELECT uploaded_at AS at, max(id) FROM imports GROUP BY tenant)"
-"""The time of the newest upload, among the last ones of all tenants: a clock that was wrong once is forgotten."""
+"""The time of the newest upload among the last of all tenants. A clock that was wrong earlier changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

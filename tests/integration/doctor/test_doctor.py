@@ -88,7 +88,7 @@ def test_a_clock_behind_the_data_is_found_and_well_when_set(server: ServerProces
     assert examine(server.data, lambda: datetime(2099, 1, 1, tzinfo=UTC)) == []
 
 
-def test_a_clock_that_was_wrong_once_is_forgotten_with_the_next_file(server: ServerProcess) -> None:
+def test_a_clock_that_was_wrong_once_is_well_after_the_next_file(server: ServerProcess) -> None:
     by_hand(server.data / "headcount.db", "UPDATE imports SET uploaded_at = '2099-01-01T00:00:00.000Z' WHERE id = 1")
     assert is_well(server)
 
