@@ -8,6 +8,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 VENV := .venv
 BIN := $(VENV)/bin
+# Some container images set this. Then each server and command compiles all its modules again: twice the CPU time.
+unexport PYTHONDONTWRITEBYTECODE
 # Compiling modules that are never imported takes longer than the rest of the installation.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile
 packages = $(shell grep -c '^[a-z]' $(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -16,6 +17,14 @@ def test_every_long_step_of_the_makefile_is_announced(target: str) -> None:
     installs = [number for number, step in enumerate(steps) if "pip install" in step or "-m venv" in step]
     assert len(installs) >= 3
     assert all(steps[number - 1].startswith(("echo 'Installing ", "echo 'Creating ")) for number in installs)
+
+
+def test_programs_of_make_keep_their_compiled_modules() -> None:
+    """Without these, every server that a test starts compiles all modules again."""
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "--silent", "--eval", 'shown: ; @echo "value: $$PYTHONDONTWRITEBYTECODE"', "shown"]
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert shown == "value: \n"
 
 
 @pytest.mark.parametrize("target", ["example", "dist"])
