@@ -1,5 +1,7 @@
 """A real browser: Debian's Chromium without a screen, driven by Playwright.
 
+Its package `chromium-headless-shell` is preferred to `chromium`: see `tests.support.clients`.
+
 pytestmark = [needs("chromium"), pytest.mark.asyncio(loop_scope="module")]  # as the fixture `browser` has it
 
 async def test_...(browser):

@@ -24,10 +24,15 @@ NO_MOUNTS = "the tests cannot mount disks on this machine"
 BESIDE_THE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """sshd is not on an ordinary user's PATH."""
 
+PREFERRED = {"chromium": "chromium-headless-shell"}
+"""A program that tests run in place of another one. This one is Chromium without windows: a third of the CPU time."""
+
 
 def find_client(name: str) -> str | None:
     """Return the full path of the program `name`; None if it is not installed. (sshd must start by its full path.)"""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{BESIDE_THE_PATH}")
+    path = f"{os.environ.get('PATH', os.defpath)}:{BESIDE_THE_PATH}"
+    preferred = shutil.which(PREFERRED[name], path=path) if name in PREFERRED else None
+    return preferred or shutil.which(name, path=path)
 
 
 def client(name: str) -> str:
@@ -64,9 +69,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 """For each library, a command that prints something if it is installed."""
 
 PACKAGES: dict[str, str | None] = {
-    **dict.fromkeys(("chromium", "faketime", "haproxy", "lftp", "rclone")),
+    **dict.fromkeys(("faketime", "haproxy", "lftp", "rclone")),
     **dict.fromkeys(("scp", "sftp", "ssh", "ssh-keygen"), "openssh-client"),
     **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
+    "chromium": "chromium-headless-shell",
     "clamd": "clamav-daemon",
     "clamdscan": None,
     "man": "man-db",
