@@ -28,6 +28,7 @@ from importer.folder import TenantFolder
 from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
+from tests.support.nursery import start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
 START_S = DEADLINE_S
@@ -36,15 +37,19 @@ START_S = DEADLINE_S
 class ServerProcess:
     """`python -m server serve` on free ports, with its data below a temporary folder. It ends with its context.
 
-    `entry` is the module to run; `env` is added to the environment.
+    `entry` is the module to run; `env` is added to the environment. It is a fork of a process that has loaded the
+    modules where that makes no difference (`tests.support.nursery`); if `fresh`, it is always a new interpreter.
     """
 
-    def __init__(self, folder: Path, *, entry: str = "server", env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, entry: str = "server", env: Mapping[str, str] | None = None, fresh: bool = False
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.entry = entry
         self.env = dict(env or {})
+        self.fresh = fresh
         self.process: subprocess.Popen[str] | None = None
         self.sftp_port = self.http_port = 0
         self._begun_at = 0
@@ -72,14 +77,8 @@ class ServerProcess:
         """Start it without waiting: it may die while it starts."""
         self._begun_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.entry, "serve"],
-                cwd=ROOT,
-                env=self._environment(env),
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
+            begin = start_fresh if self.fresh else start
+            self.process = begin(self.entry, self._environment(env), log.fileno())
         return self.process
 
     def lines(self) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ NONE_BROKEN = {"tenants_broken": 0, "hooks_broken": 0}
 
 @needs("sftp")
 def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, env={"HEADCOUNT_METRICS_AUTH": "operator"}) as server:
+    with ServerProcess(tmp_path, env={"HEADCOUNT_METRICS_AUTH": "operator"}, fresh=True) as server:
         assert server.get("/healthz").status_code == 200
         ready = server.get("/readyz")
         assert (ready.status_code, ready.json()) == (

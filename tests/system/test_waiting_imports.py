@@ -38,7 +38,7 @@ def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
     """The server reads the header of each file to find corrections. It once kept a megabyte of each in memory."""
     content = people(*(f"p{number}" for number in range(4000)), job_title="x" * 250)
     assert len(content) > 1024 * 1024
-    server = ServerProcess(tmp_path)
+    server = ServerProcess(tmp_path, fresh=True)
     server.add_tenant("acme")
     queue_many(server, "acme", content)
     with server:

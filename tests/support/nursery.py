@@ -1,0 +1,173 @@
+"""Servers that start in a fraction of the time: each is a fork of a process that has loaded modules and templates.
+
+Loading these takes most of a start. All else is as after `python -m server serve`: the server is a process of its
+own, in its own session. It runs the same module from its first line, and ends or is killed like any other.
+
+The process that forks is the nursery, one for each process of the test run. A server is the child of a process that
+only waits for its end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NoReturn, cast
+
+from tests.support import ROOT
+
+ENTRIES = ("server", "tests.support.mortal_server")
+"""The modules that a fork can run: they change nothing in the process before `main`."""
+
+PASSED_ON = ("HEADCOUNT_", "PYTEST_")
+"""The starts of the names of variables that a fork may have and the nursery has not. Others, such as LD_PRELOAD and
+PYTHONPATH, act when a process begins."""
+
+_MOST_BYTES = 100_000
+"""The longest order, in bytes."""
+
+
+class Forked:
+    """A process that a nursery has forked, with those methods of a `subprocess.Popen` that tests use."""
+
+    def __init__(self, notes: socket.socket) -> None:
+        self._notes = notes
+        self.pid = self._next()
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code (negative: the signal that ended it), or None while it runs."""
+        if self.returncode is None and select.select([self._notes], [], [], 0)[0]:
+            self._end()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return the exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            if not select.select([self._notes], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a server that was forked", timeout or 0)
+            self._end()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, sign: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sign)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _end(self) -> None:
+        self.returncode = self._next()
+        self._notes.close()
+
+    def _next(self) -> int:
+        return int(self._notes.recv(100))
+
+
+def start(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
+    """Start `python -m ENTRY serve` with this environment and the descriptor `log` as its standard error.
+
+    It is a fork if `entry` and `env` allow that, else a new interpreter.
+    """
+    if entry in ENTRIES and _base(env) == _base(os.environ):
+        return cast("subprocess.Popen[str]", _fork(entry, env, log))
+    return start_fresh(entry, env, log)
+
+
+def start_fresh(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
+    """Do as `start`, always with a new interpreter."""
+    program = [sys.executable, "-m", entry, "serve"]
+    return subprocess.Popen(program, cwd=ROOT, env=dict(env), stderr=log, text=True, start_new_session=True)
+
+
+def _base(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not name.startswith(PASSED_ON)} | {"PYTHONUNBUFFERED": "1"}
+
+
+def _fork(entry: str, env: Mapping[str, str], log: int) -> Forked:
+    order = json.dumps({"entry": entry, "env": dict(env)}).encode()
+    assert len(order) < _MOST_BYTES, "the environment is too long for a fork"
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        socket.send_fds(_nursery(frozenset(_base(env).items())), [order], [log, theirs.fileno()])
+    return Forked(ours)
+
+
+@cache
+def _nursery(base: frozenset[tuple[str, str]]) -> socket.socket:
+    """Start a nursery with this environment, and return the socket for its orders. It ends with this process."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        nursery = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.nursery", str(theirs.fileno())],
+            cwd=ROOT,
+            env=dict(base),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    atexit.register(nursery.wait)
+    atexit.register(ours.close)  # before the wait: the last that was registered is the first
+    return ours
+
+
+# Below: what runs in the nursery.
+
+
+def _take_orders(orders: socket.socket) -> None:
+    gc.freeze()  # the forks share more memory
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(orders, _MOST_BYTES, 2)
+        if not order:
+            return
+        if os.fork() == 0:
+            orders.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _mind(json.loads(order), *descriptors)
+            return
+        for each in descriptors:
+            os.close(each)
+
+
+def _mind(order: dict[str, Any], log: int, notes: int) -> None:
+    """Fork a server, note its process id and its exit code, and end; in the server, return when it has ended."""
+    pid = os.fork()
+    if pid == 0:
+        os.close(notes)
+        _serve(order["entry"], order["env"], log)
+    os.write(notes, b"%d" % pid)
+    os.close(log)
+    os.write(notes, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os._exit(0)
+
+
+def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
+    os.setsid()
+    os.dup2(log, sys.stderr.fileno())
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [entry, "serve"]
+    runpy.run_module(entry, run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
+if __name__ == "__main__":
+    import server.cli.serve  # noqa: F401 - all modules of a server
+    from server.web.pages import rendering
+
+    rendering.prepare()  # a server does this after its start
+    with socket.socket(fileno=int(sys.argv[1])) as given:
+        _take_orders(given)
