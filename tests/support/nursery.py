@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -28,9 +29,9 @@ from tests.support import ROOT
 ENTRIES = ("server", "tests.support.mortal_server")
 """The modules that a fork can run: they change nothing in the process before `main`."""
 
-PASSED_ON = ("HEADCOUNT_", "PYTEST_")
-"""The starts of the names of variables that a fork may have and the nursery has not. Others, such as LD_PRELOAD and
-PYTHONPATH, act when a process begins."""
+PASSED_ON = ("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "GATE", "NOTES", "PLACE")
+"""The starts of the names of variables that a fork may have and the nursery has not; the last three are of the hooks
+of tests. Others, such as LD_PRELOAD, act when a process begins."""
 
 _MOST_BYTES = 100_000
 """The longest order, in bytes."""
@@ -159,6 +160,9 @@ def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
     os.close(log)
     os.environ.clear()
     os.environ.update(env)
+    sys.path[1:1] = [os.path.abspath(each) for each in env.get("PYTHONPATH", "").split(os.pathsep) if each]
+    sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
+    importlib.invalidate_caches()
     sys.argv = [entry, "serve"]
     runpy.run_module(entry, run_name="__main__", alter_sys=True)
     sys.exit()

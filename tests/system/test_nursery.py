@@ -38,7 +38,7 @@ def test_two_forks_do_not_share_their_settings_or_ends(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_acts_at_a_start_gets_a_new_interpreter(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path, env={"PYTHONPATH": str(tmp_path)}) as server:
+    with ServerProcess(tmp_path, env={"TZ": "Europe/Berlin"}) as server:
         assert isinstance(server.process, subprocess.Popen)
 
 
