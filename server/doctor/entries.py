@@ -192,7 +192,7 @@ def _finding(base: str, fault: Fault, found: list[Seen], data: _Data) -> Finding
     return replace(
         finding,
         severity=Severity.ERROR if refused else Severity.WARNING,
-        what=f"{place} is a symbolic link to {first.target}{gone}, and no backup follows it",
+        what=f"{place} is a symbolic link to {first.target}{gone}",
         do=_of_link(first, name),
     )
 

@@ -20,6 +20,7 @@ from tests.support.backups import brought_back, disagreements, manifest_of, rest
 from tests.support.busy_clients import BusyClients
 from tests.support.clients import EXT4, needs
 from tests.support.disks import ext4_disk, mounted
+from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.writing import by_hand

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -185,12 +186,16 @@ def test_an_upgrade_of_a_data_folder_that_is_killed_twice_is_completed(tmp_path:
     assert {copy: content_of(copy) for copy in data.rglob("*.schema-*")} == before
 
 
-def follow(server: ServerProcess, heading: str) -> None:
-    """Run the first commands of a section. The folders are the only change, and systemctl stops this server."""
+def follow(server: ServerProcess, heading: str, backup: str = "backup") -> None:
+    """Run the first commands of a section, as this user. Folders are the only change; systemctl stops this server.
+
+    `backup` is the name of the folder for /mnt/backup/headcount.
+    """
     commands = re.search(r"\n\n((?:    .+\n)+)", section(PAGE, heading))
     assert commands is not None
-    places = {"/var/lib/headcount": str(server.data), "/mnt/backup/headcount": str(server.folder / "backup")}
+    places = {"/var/lib/headcount": str(server.data), "/mnt/backup/headcount": str(server.folder / backup)}
     for line in commands[1].splitlines():
+        line = line.replace("sudo -u headcount ", "").replace("-o headcount", f"-o {os.geteuid()}")
         words = shlex.split(re.sub("|".join(places), lambda found: places[found[0]], line))
         if words == ["systemctl", "stop", "headcount"]:
             assert server.process is None or server.process.poll() is not None or server.stop() == 0
@@ -212,7 +217,7 @@ def test_the_backup_from_before_an_upgrade_is_restored_by_the_commands_of_the_pa
         server.launch()
         assert server.died() == 1
         follow(server, "Downgrade")
-        follow(server, "Restore")
+        follow(server, "Restore", "backup-before-upgrade")
         server.start()
         assert server.get("/readyz").json()["tenants_broken"] == 0
         assert [server.cli(of, "list", "acme", "--json").json for of in ("users", "import")] == before
