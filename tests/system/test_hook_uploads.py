@@ -75,8 +75,13 @@ class Scanning:
         batch.write_text("".join(f"{line}\n" for line in commands))
         line = [client("sftp"), *self.server.options("acme"), "-b", str(batch), "acme@127.0.0.1"]
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until((self.folder / "asked").exists, what="the hook to be asked")
+        wait_until(self.asked, what="the hook to be asked")
         return process
+
+    def asked(self) -> int | None:
+        """Return the process id of the hook that decides on a file; None if none does."""
+        note = self.folder / "asked"
+        return int(text) if note.exists() and (text := note.read_text()) else None
 
     def report(self, run_id: int) -> Any:
         return json.loads((self.server.files("acme").results / f"scans-{run_id}.json").read_text())
@@ -99,7 +104,8 @@ def test_a_server_killed_while_a_hook_decides_keeps_the_old_file(scanning: Scann
     local.write_bytes(b"new")
     commands = {"close": (f'put "{local}" /scans/a',), "rename": (f'put "{local}" /part', "rename /part /scans/a")}
     process = scanning.begin(*commands[way])
-    asked = int((scanning.folder / "asked").read_text())
+    asked = scanning.asked()
+    assert asked
     server.kill()
     assert process.wait(60) != 0
     wait_until(lambda: not Path(f"/proc/{asked}").exists(), what="the process of the hook to end with the server")

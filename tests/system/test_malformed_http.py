@@ -61,4 +61,4 @@ def test_no_malformed_request_causes_a_traceback_or_stops_an_upload(tmp_path: Pa
             assert server.wait("umbrella")["state"] in {"completed", "unchanged"}
         wait_until(lambda: len(os.listdir(descriptors)) <= before + 6, what="all descriptors to be free again")
         assert "Traceback" not in server.log.read_text()
-        assert set(server.events()) <= {"listening", "http_crowded", "source_banned"}
+        assert set(server.events()) <= {"data_folder_absent", "listening", "http_crowded", "source_banned"}
