@@ -48,7 +48,6 @@ at M, the reason is in the manifest, and the command fails in the end. So sound 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -57,15 +56,15 @@ from pathlib import Path
 from time import monotonic
 
 from engine.sqlite.backup import Known, View, still
-from ground.access import no_access
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
 from server.backup.copies import Copies, Entries, by_path, in_words
 from server.backup.faults import waiting_faults
 from server.backup.identity import id_for
-from server.backup.manifest import BackupUnusable, Entry, Manifest, in_order
+from server.backup.manifest import BackupUnusable, Manifest, in_order
 from server.backup.objects import Objects, Unreadable, open_objects
-from server.backup.selecting import HEADCOUNT_DB, USERS_DB, belongs, merged, needed_paths, of_this_moment
+from server.backup.others import Others
+from server.backup.selecting import HEADCOUNT_DB, USERS_DB, merged, needed_paths, of_this_moment
 from server.backup.trees import Trees, exact_look, reusable
 
 OPEN_MOST = 100
@@ -165,11 +164,11 @@ class _Taking:
         self._id = own
         self._trees = trees
         self._copies = copies
-        self._skipped: dict[str, str] = {}
         self.count = 0
 
     def take(self) -> Manifest:
         """Take every step but the last; return the manifest of this state."""
+        others = Others(self._data, self._copies, self._trees)
         with closing(View(self._data / HEADCOUNT_DB, "server")) as view:
             names = list(view.known())
         for name in names:
@@ -177,11 +176,11 @@ class _Taking:
         entries, pins = self._at_one_moment()
         for name, known in pins.known.items():
             entries.update(self._tenant(name, known, pins.needed.get(name, {})))
-        entries.update(self._others())
+        entries.update(others.copied(pins.known))
         self.count = len(pins.known)
         faults = {name: self._copies.of(f"tenants/{name}").why() for name in pins.known}
         broken = {name: in_words(why) for name, why in faults.items() if why}
-        return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id, self._skipped)
+        return Manifest(rfc3339(self._now), in_order(entries.values()), broken, self._id, others.skipped)
 
     def _at_one_moment(self) -> tuple[Entries, _Pins]:
         """Take steps 2 to 6; return the entry of headcount.db, and what was held open."""
@@ -274,55 +273,6 @@ class _Taking:
         found = self._copies.all(base)
         now = by_path(of_this_moment(found.values(), known.last_import, known.last_run))
         return merged(now, needed)
-
-    def _others(self) -> Entries:
-        """Return the entries outside the folders of tenants: host keys, removed tenants, files of the operator."""
-        found: Entries = {}
-        for name in filter(belongs, sorted(os.listdir(self._data))):
-            if name in {"tenants", "removed"}:
-                facts = os.stat(self._data / name)
-                found[name] = Entry(name, mode=stat.S_IMODE(facts.st_mode), mtime_ns=facts.st_mtime_ns)
-            elif name != HEADCOUNT_DB:
-                found.update(self._other(name))
-        try:
-            removed = sorted(os.listdir(self._data / "removed"))
-        except FileNotFoundError:
-            removed = []
-        except OSError as error:
-            return merged(found, self._unread("removed", no_access(self._data / "removed", error.strerror)))
-        for name in removed:
-            found.update(self._removed(f"removed/{name}"))
-        return found
-
-    def _other(self, name: str) -> Entries:
-        if (self._data / name).is_dir():
-            tree = self._trees.copied(name)
-            self._skipped.update(tree.faults)
-            return self._copies.with_before(tree.entries, tree.faults)
-        try:
-            entry = self._trees.copied_file(name)
-        except Unreadable as error:
-            return self._unread(name, str(error))
-        return by_path([entry] if entry else [])
-
-    def _unread(self, path: str, why: str) -> Entries:
-        """Note that `path` cannot be read; return its entries of the previous backup."""
-        self._skipped[path] = why
-        return self._copies.before(path)
-
-    def _removed(self, base: str) -> Entries:
-        """Return the entries of a removed tenant; a database that cannot be used is copied as a file."""
-        if not belongs(base):
-            return {}
-        self._copies.copy(base, databases=True)
-        tenant, path = self._copies.of(base), f"{base}/{USERS_DB}"
-        if tenant.wrong.pop(path, None):
-            try:
-                tenant.database = self._trees.copied_file(path)
-            except Unreadable as error:
-                tenant.wrong[path] = str(error)
-        self._skipped.update(tenant.why())
-        return self._copies.all(base)
 
 
 def _names(folder: Path) -> list[str]:

@@ -149,6 +149,21 @@ def test_a_removed_tenant_that_cannot_be_read_keeps_its_copies(
     assert (second / "removed" / removed.name / "files" / "contract.txt").read_text() == "contract"
 
 
+def test_a_folder_without_a_tenant_stays_in_a_backup_if_it_cannot_be_listed(
+    source: ServerProcess, backup: Path
+) -> None:
+    give(source.folder)
+    saved_by_owner(source, backup)
+    good = paths_of(backup, "tenants/bolt")
+    by_hand(source.data / "headcount.db", "DELETE FROM tenants WHERE name = 'bolt'")
+    (source.files("acme").files / "new.txt").write_text("new")
+    give(source.folder)
+    (source.data / "tenants").chmod(0o300)
+    assert list(saved_by_owner(source, backup).manifest.skipped) == ["tenants"]
+    assert paths_of(backup, "tenants/bolt") == good
+    assert "tenants/acme/files/new.txt" in paths_of(backup, "tenants/acme")
+
+
 def test_a_file_of_the_operator_that_cannot_be_read_stops_no_backup(
     source: ServerProcess, backup: Path, second: Path
 ) -> None:
