@@ -17,7 +17,7 @@ from server.backup.restoring import Restored
 from server.backup.restoring import restore as restore_backup
 from server.backup.taking import Taken, back_up
 from server.cli.data import runs, tenants
-from server.cli.folder import target_of_restore
+from server.cli.folder import target_of_restore, tell_without_backup
 from server.cli.output import harmless, json_option, print_json, tell
 from server.data_disk import DISK_CODES
 from server.settings import load_settings
@@ -105,6 +105,8 @@ def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool)
         print_json(_restored_facts(data_dir, restored, dropped=drop_owed))
     else:
         _print_restored(data_dir, restored, dropped=drop_owed)
+    if drop_owed:
+        tell_without_backup(data_dir)
     return 1 if restored.damaged else 0
 
 

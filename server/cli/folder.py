@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from server import process
+from server.backup.identity import ID
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.cli.output import tell
 from server.settings import ServerSettings
@@ -78,6 +79,16 @@ def warn_without_server(data_dir: Path) -> None:
     with suppress(OSError):
         if not process.server_runs(data_dir):
             tell(f"no server runs on the data folder {data_dir}", "no_server", "warning")
+
+
+def tell_without_backup(data_dir: Path) -> None:
+    """Say on stderr that the data folder has no backup, if that is so, and how it takes over that of another one."""
+    if not os.path.lexists(data_dir / ID):
+        tell(
+            f"{data_dir} has no backup yet. If it takes the place of a data folder that has one, "
+            "replace that backup once: headcount backup --replace FOLDER",
+            "no_backup",
+        )
 
 
 def no_data_in(data_dir: Path) -> TenantRefused:

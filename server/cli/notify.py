@@ -7,6 +7,7 @@ import click
 from ground.moments import utc_now
 from ground.words import counted, listed
 from server.cli.data import COUNT, patiently, runs, tenants
+from server.cli.folder import tell_without_backup
 from server.cli.output import json_option, list_options, print_json, print_list, tell
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
@@ -144,6 +145,7 @@ async def on(drop: bool, send: bool, as_json: bool) -> None:
         click.echo(f"Turned sending on. {'Owed' if send else 'Dropped'}: {_shown(owed)}")
     for name in unread:
         tell(f"the tenant {name} is broken: invitations that wait there are sent when it works", "tenant_broken")
+    tell_without_backup(opened.data_dir)
 
 
 def _warn_if_off(opened: Tenants) -> None:

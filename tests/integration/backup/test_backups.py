@@ -211,6 +211,23 @@ def test_a_restored_data_folder_is_backed_up_to_the_same_folder_but_a_drill_is_n
         saved(tmp_path / "drill", backup)
 
 
+def test_a_restored_folder_that_dropped_what_was_owed_says_how_its_backups_go_on(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    saved(source.data, backup)
+    how = (
+        f"{second} has no backup yet. If it takes the place of a data folder that has one, "
+        "replace that backup once: headcount backup --replace FOLDER\n"
+    )
+    assert how in restored_by(source, backup, second, "--drop-owed").err
+    assert how in source.cli("notify", "on").err
+    assert source.cli("backup", str(backup), check=False).code == 1
+    source.cli("backup", "--replace", str(backup))
+    source.cli("backup", str(backup))
+    source.cli("notify", "off")
+    assert how not in source.cli("notify", "on").err
+
+
 def test_a_data_folder_that_is_not_empty_is_not_restored_into(source: ServerProcess, backup: Path) -> None:
     saved(source.data, backup)
     before = content(source.data)
