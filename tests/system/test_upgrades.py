@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import sqlite3
@@ -21,13 +20,13 @@ from tests.support import ROOT
 from tests.support.clients import TMPFS, needs
 from tests.support.disks import small_disk
 from tests.support.fill_databases import ANN, BEN, CY, DEE, EVE, HEADER
+from tests.support.operating import PAGE, at, commands
 from tests.support.server_process import ServerProcess
 from tests.support.steps import section, steps
 from tests.support.waiting import wait_until
 from tests.support.writing import by_hand
 
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
-PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 
 Versions = dict[str, int]
 """The schemas of headcount.db (`server`) and users.db (`tenant`) in one data folder."""
@@ -191,12 +190,10 @@ def follow(server: ServerProcess, heading: str, backup: str = "backup") -> None:
 
     `backup` is the name of the folder for /mnt/backup/headcount.
     """
-    commands = re.search(r"\n\n((?:    .+\n)+)", section(PAGE, heading))
-    assert commands is not None
-    places = {"/var/lib/headcount": str(server.data), "/mnt/backup/headcount": str(server.folder / backup)}
-    for line in commands[1].splitlines():
+    places = {"/var/lib/headcount": server.data, "/mnt/backup/headcount": server.folder / backup}
+    for line in commands(heading):
         line = line.replace("sudo -u headcount ", "").replace("-o headcount", f"-o {os.geteuid()}")
-        words = shlex.split(re.sub("|".join(places), lambda found: places[found[0]], line))
+        words = shlex.split(at(line, places))
         if words == ["systemctl", "stop", "headcount"]:
             assert server.process is None or server.process.poll() is not None or server.stop() == 0
         elif "headcount" in words:
