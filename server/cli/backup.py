@@ -121,6 +121,9 @@ def _print_restored(data_dir: Path, restored: Restored, *, dropped: bool) -> Non
         click.echo("Sending is off: no mail, webhook or invitation is sent. To turn it on: headcount notify on")
     for name, why in restored.manifest.broken.items():
         tell(f"The tenant {name} was broken when the backup was made: {harmless(why)}", "tenant_broken")
+    for path, why in restored.manifest.skipped.items():
+        has = "only an earlier copy" if restored.manifest.under(path) else "no copy"
+        tell(f"The backup has {has} of {harmless(path)}: {harmless(why)}", "not_backed_up", "warning")
 
 
 async def _data_dir() -> Path:
@@ -177,6 +180,7 @@ def _restored_facts(data_dir: Path, restored: Restored, *, dropped: bool) -> dic
         "waiting": restored.waiting,
         "damaged": list(restored.damaged),
         "broken": dict(restored.manifest.broken),
+        "skipped": dict(restored.manifest.skipped),
     }
 
 

@@ -49,6 +49,26 @@ def test_a_folder_that_was_moved_to_another_disk_is_in_the_backup(
     assert content(tmp_path / "second") == content(source.data)
 
 
+def test_a_restore_says_what_the_backup_lacks(source: ServerProcess, backup: Path, tmp_path: Path) -> None:
+    key = source.data / "host_keys" / "ed25519"
+    for place, earlier in (("second", "no copy"), ("third", "only an earlier copy")):
+        key.rename(tmp_path / "key")
+        key.symlink_to(tmp_path / "key")
+        assert source.cli("backup", str(backup), check=False).code == 1
+        data = source.data
+        source.data = tmp_path / place
+        assert f"Warning: The backup has {earlier} of host_keys/ed25519: {key} is a symbolic link" in (
+            source.cli("restore", str(backup)).warned
+        )
+        source.data = tmp_path / f"{place}-again"
+        (path,) = source.cli("restore", str(backup), "--json").json["skipped"]
+        assert path == "host_keys/ed25519"
+        source.data = data
+        key.unlink()
+        (tmp_path / "key").rename(key)
+        source.cli("backup", str(backup))
+
+
 def make_link(path: Path) -> None:
     path.symlink_to("/etc/hostname")
 
