@@ -117,9 +117,12 @@ def _refuse_used(data_dir: Path) -> None:
 
 
 def refuse_foreign(data_dir: Path) -> None:
-    """Raise TenantRefused if `data_dir` belongs to another user than that of this process. Raises OSError."""
+    """Raise TenantRefused if the server of another user could not read what this process restores. Raises OSError.
+
+    The root of a disk may belong to root, although another user writes to it.
+    """
     owner = data_dir.stat().st_uid
-    if owner != os.geteuid():
+    if owner not in {os.geteuid(), 0}:
         with suppress(KeyError):
             name = pwd.getpwuid(owner).pw_name
             raise TenantRefused(

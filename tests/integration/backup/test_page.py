@@ -75,6 +75,32 @@ def test_root_backs_up_and_restores_a_part_by_the_commands_of_the_page(source: S
     assert manifest_of(source.folder / "headcount-before-upgrade").under("tenants/acme")
 
 
+@needs(TMPFS)  # only root can become another user
+def test_a_user_restores_into_a_disk_of_root_that_this_user_may_write_to(source: ServerProcess) -> None:
+    obey(source, commands("Backup")[0])
+    obey(source, commands("Backup")[1])
+    source.data = source.folder / "disk"
+    source.data.mkdir()
+    os.chown(source.data, 0, 0)  # OTHER keeps the groups of this process
+    restore = f"{AS_USER}headcount --data-dir {source.data} restore {source.folder / 'headcount'}"
+    source.data.chmod(0o750)
+    with pytest.raises(AssertionError, match=f"{source.data}.*Permission denied"):
+        obey(source, restore)
+    source.data.chmod(0o770)
+    obey(source, restore)
+    assert source.files("acme").users_db.stat().st_uid == OTHER
+
+
+@needs(TMPFS)
+def test_root_does_not_restore_into_the_folder_of_another_user(source: ServerProcess) -> None:
+    source.data = source.folder / "second"
+    source.data.mkdir()
+    os.chown(source.data, OTHER, OTHER)
+    ran = source.cli("restore", str(source.folder / "first"), check=False)
+    assert (ran.code, f"belongs to the user #{OTHER}" in ran.err) == (1, True)
+    assert os.listdir(source.data) == []
+
+
 def test_no_backup_of_a_copy_for_a_drill_replaces_that_of_the_server(tmp_path: Path) -> None:
     source, backup = ServerProcess(tmp_path), tmp_path / "headcount"
     source.add_tenant("acme")
