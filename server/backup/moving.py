@@ -3,7 +3,8 @@
 Theory. The state is complete in `.restoring`, and its parts are renamed into the data folder one after the other,
 headcount.db last. `.restoring` exists until the end, so nothing uses the folder before. After a crash, `clear`
 deletes the parts that are there, and the same restore begins again. So that it deletes nothing else, the inodes of
-the parts are noted in `.restoring` before the first is moved. The end is one rename of `.restoring`.
+the parts are noted in `.restoring` before the first is moved. The end is one rename of `.restoring`, and so is its
+beginning: it always tells whether the restore drops the messages that wait.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from ground.files import fsync_folder, replace_file
@@ -18,15 +20,31 @@ from server.backup.selecting import HEADCOUNT_DB
 
 RESTORING = ".restoring"
 RESTORED = ".restored"
-"""The name of RESTORING at the end, until it is deleted."""
+"""The name of RESTORING while it is begun, and at the end, until it is deleted."""
 
 PARTS = ".parts.json"
+DROPS = ".drop-owed"
+"""The file in RESTORING of a restore that drops the messages that wait."""
+
+
+def begin(data_dir: Path, *, drop: bool) -> Path:
+    """Make an empty `.restoring`, and return its path. Raises OSError."""
+    place = data_dir / RESTORED
+    place.mkdir(mode=0o700)
+    if drop:
+        replace_file(place / DROPS, b"")
+    return place.rename(data_dir / RESTORING)
+
+
+def drops(data_dir: Path) -> bool:
+    """Return whether the restore that has not ended drops the messages that wait."""
+    return os.path.lexists(data_dir / RESTORING / DROPS)
 
 
 def move(data_dir: Path) -> None:
     """Move all that is in `.restoring` into `data_dir`; it is on disk when this returns. Raises OSError."""
     place = data_dir / RESTORING
-    names = sorted(os.listdir(place), key=lambda name: name == HEADCOUNT_DB)
+    names = sorted(set(os.listdir(place)) - {DROPS}, key=lambda name: name == HEADCOUNT_DB)
     replace_file(place / PARTS, json.dumps({name: (place / name).lstat().st_ino for name in names}).encode())
     for name in names:
         (place / name).rename(data_dir / name)
@@ -52,8 +70,10 @@ def clear(data_dir: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    for each in (RESTORING, RESTORED):
-        shutil.rmtree(data_dir / each, ignore_errors=True)
+    shutil.rmtree(data_dir / RESTORED, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        (data_dir / RESTORING).rename(data_dir / RESTORED)
+        shutil.rmtree(data_dir / RESTORED, ignore_errors=True)
 
 
 def _inode(path: Path) -> int | None:

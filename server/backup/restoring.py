@@ -33,7 +33,7 @@ from importer.errors import DatabaseUnusable, SchemaTooNew
 from server import process
 from server.backup.identity import ID
 from server.backup.manifest import BackupUnusable, Entry, Manifest
-from server.backup.moving import RESTORED, RESTORING, clear, move, moved
+from server.backup.moving import RESTORED, RESTORING, begin, clear, drops, move, moved
 from server.backup.objects import BLOCK, MANIFEST, Objects, naming, unchanged
 from server.backup.selecting import HEADCOUNT_DB
 from server.tenants.sending import Sending
@@ -67,9 +67,10 @@ class _Damaged(BackupUnusable):
 def refuse_unfinished(data_dir: Path) -> None:
     """Raise TenantRefused if a restore into `data_dir` has not ended."""
     if os.path.lexists(data_dir / RESTORING):
+        again = "headcount restore --drop-owed FOLDER" if drops(data_dir) else "headcount restore FOLDER"
         raise TenantRefused(
             "restore_unfinished",
-            f"a restore into {data_dir} has not ended. If none runs, run it again: headcount restore FOLDER",
+            f"a restore into {data_dir} has not ended. If none runs, run it again: {again}",
         )
 
 
@@ -92,9 +93,8 @@ def restore(
         with process.hold(data_dir):
             clear(data_dir)
             _refuse_used(data_dir)
-            place = data_dir / RESTORING
             try:
-                place.mkdir(mode=0o700)
+                place = begin(data_dir, drop=drop)
                 restoring = _Restoring(objects, manifest, place, without_damaged)
                 with naming(data_dir):
                     restored = restoring.restored(now, drop=drop)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ground.files import fsync_folder
-from server.backup import moving
+from server.backup import moving, restoring
 from server.backup.manifest import BackupUnusable
 from server.backup.objects import locked
 from server.tenants.settings import TenantRefused
@@ -64,12 +64,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def killed(backup: Path, second: Path, step: int, patch: pytest.MonkeyPatch) -> None:
-    """Restore in a child that is killed when that many parts are in place."""
+def killed(backup: Path, second: Path, step: int, patch: pytest.MonkeyPatch, *, drop: bool = False) -> None:
+    """Restore in a child that is killed when that many parts are in place; with 0, before the first is written."""
     child = os.fork()
     if child == 0:
         patch.setattr(moving, "fsync_folder", ending(step, die))
-        brought_back(backup, second)
+        if not step:
+            patch.setattr(restoring.Objects, "path", lambda *_: die())
+        brought_back(backup, second, drop=drop)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
@@ -86,6 +88,26 @@ def test_a_restore_killed_while_it_ends_begins_again(
         assert (ran.code, "has not ended" in ran.err) == (1, True), command
     brought_back(backup, second)
     assert content(second) == content(source.data)
+    assert not any(name.startswith(".") for name in os.listdir(second))
+
+
+@pytest.mark.parametrize("drop", [True, False])
+@pytest.mark.parametrize("step", [0, 1, STEPS])
+def test_a_killed_restore_says_with_which_options_to_begin_again(
+    source: ServerProcess, backup: Path, second: Path, step: int, drop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drill that begins again without --drop-owed would send what the real server owes."""
+    source.cli("notify", "off")
+    saved(source.data, backup)
+    killed(backup, second, step, monkeypatch, drop=drop)
+    source.env["HEADCOUNT_DATA_DIR"] = str(second)
+    advice = "restore --drop-owed FOLDER" if drop else "restore FOLDER"
+    for command in (("tenant", "list"), ("serve",), ("doctor",)):
+        ran = source.cli(*command, check=False)
+        assert ran.code == 1
+        assert advice in " ".join((ran.err + ran.text).split()), command
+    brought_back(backup, second, drop=drop)
+    assert (second / "sending-off").exists()
     assert not any(name.startswith(".") for name in os.listdir(second))
 
 
