@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ground.moments import utc_now
 from server.backup.manifest import Entry
+from server.backup.taking import back_up
+from server.tenants.sending import MARK
 from tests.support.backups import brought_back, content, manifest_of, rest, saved
 from tests.support.cli import Ran
 from tests.support.server_process import ServerProcess
@@ -160,3 +163,18 @@ def test_nothing_is_restored_without_headcount_db(source: ServerProcess, backup:
     ran = restored_by(source, backup, second, "--without-damaged")
     assert (ran.code, "headcount.db does not match its checksum" in ran.err) == (1, True)
     assert os.listdir(second) == ["headcount.lock"]
+
+
+def test_sending_stays_off_if_its_mark_is_damaged_or_was_not_readable(
+    source: ServerProcess, backup: Path, second: Path
+) -> None:
+    source.cli("notify", "off")
+    saved(source.data, backup)
+    damage(object_of(backup, MARK))
+    ran = restored_by(source, backup, second, "--without-damaged", "--json")
+    assert (ran.code, ran.json["damaged"], ran.json["sending"]) == (1, [MARK], "off")
+    (source.data / MARK).unlink()
+    (source.data / MARK).symlink_to("elsewhere")
+    taken = back_up(source.data, backup.with_name("other"), utc_now(), replace=True)
+    assert list(taken.manifest.skipped) == [MARK]
+    assert brought_back(backup.with_name("other"), second.with_name("third")).sending_off
