@@ -10,11 +10,14 @@ from enum import Enum, auto
 from ground.words import counted
 from server.doctor.findings import Finding, Severity
 
-OWN = {"tenants", "removed", "host_keys", "digests"}
+OWN = {"tenants", "removed", "host_keys", "digests", "backup.id", "sending-off"}
 """Names in the data folder that Headcount makes, beside those that begin with `headcount.`."""
 
 DATABASE = "headcount.db"
 ALL_DATABASE_FILES = f"{DATABASE}*"
+
+READ_ONLY = {"host_keys", "backup.id", "sending-off"}
+"""Names in the data folder that are made, replaced or removed, and never written."""
 
 READ_ONLY_PLACES = {"files", "uploads", "runs"}
 """Folders of a tenant whose files are replaced and never written, so that it is enough to read them."""
@@ -73,7 +76,7 @@ def is_own(path: str) -> bool:
 def is_written(path: str) -> bool:
     """Return whether the server writes to the file at `path`, or only reads it."""
     parts = path.split("/")
-    return parts[0] != "host_keys" and not (
+    return parts[0] not in READ_ONLY and not (
         len(parts) > 3 and parts[0] in {"tenants", "removed"} and parts[2] in READ_ONLY_PLACES
     )
 

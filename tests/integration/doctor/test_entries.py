@@ -22,9 +22,12 @@ from tests.support.doctoring import OTHER, diagnosed, is_well, obey, of_another_
 from tests.support.server_process import ServerProcess
 
 
-@pytest.mark.parametrize("place", ["tenants/acme", "tenants/acme/users.db", "headcount.db", "host_keys"])
+@pytest.mark.parametrize(
+    "place", ["tenants/acme", "tenants/acme/users.db", "headcount.db", "host_keys", "backup.id", "sending-off"]
+)
 @needs(TMPFS)
-def test_another_owner_is_found_and_well_when_changed(server: ServerProcess, place: str) -> None:
+def test_another_owner_is_found_and_well_when_changed(server: ServerProcess, backup: Path, place: str) -> None:
+    server.cli("notify", "off")
     os.chown(server.data / place, OTHER, -1)
     assert [file for _, file, _ in places(server)] == [place]
     obey(server, diagnosed(server)[0]["do"])

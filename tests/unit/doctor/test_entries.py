@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from server.backup.identity import ID
 from server.doctor.entries import (
     Fault,
     Kind,
@@ -15,6 +16,7 @@ from server.doctor.entries import (
     is_written,
 )
 from server.doctor.findings import Finding, Severity
+from server.tenants.sending import MARK
 
 OWNER = 1000
 DATA = "/var/lib/headcount"
@@ -145,7 +147,7 @@ def test_a_link_that_leads_nowhere_has_no_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["headcount.db", "headcount.db-wal", "tenants/acme", "host_keys", "removed", "digests"]
+    "path", ["headcount.db", "headcount.db-wal", "tenants/acme", "host_keys", "removed", "digests", ID, MARK]
 )
 def test_what_headcount_makes_is_checked(path: str) -> None:
     assert is_own(path)
@@ -173,3 +175,5 @@ def test_the_files_of_clients_need_only_be_readable() -> None:
     assert not is_written("tenants/acme/files/inbox/a.csv")
     assert not is_written("tenants/acme/uploads/1.csv")
     assert not is_written("host_keys/ssh_host_rsa_key")
+    assert not is_written(ID)
+    assert not is_written(MARK)
