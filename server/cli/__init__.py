@@ -23,7 +23,7 @@ from ground.refusals import Refusal
 from headcount import __version__
 from importer.errors import DatabaseFault, ImporterError
 from keys.errors import HostKeyRefused, RingUnreadable
-from server.cli.output import lines_are_json, lines_as_json, tell
+from server.cli.output import lines_are_json, lines_as_json, log_told, tell
 from server.interrupts import INTERRUPTED, loading
 from server.settings import SettingsError, choose_data_dir, debugging, unknown_variables
 
@@ -112,7 +112,8 @@ def cli(ctx: click.Context, data_dir: Path | None) -> None:
     """
     choose_data_dir(data_dir)
     ctx.call_on_close(lambda: choose_data_dir(None))
-    if ctx.invoked_subcommand != "serve":  # it logs them
+    if ctx.invoked_subcommand != "serve":  # it logs by itself
+        ctx.with_resource(log_told())
         for sentence in unknown_variables():
             tell(sentence, "unknown_variable", "warning")
 

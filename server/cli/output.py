@@ -6,18 +6,21 @@ Control characters in values of files and clients are escaped, so that they cann
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
+import traceback
 from collections.abc import AsyncIterable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal
 
 import click
 
-from server.settings import colors_wanted
+from server.settings import colors_wanted, debugging
 
 F = Callable[..., Any]
+Severity = Literal["error", "warning", "notice"]
 Advance = Callable[[float, str], None]
 """Shows the share that is done, 0 to 1, and a text. Any thread may call it."""
 
@@ -65,7 +68,7 @@ def lines_are_json() -> bool:
 def tell(
     sentence: str,
     code: str,
-    severity: Literal["error", "warning", "notice"] = "notice",
+    severity: Severity = "notice",
     errors: Mapping[str, str] | None = None,
 ) -> None:
     """Print a sentence on stderr; with `--json` as one JSON object on one line, with `code`.
@@ -80,6 +83,39 @@ def tell(
     click.echo(f"{_PREFIXES[severity]}{sentence}", err=True)
     for name, detail in (errors or {}).items():
         click.echo(f"  {name}: {detail}" if name else f"  {detail}", err=True)
+
+
+@contextmanager
+def log_told() -> Iterator[None]:
+    """Tell the warnings and errors that are logged in the context, and each upgrade of a database, as `tell` does."""
+    handler, upgrades = _Told(), logging.getLogger("engine.sqlite.database")
+    logging.getLogger().addHandler(handler)
+    before = upgrades.level
+    upgrades.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        upgrades.setLevel(before)
+        logging.getLogger().removeHandler(handler)
+
+
+class _Told(logging.Handler):
+    """Tell each line of the log; its traceback only at log level debug."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        why = f" ({type(error).__name__}: {error})" if error else ""
+        severity: Severity = "notice"
+        if record.levelno >= logging.WARNING:
+            severity = "error" if record.levelno >= logging.ERROR else "warning"
+        with suppress(OSError):  # the work that is logged goes on
+            tell(
+                harmless(record.getMessage().removesuffix(".") + why),
+                str(getattr(record, "event", record.name)),
+                severity,
+            )
+            if error and debugging():
+                traceback.print_exception(error)
 
 
 def json_option(command: F) -> F:

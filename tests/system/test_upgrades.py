@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -105,6 +106,15 @@ def test_a_start_takes_over_a_data_folder_of_any_version(tmp_path: Path, version
         assert server.events().count("database_upgraded") == len(older)
         assert server.stop() == 0
     assert {copy: content_of(copy) for copy in data.rglob("*.schema-*")} == before
+
+
+def test_a_command_tells_of_a_database_that_it_upgraded(tmp_path: Path) -> None:
+    data_folder(tmp_path, VERSIONS[6])
+    told = [
+        json.loads(line) for line in ServerProcess(tmp_path).command("tenant", "list", "--json").stderr.splitlines()
+    ]
+    assert {each["code"]: each["severity"] for each in told}["database_upgraded"] == "notice"
+    assert any("headcount.db.schema-7" in each["message"] for each in told)
 
 
 def test_a_newer_database_of_the_server_is_refused_in_words_and_not_changed(tmp_path: Path) -> None:

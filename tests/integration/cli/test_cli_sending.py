@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,17 @@ def test_a_mark_that_cannot_be_read_keeps_sending_off(server: ServerProcess) -> 
     assert str(sending.why_off()).startswith("sending is off: the server sends no mail")
     server.cli("notify", "on")
     assert not sending.is_off()
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_damaged_users_are_told_as_all_else_and_without_a_traceback(server: ServerProcess, as_json: bool) -> None:
+    server.cli("notify", "off")
+    server.files("acme").users_db.write_bytes(b"not a database" * 100)
+    ran = server.command("notify", "on", "--drop-owed", *(["--json"] if as_json else []))
+    assert ran.returncode == 0
+    if as_json:
+        told = [json.loads(line) for line in ran.stderr.splitlines()]
+        assert {each["code"]: each["severity"] for each in told}["users_uncounted"] == "error"
+    else:
+        assert "Error: The users of acme cannot be counted" in ran.stderr
+        assert "Traceback" not in ran.stderr
