@@ -34,9 +34,13 @@ def backup(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "place", ["host_keys", "tenants", "removed", "tenants/acme", "tenants/acme/files", "tenants/acme/uploads"]
+    "place",
+    [
+        *("host_keys", "tenants", "removed", "tenants/acme", "tenants/acme/files", "tenants/acme/uploads"),
+        *("tenants/acme/users.db", "headcount.db"),
+    ],
 )
-def test_a_folder_that_was_moved_to_another_disk_is_in_the_backup(
+def test_what_was_moved_to_another_disk_is_in_the_backup(
     source: ServerProcess, backup: Path, tmp_path: Path, place: str
 ) -> None:
     shutil.move(source.data / place, tmp_path / "disk")
