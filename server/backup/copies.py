@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from engine.sqlite.backup import View
-from engine.sqlite.database import BUSY_TIMEOUT_S
+from engine.sqlite.database import BUSY_TIMEOUT_S, newest_version
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from server.backup.faults import folder_faults
 from server.backup.manifest import Entry
@@ -22,6 +22,12 @@ Entries = dict[str, Entry]
 
 PRIVATE = 0o600
 """The mode of databases."""
+
+
+def is_upgraded(database: Path) -> bool:
+    """Return whether this headcount.db has the schema that a backup reads. Raises DatabaseUnusable, TryAgain."""
+    with closing(View(database, None)) as view:
+        return view.version == newest_version("server")
 
 
 @dataclass(slots=True)

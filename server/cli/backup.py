@@ -13,6 +13,7 @@ from ground.moments import utc_now
 from ground.words import counted, listed
 from importer.errors import TryAgain
 from server import process
+from server.backup.copies import is_upgraded
 from server.backup.restoring import Restored
 from server.backup.restoring import restore as restore_backup
 from server.backup.taking import Taken, back_up
@@ -21,6 +22,7 @@ from server.cli.folder import target_of_restore, tell_without_backup
 from server.cli.output import harmless, json_option, print_json, tell
 from server.data_disk import DISK_CODES
 from server.settings import load_settings
+from server.tenants.tenants import server_database
 
 
 @click.command()
@@ -132,9 +134,10 @@ async def _data_dir() -> Path:
         async with tenants() as opened:
             return opened.data_dir
     except TryAgain as error:
-        if error.code not in DISK_CODES:
+        data_dir = load_settings().data_dir.absolute()
+        if error.code not in DISK_CODES or not await asyncio.to_thread(is_upgraded, server_database(data_dir)):
             raise
-        return load_settings().data_dir.absolute()
+        return data_dir
 
 
 def _owed_line(restored: Restored, *, dropped: bool) -> str:

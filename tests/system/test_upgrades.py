@@ -151,6 +151,15 @@ def why_broken(server: ServerProcess) -> str | None:
 
 
 @needs(TMPFS)
+def test_a_backup_without_space_for_the_upgrade_says_so(tmp_path: Path, cramped: Path) -> None:
+    make_large(cramped / "headcount.db")
+    (cramped / "headcount.reserve").write_bytes(b"x" * 4 * 1024**2)  # as the older server has made
+    ran = ServerProcess(tmp_path).cli("backup", str(tmp_path / "backup"), check=False)
+    why = f"the disk has no space to copy {cramped / 'headcount.db'} before its upgrade; free as much space as it has"
+    assert (ran.code, ran.out, ran.err) == (1, b"", f"Error: {why}\n")
+
+
+@needs(TMPFS)
 def test_a_tenant_without_space_for_its_copy_is_upgraded_when_there_is_space(tmp_path: Path, cramped: Path) -> None:
     users = cramped / "tenants" / "acme" / "users.db"
     make_large(users)
