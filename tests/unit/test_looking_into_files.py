@@ -11,6 +11,10 @@ from tests.support import ROOT
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 WHY = {
+    "integration/backup/test_full_data_disk.py": "the log of a killed server is left, and written to beside a backup",
+    "integration/backup/test_moments.py": "locks of another process, and how long a backup holds one",
+    "integration/doctor/test_databases.py": "databases are damaged in each way that the doctor finds",
+    "integration/doctor/test_entries.py": "the log of a killed server is left behind a link",
     "integration/queue/test_ledger.py": "it is about one connection, and the transactions in it",
     "integration/queue/test_queue.py": "a lock of another process, rules of the table, and query plans",
     "integration/sftp/test_reading_in_turns.py": "it is about the driver itself, which we look into",
