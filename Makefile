@@ -71,7 +71,7 @@ bench: $(READY) ## measure the figures of docs/performance.md; BENCH="imports" m
 	$(BIN)/python -m benchmarks $(BENCH)
 
 screenshots: $(READY_DEV) ## take the pictures of docs/images again; all pictures are in build/screenshots
-	HEADCOUNT_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/system/test_screens.py tests/system/test_mail_screens.py
+	SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/system/test_screens.py tests/system/test_mail_screens.py
 	cd build/screenshots/desk-light && for picture in $(notdir $(wildcard docs/images/*.png)); do \
 		cp $$picture ../../../docs/images/; done
 

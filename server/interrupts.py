@@ -17,7 +17,7 @@ _AS_JSON = '{"severity": "error", "code": "interrupted", "message": "interrupted
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Hold Ctrl-C back while modules are loaded: a library may turn the exception into another one."""
+    """Hold Ctrl-C back while modules are loaded, or a command begins: else it may end in another way."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

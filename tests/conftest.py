@@ -16,7 +16,7 @@ from tests.support.disks import stand_apart
 
 
 def _nothing_may_be_skipped() -> bool:
-    return os.environ.get("HEADCOUNT_NO_SKIPS", "") not in ("", "0")
+    return os.environ.get("NO_SKIPS", "") not in ("", "0")
 
 
 # No deadline: a slow machine must not fail a test. CI uses the same examples each time, so that its result depends
@@ -103,12 +103,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         line = f"NOT TESTED: {len(reasons) - len(avoidable)} skipped, because {NO_MOUNTS}"
         terminalreporter.write_line(line, red=True, bold=True)
     if avoidable and _nothing_may_be_skipped():
-        line = f"FAILED: {len(avoidable)} skipped, and HEADCOUNT_NO_SKIPS allows none"
+        line = f"FAILED: {len(avoidable)} skipped, and NO_SKIPS allows none"
         terminalreporter.write_line(line, red=True, bold=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that skipped a test, if HEADCOUNT_NO_SKIPS is set."""
+    """Fail a run that skipped a test, if NO_SKIPS is set."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [_reason(report) for report in reporter.stats.get("skipped", [])] if reporter else []
     if (

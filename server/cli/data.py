@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
 from server.cli.folder import may_be_made, require_data, warn_without_server
 from server.cli.output import tell
+from server.interrupts import loading
 from server.settings import environment_of_hooks, load_settings
 from server.tenants.hook_settings import need_hooks
 from server.tenants.tenants import Tenants, open_tenants
@@ -45,9 +46,15 @@ def runs(
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        async def begun() -> T:
+            held.close()  # Python reports a coroutine that an interrupt ends before it begins
+            return await command(*args, **kwargs)
+
         runner = asyncio.Runner(loop_factory=loop)
         try:
-            result = runner.run(command(*args, **kwargs))
+            with ExitStack() as held:
+                held.enter_context(loading())
+                result = runner.run(begun())
         except KeyboardInterrupt:
             _interrupted.append((runner, asyncio.all_tasks(runner.get_loop())))
             raise

@@ -27,7 +27,7 @@ def test_with_one_we_have(): pass
 def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", folder]
-    env = {**os.environ, **QUICKLY, "PYTHONPATH": str(ROOT), "HEADCOUNT_NO_SKIPS": "", **environment}
+    env = {**os.environ, **QUICKLY, "PYTHONPATH": str(ROOT), "NO_SKIPS": "", **environment}
     return subprocess.run([*command, folder], env=env, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -41,12 +41,12 @@ def test_the_end_of_a_run_names_the_missing_clients(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [SKIPPING, "import pytest\ndef test_it(): pytest.skip('not today')\n"])
 def test_a_skip_fails_a_run_that_forbids_skips(tmp_path: Path, source: str) -> None:
-    run = run_pytest(tmp_path, source, HEADCOUNT_NO_SKIPS="1")
+    run = run_pytest(tmp_path, source, NO_SKIPS="1")
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
-    assert "HEADCOUNT_NO_SKIPS allows none" in run.stdout
+    assert "NO_SKIPS allows none" in run.stdout
 
 
 def test_a_run_without_skips_does_not_mention_clients(tmp_path: Path) -> None:
-    run = run_pytest(tmp_path, "def test_it(): pass\n", HEADCOUNT_NO_SKIPS="1")
+    run = run_pytest(tmp_path, "def test_it(): pass\n", NO_SKIPS="1")
     assert run.returncode == 0, run.stdout
     assert "skipped" not in run.stdout

@@ -1,7 +1,7 @@
 """The real clients that tests run, and the skips for clients that are not installed.
 
 A test declares its client: `@needs("rclone")`. If the client is missing, the test is skipped. The end of the run
-lists each skip on its own line, with the Debian package to install. With HEADCOUNT_NO_SKIPS=1 a skip fails the run.
+lists each skip on its own line, with the Debian package to install. With NO_SKIPS=1 a skip fails the run.
 """
 
 from __future__ import annotations

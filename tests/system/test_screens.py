@@ -22,7 +22,7 @@ from tests.support.screens import faults_of, faults_on_screens
 from tests.support.server_process import ROOT, ServerProcess
 
 SAMPLES = ROOT / "deploy" / "demo"
-PICTURES = os.environ.get("HEADCOUNT_SCREENSHOTS")
+PICTURES = os.environ.get("SCREENSHOTS")
 """The folder for pictures, by look. If it is not set, no pictures are taken."""
 DESK = (False, False)
 """The look of the guide's pictures, which show one screen. Pictures of the other looks show the whole page."""

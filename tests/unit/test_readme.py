@@ -35,9 +35,7 @@ def test_the_readme_fits_on_two_screens_before_its_links() -> None:
 def test_the_two_commands_of_the_readme_are_those_that_ci_runs() -> None:
     commands = re.findall(r"^    (make \w+) +#", readme(), re.MULTILINE)
     assert commands == ["make demo", "make test"]
-    assert re.search(
-        r"^(?:HEADCOUNT_NO_SKIPS=1 )?make test$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE
-    )
+    assert re.search(r"^(?:NO_SKIPS=1 )?make test$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
     recipe = re.search(r"^demo: .*\n\t@\$\(BIN\)/python (\S+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert recipe is not None
     run_by_a_test = (ROOT / "tests" / "system" / "test_demo.py").read_text("utf-8")
