@@ -35,17 +35,6 @@ def source(tmp_path: Path) -> ServerProcess:
     return source
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Path:
-    """The data folder to restore into."""
-    return tmp_path / "second"
-
-
 def restored_by(source: ServerProcess, backup: Path, second: Path, *options: str) -> Ran:
     source.env["HEADCOUNT_DATA_DIR"] = str(second)
     return source.cli("restore", str(backup), *options, check=False)

@@ -30,17 +30,6 @@ def source(tmp_path: Path) -> ServerProcess:
     return source
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Path:
-    """The data folder to restore into."""
-    return tmp_path / "second"
-
-
 def entry_of(backup: Path, path: str) -> Entry:
     return next(entry for entry in manifest_of(backup).entries if entry.path == path)
 

@@ -46,11 +46,6 @@ def leave(data: Path) -> None:
     assert not [*data.rglob("*.db-*")]
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
 def make_read_only(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
 

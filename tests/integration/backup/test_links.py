@@ -28,11 +28,6 @@ def source(tmp_path: Path) -> ServerProcess:
     return source
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
 @pytest.mark.parametrize(
     "place",
     [

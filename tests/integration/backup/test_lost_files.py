@@ -39,11 +39,6 @@ def source(tmp_path: Path) -> ServerProcess:
     return source
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
 def lose_folder(folder: TenantFolder) -> None:
     shutil.rmtree(folder.root)
 

@@ -40,16 +40,6 @@ def source(tmp_path: Path) -> ServerProcess:
 
 
 @pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Path:
-    return tmp_path / "second"
-
-
-@pytest.fixture
 def meanwhile(source: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Act], None]:
     """Return a function that lets something happen right after step 1 or step 5 of the next backup."""
 

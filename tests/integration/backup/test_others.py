@@ -23,11 +23,6 @@ def source(tmp_path: Path) -> ServerProcess:
     return source
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    return tmp_path / "backup"
-
-
 def test_a_folder_without_a_tenant_stays_in_a_backup(source: ServerProcess, backup: Path, tmp_path: Path) -> None:
     (source.data / "tenants" / "notes.txt").write_text("of the operator")
     (source.data / "removed").mkdir(exist_ok=True)

@@ -40,12 +40,6 @@ def backup(source: ServerProcess, tmp_path: Path) -> Path:
     return tmp_path / "backup"
 
 
-@pytest.fixture
-def second(tmp_path: Path) -> Path:
-    """The data folder to restore into."""
-    return tmp_path / "second"
-
-
 def ending(step: int, end: Callable[[], None]) -> Callable[[Path], None]:
     """Return a flush of a folder that calls `end` when that many parts are in place."""
     calls = 0
