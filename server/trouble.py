@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
 from server.seldom import Seldom
 
 LOGGED_EVERY_S = 60.0
@@ -23,6 +23,8 @@ def outside_cause(error: Exception) -> str | None:
     """Return what the disk or the database reports, in words; None if `error` is an internal error."""
     if isinstance(error, TryAgain):
         return error.message
+    if isinstance(error, DatabaseUnusable):
+        return str(error)
     return error.strerror if isinstance(error, OSError) and error.errno in OF_THE_DISK else None
 
 
