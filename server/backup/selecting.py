@@ -10,8 +10,11 @@ from server.backup.manifest import Entry
 MADE_AGAIN = {"search.db", "staging"}
 """Names in a tenant's folder that the server makes again: the search index, and unfinished uploads."""
 
-OF_A_PROCESS = {"headcount.lock", "headcount.reserve", "headcount.reserve.new", "lost+found"}
-"""Names in the data folder that belong to a running server or to the file system."""
+NEWEST = "backup.newest"
+"""The file in the data folder that says when its newest complete backup began: see newest.py."""
+
+LEFT_OUT = {"headcount.lock", "headcount.reserve", "headcount.reserve.new", NEWEST, "lost+found"}
+"""Names in the data folder that belong to a running server, to its backups or to the file system."""
 
 LOGS = ("-wal", "-shm", "-journal")
 """Ends of the names that SQLite keeps beside a database; a copy needs none of them."""
@@ -33,7 +36,7 @@ def belongs(path: str) -> bool:
     parts = path.split("/")
     if parts[0] in {"tenants", "removed"} and len(parts) > 1:
         return _belongs_to_tenant(parts[1:])
-    return len(parts) > 1 or not (parts[0].startswith(".") or parts[0] in OF_A_PROCESS or _beside_database(parts[0]))
+    return len(parts) > 1 or not (parts[0].startswith(".") or parts[0] in LEFT_OUT or _beside_database(parts[0]))
 
 
 def is_database(path: str) -> bool:

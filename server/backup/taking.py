@@ -62,6 +62,7 @@ from server.backup.copies import Copies, Entries, by_path, in_words
 from server.backup.faults import waiting_faults
 from server.backup.identity import id_for
 from server.backup.manifest import BackupUnusable, Manifest, in_order
+from server.backup.newest import note_newest
 from server.backup.objects import Objects, Unreadable, open_objects
 from server.backup.others import Others
 from server.backup.selecting import HEADCOUNT_DB, USERS_DB, merged, needed_paths, of_this_moment
@@ -81,7 +82,7 @@ class Taken:
     """The result of a backup. `added` and `added_bytes` are what the previous backup did not have.
 
     `damaged` is the number of objects that were found damaged or missing. `lost` are the paths of the files that the
-    backup has no usable object of.
+    backup has no usable object of. `unnoted` is why the data folder does not know of this backup, None if it does.
     """
 
     manifest: Manifest
@@ -92,6 +93,7 @@ class Taken:
     added_bytes: int
     damaged: int = 0
     lost: tuple[str, ...] = ()
+    unnoted: str | None = None
 
 
 @dataclass(slots=True)
@@ -128,6 +130,8 @@ def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = Fals
                 objects.keep_newest()
             raise
         files = [entry for entry in manifest.entries if entry.sha256]
+        lost = tuple(objects.lost(manifest))
+        complete = not (manifest.broken or manifest.skipped or lost)
         return Taken(
             manifest,
             tenants=taking.count,
@@ -136,7 +140,8 @@ def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = Fals
             added=len(objects.added),
             added_bytes=sum(objects.added.values()),
             damaged=damaged,
-            lost=tuple(objects.lost(manifest)),
+            lost=lost,
+            unnoted=note_newest(data_dir, now) if complete else None,
         )
 
 

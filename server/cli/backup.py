@@ -56,6 +56,9 @@ async def backup(folder: Path, replace: bool, verify: bool, as_json: bool) -> in
     for why in taken.manifest.skipped.values():
         tell(f"not backed up: {harmless(why)}", "not_backed_up", "error")
     _tell_damage(folder, taken)
+    if taken.unnoted:
+        why = f"{data_dir} cannot be written: {taken.unnoted}"
+        tell(f"the backup is complete, but the metrics show an older one: {why}", "backup_unnoted", "warning")
     faults = taken.manifest.broken or taken.manifest.skipped or taken.damaged or taken.lost
     return 1 if faults else 0
 

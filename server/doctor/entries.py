@@ -10,7 +10,7 @@ from enum import Enum, auto
 from ground.words import counted
 from server.doctor.findings import Finding, Severity
 
-OWN = {"tenants", "removed", "host_keys", "digests", "backup.id", "sending-off"}
+OWN = {"tenants", "removed", "host_keys", "digests", "backup.id", "backup.newest", "sending-off"}
 """Names in the data folder that Headcount makes, beside those that begin with `headcount.`."""
 
 DATABASE = "headcount.db"

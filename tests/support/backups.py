@@ -13,6 +13,7 @@ from ground.moments import utc_now
 from server.backup.manifest import Manifest
 from server.backup.objects import Objects
 from server.backup.restoring import Restored, restore
+from server.backup.selecting import NEWEST
 from server.backup.taking import Taken, back_up
 from tests.support.server_process import ServerProcess
 
@@ -51,14 +52,15 @@ def rest(data: Path) -> None:
 
 
 def content(data: Path) -> dict[str, Any]:
-    """Return what a data folder has: the bytes of each file, and the rows of each database."""
+    """Return what a data folder has and its backup too: the bytes of each file, and the rows of each database."""
+    left_out = {".lock", "headcount.lock", "headcount.reserve", NEWEST, "search.db"}
     found: dict[str, Any] = {}
     for place, _, names in os.walk(data):
         for name in names:
             path = Path(place) / name
             if name.endswith(".db") and name != "search.db":
                 found[str(path.relative_to(data))] = rows(path)
-            elif ".db-" not in name and name not in {".lock", "headcount.lock", "headcount.reserve", "search.db"}:
+            elif ".db-" not in name and name not in left_out:
                 found[str(path.relative_to(data))] = path.read_bytes()
     return found
 

@@ -23,7 +23,16 @@ from tests.support.server_process import ServerProcess
 
 
 @pytest.mark.parametrize(
-    "place", ["tenants/acme", "tenants/acme/users.db", "headcount.db", "host_keys", "backup.id", "sending-off"]
+    "place",
+    [
+        "tenants/acme",
+        "tenants/acme/users.db",
+        "headcount.db",
+        "host_keys",
+        "backup.id",
+        "backup.newest",
+        "sending-off",
+    ],
 )
 @needs(TMPFS)
 def test_another_owner_is_found_and_well_when_changed(server: ServerProcess, backup: Path, place: str) -> None:
