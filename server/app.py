@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from engine.runs import Run
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
+from importer.errors import DatabaseFault, ImporterError
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.worker.advising import Advising
@@ -25,6 +26,7 @@ from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
+from server.backup.newest import newest_backup
 from server.backup.restoring import refuse_unfinished
 from server.data_disk import DataDisk
 from server.faults import Faults
@@ -55,6 +57,7 @@ from server.tenants.soundness import LATELY, Soundness
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
+from server.upkeep.gauges import Gauges, Parts, at_once
 from server.upkeep.indexing import Indexer
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
@@ -175,7 +178,20 @@ class Server:
         )
         self._sign_ins = SignIns(store.sign_ins())
         self._sign_in_mails = sign_in_mails(settings, self._tokens, self._sign_ins)
-        health = self._health()
+        checks = {
+            "sftp": at_once(lambda: self._sftp.listening),
+            "worker": at_once(lambda: self._worker.alive),
+            "hooks": at_once(lambda: self._hooks.alive),
+            "database": self._database_answers,
+            "disk": disk.check,
+        }
+        self._gauges = Gauges(
+            *(metrics, Parts(checks), disk, lambda: newest_backup(settings.data_dir)),
+            hooks_broken=lambda: self._hooks.broken,
+            banned=lambda: len(self._sftp.gate.bans()),
+        )
+        counts = (lambda: len(soundness.broken)), (lambda: self._hooks.broken)
+        health = Health(checks, self._render_metrics, self._may_read_metrics, *counts)
         office = self._office(listing, shown_host_keys(own_keys), health)
         app = build_app(office, health)
         caps = default_caps(settings.max_http_connections, settings.max_event_streams_per_token)
@@ -208,21 +224,6 @@ class Server:
             sftp_port=lambda: self._sftp.port,
             parts_up=health.parts,
             sign_in_mails=self._sign_in_mails,
-        )
-
-    def _health(self) -> Health:
-        return Health(
-            {
-                "sftp": self._sftp_listens,
-                "worker": self._worker_works,
-                "hooks": self._hooks_run,
-                "database": self._database_answers,
-                "disk": self._disk.check,
-            },
-            self._render_metrics,
-            self._may_read_metrics,
-            lambda: len(self._soundness.broken),
-            lambda: self._hooks.broken,
         )
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
@@ -303,21 +304,13 @@ class Server:
         self._key_uses.used(login.tenant, login.fingerprint, str(plain(login.address)))
 
     async def _render_metrics(self) -> bytes:
-        await self._notifications.measure()
-        self._metrics.banned_sources.set(len(self._sftp.gate.bans()))
+        await self._gauges.measure()
+        with suppress(ImporterError, DatabaseFault):  # the gauge of the parts shows it
+            await self._notifications.measure()
         return await self._counting.render()
 
     def _why_not_stored(self, tenant: str) -> str | None:
         return self._disk.why() or self._soundness.why_not_stored(tenant)
-
-    async def _sftp_listens(self) -> bool:
-        return self._sftp.listening
-
-    async def _worker_works(self) -> bool:
-        return self._worker.alive
-
-    async def _hooks_run(self) -> bool:
-        return self._hooks.alive
 
     async def _database_answers(self) -> bool:
         await self.tenants.store.ask_to_write()

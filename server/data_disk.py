@@ -47,11 +47,15 @@ READ_ONLY = "the disk of the server is read-only"
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """The free space of a disk for this user. `files` is None if the file system does not limit their number."""
+    """The free space of a disk for this user. `files` is None if the file system does not limit their number.
+
+    `of` is the size of the disk.
+    """
 
     size: int
     files: int | None = None
     read_only: bool = False
+    of: int = 0
 
 
 def why_disk_unusable(free: Free, *, reserved: bool) -> str | None:
@@ -67,7 +71,7 @@ def free_at(folder: Path) -> Free:
     found = os.statvfs(folder)
     blocks = found.f_bavail if os.geteuid() else found.f_bfree
     files = (found.f_favail if os.geteuid() else found.f_ffree) if found.f_files else None
-    return Free(blocks * found.f_frsize, files, bool(found.f_flag & os.ST_RDONLY))
+    return Free(blocks * found.f_frsize, files, bool(found.f_flag & os.ST_RDONLY), found.f_blocks * found.f_frsize)
 
 
 class DataDisk:
@@ -76,6 +80,8 @@ class DataDisk:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._reserve = data_dir / "headcount.reserve"
+        self.free = Free(0)
+        """The free space, as of the newest check."""
         self._why: str | None = None
         self._change_due_at = 0.0
         self._trouble = Trouble(log, "The check of the disk failed", {"event": "disk_unseen"})
@@ -135,7 +141,8 @@ class DataDisk:
         """Check now, and write the reserve if it is missing and fits. Raises nothing."""
         try:
             self._change()
-            why = why_disk_unusable(free_at(self._data_dir), reserved=self._reserve.exists())
+            self.free = free_at(self._data_dir)
+            why = why_disk_unusable(self.free, reserved=self._reserve.exists())
             if not why and not self._reserve.exists():
                 self._make_reserve()
         except OSError as error:

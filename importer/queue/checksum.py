@@ -25,6 +25,9 @@ CHECKSUM_NAME = "sync_users.csv.sha256"
 CHECKSUM_WAIT = timedelta(hours=1)
 """How long after an upload its checksum may arrive, if one is required."""
 
+WAITING_BEGINS = f"Waiting for {CHECKSUM_NAME} until "
+"""The begin of the message of an import that waits for its checksum."""
+
 MAX_CHECKSUM_BYTES = 64 * 1024
 _LINE = re.compile(r"\\?(?P<hash>[0-9a-fA-F]{64})(?:[ \t]+\*?(?P<name>.*))?")
 _TAGGED_LINE = re.compile(r"SHA256 \((?P<name>.*)\) = (?P<hash>[0-9a-fA-F]{64})")
@@ -158,7 +161,7 @@ def unread(file: FileFacts) -> Outcome:
 def waiting(until: str) -> str:
     """Return the message of an import that waits for its checksum until the moment `until` (RFC 3339)."""
     time = f"{until[:10]} {until[11:16]} UTC"
-    return f"Waiting for {CHECKSUM_NAME} until {time}: require_checksum is on. Send it to the same folder."
+    return f"{WAITING_BEGINS}{time}: require_checksum is on. Send it to the same folder."
 
 
 def _failed(file: FileFacts, problem: Problem) -> Outcome:

@@ -11,8 +11,12 @@ from typing import Protocol
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.allowed import first_in_the_way, why_not_sent, why_not_undone
+from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
-from importer.queue.pause import Pause
+from importer.queue.pause import BEGINNING, Pause
+
+POSTPONED = (BEGINNING, WAITING_BEGINS)
+"""The begins of the messages of imports that wait for the end of a pause, or for a checksum."""
 
 
 class Listing(Protocol):
@@ -127,6 +131,12 @@ class Listing(Protocol):
 
     async def queue_length(self) -> int:
         """Return how many real imports of all tenants are queued."""
+
+    async def postponed(self) -> int:
+        """Return how many of these wait for the end of a pause or for a checksum, as their messages say."""
+
+    async def held_since(self) -> dict[str, str]:
+        """Return when the oldest held real import of each tenant that has one was held (RFC 3339)."""
 
     async def held(self, tenant: str) -> list[Entry]:
         """Return the held real imports of a tenant."""

@@ -9,7 +9,7 @@ from ground.moments import rfc3339
 from importer.model import ImportState
 from importer.queue.entry import Entry, Waiting
 
-_BEGINNING = "Paused until "
+BEGINNING = "Paused until "
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Pause:
     @property
     def message(self) -> str:
         """Return the message of an import that waits because of this pause."""
-        return f"{_BEGINNING}{self._end}"
+        return f"{BEGINNING}{self._end}"
 
     @property
     def sentence(self) -> str:
@@ -56,4 +56,4 @@ def in_the_way(pause: Pause | None, entry: Entry | Waiting) -> bool:
 
 def of_pause(message: str | None) -> bool:
     """Return whether `message` is that of an import that waits, or waited, because of a pause."""
-    return message is not None and message.startswith(_BEGINNING)
+    return message is not None and message.startswith(BEGINNING)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from engine.figures import Figures
 from engine.tenants import Tenant
 from ground.moments import utc_now
-from importer.errors import TryAgain
+from importer.errors import DatabaseFault, ImporterError, TryAgain
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
@@ -64,14 +64,23 @@ class Counting:
             self._successes[entry.tenant] = entry.finished_at
 
     async def render(self) -> bytes:
-        """Return the current metrics in the text format of Prometheus."""
+        """Return the current metrics in the text format of Prometheus.
+
+        While headcount.db cannot be read, those of it are as before: the metrics of the parts show why.
+        """
+        with suppress(ImporterError, DatabaseFault):
+            await self._count()
+        return self._metrics.render()
+
+    async def _count(self) -> None:
         tenants = await self.current_tenants()
         if self._successes is None:
             self._successes = await self._queue.last_successes()
         self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now(), self.figures.pauses))
         self._metrics.broken.set(len(self._broken()))
         self._metrics.queue_length.set(await self._queue.queue_length())
-        return self._metrics.render()
+        self._metrics.queue_postponed.set(await self._queue.postponed())
+        self._metrics.held(await self._queue.held_since())
 
     async def current_tenants(self) -> list[Tenant]:
         """Adopt tenants and users that were changed by commands or SQL; return the tenants by name."""

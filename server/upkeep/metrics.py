@@ -6,6 +6,7 @@ Dry runs are not counted in the import metrics.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import product
 from typing import Literal
 
 from prometheus_client import (
@@ -33,6 +34,9 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800)
 OUTCOMES = ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored")
 """The outcomes of `headcount_import_rows_total`: counts of a report; `deactivated` includes absent users."""
 
+CHANNELS, RESULTS = ("mail", "webhook", "invitation"), ("sent", "failed", "given_up")
+"""The labels of `headcount_deliveries_total`."""
+
 
 class Metrics:
     """The metrics of one server. Satisfies `server.files.contracts.Metrics`."""
@@ -57,13 +61,38 @@ class Metrics:
             "headcount_import_duration_seconds", "Run time of imports in seconds", buckets=SECONDS, registry=registry
         )
         self.queue_length = Gauge("headcount_import_queue_length", "Queued imports of all tenants", registry=registry)
+        self.queue_postponed = Gauge(
+            "headcount_import_queue_postponed",
+            "Queued imports that wait for the end of a pause or for a checksum",
+            registry=registry,
+        )
         self.last_success = self._of_tenants(
             "headcount_import_last_success_timestamp_seconds", "End of the newest applied import (Unix time)", "gauge"
         )
         self.stale = self._of_tenants(
             "headcount_feed_stale", "1 if no file was applied for stale_after_days, else 0", "gauge"
         )
+        self.held_since = self._of_tenants(
+            "headcount_import_held_since_timestamp_seconds",
+            "When the oldest import was held that needs a decision (Unix time)",
+            "gauge",
+        )
         self.broken = Gauge("headcount_tenants_broken", "Tenants whose data cannot be used", registry=registry)
+        self.ready = Gauge(
+            "headcount_ready", "1 if this part of the server works, else 0", ["part"], registry=registry
+        )
+        self.hooks_broken = Gauge("headcount_hooks_broken", "Hooks that cannot run", registry=registry)
+        self.disk_free = Gauge(
+            "headcount_disk_free_bytes", "Free space of the disk with the data folder, in bytes", registry=registry
+        )
+        self.disk_size = Gauge(
+            "headcount_disk_size_bytes", "Size of the disk with the data folder, in bytes", registry=registry
+        )
+        self.last_backup = Gauge(
+            "headcount_backup_last_success_timestamp_seconds",
+            "Begin of the newest complete backup (Unix time); 0: none is known",
+            registry=registry,
+        )
         self.users = self._of_tenants("headcount_users", "Users, by state", "gauge", "state")
         self.sessions = self._of_tenants("headcount_sftp_sessions", "SFTP sessions open now", "gauge")
         self.logins = self._of_tenants("headcount_sftp_logins", "Logins over SFTP, by result", "counter", "result")
@@ -83,6 +112,8 @@ class Metrics:
             ["channel", "result"],
             registry=registry,
         )
+        for labels in product(CHANNELS, RESULTS):
+            self.deliveries.labels(*labels)  # rules see a counter grow only from a sample that is there
         self.bans = Counter("headcount_bans", "Source addresses banned", registry=registry)
         self.banned_sources = Gauge("headcount_banned_sources", "Source addresses banned now", registry=registry)
 
@@ -131,10 +162,28 @@ class Metrics:
         for tenant, stale in limited.items():
             self.stale.set(stale, tenant)
 
+    def held(self, since: Mapping[str, str]) -> None:
+        """Show when the oldest held import of each tenant was held (RFC 3339); remove the metric of all others."""
+        self.held_since.keep_only(since.__contains__)
+        for tenant, moment in since.items():
+            self.held_since.set(from_rfc3339(moment).timestamp(), tenant)
+
     def keep_only(self, tenants: Collection[str]) -> None:
-        """Remove the gauges of all other tenants: users, last success and stale feed."""
-        for gauge in (self.users, self.last_success, self.stale):
+        """Remove the gauges of all other tenants: users, last success, held imports and stale feed."""
+        for gauge in (self.users, self.last_success, self.held_since, self.stale):
             gauge.keep_only(tenants.__contains__)
+
+    # The server
+
+    def parts(self, parts: Mapping[str, bool]) -> None:
+        """Show which parts of /readyz work."""
+        for part, works in parts.items():
+            self.ready.labels(part).set(works)
+
+    def disk(self, free: int, size: int) -> None:
+        """Show the space of the disk with the data folder, in bytes."""
+        self.disk_free.set(free)
+        self.disk_size.set(size)
 
     # Hooks
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -11,6 +13,7 @@ from ground.moments import from_rfc3339
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 NONE_BROKEN = {"tenants_broken": 0, "hooks_broken": 0}
 
@@ -53,3 +56,13 @@ def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path
             line for line in text.splitlines() if line.startswith("headcount_import_last_success_timestamp")
         )
         assert float(moment.split()[1]) == pytest.approx(from_rfc3339(report["finished_at"]).timestamp())
+
+
+def test_the_metrics_show_that_headcount_db_cannot_be_written(tmp_path: Path) -> None:
+    works, fails = (f'headcount_ready{{part="database"}} {value}' for value in ("1.0", "0.0"))
+    with ServerProcess(tmp_path) as server, closing(sqlite3.connect(server.data / "headcount.db")) as other:
+        assert works in server.get("/metrics").text
+        other.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: fails in server.get("/metrics").text, what="the database to be down")
+        other.rollback()
+        wait_until(lambda: works in server.get("/metrics").text, what="the database to be up")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from headcount import __version__
 from tests.support import ROOT
 from tests.support.clients import needs
 from tests.support.importing import people
+from tests.support.monitored import held_import
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
 from tests.support.writing import by_hand
@@ -51,7 +53,10 @@ async def _a_refused_login(server: ServerProcess) -> None:
 @needs("sftp")
 def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
     hooks = tmp_path / "hooks.toml"
-    hooks.write_text('[[hooks]]\nname = "filed"\npath = "/filed/*"\ncommand = ["true"]\n')
+    hooks.write_text(
+        '[[hooks]]\nname = "filed"\npath = "/filed/*"\ncommand = ["true"]\n'
+        '[[hooks]]\nname = "lost"\npath = "/lost/*"\ncommand = ["/no/such/program"]\n'
+    )
     env = {
         "HEADCOUNT_HOOKS_FILE": str(hooks),
         "HEADCOUNT_PENALTY_REFUSED_S": "20",
@@ -61,20 +66,28 @@ def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env=env) as server:
         server.add_tenant("acme", stale_after_days="3", notify_email="grace@acme.example")
         server.add_tenant("globex", require_checksum="true")
+        server.add_tenant("initech", deactivate_missing="true")
         content = people("ann", "bob")
         server.put("acme", content)
         assert server.wait("acme")["state"] == "completed"
         server.put("acme", b"1", "/filed/a")
         server.put("globex", people("ann"))
+        server.cli("backup", str(tmp_path / "backup"))
+        held_import(server, "initech")
+        disk = os.statvfs(server.data)
         asyncio.run(_a_session(server))
         asyncio.run(_a_refused_login(server))
         asyncio.run(_a_refused_login(server))  # banned by now
         expected = {
             f'headcount_build_info{{version="{__version__}"}}': 1,
             'headcount_imports_total{state="completed",tenant="acme"}': 1,
+            'headcount_imports_total{state="held",tenant="initech"}': 1,
             'headcount_import_rows_total{outcome="created",tenant="acme"}': 2,
-            "headcount_import_duration_seconds_count": 1,
+            "headcount_import_duration_seconds_count": 3,
             "headcount_import_queue_length": 1,
+            "headcount_import_queue_postponed": 1,
+            **{f'headcount_ready{{part="{part}"}}': 1 for part in ("sftp", "worker", "hooks", "database", "disk")},
+            "headcount_hooks_broken": 1,
             'headcount_feed_stale{tenant="acme"}': 0,
             "headcount_tenants_broken": 0,
             'headcount_users{state="active",tenant="acme"}': 2,
@@ -88,11 +101,15 @@ def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
             'headcount_uploads_total{result="completed",tenant="acme"}': 2,
             "headcount_bans_total": 1,
             "headcount_banned_sources": 1,
+            "headcount_disk_size_bytes": float(disk.f_blocks * disk.f_frsize),
         }
         later = {
             'headcount_outbox_length{channel="mail"}': 1,
             'headcount_deliveries_total{channel="mail",result="failed"}': 1,
             'headcount_import_last_success_timestamp_seconds{tenant="acme"}': 1_700_000_000,
+            'headcount_import_held_since_timestamp_seconds{tenant="initech"}': 1_700_000_000,
+            "headcount_backup_last_success_timestamp_seconds": 1_700_000_000,
+            "headcount_disk_free_bytes": 1_000,
         }
         wait_until(lambda: expected.items() <= shown(server).items(), what="the metrics")
         wait_until(lambda: all(shown(server).get(name, 0) >= value for name, value in later.items()), what="the rest")

@@ -78,6 +78,7 @@ async def test_a_headcount_db_that_becomes_read_only_is_reported_and_recovers(se
         ready = server.get("/readyz")
         assert ready.status_code == 503
         assert ready.json()["reasons"] == {"database": "headcount.db is read-only for the server"}
+        assert 'headcount_ready{part="database"} 0.0' in server.get("/metrics").text
         assert downloads(server)
     assert server.get("/readyz").status_code == 200
     server.put("acme", people("ann", "bob"))
@@ -105,6 +106,7 @@ async def test_a_disk_that_becomes_read_only_serves_files_and_refuses_uploads(se
     assert downloads(server)
     wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be noticed")
     assert server.get("/readyz").json()["reasons"]["disk"] == "the disk of the server is read-only"
+    assert 'headcount_ready{part="disk"} 0.0' in server.get("/metrics").text
     assert server.get("/healthz").status_code == 200
     assert "the disk of the server is read-only" in await refused(server)
     assert downloads(server)

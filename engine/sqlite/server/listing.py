@@ -10,7 +10,7 @@ import aiosqlite
 from engine.sqlite.server.ledger import Ledger
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.entry import Entry, Past, Waiting
-from importer.queue.listing import Listing
+from importer.queue.listing import POSTPONED, Listing
 from importer.queue.pause import Pause, in_the_way
 from importer.requests import Approval, DryRunRequest, Undo
 
@@ -81,6 +81,14 @@ SOME_COPIES_NEEDED = (
     " AND state <> 'arriving' AND undo IS NULL AND sequence > ?1 UNION ALL"
     " SELECT tenant, id, size, sequence FROM imports WHERE state = 'held' AND dry_run = 0 AND sequence > ?1"
     " ORDER BY sequence LIMIT ?2"
+)
+HELD_SINCE = (
+    "SELECT tenant, min(finished_at) FROM imports INDEXED BY imports_held WHERE state = 'held' AND dry_run = 0"
+    " GROUP BY tenant"
+)
+LENGTH_POSTPONED = (
+    "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
+    " AND state = 'queued' AND dry_run = 0 AND (message GLOB ? OR message GLOB ?)"
 )
 LATELY_MOVED = "SELECT DISTINCT tenant FROM moves WHERE id > (SELECT max(id) FROM moves) - ?"
 
@@ -187,6 +195,13 @@ class SqliteListing(Listing):
             " AND state = 'queued' AND dry_run = 0"
         )
         return int(found[0][0])
+
+    async def postponed(self) -> int:
+        found = await self._ledger.read(LENGTH_POSTPONED, *(f"{each}*" for each in POSTPONED))
+        return int(found[0][0])
+
+    async def held_since(self) -> dict[str, str]:
+        return {row[0]: row[1] for row in await self._ledger.read(HELD_SINCE) if row[1]}
 
     async def held(self, tenant: str) -> list[Entry]:
         return await self._entries(

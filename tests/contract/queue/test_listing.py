@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from engine.store import Store
+from ground.moments import rfc3339
 from importer.errors import Refused
 from importer.model import ImportState
+from importer.queue.checksum import waiting
 from importer.queue.entry import Past
 from importer.queue.pause import Pause
 from importer.queue.queue import Queue
@@ -17,6 +20,7 @@ from tests.support.engines import OpenStore
 from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
 
 ENDED_AT = "2026-03-01T12:00:00.000Z"
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -123,6 +127,25 @@ async def test_the_queue_length_counts_real_imports_of_all_tenants(queue: Queue)
     await enqueue(queue, "globex")
     await promise(queue)
     assert await queue.queue_length() == 2
+
+
+async def test_queued_imports_that_wait_for_a_pause_or_a_checksum_are_counted(queue: Queue) -> None:
+    messages = [Pause(NOON).message, waiting(ENDED_AT), "Not yet: the disk is full", None]
+    for message in messages:
+        await queue.say(await found(queue, await enqueue(queue)), message)
+    await queue.say(await found(queue, await enqueue(queue, dry_run=True)), Pause(NOON).message)
+    assert (await queue.queue_length(), await queue.postponed()) == (4, 2)
+
+
+async def test_each_tenant_has_the_time_of_its_oldest_held_import(queue: Queue) -> None:
+    for tenant, at in (("acme", NOON + HOUR), ("acme", NOON), ("globex", NOON + 2 * HOUR)):
+        entry = await queue.claim(tenant, await enqueue(queue, tenant))
+        assert entry
+        await queue.finish(entry.ended(outcome(ImportState.HELD), at), published=True)
+    await run_to(queue, await enqueue(queue, "globex", dry_run=True), ImportState.HELD, tenant="globex")
+    assert await queue.held_since() == {"acme": rfc3339(NOON), "globex": rfc3339(NOON + 2 * HOUR)}
+    await queue.discard("globex", (await queue.held("globex"))[0].id, by="Grace")
+    assert await queue.held_since() == {"acme": rfc3339(NOON)}
 
 
 async def test_a_waiting_import_keeps_whether_it_is_a_correction(queue: Queue) -> None:

@@ -239,6 +239,14 @@ async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
         assert len([each for each in (await many.tenants.store.figures().read()).values() if each.figures]) == 3
 
 
+async def test_metrics_are_shown_while_headcount_db_cannot_be_read(tmp_path: Path) -> None:
+    async with town(tmp_path, 1) as many:
+        await enqueue(many.queue, "company-0")
+        assert "headcount_import_queue_length 1.0" in (await many.counting.render()).decode()
+        by_hand(many.tenants.store.ledger.file, "ALTER TABLE imports RENAME TO lost")
+        assert "headcount_import_queue_length 1.0" in (await many.counting.render()).decode()
+
+
 async def test_a_new_tenant_has_no_figures_of_a_removed_one_of_its_name(tmp_path: Path) -> None:
     async with town(tmp_path, 2) as many:
         await many.rounds()

@@ -51,7 +51,7 @@ def test_an_import_that_was_not_applied_counts_no_rows_and_no_success() -> None:
     metrics.import_ended(replace(ENTRY, state=ImportState.HELD), 0.2)
     now = shown(metrics)
     assert now['headcount_imports_total{state="held",tenant="acme"}'] == 1
-    assert not [name for name in now if "rows" in name or "last_success" in name]
+    assert not [name for name in now if "rows" in name or "import_last_success" in name]
 
 
 def test_dry_runs_are_not_counted_in_the_import_metrics() -> None:

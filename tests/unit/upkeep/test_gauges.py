@@ -1,0 +1,45 @@
+"""Gauges of the parts of the server: a scrape waits for no part, and a silent part does not work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server.upkeep import gauges
+from server.upkeep.gauges import SILENT_S, Parts
+
+
+async def works() -> bool:
+    return True
+
+
+async def fails() -> bool:
+    raise OSError
+
+
+async def test_a_part_that_fails_does_not_work() -> None:
+    assert await Parts({"sftp": works, "database": fails}).look() == {"sftp": True, "database": False}
+
+
+async def test_a_silent_part_shows_its_former_answer_for_some_seconds_and_then_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gauges, "WAIT_S", 0.01)
+    now, answers, asked = [0.0], asyncio.Event(), list[float]()
+
+    async def slow() -> bool:
+        asked.append(now[0])
+        return await answers.wait()
+
+    parts = Parts({"database": slow}, clock=lambda: now[0])
+    answers.set()
+    assert await parts.look() == {"database": True}
+    answers.clear()
+    seen = []
+    for now[0] in (10, 10 + SILENT_S, 11 + SILENT_S):
+        seen.append((await parts.look())["database"])
+    assert seen == [True, True, False]
+    assert asked == [0, 10], "it is not asked again before it answers"
+    answers.set()
+    assert await parts.look() == {"database": True}
