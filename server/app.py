@@ -129,7 +129,7 @@ class Server:
         self._preparing: asyncio.Task[None] | None = None
         self._tokens = Tokens(store.tokens())
         figures = self._figures
-        self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
+        self._counting = Counting(metrics, tenants, listing, lambda: soundness.broken, figures)
         self._outbox = Outbox(store.outbox())
         self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)

@@ -53,6 +53,7 @@ class Notifications:
         self._tenants = tenants
         self._soundness = soundness
         self._outbox = outbox
+        self._lengths = Outbox(tenants.store.looking().outbox())  # a scrape waits for no write
         self._metrics = metrics
         self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url)
         self._sending = Sending(tenants.data_dir)
@@ -124,7 +125,7 @@ class Notifications:
 
     async def measure(self) -> None:
         """Update the metric of waiting messages. The inviter updates that of invitations."""
-        lengths = await self._outbox.lengths()
+        lengths = await self._lengths.lengths()
         for channel in Channel:
             self._metrics.outbox_length.labels(channel).set(lengths[channel])
 

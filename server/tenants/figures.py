@@ -64,6 +64,7 @@ class FigureBook:
         self._looked_at = float("-inf")
         self._loaded = False
         self._one_at_a_time = asyncio.Lock()
+        self._one_write = asyncio.Lock()
         self._rest: asyncio.Task[None] | None = None
 
     # Known figures
@@ -144,8 +145,8 @@ class FigureBook:
             if time.monotonic() - self._looked_at >= age_s:
                 await self._look([tenant.name for tenant in tenants])
             await self._read_due(until)
-            if write:
-                await self._write()
+        if write:
+            await self._write()
         if self._due and (self._rest is None or self._rest.done()):
             self._rest = asyncio.create_task(self._read_rest(), name="figures")
         return tenants
@@ -158,8 +159,7 @@ class FigureBook:
 
     async def write(self) -> None:
         """Store new figures. If that fails, they are read again later."""
-        async with self._one_at_a_time:
-            await self._write()
+        await self._write()
 
     async def stop(self) -> None:
         """Stop reading, and store the new figures."""
@@ -248,15 +248,17 @@ class FigureBook:
         self._unwritten[tenant] = self._unwritten.get(tenant, Known()).renewed(news)
 
     async def _write(self) -> None:
-        unwritten, self._unwritten = self._unwritten, {}
-        if not unwritten:
-            return
-        try:
-            await self._store.write(unwritten)
-        except (ImporterError, DatabaseFault) as error:
-            log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
-            for name, known in unwritten.items():
-                self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))
+        """Store new figures. It may wait for the disk, so no look waits for it."""
+        async with self._one_write:
+            unwritten, self._unwritten = self._unwritten, {}
+            if not unwritten:
+                return
+            try:
+                await self._store.write(unwritten)
+            except (ImporterError, DatabaseFault) as error:
+                log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
+                for name, known in unwritten.items():
+                    self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))
 
 
 def look_of(database: str, now: float) -> tuple[str, bool]:

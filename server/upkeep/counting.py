@@ -11,7 +11,7 @@ from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
-from importer.queue.queue import Queue
+from importer.queue.listing import Listing
 from server.tenants.feeds import feeds
 from server.tenants.figures import FigureBook
 from server.tenants.tenants import Tenants
@@ -28,14 +28,17 @@ class Counting:
         self,
         metrics: Metrics,
         tenants: Tenants,
-        queue: Queue,
+        imports: Listing,
         broken: Callable[[], Collection[str]] = tuple,
         figures: FigureBook | None = None,
     ) -> None:
-        """`broken` returns the names of the broken tenants. Their users are counted again once they are usable."""
+        """`imports` should wait for no write, or a scrape does.
+
+        `broken` returns the names of the broken tenants. Their users are counted again once they are usable.
+        """
         self.figures = figures or FigureBook(tenants, broken)
         self._metrics = metrics
-        self._queue = queue
+        self._imports = imports
         self._broken = broken
         self._met: set[str] = set()
         self._shown: dict[str, Figures] = {}
@@ -43,7 +46,7 @@ class Counting:
 
     async def restore(self) -> None:
         """Restore the gauges that do not begin at zero with the process."""
-        self._successes = await self._queue.last_successes()
+        self._successes = await self._imports.last_successes()
         for tenant, finished_at in self._successes.items():
             self._metrics.succeeded(tenant, finished_at)
         await self.current_tenants()
@@ -58,7 +61,7 @@ class Counting:
             await self.figures.renew_one(entry.tenant)
         self._show([entry.tenant])
         if entry.state is ImportState.UNDONE:
-            self._successes = await self._queue.last_successes()
+            self._successes = await self._imports.last_successes()
             self._metrics.success_undone(entry.tenant, self._successes.get(entry.tenant))
         elif self._successes is not None and entry.finished_at:
             self._successes[entry.tenant] = entry.finished_at
@@ -75,12 +78,12 @@ class Counting:
     async def _count(self) -> None:
         tenants = await self.current_tenants()
         if self._successes is None:
-            self._successes = await self._queue.last_successes()
+            self._successes = await self._imports.last_successes()
         self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now(), self.figures.pauses))
         self._metrics.broken.set(len(self._broken()))
-        self._metrics.queue_length.set(await self._queue.queue_length())
-        self._metrics.queue_postponed.set(await self._queue.postponed())
-        self._metrics.held(await self._queue.held_since())
+        self._metrics.queue_length.set(await self._imports.queue_length())
+        self._metrics.queue_postponed.set(await self._imports.postponed())
+        self._metrics.held(await self._imports.held_since())
 
     async def current_tenants(self) -> list[Tenant]:
         """Adopt tenants and users that were changed by commands or SQL; return the tenants by name."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -237,6 +239,18 @@ async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
         assert not [each for each in asked if not each.startswith("SELECT")]
         await many.figures.renew(0)
         assert len([each for each in (await many.tenants.store.figures().read()).values() if each.figures]) == 3
+
+
+async def test_metrics_do_not_wait_for_figures_that_cannot_be_written(tmp_path: Path) -> None:
+    async with town(tmp_path, 1) as many:
+        with closing(sqlite3.connect(many.tenants.store.ledger.file)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(many.figures.renew())
+            await eventually(lambda: many.figures._one_write.locked())
+            assert 'headcount_users{state="active"' in (await many.counting.render()).decode()
+            assert not waiting.done()
+            other.rollback()
+        await waiting
 
 
 async def test_metrics_are_shown_while_headcount_db_cannot_be_read(tmp_path: Path) -> None:
