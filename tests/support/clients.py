@@ -76,6 +76,8 @@ PACKAGES: dict[str, str | None] = {
     "clamd": "clamav-daemon",
     "clamdscan": None,
     "man": "man-db",
+    "prometheus": None,
+    "promtool": "prometheus",
     "sshd": "openssh-server",
     CURL: "curl",
     DRIVER: "libatomic1",

@@ -37,7 +37,6 @@ LABEL_VALUES: dict[str, set[str]] = {
 IN_ANSWERS = {
     *("http_port", "sftp_port", "hooks_broken", "tenants_broken", "internal_error", "gave_up", "given_up"),
     "too_many_streams",
-    "made_at",
 }
 """Names of the page in JSON, in messages of imports and in answers, which no table of the code lists."""
 

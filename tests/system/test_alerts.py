@@ -1,0 +1,145 @@
+"""The alerts of deploy/alerts.yaml: promtool's tests of each, and the chief ones with their real causes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from server.backup.selecting import NEWEST
+from tests.support import ROOT
+from tests.support.clients import client, needs
+from tests.support.importing import people
+from tests.support.monitored import held_import
+from tests.support.prometheus import Prometheus, free_port, scrape_of
+from tests.support.server_process import ServerProcess
+
+RULES = ROOT / "deploy" / "alerts.yaml"
+SHORT = {
+    "headcount_import_held_since_timestamp_seconds > 24 * 3600": "headcount_import_held_since_timestamp_seconds > 1",
+    "[1h]": "[5s]",
+    "offset 1h": "offset 5s",
+}
+"""Times of the rules that a test cannot wait for."""
+
+pytestmark = needs("prometheus", "promtool", "sftp")
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([client("promtool"), *arguments], capture_output=True, text=True, check=False)
+
+
+def test_prometheus_reads_the_rules() -> None:
+    checked = promtool("check", "rules", RULES)
+    assert checked.returncode == 0, checked.stderr
+    assert "lint error" not in checked.stderr
+
+
+def test_every_alert_fires_and_clears_in_the_tests_of_promtool() -> None:
+    tested = promtool("test", "rules", RULES.with_name("alerts.test.yaml"))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def at_once() -> str:
+    """Return the rules with short times: an alert fires at the first scrape that shows its cause."""
+    text = re.sub(r"^ +for: .*\n", "", RULES.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for long, short in SHORT.items():
+        assert long in text
+        text = text.replace(long, short)
+    return text
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("server")
+    env = {"HEADCOUNT_HTTP_PORT": str(free_port()), "HEADCOUNT_HOOKS_FILE": str(folder / "hooks.toml")}
+    (folder / "hooks.toml").write_text('[[hooks]]\nname = "filed"\npath = "/filed/*"\ncommand = ["false"]\n')
+    with ServerProcess(folder, env=env) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def prometheus(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path_factory.mktemp("alerts") / "prometheus", scrape_of(server), at_once()) as prometheus:
+        yield prometheus
+
+
+def test_a_broken_tenant_fires_until_it_is_repaired(server: ServerProcess, prometheus: Prometheus) -> None:
+    server.add_tenant("broken")
+    users = server.files("broken").users_db
+    users.rename(users.with_name("moved"))
+    assert server.sftp("broken", "ls").returncode != 0
+    prometheus.fires("HeadcountTenantsBroken", severity="critical")
+    users.with_name("moved").rename(users)
+    prometheus.clears("HeadcountTenantsBroken")
+
+
+def test_a_held_import_fires_until_it_is_decided(server: ServerProcess, prometheus: Prometheus) -> None:
+    server.add_tenant("held", deactivate_missing="true")
+    held_import(server, "held")
+    prometheus.fires("HeadcountImportHeld", tenant="held")
+    server.cli("import", "discard", "held")
+    prometheus.clears("HeadcountImportHeld")
+
+
+def test_the_first_failed_import_of_a_tenant_fires_until_one_is_applied(
+    server: ServerProcess, prometheus: Prometheus
+) -> None:
+    server.add_tenant("failing")
+    server.put("failing", b"no,such,header\n1,2,3\n")
+    assert server.wait("failing")["state"] == "failed"
+    prometheus.fires("HeadcountImportsFailing", tenant="failing", summary="The imports of failing fail")
+    server.put("failing", people("ann"))
+    assert server.wait("failing")["state"] == "completed"
+    prometheus.clears("HeadcountImportsFailing")
+
+
+def test_a_database_that_cannot_be_written_fires_until_it_can(server: ServerProcess, prometheus: Prometheus) -> None:
+    with closing(sqlite3.connect(server.data / "headcount.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        prometheus.fires("HeadcountNotReady", part="database")
+        other.rollback()
+    prometheus.clears("HeadcountNotReady")
+
+
+def test_a_backup_that_is_missing_or_old_fires_until_one_is_made(
+    server: ServerProcess, prometheus: Prometheus, tmp_path: Path
+) -> None:
+    prometheus.fires("HeadcountNeverBackedUp")
+    server.cli("backup", str(tmp_path / "backup"))
+    prometheus.clears("HeadcountNeverBackedUp")
+    (server.data / NEWEST).write_text("2026-03-01T02:30:00.000Z\n")
+    prometheus.fires("HeadcountBackupOld", severity="warning")
+    prometheus.fires("HeadcountBackupMissing", severity="critical")
+    server.cli("backup", str(tmp_path / "backup"))
+    prometheus.clears("HeadcountBackupOld")
+    prometheus.clears("HeadcountBackupMissing")
+
+
+def test_the_first_failed_run_of_a_hook_fires_for_a_while(server: ServerProcess, prometheus: Prometheus) -> None:
+    server.add_tenant("filing")
+    server.put("filing", b"1", "/filed/a")
+    prometheus.fires("HeadcountHookRunsFailing", hook="filed", tenant="filing")
+    prometheus.clears("HeadcountHookRunsFailing")
+
+
+def test_a_broken_hook_and_a_stopped_server_fire_until_they_run(
+    server: ServerProcess, prometheus: Prometheus
+) -> None:
+    hooks = server.folder / "hooks.toml"
+    good = hooks.read_text()
+    hooks.write_text(good.replace('"false"', '"/no/such/program"'))
+    server.stop()
+    prometheus.fires("HeadcountDown")
+    server.start()
+    prometheus.clears("HeadcountDown")
+    prometheus.fires("HeadcountHooksBroken")
+    hooks.write_text(good)
+    server.stop()
+    server.start()
+    prometheus.clears("HeadcountHooksBroken")
