@@ -47,6 +47,7 @@ class Metrics:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)
         self._by_tenant: list[ByTenant] = []
+        self._held: Mapping[str, str] = {}
         self.build_info = Gauge(
             "headcount_build_info", "1, with the version of Headcount", ["version"], registry=registry
         )
@@ -164,13 +165,16 @@ class Metrics:
 
     def held(self, since: Mapping[str, str]) -> None:
         """Show when the oldest held import of each tenant was held (RFC 3339); remove the metric of all others."""
-        self.held_since.keep_only(since.__contains__)
+        for tenant in self._held.keys() - since.keys():
+            self.held_since.remove(tenant)
         for tenant, moment in since.items():
-            self.held_since.set(from_rfc3339(moment).timestamp(), tenant)
+            if self._held.get(tenant) != moment:
+                self.held_since.set(from_rfc3339(moment).timestamp(), tenant)
+        self._held = dict(since)
 
     def keep_only(self, tenants: Collection[str]) -> None:
-        """Remove the gauges of all other tenants: users, last success, held imports and stale feed."""
-        for gauge in (self.users, self.last_success, self.held_since, self.stale):
+        """Remove the gauges of all other tenants: users, last success and stale feed."""
+        for gauge in (self.users, self.last_success, self.stale):
             gauge.keep_only(tenants.__contains__)
 
     # The server

@@ -54,6 +54,16 @@ def test_an_import_that_was_not_applied_counts_no_rows_and_no_success() -> None:
     assert not [name for name in now if "rows" in name or "import_last_success" in name]
 
 
+def test_only_tenants_with_a_held_import_have_the_time_of_the_oldest() -> None:
+    name, noon = "headcount_import_held_since_timestamp_seconds", "2026-03-01T12:00:00.000Z"
+    metrics, seen = Metrics(), []
+    for since in ({"acme": noon, "globex": noon}, {"acme": noon.replace("12", "13")}, {}):
+        metrics.held(since)
+        seen.append({key: value for key, value in shown(metrics).items() if key.startswith(name)})
+    acme, globex = (f'{name}{{tenant="{tenant}"}}' for tenant in ("acme", "globex"))
+    assert seen == [{acme: 1772366400, globex: 1772366400}, {acme: 1772370000}, {}]
+
+
 def test_dry_runs_are_not_counted_in_the_import_metrics() -> None:
     metrics = Metrics()
     before = shown(metrics)
