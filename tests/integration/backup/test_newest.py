@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from server.backup.newest import newest_backup
+from ground.moments import utc_now
+from server.backup.newest import newest_backup, note_newest
 from server.backup.selecting import NEWEST
 from server.backup.taking import back_up
 from tests.support.backups import brought_back, manifest_of
@@ -32,6 +33,18 @@ def test_a_data_folder_knows_when_its_newest_complete_backup_began(source: Serve
     assert newest_backup(source.data) == FIRST.timestamp()
     back_up(source.data, backup, SECOND)
     assert newest_backup(source.data) == SECOND.timestamp()
+
+
+def test_a_backup_that_ends_after_a_later_one_does_not_hide_it(tmp_path: Path) -> None:
+    note_newest(tmp_path, SECOND)
+    note_newest(tmp_path, FIRST)
+    assert newest_backup(tmp_path) == SECOND.timestamp()
+
+
+def test_a_mark_of_the_future_is_replaced(tmp_path: Path) -> None:
+    note_newest(tmp_path, utc_now() + timedelta(days=1))
+    note_newest(tmp_path, FIRST)
+    assert newest_backup(tmp_path) == FIRST.timestamp()
 
 
 def test_a_backup_that_lacks_something_is_not_the_newest_complete_one(source: ServerProcess, backup: Path) -> None:
@@ -68,9 +81,11 @@ def test_a_backup_that_cannot_be_noted_says_so_and_is_complete(source: ServerPro
 
 
 @pytest.mark.parametrize("content", [b"", b"2026-03", b"\xff\0", b"a" * 30])
-def test_a_damaged_mark_counts_as_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_mark_counts_as_none_until_the_next_backup(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NEWEST).write_bytes(content)
     assert newest_backup(tmp_path) == 0
+    assert note_newest(tmp_path, FIRST) is None
+    assert newest_backup(tmp_path) == FIRST.timestamp()
 
 
 def test_no_other_user_can_read_the_mark(source: ServerProcess, backup: Path) -> None:
