@@ -11,12 +11,8 @@ from typing import Protocol
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.allowed import first_in_the_way, why_not_sent, why_not_undone
-from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
-from importer.queue.pause import BEGINNING, Pause
-
-POSTPONED = (BEGINNING, WAITING_BEGINS)
-"""The begins of the messages of imports that wait for the end of a pause, or for a checksum."""
+from importer.queue.pause import Pause
 
 
 class Listing(Protocol):
@@ -133,7 +129,10 @@ class Listing(Protocol):
         """Return how many real imports of all tenants are queued."""
 
     async def postponed(self) -> int:
-        """Return how many of these wait for the end of a pause or for a checksum, as their messages say."""
+        """Return how many of these wait for the end of a pause, for a checksum, or behind one that waits for it.
+
+        Their messages say so: those of a pause begin with `BEGINNING`, that of a checksum with `WAITING_BEGINS`.
+        """
 
     async def held_since(self) -> dict[str, str]:
         """Return when the oldest held real import of each tenant that has one was held (RFC 3339)."""

@@ -64,7 +64,7 @@ class Metrics:
         self.queue_length = Gauge("headcount_import_queue_length", "Queued imports of all tenants", registry=registry)
         self.queue_postponed = Gauge(
             "headcount_import_queue_postponed",
-            "Queued imports that wait for the end of a pause or for a checksum",
+            "Queued imports that wait for the end of a pause or for a checksum, also of an import before them",
             registry=registry,
         )
         self.last_success = self._of_tenants(

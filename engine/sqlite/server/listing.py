@@ -9,9 +9,10 @@ import aiosqlite
 
 from engine.sqlite.server.ledger import Ledger
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
+from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
-from importer.queue.listing import POSTPONED, Listing
-from importer.queue.pause import Pause, in_the_way
+from importer.queue.listing import Listing
+from importer.queue.pause import BEGINNING, Pause, in_the_way
 from importer.requests import Approval, DryRunRequest, Undo
 
 # If a sqlite3 row has two columns of one name, the name gives the first of them.
@@ -88,7 +89,9 @@ HELD_SINCE = (
 )
 LENGTH_POSTPONED = (
     "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
-    " AND state = 'queued' AND dry_run = 0 AND (message GLOB ? OR message GLOB ?)"
+    " AND state = 'queued' AND dry_run = 0 AND (message GLOB ?1 OR tenant IN ("
+    "SELECT tenant FROM imports WHERE state IN ('arriving', 'queued', 'running')"
+    " AND state = 'queued' AND dry_run = 0 AND message GLOB ?2))"
 )
 LATELY_MOVED = "SELECT DISTINCT tenant FROM moves WHERE id > (SELECT max(id) FROM moves) - ?"
 
@@ -197,7 +200,7 @@ class SqliteListing(Listing):
         return int(found[0][0])
 
     async def postponed(self) -> int:
-        found = await self._ledger.read(LENGTH_POSTPONED, *(f"{each}*" for each in POSTPONED))
+        found = await self._ledger.read(LENGTH_POSTPONED, f"{BEGINNING}*", f"{WAITING_BEGINS}*")
         return int(found[0][0])
 
     async def held_since(self) -> dict[str, str]:

@@ -131,10 +131,17 @@ async def test_the_queue_length_counts_real_imports_of_all_tenants(queue: Queue)
 
 async def test_queued_imports_that_wait_for_a_pause_or_a_checksum_are_counted(queue: Queue) -> None:
     messages = [Pause(NOON).message, waiting(ENDED_AT), "Not yet: the disk is full", None]
-    for message in messages:
-        await queue.say(await found(queue, await enqueue(queue)), message)
+    for tenant, message in zip(("acme", "globex", "acme", "acme"), messages, strict=True):
+        await queue.say(await found(queue, await enqueue(queue, tenant), tenant), message)
     await queue.say(await found(queue, await enqueue(queue, dry_run=True)), Pause(NOON).message)
     assert (await queue.queue_length(), await queue.postponed()) == (4, 2)
+
+
+async def test_imports_behind_one_that_waits_for_a_checksum_are_postponed(queue: Queue) -> None:
+    await queue.say(await found(queue, await enqueue(queue)), waiting(ENDED_AT))
+    await enqueue(queue)
+    await enqueue(queue, "globex")
+    assert (await queue.queue_length(), await queue.postponed()) == (3, 2)
 
 
 async def test_each_tenant_has_the_time_of_its_oldest_held_import(queue: Queue) -> None:
