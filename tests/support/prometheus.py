@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from secrets import randbelow
 from types import TracebackType
 from typing import Any
 
@@ -22,9 +24,12 @@ INTERVAL = "1s"
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a free port below those that Linux gives out, so that no other program gets it before it is used."""
+    while True:
+        port = 20_000 + randbelow(12_000)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 class Prometheus:

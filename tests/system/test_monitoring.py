@@ -98,7 +98,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 @pytest.mark.parametrize(("panel", "query"), QUERIES, ids=[f"{name}-{n}" for n, (name, _) in enumerate(QUERIES)])
 def test_every_query_of_the_dashboard_is_answered(prometheus: Prometheus, panel: str, query: str) -> None:
-    assert prometheus.query(filled_in(query)) or panel in ON_EVENTS
+    assert panel in ON_EVENTS or wait_until(lambda: prometheus.query(filled_in(query)), what=query)
+    prometheus.query(filled_in(query))
 
 
 def test_every_variable_of_the_dashboard_has_values(prometheus: Prometheus) -> None:
@@ -113,9 +114,9 @@ def test_every_metric_of_an_alert_is_scraped(prometheus: Prometheus, alert: dict
     prometheus.query(alert["expr"])
     metrics = set(re.findall(r"\b(?:headcount|process)_\w+|\bup\b", alert["expr"]))
     assert metrics
-    assert {metric for metric in metrics if not prometheus.query(metric)} == set()
+    wait_until(lambda: all(prometheus.query(metric) for metric in metrics), what=f"samples of {metrics}")
 
 
 @pytest.mark.parametrize("alert", CRITICAL, ids=lambda alert: alert["alert"])
 def test_no_critical_alert_is_due_while_all_is_well(prometheus: Prometheus, alert: dict[str, Any]) -> None:
-    assert prometheus.query(alert["expr"]) == []
+    wait_until(lambda: prometheus.query(alert["expr"]) == [], what=f"{alert['alert']} to clear")
