@@ -26,7 +26,7 @@ demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 
 	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
 test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 example: $(READY_DEV) ## install Headcount's wheel and the example of a hook into a new environment, and test the hook there
 	@rm -rf build/example && mkdir -p build/example
