@@ -22,6 +22,10 @@ from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"x-accel-buffering": "no"}
+"""Tells a proxy before the server to send each event at once."""
+
 LOOK_S = 0.3
 BEAT_S = 15.0
 """The interval of comments in a stream: without them, a dead connection would go unnoticed."""

@@ -11,11 +11,10 @@ from server.web.access import count_stream, has_valid_token
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.downloads import streamed
-from server.web.live import as_stream
+from server.web.live import HEADERS, MEDIA_TYPE, as_stream
 
 router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
 
-MEDIA_TYPE = "text/event-stream"
 EVENTS: Responses = {
     200: {
         "description": "Events, until the client closes the connection.",
@@ -49,4 +48,4 @@ async def follow_imports(visit: Looking, request: Request, last_event_id: Seen =
     """
     count_stream(request)
     events = visit.office.live.follow(visit.tenant, last_event_id)
-    return streamed(request, as_stream(events, lambda: has_valid_token(request)), MEDIA_TYPE)
+    return streamed(request, as_stream(events, lambda: has_valid_token(request)), MEDIA_TYPE, HEADERS)

@@ -12,14 +12,12 @@ from starlette.responses import Response
 from importer.model import INTEGER_MAX
 from server.web.access import Looking, Operating, count_stream, session_of
 from server.web.downloads import streamed
-from server.web.live import BEAT_S, as_stream
+from server.web.live import BEAT_S, HEADERS, MEDIA_TYPE, as_stream
 from server.web.office import Visit
 
 router = APIRouter()
 
 _NUMBER = re.compile("[0-9]{1,19}")
-HEADERS = {"x-accel-buffering": "no"}
-"""Tells a proxy before the server to send each event at once."""
 
 LastEvent = Annotated[str, Header(alias="last-event-id")]
 
@@ -48,4 +46,4 @@ def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Re
     count_stream(request)
     number = min(int(seen), INTEGER_MAX) if _NUMBER.fullmatch(seen) else None
     events = visit.office.live.follow(tenant, number)
-    return streamed(request, as_stream(events, may_stay, BEAT_S), "text/event-stream", HEADERS)
+    return streamed(request, as_stream(events, may_stay, BEAT_S), MEDIA_TYPE, HEADERS)

@@ -277,6 +277,7 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(site: Site
 async def test_events_follow_the_states_of_imports(site: Site) -> None:
     async with site.api("viewer").stream("GET", "/api/v1/tenants/acme/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-accel-buffering"] == "no"
         lines = answer.aiter_lines()
         followers = site.office.live._followers
         await eventually(lambda: followers and not any(each.fresh for each in followers))

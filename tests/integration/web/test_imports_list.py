@@ -186,6 +186,7 @@ async def following(
     client = await site.browser(role)
     async with client.stream("GET", path, headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-accel-buffering"] == "no"
         yield _events(answer)
 
 
