@@ -47,10 +47,10 @@ class Lingering:
         self._transport.resume_reading()
 
     def drop(self, count: int) -> None:
-        """Count `count` dropped bytes; abort the connection above LINGER_BYTES."""
+        """Count `count` dropped bytes. Above LINGER_BYTES, read no more: a proxy that cannot send then reads."""
         self._left -= count
         if self._left < 0:
-            self._transport.abort()
+            self._transport.pause_reading()
 
     def ended(self) -> None:
         """Stop the timer of a connection that is lost."""
