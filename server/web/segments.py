@@ -1,9 +1,11 @@
 """Identifiers in paths: an encoded `/` or `%` belongs to its segment.
 
 Servers decode a path before routing. Then the user `a/history` and the history of the user `a` have the same path. So
-these two characters stay encoded until a route is found, and the convertors below decode them. `{identifier:segment}`
-takes one segment, `{fingerprint:segments}` takes all that are left. `{import_id:number}` takes at most 19 digits, as
-many as a database id may have: Python refuses to read numbers of thousands of digits.
+these two characters stay encoded until a route is found, and the convertors below decode them. A line break stays
+encoded too: the patterns of Starlette end with `$`, so `/metrics%0A` would find the route of `/metrics`, which
+proxies hide. `{identifier:segment}` takes one segment, `{fingerprint:segments}` takes all that are left.
+`{import_id:number}` takes at most 19 digits, as many as a database id may have: Python refuses to read numbers of
+thousands of digits.
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from urllib.parse import quote, unquote
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_KEPT = re.compile("%(2[fF]|25)")
+_KEPT = re.compile("%(2[fF]|25|0[aA])")
 
 
 def routed(raw_path: str) -> str:
-    """Return a raw path decoded, except `%2F` and `%25`. Pure."""
+    """Return a raw path decoded, except `%2F`, `%25` and `%0A`. Pure."""
     return unquote(_KEPT.sub(lambda found: f"%25{found[1].upper()}", raw_path))
 
 

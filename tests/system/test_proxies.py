@@ -121,7 +121,7 @@ def test_a_browser_can_use_http_2(proxy: Proxy) -> None:
         assert connection.selected_alpn_protocol() == "h2"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics?x=1", "/%6detrics", "//metrics", "/./metrics", "/metrics/"])
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?x=1", "/%6detrics", "//metrics", "/metrics/", "/metrics%0a"])
 def test_a_proxy_does_not_pass_on_metrics(proxy: Proxy, owner: str, path: str) -> None:
     target = ["--path-as-is", "--location", proxy.url + path]
     answer = subprocess.run(curl(proxy, owner, *target), capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from server.web.segments import routed
 
 @pytest.mark.parametrize(
     "identifier",
-    ["ann@example.com", "a/b", "/", "50%", "%2F", "%252F", "a b+c", "Zoë/Ø", "history", "a/history", "?#;"],
+    ["ann@example.com", "a/b", "/", "50%", "%2F", "%252F", "a b+c", "Zoë/Ø", "history", "a/history", "?#;", "a\n"],
 )
 def test_an_identifier_is_decoded_from_a_path_unchanged(identifier: str) -> None:
     pattern, path, convertors = compile_path("/users/{identifier:segment}/history")
@@ -23,6 +23,13 @@ def test_an_identifier_is_decoded_from_a_path_unchanged(identifier: str) -> None
 
 def test_lower_case_escapes_are_the_same() -> None:
     assert routed("/users/a%2fb") == routed("/users/a%2Fb") == "/users/a%2Fb"
+
+
+@pytest.mark.parametrize("end", ["%0a", "%0A"])
+def test_a_path_that_ends_with_a_line_break_is_another_path(end: str) -> None:
+    pattern, _, _ = compile_path("/metrics")
+    assert pattern.match(routed("/metrics"))
+    assert not pattern.match(routed(f"/metrics{end}"))
 
 
 @pytest.mark.parametrize("fingerprint", ["SHA256:a/b+c", "SHA256:a%2Fb+c", "SHA256:a%2fb%2Bc"])
