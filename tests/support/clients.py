@@ -76,7 +76,6 @@ PACKAGES: dict[str, str | None] = {
     "clamd": "clamav-daemon",
     "clamdscan": None,
     "man": "man-db",
-    "prometheus": None,
     "promtool": "prometheus",
     "sshd": "openssh-server",
     CURL: "curl",
