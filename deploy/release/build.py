@@ -18,8 +18,8 @@ from headcount.__main__ import PACKAGES
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (*PACKAGES, "headcount", "deploy", "docs")
 FILES = (
-    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "pyproject.toml"),
-    *("requirements-dev.lock", "requirements.lock"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "SECURITY.md"),
+    *("pyproject.toml", "requirements-dev.lock", "requirements.lock"),
 )
 MAN = "man"
 """The folder of the man pages, as MANIFEST.in and pyproject.toml name it."""

@@ -15,7 +15,7 @@ from tests.support.sentences import AVERAGE_WORDS, MOST_WORDS
 from tests.support.texts import Kind, Text, of_markdown, of_python, of_template, texts_of
 
 PRODUCT = ["ground", "keys", "importer", "engine", "server", "headcount"]
-PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "deploy"]
+PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "deploy"]
 CODE = [*PRODUCT, "benchmarks", "deploy", "tests"]
 EXCLUDED = {"tests.support.texts.py", "tests/unit/docs/test_wording.py"}
 """They quote the words that they search for."""
