@@ -78,6 +78,7 @@ PACKAGES: dict[str, str | None] = {
     "man": "man-db",
     "promtool": "prometheus",
     "sshd": "openssh-server",
+    **dict.fromkeys(("systemctl", "systemd-analyze"), "systemd"),
     CURL: "curl",
     DRIVER: "libatomic1",
     NET_SFTP: "ruby-net-sftp ruby-ed25519 ruby-bcrypt-pbkdf",
