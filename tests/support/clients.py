@@ -15,10 +15,11 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.disks import can_mount, ext4_disk, small_disk
+from tests.support.machine import can_boot
 
 MISSING = "client not installed: "
 """The start of the reason of such a skip; names follow, separated by commas."""
-NO_MOUNTS = "the tests cannot mount disks on this machine"
+NO_MOUNTS = "the tests cannot mount disks, or boot another machine, on this machine"
 """No package helps, so such a skip does not fail a run."""
 
 BESIDE_THE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -50,6 +51,10 @@ SSHFS = "sshfs with FUSE"
 
 TMPFS, EXT4 = "mount (as root)", "mkfs.ext4 and loop devices (as root)"
 """The needs of the file systems of `tests.support.disks`."""
+MACHINE = "overlays, namespaces and control groups (as root)"
+"""The need of `tests.support.machine`, beside systemd."""
+NOT_EVERYWHERE = (TMPFS, EXT4, MACHINE)
+"""Needs that a machine may forbid, whatever is installed."""
 
 NET_SFTP, NET_SFTP_FOREIGN, PHPSECLIB = "Ruby's net-sftp", "Perl's Net::SFTP::Foreign", "phpseclib 3"
 SSH2_SFTP_CLIENT = "ssh2-sftp-client"
@@ -87,6 +92,7 @@ PACKAGES: dict[str, str | None] = {
     SSHFS: "sshfs",
     TMPFS: "mount",
     EXT4: "e2fsprogs",
+    MACHINE: "util-linux",
 }
 """The Debian packages of each client (None: the package has the same name)."""
 
@@ -101,7 +107,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
     """
     all_names = [*names, *([DRIVER] if "chromium" in names else [])]
     missing = [_with_package(name) for name in all_names if not _is_there(name)]
-    forbidden = bool(missing) and not any(name not in (TMPFS, EXT4) and not _is_there(name) for name in all_names)
+    forbidden = bool(missing) and all(name in NOT_EVERYWHERE or _is_there(name) for name in all_names)
     reason = NO_MOUNTS if forbidden else MISSING + ", ".join(missing or names)
     return pytest.mark.skipif(bool(missing), reason=reason)
 
@@ -119,6 +125,8 @@ def _is_there(name: str) -> bool:
         return find_client("sshfs") is not None and os.access("/dev/fuse", os.W_OK)
     if name in (TMPFS, EXT4):
         return _may_mount(loop=name == EXT4)
+    if name == MACHINE:
+        return can_boot()
     if name in LIBRARIES:
         program, *arguments = LIBRARIES[name]
         return find_client(program) is not None and _output_of(program, *arguments) != ""

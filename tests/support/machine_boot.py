@@ -1,0 +1,130 @@
+"""Run a program as process 1 on a copy of the root of this machine: `machine_boot.py FOLDER PROGRAM ARGUMENT...`.
+
+FOLDER is empty, and the place of the copy: an overlay in memory. The exit code is that of the program. That dies with
+this process. All mounts and processes are then gone. Only `tests.support.machine` runs it, as root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
+CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x8000000, 0x20000000, 0x40000000
+MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int) -> None:
+    """Raise OSError if a call of the C library has failed."""
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def mount(*arguments: str) -> None:
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def reach_first_root() -> None:
+    """Go to the root of the mount namespace. It is another one than `/` in a chroot."""
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+    checked(LIBC.setns(own, CLONE_NEWNS))
+    os.close(own)
+
+
+def stand_apart() -> None:
+    """Enter a new mount namespace, whose mounts no other process sees."""
+    checked(LIBC.unshare(CLONE_NEWNS))
+    root = os.open("/", os.O_RDONLY)
+    reach_first_root()
+    checked(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(root)
+
+
+def die_with_parent() -> None:
+    checked(LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+
+
+def fork_and_wait() -> int | None:
+    """Return None in a child, which dies with this process. In the parent, return the exit code of the child."""
+    child = os.fork()
+    if child == 0:
+        die_with_parent()
+        return None
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def make_root(place: Path) -> Path:
+    """Mount the copy with its own devices, processes and control groups, and return its folder."""
+    disk = place / "disk"
+    disk.mkdir()
+    mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(disk))
+    root, changed, work = (disk / name for name in ("root", "changed", "work"))
+    for folder in (root, changed, work):
+        folder.mkdir()
+    mount("-t", "overlay", "-o", f"lowerdir=/,upperdir={changed},workdir={work}", "overlay", str(root))
+    for name in ("run", "dev"):
+        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root / name))
+    for name in DEVICES:
+        (root / "dev" / name).touch()
+        mount("--bind", f"/dev/{name}", str(root / "dev" / name))
+    for name in ("dev/shm", "dev/pts"):
+        (root / name).mkdir()
+    mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(root / "dev/shm"))
+    mount("-t", "devpts", "-o", "newinstance,ptmxmode=666", "devpts", str(root / "dev/pts"))
+    (root / "dev/ptmx").symlink_to("pts/ptmx")
+    (root / "dev/fd").symlink_to("/proc/self/fd")
+    mount("-t", "proc", "proc", str(root / "proc"))
+    mount("-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
+    mount("-t", "cgroup2", "cgroup2", str(root / "sys/fs/cgroup"))
+    return root
+
+
+def change_root(root: Path) -> None:
+    """Make `root` the root of this mount namespace, and detach the former one.
+
+    A chroot is not enough: the kernel refuses to make user namespaces in it.
+    """
+    new = os.open(root, os.O_RDONLY)
+    reach_first_root()
+    os.fchdir(new)
+    os.close(new)
+    checked(LIBC.syscall(PIVOT_ROOT, b".", b"."))
+    checked(LIBC.umount2(b".", MNT_DETACH))
+    os.chdir("/")
+
+
+def main(place: Path, program: list[str]) -> int:
+    die_with_parent()
+    stand_apart()
+    groups = place / "groups"
+    groups.mkdir()
+    mount("-t", "cgroup2", "cgroup2", str(groups))
+    group = groups / f"headcount-test-{os.getpid()}"
+    group.mkdir()
+    if (code := fork_and_wait()) is not None:
+        for folder, _, _ in os.walk(group, topdown=False):
+            os.rmdir(folder)
+        return code
+    (group / "cgroup.procs").write_text("0")
+    new = CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+    checked(LIBC.unshare(new))
+    if (code := fork_and_wait()) is not None:
+        os._exit(code if code >= 0 else 128 - code)
+    change_root(make_root(place))
+    return os.execve(program[0], program, {"container": "test", "PATH": os.defpath})
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
