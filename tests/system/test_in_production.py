@@ -142,6 +142,7 @@ def test_prometheus_scrapes_the_server_with_its_token_and_has_the_alerts(machine
 
     wait_until(is_up, 2 * START_S, "Prometheus to scrape")
     assert asked("rules")["groups"]
+    assert booted.run("curl -s 127.0.0.2:9090", check=False).returncode == 7  # connection refused
 
 
 def test_a_hook_runs_in_the_sandbox_and_cannot_write_outside(machine: Installed) -> None:
