@@ -58,7 +58,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine,
             pytest.skip(f"{MISSING}packages from PyPI and Debian (no network)")
         source = machine.path(SOURCE)
         copy_source(source)
-        for name in ("headcount.env", "Caddyfile"):
+        for name in ("service.env", "Caddyfile"):
             file = source / "deploy" / name
             file.write_text(file.read_text(encoding="utf-8").replace("files.example.com", NAME), encoding="utf-8")
         machine.run(f"ssh-keygen -q -t ed25519 -N '' -f {KEY} && cp {KEY}.pub {SOURCE}/hr.pub")

@@ -69,7 +69,7 @@ def test_a_stop_may_take_longer_than_the_server_needs() -> None:
 
 
 def test_every_variable_of_the_service_is_a_setting() -> None:
-    text = (DEPLOY / "headcount.env").read_text(encoding="utf-8")
+    text = (DEPLOY / "service.env").read_text(encoding="utf-8")
     names = re.findall(r"^(?:#|Environment=)?HEADCOUNT_(\w+)=", f"{SERVICE}{text}", re.MULTILINE)
     assert len(names) >= 6
     assert {name.lower() for name in names} <= ServerSettings.model_fields.keys()
