@@ -36,7 +36,7 @@ def approval_of(entry: Entry, *, by: str, at: str, users: frozenset[int], held_a
 def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:
     """Return why `entry` cannot be undone now; None if it can.
 
-    `newest` is the newest applied import that is not `unchanged`. `waiting` is a real import that is queued or runs,
+    `newest` is the newest applied import that changed a user. `waiting` is a real import that is queued or runs,
     and does not wait because of a pause.
     """
     if entry is None:
@@ -46,13 +46,19 @@ def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | N
         return Refused("dry_run", f"{which} was a dry run: there is nothing to undo")
     if waiting:
         return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait until it ends, then undo")
-    if entry.state is ImportState.UNCHANGED:
+    if entry.state is ImportState.UNCHANGED or _only_rejected(entry):
         return Refused("nothing_to_undo", f"{which} changed no user: there is nothing to undo")
     if entry.state not in UNDO.begins:
         return Refused("not_applied", f"{which} is {entry.state.words}: only an applied import can be undone")
     if newest and newest.id != entry.id:
         return Refused("not_newest", f"import {newest.id} was applied after {which}: undo that one first")
     return None
+
+
+def _only_rejected(entry: Entry) -> bool:
+    """Return whether `entry` was applied, and changed no user because all rows with news were rejected."""
+    changed = entry.outcome is None or entry.outcome.counts.changed
+    return entry.state is ImportState.COMPLETED_WITH_ERRORS and not changed
 
 
 def is_tested(entry: Entry) -> bool:

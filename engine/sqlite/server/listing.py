@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import aiosqlite
 
+from engine.sqlite.effects import changed_a_user
 from engine.sqlite.server.ledger import Ledger
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.checksum import WAITING_BEGINS
@@ -65,7 +66,7 @@ SENT_AS = (
 NEWEST_APPLIED = f"{APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT 1"
 
 # The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
-NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
+NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND {changed_a_user('state')} {LAST_APPLIED_FIRST} LIMIT 1"
 WAITING = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running') ORDER BY sequence"
 )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 import aiosqlite
 
 from engine.sqlite.database import transaction
+from engine.sqlite.effects import OUTCOME_STATE, changed_a_user
 from engine.sqlite.faults import fetch, translating
 from importer.users.memory import PastEffect
 
-EFFECTS = """
+EFFECTS = f"""
     SELECT import_id, number, applied_at,
-        undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
-        undone IS NOT NULL AS undone, compared FROM applied"""
+        undone IS NULL AND {changed_a_user(OUTCOME_STATE)} AS changed,
+        undone IS NOT NULL AS undone, compared FROM applied"""  # noqa: S608 - a constant
 # One index lookup for each import that has history, however long that is.
 WITH_HISTORY = """
     WITH RECURSIVE found (id) AS (

@@ -15,6 +15,7 @@ from typing import cast
 
 import aiosqlite
 
+from engine.sqlite.effects import OUTCOME_STATE, changed_a_user
 from engine.sqlite.importing.applied import CHANGED_USERS
 from ground.moments import rfc3339
 from importer.model import Outcome
@@ -26,7 +27,7 @@ from importer.users.undoing import AddressesSetBack, AddressKept, Batch, Change
 BATCH = 2000
 
 NEWEST_CHANGE = (
-    "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
+    f"SELECT import_id FROM applied WHERE undone IS NULL AND {changed_a_user(OUTCOME_STATE)}"  # noqa: S608 - a constant
     " ORDER BY number DESC LIMIT 1"
 )
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"

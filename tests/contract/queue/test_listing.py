@@ -224,6 +224,10 @@ async def test_the_newest_import_of_each_tenant_is_a_real_one(queue: Queue) -> N
 async def test_the_newest_change_and_waiting_imports_decide_about_an_undo(queue: Queue) -> None:
     for state in (ImportState.COMPLETED, ImportState.UNCHANGED, ImportState.FAILED):
         await run_to(queue, await enqueue(queue), state)
+    entry = await queue.claim("acme", await enqueue(queue))
+    assert entry
+    rejecting = outcome(ImportState.COMPLETED_WITH_ERRORS, rejected=1)
+    await queue.finish(entry.ended(rejecting, NOON), published=True)
     waiting, _ = await enqueue(queue), await enqueue(queue)
     change, first = await queue.newest_change("acme"), await queue.waiting_first("acme")
     assert change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importer.rules.identity import Identity
 from importer.users.memory import PastEffect
-from tests.support.importing import Company, people
+from tests.support.importing import Company, people, sheet
 
 
 async def test_the_choice_is_made_among_all_applied_imports(company: Company) -> None:
@@ -12,14 +12,16 @@ async def test_the_choice_is_made_among_all_applied_imports(company: Company) ->
     await company.run(people("ann"))
     await company.run(people("ben"))
     await company.undo()
+    await company.run(sheet(("Ann", "Smith", "ann@example.com"), ("Bo", "Ng", "bo")))
     shown: list[PastEffect] = []
     async with company.kept.memory() as memory:
         kept = await memory.prune_effects(lambda effects: [*map(shown.append, effects)][:0])
-    assert kept == {1, 2, 3}
+    assert kept == {1, 2, 3, 4}
     assert [(each.id, each.number, each.changed, each.undone, each.compared) for each in shown] == [
         (1, 1, True, False, True),
         (2, 2, False, False, True),
         (3, 3, False, True, True),
+        (4, 4, False, False, True),  # with a rejected row, and without a change
     ]
 
 

@@ -36,6 +36,15 @@ async def test_the_outcome_of_an_import_and_of_its_undo_is_stored(company: Compa
         assert await undoing.outcome() is None
 
 
+async def test_an_undo_skips_an_import_whose_rows_with_changes_were_rejected(company: Company) -> None:
+    await company.run(people("ann"))
+    rejecting = await company.run(sheet(("Ann", "Smith", "ann@example.com"), ("Bo", "Ng", "bo")))
+    assert rejecting.state is ImportState.COMPLETED_WITH_ERRORS
+    undone = await company.undo(1)
+    assert undone.state is ImportState.UNDONE
+    assert {user["state"] for user in (await company.users()).values()} == {"deactivated"}
+
+
 async def test_an_undo_deactivates_created_users_except_protected_ones(company: Company) -> None:
     await company.run(people("ann", "ben", "cy"))
     assert await company.kept.set_protected("ben@example.com", True, BY_ADDRESS)

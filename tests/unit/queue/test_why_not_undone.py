@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from importer.model import FileFacts, ImportState
 from importer.queue.allowed import why_not_undone
 from importer.queue.entry import Entry
+from tests.support.queues import outcome
 
 S = ImportState
 
@@ -18,6 +21,13 @@ def entry(number: int, state: ImportState, *, dry_run: bool = False) -> Entry:
 @pytest.mark.parametrize("state", [S.COMPLETED, S.COMPLETED_WITH_ERRORS])
 def test_the_newest_applied_import_may_be_undone(state: ImportState) -> None:
     assert why_not_undone(entry(3, state), entry(3, state), None) is None
+
+
+def test_an_import_with_only_rejected_rows_cannot_be_undone() -> None:
+    rejecting = replace(entry(4, S.COMPLETED_WITH_ERRORS), outcome=outcome(S.COMPLETED_WITH_ERRORS, rejected=1))
+    why_not = why_not_undone(rejecting, entry(3, S.COMPLETED), None)
+    assert why_not is not None
+    assert why_not.code == "nothing_to_undo"
 
 
 @pytest.mark.parametrize(

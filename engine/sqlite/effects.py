@@ -1,0 +1,18 @@
+"""SQL for the effect of applied imports."""
+
+from __future__ import annotations
+
+_CHANGED = " + ".join(
+    f"json_extract(outcome, '$.counts.{name}')" for name in ("created", "updated", "reactivated", "deactivated")
+)
+OUTCOME_STATE = "json_extract(outcome, '$.state')"
+"""SQL: the state in the `outcome` of a row of users.db."""
+
+
+def changed_a_user(state: str) -> str:
+    """Return SQL: the applied import whose state is the SQL `state`, with its `outcome` in this row, changed a user.
+
+    `unchanged` alone is not enough: if all rows with changes were rejected, an import changed no user either. An
+    outcome without counts may have changed one.
+    """
+    return f"{state} <> 'unchanged' AND NOT ({state} = 'completed_with_errors' AND coalesce({_CHANGED}, 1) = 0)"
