@@ -23,6 +23,7 @@ from typing import Any
 
 from ground.addresses import Address, Network, plain
 from ground.files import replace_file
+from ground.moments import utc_now
 from keys.errors import KeyRefused, RingUnreadable
 from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
 
@@ -186,7 +187,7 @@ class KeyRing:
         now: datetime | None = None,
     ) -> Key:
         """Add the one key in `text` (a line of a .pub file); it is on disk when this returns. Raises KeyRefused."""
-        moment = now or datetime.now(UTC)
+        moment = now or utc_now()
         public = parse_public_key(text)
         key = _key(public, comment, expires, networks, moment)
         with self._writing() as before:

@@ -52,9 +52,9 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from ground.moments import utc_now
 from importer.errors import Refused, TryAgain
 from importer.model import Written
 from importer.requests import Sender
@@ -106,7 +106,7 @@ def new_upload(
     sender: Sender | None = None,
 ) -> Upload:
     """Return the upload to pass to a hook, completed or interrupted now."""
-    return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin, sender)
+    return Upload(space.tenant, str(path), size, written, utc_now(), origin, sender)
 
 
 async def never() -> None:
