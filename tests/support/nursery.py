@@ -22,9 +22,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from tests.support import ROOT
+from tests.support import ROOT, jumping_clock
 
 ENTRIES = ("server", "tests.support.mortal_server")
 """The modules that a fork can run: they change nothing in the process before `main`."""
@@ -169,6 +170,8 @@ def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
 
 
 if __name__ == "__main__":
+    if place := os.environ.get(jumping_clock.PLACE):
+        jumping_clock.install(Path(place))
     import server.cli.serve  # noqa: F401 - all modules of a server
     from server.web.pages import rendering
 
