@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 import asyncssh
 
@@ -19,6 +18,7 @@ from tests.soak.model import Tenant
 from tests.soak.plan import PAUSE_DAYS, Errand
 from tests.soak.records import Record
 from tests.soak.sheets import Sheet
+from tests.soak.storage import sends_invoices
 from tests.soak.world import World
 from tests.support.waiting import wait_until
 
@@ -48,7 +48,7 @@ class Deeds:
         one = _One(self, tenant, staff, errand.dice)
         await one.run(errand.feed)
         if tenant.company.hooks:
-            await one.sends_invoices()
+            await sends_invoices(self.world, tenant, errand.dice, self.found)
 
     def restart(self) -> None:
         """Start the server after a kill or a stop."""
@@ -111,21 +111,39 @@ class _One:
 
     async def sends(self, sheet: Sheet, *, proven: Sheet | None = None) -> Record:
         """Upload a file, with the checksum of `proven` (by default the file's own) where one is required."""
-        checked = None
+        proof = None
         if self.tenant.company.checksums:
-            digest = hashlib.sha256((proven or sheet).content).hexdigest()
-            await self.world.put(self.name, f"{digest}  sync_users.csv\n".encode(), "/sync_users.csv.sha256")
-            self.tenant.files["sync_users.csv.sha256"] = len(digest) + 17
-            checked = (proven or sheet).content == sheet.content
+            await self.sends_a_checksum(proven or sheet)
+            proof = self.tenant.proves(_digest(sheet))
+        of_the_previous = proof is False and proven and _digest(proven) == self.tenant.newest_file
         record = await self.puts(sheet)
-        self.tenant.lands(record, sheet, self.world.clock.now(), proven=checked)
+        if of_the_previous:  # a checksum of the previous file counts against no other
+            self.waits_for_its_checksum(record)
+            return record
+        self.tenant.lands(record, sheet, self.world.clock.now(), proven=proof)
         self.ended(record, sheet)
         return record
 
+    async def sends_a_checksum(self, sheet: Sheet) -> None:
+        content = f"{_digest(sheet)}  sync_users.csv\n".encode()
+        self.tenant.checksums.append(_digest(sheet))
+        await self.world.put(self.name, content, "/sync_users.csv.sha256")
+        self.tenant.files["sync_users.csv.sha256"] = len(content)
+
     async def puts(self, sheet: Sheet) -> Record:
         await self.world.put(self.name, sheet.content)
+        return self.landed(sheet)
+
+    def landed(self, sheet: Sheet) -> Record:
         self.tenant.files["sync_users.csv"] = len(sheet.content)
+        self.tenant.newest_file = _digest(sheet)
         return self.tenant.arrives(len(sheet.content))
+
+    def waits_for_its_checksum(self, record: Record) -> None:
+        """No checksum comes: the import waits for an hour, and fails in the evening."""
+        self.tenant.supersede()
+        self.deeds.wait_for(self.tenant, record)
+        self.tenant.unproven.append(record)
 
     def ended(self, record: Record, sheet: Sheet) -> None:
         """Wait for an import. After it was applied, a list of changes begins anew."""
@@ -141,7 +159,7 @@ class _One:
 
     async def tests(self, sheet: Sheet) -> None:
         if self.tenant.company.checksums:
-            digest = f"{hashlib.sha256(sheet.content).hexdigest()}  sync_users.csv\n".encode()
+            digest = f"{_digest(sheet)}  sync_users.csv\n".encode()
             await self.world.put(self.name, digest, "/test/sync_users.csv.sha256")
             self.tenant.files["test/sync_users.csv.sha256"] = len(digest)
         await self.world.put(self.name, sheet.content, "/test/sync_users.csv")
@@ -206,11 +224,13 @@ class _One:
             await sftp.remove("/sync_user.csv")
 
     async def forgets_the_checksum(self, sheet: Sheet) -> None:
-        """Send a file without its checksum: it waits for an hour, and fails in the evening."""
+        """Send a file without its checksum."""
         record = await self.puts(sheet)
-        self.tenant.supersede()
-        self.deeds.wait_for(self.tenant, record)
-        self.tenant.unproven.append(record)
+        if self.tenant.proves(_digest(sheet)):
+            self.tenant.lands(record, sheet, self.world.clock.now(), proven=True)
+            self.ended(record, sheet)
+        else:
+            self.waits_for_its_checksum(record)
 
     async def sends_a_wrong_checksum(self, sheet: Sheet) -> None:
         await self.sends(sheet, proven=Sheet(b"another file"))
@@ -248,8 +268,9 @@ class _One:
             async with self.world.client(self.name) as sftp, sftp.open("/sync_users.csv", "wb") as file:
                 await file.write(sheet.content[: self.dice.randrange(1, len(sheet.content))])
                 self.killed(within_s=0)
-        with self.tenant.unsure():
-            self.aborted()
+        if self.world.keeps_attributes():
+            with self.tenant.unsure():
+                self.aborted()
 
     async def is_killed_at_the_close(self, sheet: Sheet) -> None:
         """Kill the server while it gets the CLOSE. Without an OK, the file is imported or listed as interrupted."""
@@ -269,12 +290,14 @@ class _One:
 
     async def finds_after_the_kill(self, sheet: Sheet, *, acknowledged: bool) -> None:
         next_id = len(self.tenant.records) + 1
+        if not (acknowledged or self.world.keeps_attributes()):
+            self.world.settle()
+            if self.world.server.state(self.name, next_id) is None:
+                return
         wait_until(lambda: self.world.server.state(self.name, next_id) not in (None, "arriving"), END_S, "a record")
         if self.tenant.company.checksums and self.world.server.state(self.name, next_id) != "aborted":
             # the wait for its checksum ends when that arrives
-            digest = f"{hashlib.sha256(sheet.content).hexdigest()}  sync_users.csv\n".encode()
-            await self.world.put(self.name, digest, "/sync_users.csv.sha256")
-            self.tenant.files["sync_users.csv.sha256"] = len(digest)
+            await self.sends_a_checksum(sheet)
         with self.tenant.unsure():
             if not acknowledged and self.world.server.state(self.name, next_id) == "aborted":
                 self.aborted()
@@ -282,8 +305,7 @@ class _One:
                 if self.world.server.state(self.name, next_id + 1) == "aborted":
                     self.aborted()  # a kill between its row and its mark lists it twice
                 return
-            self.tenant.files["sync_users.csv"] = len(sheet.content)
-            record = self.tenant.arrives(len(sheet.content))
+            record = self.landed(sheet)
             proven = True if self.tenant.company.checksums else None
             self.tenant.lands(record, sheet, self.world.clock.now(), proven=proven)
         self.ended(record, sheet)
@@ -293,50 +315,6 @@ class _One:
         self.killed(within_s=0.05)
         await self.finds_after_the_kill(sheet, acknowledged=True)
 
-    # Another hook, and the quota
 
-    async def sends_invoices(self) -> None:
-        """Send a file to the other hook, and fill and free the storage."""
-        run_id = len(self.tenant.runs) + 1
-        content = self.dice.choice((b"good\n", b"good\n", b"odd\n", b"bad\n"))
-        state = {b"good\n": "completed", b"odd\n": "completed_with_errors", b"bad\n": "failed"}[content]
-        files = self.tenant.files
-        async with self.world.client(self.name) as sftp:
-            if await self.stores(sftp, f"invoices/{run_id}.csv", content):
-                self.tenant.runs[run_id] = state
-                self.tenant.hear(f"run {run_id} {state}", mail=state != "completed")
-            await self.stores(sftp, f"archive-{run_id}", self.dice.randbytes(self.dice.randrange(30_000, 90_000)))
-            while sum(files.values()) > self.tenant.company.quota_bytes * 3 // 4:
-                oldest = next(path for path in files if path.startswith("archive"))
-                await sftp.remove(f"/{oldest}")
-                del files[oldest]
-            if old := next((path for path in files if path == f"invoices/{run_id - 5}.csv"), None):
-                await sftp.remove(f"/{old}")
-                del files[old]
-
-    async def stores(self, sftp: asyncssh.SFTPClient, path: str, content: bytes) -> bool:
-        """Upload a file, and return whether it was stored; it must be refused if it does not fit into the quota."""
-        waiting = sum(each.size for each in self.tenant.records.values() if each.state in ("held", "queued"))
-        free = self.tenant.company.quota_bytes - sum(self.tenant.files.values())
-        try:
-            async with sftp.open(f"/{path}", "wb") as file:
-                await file.write(content)
-            stored = True
-        except asyncssh.SFTPError:
-            stored = False
-        if stored and len(content) > free:
-            self.deeds.found(f"{self.name}: {path} was stored above the quota")
-        if not stored and len(content) + waiting <= free:
-            self.deeds.found(f"{self.name}: {path} of {len(content)} bytes was refused, and {free} are free")
-        if stored:
-            self.tenant.files[path] = len(content)
-        return stored
-
-
-def make_key(folder: Path, name: str) -> Path:
-    """Write a new key pair; return the file of the private key."""
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    private = folder / name
-    private.write_bytes(key.export_private_key())
-    private.with_suffix(".pub").write_bytes(key.export_public_key())
-    return private
+def _digest(sheet: Sheet) -> str:
+    return hashlib.sha256(sheet.content).hexdigest()

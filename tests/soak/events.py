@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 
 from tests.soak.checks import differences_of_users
-from tests.soak.deeds import Deeds, make_key
+from tests.soak.deeds import Deeds
 from tests.soak.model import Tenant
 from tests.soak.world import Totals, World
 from tests.support.disks import fill
@@ -124,7 +124,7 @@ class Operator:
 
     def adds_a_key(self) -> None:
         number, last_day = len(list(self.world.folder.glob("key-*.pub"))), self._last_day()
-        key = make_key(self.world.folder, f"key-{number}")
+        key = _make_key(self.world.folder, f"key-{number}")
         public = str(key.with_suffix(".pub"))
         name = next(iter(self.tenants))
         self.world.server.cli("key", "add", name, public, "--expires", f"{last_day:%Y-%m-%d}")
@@ -154,3 +154,12 @@ class Operator:
                 self.found(f"a token valid to {last_day:%Y-%m-%d} gets {answer}")
         self.keys = [each for each in self.keys if now < each[1] + timedelta(days=1 + PROBED_DAYS)]
         self.tokens = [each for each in self.tokens if now < each[1] + timedelta(days=1 + PROBED_DAYS)]
+
+
+def _make_key(folder: Path, name: str) -> Path:
+    """Write a new key pair; return the file of the private key."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    private = folder / name
+    private.write_bytes(key.export_private_key())
+    private.with_suffix(".pub").write_bytes(key.export_public_key())
+    return private

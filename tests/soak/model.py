@@ -21,6 +21,9 @@ NOTIFIED = ("completed", "completed_with_errors", "held", "failed", "aborted")
 WITHOUT_COPY = ("discarded", "superseded", "aborted", "ignored")
 FAILED_KEPT = 10
 REPORTS_KEPT = 50
+NOT_PRUNED_YET = 10
+"""The most imports whose reports are gone and that retention has not deleted yet."""
+CHECKSUMS_KEPT = 50
 MAX_DEACTIVATIONS = 10, 5
 """The percent and the number up to which no import is held."""
 MAX_ROW_DROP_PERCENT = 20
@@ -37,6 +40,10 @@ class Tenant:
         """Applied imports in their order, without undone ones."""
         self.waiting: list[tuple[Record, Sheet]] = []
         """Imports that wait for the end of a pause."""
+        self.newest_file = ""
+        """The SHA-256 of the newest file that landed for import."""
+        self.checksums: list[str] = []
+        """The checksums that were sent for real imports."""
         self.unproven: list[Record] = []
         """Imports that wait for their checksums, which do not come."""
         self.paused_until: datetime | None = None
@@ -112,6 +119,10 @@ class Tenant:
         """Run the imports whose pause is over at `now`."""
         while self.waiting and not (self.paused_until and now < self.paused_until):
             self.runs_now(*self.waiting.pop(0), now)
+
+    def proves(self, digest: str) -> bool:
+        """Return whether a file of this SHA-256 matches a checksum that was sent, whenever that was."""
+        return digest in self.checksums[-CHECKSUMS_KEPT:]
 
     def an_hour_passes(self) -> None:
         """Imports that wait for their checksums fail."""
@@ -210,19 +221,25 @@ class Tenant:
 
     # The data that must be stored
 
-    @property
-    def kept_always(self) -> set[int]:
-        """The imports from the oldest that stays whatever its age: the newest applied, changing and compared ones."""
+    def may_keep(self, now: datetime) -> set[int]:
+        """Return the imports that may be stored whatever their age: those after the oldest that an undo may reach.
+
+        That is the newest applied, changing or compared one, or one that has not expired: after a step of the clock
+        an import may expire before an older one.
+        """
         lists = [each.id for each in self.applied if not each.correction]
         changing = [each.id for each in self.applied if each.touched]
         stays = {*lists[-1:], *changing[-1:], *(each.id for each in self.applied[-1:])}
+        days = self.company.retention_days
+        stays |= {each for each in changing if not self.records[each].expired(days, now)}
         return {each for each in self.records if stays and each >= min(stays)}
 
     def must_and_may_store(self, now: datetime) -> tuple[set[int], set[int]]:
         """Return the imports that must be listed, and those that may be."""
-        days, must, may = self.company.retention_days, set(), set(self.kept_always)
+        days, must, may = self.company.retention_days, set(), self.may_keep(now)
+        listed = REPORTS_KEPT + NOT_PRUNED_YET
         for dry_run in (False, True):
-            may |= set(sorted(each.id for each in self.records.values() if each.dry_run is dry_run)[-REPORTS_KEPT:])
+            may |= set(sorted(each.id for each in self.records.values() if each.dry_run is dry_run)[-listed:])
         for each in self.records.values():
             must |= {each.id} if each.fresh(days) else set()
             may |= set() if each.expired(days, now) else {each.id}
@@ -231,6 +248,7 @@ class Tenant:
     def must_and_may_copy(self, now: datetime) -> tuple[set[int], set[int]]:
         """Return the imports whose uploaded file must be kept, and those whose file may be."""
         days, must, may, size = self.company.retention_days, set(), set(), 0
+        kept = self.may_keep(now)
         newest_failed = [each.id for each in self.records.values() if each.state == "failed" and not each.dry_run]
         for each in reversed(self.records.values()):
             if each.dry_run or each.state in WITHOUT_COPY:
@@ -242,16 +260,16 @@ class Tenant:
             size += each.size
             fits = not self.company.kept_bytes or size <= self.company.kept_bytes
             must |= {each.id} if fits and each.fresh(days) else set()
-            may |= {each.id} if not each.expired(days, now) or each.id in self.kept_always else set()
+            may |= {each.id} if not each.expired(days, now) or each.id in kept else set()
         return must, may | must
 
     def history(self, now: datetime) -> tuple[set[tuple[int, str]], set[tuple[int, str]]]:
         """Return which import must be in the history of which user, and which may be."""
-        days, must, may = self.company.retention_days, set(), set()
+        days, must, may, kept = self.company.retention_days, set(), set(), self.may_keep(now)
         for each in self.records.values():
             entries = {(each.id, email) for email in each.touched}
             must |= entries if each.fresh(days) else set()
-            may |= entries if not each.expired(days, now) or each.id in self.kept_always else set()
+            may |= entries if not each.expired(days, now) or each.id in kept else set()
         return must, may
 
     def shows(self, now: datetime) -> None:

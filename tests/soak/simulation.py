@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from ground.words import counted
 from tests.soak.checks import Checks
 from tests.soak.company import COMPANIES, Staff
 from tests.soak.deeds import Deeds
@@ -195,25 +196,38 @@ def _live(simulation: Simulation, day: Day, fault: str) -> int:
 
 
 def _tell(simulation: Simulation, days: int, took_s: float) -> None:
-    imports = sum(len(each.records) for each in simulation.tenants.values())
     size = simulation.totals.sizes[-1]
-    memory = f"{size.memory_kib / 1024:.0f} MiB, {size.descriptors} descriptors"
-    print(
-        f"day {days}, {_date(simulation.world.clock.now())}: {imports} imports, {memory}, {took_s:.0f} s", flush=True
-    )
+    facts = f"{_imports(simulation)}, {_mebibytes(size.memory_kib)}, {size.descriptors} descriptors, {took_s:.0f} s"
+    print(f"day {days}, {_date(simulation.world.clock.now())}: {facts}", flush=True)
 
 
 def _tell_the_end(simulation: Simulation, days: int) -> None:
     totals, world = simulation.totals, simulation.world
-    imports = sum(len(each.records) for each in simulation.tenants.values())
+    counts = (
+        (world.kills, "kill"),
+        (totals.backups, "backup"),
+        (totals.drills, "drill"),
+        (totals.restores, "restore"),
+        (totals.steps, "clock step"),
+        (totals.full_disks, "full disk"),
+        (len(world.mail.mails), "mail"),
+        (len(world.web.calls), "webhook"),
+    )
+    facts = ", ".join([_imports(simulation), *(counted(number, one, f"{one}s") for number, one in counts)])
+    most = max(each.memory_kib for each in totals.sizes), max(each.descriptors for each in totals.sizes)
     print(
-        f"{days} days, seed {simulation.seed}: {imports} imports, {world.kills} kills, {totals.backups} backups,"
-        f" {totals.drills} drills, {totals.restores} restores, {totals.steps} clock steps,"
-        f" {totals.full_disks} full disks, {len(world.mail.mails)} mails, {len(world.web.calls)} webhooks,"
-        f" at most {max(each.memory_kib for each in totals.sizes) / 1024:.0f} MiB"
-        f" and {max(each.descriptors for each in totals.sizes)} descriptors; no difference",
+        f"{counted(days, 'day', 'days')}, seed {simulation.seed}: {facts},"
+        f" at most {_mebibytes(most[0])} and {most[1]} descriptors, no difference",
         flush=True,
     )
+
+
+def _imports(simulation: Simulation) -> str:
+    return counted(sum(len(each.records) for each in simulation.tenants.values()), "import", "imports")
+
+
+def _mebibytes(kib: int) -> str:
+    return f"{kib / 1024:.0f} MiB"
 
 
 def _date(moment: datetime) -> str:

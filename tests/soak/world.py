@@ -142,6 +142,18 @@ class World:
         (memory,) = (int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
         return Size(memory, len(os.listdir(f"/proc/{self.pid}/fd")))
 
+    def keeps_attributes(self) -> bool:
+        """Return whether the disk keeps extended attributes. Else a killed upload may leave nothing in the list."""
+        probe = self.server.data / "probe"
+        probe.touch()
+        try:
+            os.setxattr(probe, "user.probe", b"1")
+        except OSError:
+            return False
+        finally:
+            probe.unlink()
+        return True
+
     def empty(self) -> None:
         """Remove everything in the data folder."""
         for each in self.server.data.iterdir():
