@@ -146,7 +146,7 @@ class FigureBook:
                 await self._look([tenant.name for tenant in tenants])
             await self._read_due(until)
         if write:
-            await self._write()
+            await self.write()
         if self._due and (self._rest is None or self._rest.done()):
             self._rest = asyncio.create_task(self._read_rest(), name="figures")
         return tenants
@@ -158,8 +158,17 @@ class FigureBook:
             self._take(await asyncio.to_thread(self._read, [tenant]))
 
     async def write(self) -> None:
-        """Store new figures. If that fails, they are read again later."""
-        await self._write()
+        """Store new figures; if that fails, later. It may wait for the disk, so no look waits for it."""
+        async with self._one_write:
+            unwritten, self._unwritten = self._unwritten, {}
+            if not unwritten:
+                return
+            try:
+                await self._store.write(unwritten)
+            except (ImporterError, DatabaseFault) as error:
+                log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
+                for name, known in unwritten.items():
+                    self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))
 
     async def stop(self) -> None:
         """Stop reading, and store the new figures."""
@@ -205,7 +214,7 @@ class FigureBook:
             while self._due and time.monotonic() - start < REST_S:
                 async with self._one_at_a_time:  # a caller waits for at most one step, and not for the disk
                     await self._read_due(start)
-            await self._write()
+            await self.write()
             took = time.monotonic() - start
 
     def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:
@@ -246,19 +255,6 @@ class FigureBook:
 
     def _note(self, tenant: str, news: Known) -> None:
         self._unwritten[tenant] = self._unwritten.get(tenant, Known()).renewed(news)
-
-    async def _write(self) -> None:
-        """Store new figures. It may wait for the disk, so no look waits for it."""
-        async with self._one_write:
-            unwritten, self._unwritten = self._unwritten, {}
-            if not unwritten:
-                return
-            try:
-                await self._store.write(unwritten)
-            except (ImporterError, DatabaseFault) as error:
-                log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
-                for name, known in unwritten.items():
-                    self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))
 
 
 def look_of(database: str, now: float) -> tuple[str, bool]:
