@@ -132,6 +132,7 @@ def _nginx(place: _Place) -> tuple[list[str], dict[str, str]]:
         {
             "    listen [::]:80;\n": "",
             "    listen [::]:443 ssl http2;\n": "",
+            "/var/log/nginx/headcount.log": str(place.folder / "headcount.log"),
             "listen 80;": f"listen {HOST}:{place.http_port};",
             "listen 443 ssl": f"listen {HOST}:{place.https_port} ssl",
             "https://files.example.com$": f"https://{NAME}:{place.https_port}$",
@@ -146,7 +147,7 @@ def _nginx(place: _Place) -> tuple[list[str], dict[str, str]]:
     # A worker of root could not use the temporary folder of the test.
     user = "user root;\n" if os.geteuid() == 0 else ""
     (place.folder / "nginx.conf").write_text(
-        f"{user}daemon off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n  access_log off;\n"
+        f"{user}daemon off;\npid nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n  access_log access.log;\n"
         + "".join(f"  {kind}_temp_path {kind};\n" for kind in kinds)
         + "  include headcount.conf;\n}\n"
     )

@@ -128,6 +128,18 @@ def test_a_proxy_does_not_pass_on_metrics(proxy: Proxy, owner: str, path: str) -
     assert "headcount_" not in answer.stdout
 
 
+def test_the_code_of_a_link_is_in_no_log_of_a_proxy(proxy: Proxy) -> None:
+    """A reader of the log could sign in with a link that is not used yet. The next request has it as its referrer."""
+    link = f"{proxy.url}/sign-in/link?code=only-for-ann"
+    with proxy.client(referer=link) as browser:
+        assert browser.get(link).status_code == 410
+        assert browser.get("/sign-in").status_code == 200
+    logs = "".join(path.read_text(errors="replace") for path in proxy.authority.parent.rglob("*.log"))
+    assert "only-for-ann" not in logs
+    if proxy.name == "nginx":
+        assert "GET /sign-in/link HTTP" in logs
+
+
 # Addresses
 
 
