@@ -131,8 +131,9 @@ async def test_a_client_that_keeps_sending_too_long_is_disconnected(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_S", 0.05)
-    _, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
     writer.write(CHUNKED % b"/" + NO_CHUNK)
+    assert (await all_heard(reader)).startswith(b"HTTP/1.1 400 ")
     await scene.empty()
     writer.close()
 
@@ -145,9 +146,12 @@ async def test_a_client_that_sends_too_much_is_read_no_more_and_gets_the_refusal
     monkeypatch.setattr(lingering, "LINGER_S", 1)
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
     writer.write(CHUNKED % b"/" + NO_CHUNK + bytes(5 * LONG))
-    (connection,) = scene.listener._server.server_state.connections
+    answer = asyncio.create_task(reader.read(65536))
+    connections = scene.listener._server.server_state.connections
+    await eventually(lambda: connections, what="the connection")
+    (connection,) = connections
     await eventually(lambda: not connection.transport.is_reading())  # type: ignore[union-attr]
-    assert (await reader.read(65536)).startswith(b"HTTP/1.1 400 ")
+    assert (await answer).startswith(b"HTTP/1.1 400 ")
     await scene.empty()
     writer.close()
 
