@@ -121,6 +121,12 @@ def test_every_container_is_read_only_and_without_privileges(name: str) -> None:
     assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_log_of_no_container_grows_without_limit(name: str) -> None:
+    """By default, Docker never rotates the log of a container. Its driver `local` does."""
+    assert SERVICES[name]["logging"] == {"driver": "local", "options": {"max-size": "20m", "max-file": "5"}}
+
+
 def test_only_sftp_and_the_proxy_are_reachable_from_outside() -> None:
     outside = {
         port for service in SERVICES.values() for port in service["ports"] if not port.startswith("127.0.0.1:")
