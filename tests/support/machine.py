@@ -4,8 +4,9 @@ with Machine(tmp_path / "machine") as machine:
     machine.run("systemctl start headcount")
 
 The copy is an overlay in memory, and has its own processes, mounts and network, with a loopback interface only. So a
-test may install packages, add users and listen on any port. Nothing of that is left on this machine. It needs root
-and a kernel that allows all of this: `needs(MACHINE)`.
+test may install packages, add users and listen on any port. Nothing of that is left on this machine, also if the test
+is killed. The kernel is that of this machine: its settings, modules and clock cannot be changed. It needs root and a
+kernel that allows all of this: `needs(MACHINE)`.
 """
 
 from __future__ import annotations
@@ -76,10 +77,7 @@ class Machine:
         """Kill all its processes, and wait until its boot program has cleaned up."""
         if self._boot is None:
             return
-        if self._first:
-            os.kill(self._first, 9)
-        else:
-            self._boot.kill()
+        self._boot.terminate()
         self._boot.wait(BOOT_S)
         self._boot = None
 

@@ -1,7 +1,8 @@
 """Run a program as process 1 on a copy of the root of this machine: `machine_boot.py FOLDER PROGRAM ARGUMENT...`.
 
-FOLDER is empty, and the place of the copy: an overlay in memory. The exit code is that of the program. That dies with
-this process. All mounts and processes are then gone. Only `tests.support.machine` runs it, as root.
+FOLDER is empty, and the place of the copy: an overlay in memory. The exit code is that of the program. SIGTERM, or
+the death of the parent, ends the program, and then this process. All mounts, processes and control groups are then
+gone. Only `tests.support.machine` runs it, as root.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
 CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x8000000, 0x20000000, 0x40000000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP = 1, 24
+OF_THE_KERNEL = {"CAP_SYS_MODULE": 16, "CAP_SYS_RAWIO": 17, "CAP_SYS_TIME": 25}
+"""Capabilities over what both machines share: the kernel, the hardware and the clock."""
 PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+OF_THE_NETWORK = ("etc/hosts", "etc/resolv.conf")
+"""Files that may be mounts or links into /run, which the copy does not have."""
+END_S = 10
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -51,18 +60,29 @@ def stand_apart() -> None:
     os.close(root)
 
 
-def die_with_parent() -> None:
-    checked(LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> None:
+    checked(LIBC.prctl(PR_SET_PDEATHSIG, by.value, 0, 0, 0))
 
 
-def fork_and_wait() -> int | None:
-    """Return None in a child, which dies with this process. In the parent, return the exit code of the child."""
-    child = os.fork()
-    if child == 0:
-        die_with_parent()
-        return None
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+def code_of(child: int) -> int:
+    """Wait for a child, and return its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def end_group(group: Path) -> None:
+    """Kill all processes in a control group, and remove it. A killed process leaves it only after a moment."""
+    with suppress(OSError):
+        (group / "cgroup.kill").write_text("1")
+    deadline = time.monotonic() + END_S
+    while True:
+        try:
+            for folder, _, _ in os.walk(group, topdown=False):
+                os.rmdir(folder)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def make_root(place: Path) -> Path:
@@ -74,6 +94,11 @@ def make_root(place: Path) -> Path:
     for folder in (root, changed, work):
         folder.mkdir()
     mount("-t", "overlay", "-o", f"lowerdir=/,upperdir={changed},workdir={work}", "overlay", str(root))
+    for name in OF_THE_NETWORK:
+        with suppress(FileNotFoundError):
+            text = Path("/", name).read_bytes()
+            (root / name).unlink(missing_ok=True)
+            (root / name).write_bytes(text)
     for name in ("run", "dev"):
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root / name))
     for name in DEVICES:
@@ -86,6 +111,9 @@ def make_root(place: Path) -> Path:
     (root / "dev/ptmx").symlink_to("pts/ptmx")
     (root / "dev/fd").symlink_to("/proc/self/fd")
     mount("-t", "proc", "proc", str(root / "proc"))
+    # The settings of the kernel are those of this machine too, and systemd sets some at a boot.
+    mount("--bind", str(root / "proc/sys"), str(root / "proc/sys"))
+    mount("-o", "remount,bind,ro", str(root / "proc/sys"))
     mount("-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
     mount("-t", "cgroup2", "cgroup2", str(root / "sys/fs/cgroup"))
     return root
@@ -105,25 +133,38 @@ def change_root(root: Path) -> None:
     os.chdir("/")
 
 
-def main(place: Path, program: list[str]) -> int:
+def start(place: Path, group: Path, program: list[str]) -> int:
+    """Run the program as process 1 in the control group, and return its exit code."""
     die_with_parent()
+    (group / "cgroup.procs").write_text("0")
+    new = CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
+    checked(LIBC.unshare(new))
+    if child := os.fork():
+        return code_of(child)
+    die_with_parent()
+    change_root(make_root(place))
+    for number in OF_THE_KERNEL.values():
+        checked(LIBC.prctl(PR_CAPBSET_DROP, number, 0, 0, 0))
+    return os.execve(program[0], program, {"container": "test", "PATH": os.defpath})
+
+
+def main(place: Path, program: list[str]) -> int:
+    """Run the program, and return its exit code; a negative one is that of a signal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    die_with_parent(signal.SIGTERM)
     stand_apart()
     groups = place / "groups"
     groups.mkdir()
     mount("-t", "cgroup2", "cgroup2", str(groups))
     group = groups / f"headcount-test-{os.getpid()}"
     group.mkdir()
-    if (code := fork_and_wait()) is not None:
-        for folder, _, _ in os.walk(group, topdown=False):
-            os.rmdir(folder)
-        return code
-    (group / "cgroup.procs").write_text("0")
-    new = CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
-    checked(LIBC.unshare(new))
-    if (code := fork_and_wait()) is not None:
-        os._exit(code if code >= 0 else 128 - code)
-    change_root(make_root(place))
-    return os.execve(program[0], program, {"container": "test", "PATH": os.defpath})
+    if not (child := os.fork()):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return start(place, group, program)
+    try:
+        return code_of(child)
+    finally:
+        end_group(group)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,11 +190,3 @@ def test_a_killed_service_starts_again_and_a_stop_ends_well(machine: Installed) 
     wait_until(lambda: ready(booted), START_S, "the server")
     booted.run("systemctl stop headcount")
     assert shown(booted, "headcount", "Result", "ActiveState") == ["success", "inactive"]
-
-
-def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
-    with Machine(tmp_path / "other") as other:
-        other.run("useradd headcount-of-a-test; touch /etc/headcount-of-a-test")
-        assert other.path("/etc/headcount-of-a-test").exists()
-    assert not Path("/etc/headcount-of-a-test").exists()
-    assert "headcount-of-a-test" not in Path("/etc/passwd").read_text(encoding="utf-8")
