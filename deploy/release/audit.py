@@ -32,8 +32,11 @@ class Unknown(Exception):  # noqa: N818 - a state
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Return the version of each package that a lock installs here, by name."""
-    wanted = [Requirement(line.strip()) for line in PINNED.findall(lock.read_text(encoding="utf-8"))]
+    """Return the version of each package that a lock installs here, by name. Raises Unknown if it cannot be read."""
+    try:
+        wanted = [Requirement(line.strip()) for line in PINNED.findall(lock.read_text(encoding="utf-8"))]
+    except (OSError, ValueError) as error:
+        raise Unknown(str(error)) from None
     return {
         each.name: str(each.specifier).removeprefix("==")
         for each in wanted
@@ -68,8 +71,8 @@ def known(packages: dict[str, str], options: Sequence[str] = ()) -> dict[str, li
 
 def audit(lock: Path, options: Sequence[str] = ()) -> int:
     """Print what is known of the packages in `lock`, and return the exit code."""
-    packages = pinned(lock)
     try:
+        packages = pinned(lock)
         if not packages:
             raise Unknown(f"{lock} pins no package")
         found = known({**packages, **dict([VULNERABLE])}, options)
@@ -85,4 +88,7 @@ def audit(lock: Path, options: Sequence[str] = ()) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print("name a lock: python -m deploy.release.audit requirements.lock", file=sys.stderr)
+        sys.exit(UNKNOWN)
     sys.exit(audit(Path(sys.argv[1]), sys.argv[2:]))

@@ -137,6 +137,18 @@ def test_an_audit_without_its_service_exits_with_2(lock: Path) -> None:
     assert "was not checked" in ran.stderr
 
 
+@pytest.mark.parametrize("content", [None, "", "click 8.5.1\n"], ids=["absent", "empty", "not a lock"])
+def test_an_audit_of_a_file_that_is_not_a_lock_exits_with_2(tmp_path: Path, content: str | None) -> None:
+    lock = tmp_path / "requirements.lock"
+    if content is not None:
+        lock.write_text(content, encoding="utf-8")
+    command = [sys.executable, "-m", "deploy.release.audit", lock]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == UNKNOWN
+    assert "was not checked" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_the_list_of_a_release_has_its_version_and_every_package_with_hashes() -> None:
     pytest.importorskip("cyclonedx", reason=f"{MISSING}cyclonedx-python-lib (make test)")
     listed = json.loads(as_json(TEXT))
