@@ -50,6 +50,8 @@ def cut_in_a_row(people: Sequence[Person], dice: random.Random) -> Sheet:
 
 def cut_in_the_last_cell(people: Sequence[Person], dice: random.Random) -> Sheet:
     """Return the beginning of a file, without the line end of its last row."""
+    if not _staying(people):
+        return good(people)
     first, cut = _divided(people, dice)
     return Sheet(_text([*first, cut]).removesuffix("\n").encode(), tuple(first), (cut.email,), cut=True)
 
@@ -78,7 +80,8 @@ def without_rows(people: Sequence[Person], dice: random.Random) -> Sheet:
 
 def with_bad_rows(people: Sequence[Person], dice: random.Random) -> Sheet:
     """Return a file in which up to three hire dates are not dates."""
-    bad = dice.sample(range(len(people) - 1), min(3, len(people) - 1))
+    staying = [at for at in _staying(people) if at < len(people) - 1]
+    bad = dice.sample(staying, min(3, len(staying)))
     rows = [each.cells for each in people]
     for at in bad:
         rows[at][HIRED] = BAD_DATE
@@ -88,10 +91,13 @@ def with_bad_rows(people: Sequence[Person], dice: random.Random) -> Sheet:
 
 
 def with_a_row_twice(people: Sequence[Person], dice: random.Random) -> Sheet:
-    """Return a file whose first row is there twice: the second is rejected."""
+    """Return a file in which a row is there twice: the second is rejected."""
+    if not (staying := _staying(people)):
+        return good(people)
+    at = dice.choice(staying)
     text = _text(people).splitlines(keepends=True)
-    text.insert(2, text[1])
-    return Sheet("".join(text).encode(), tuple(people), (people[0].email,))
+    text.insert(at + 2, text[at + 1])
+    return Sheet("".join(text).encode(), tuple(people), (people[at].email,))
 
 
 def shrunk(people: Sequence[Person], dice: random.Random) -> Sheet:
@@ -129,8 +135,13 @@ SPOILERS: dict[str, Spoiler] = {
 }
 
 
+def _staying(people: Sequence[Person]) -> list[int]:
+    """Return the places of rows that are not a leaver's: a leaver is deactivated even if the row has an error."""
+    return [at for at, each in enumerate(people) if each.leave_date is None and not each.deactivate]
+
+
 def _divided(people: Sequence[Person], dice: random.Random) -> tuple[Sequence[Person], Person]:
-    at = dice.randrange(1, len(people)) if len(people) > 1 else 0
+    at = dice.choice(_staying(people) or [len(people) - 1])
     return people[:at], people[at]
 
 
