@@ -29,6 +29,8 @@ NAME = "files.localhost"
 KEY = "/root/key-of-headcount"
 SFTP = f"sftp -q -b - -i {KEY} -F /dev/null -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no"
 HEADCOUNT = "sudo -u headcount headcount --data-dir /var/lib/headcount"
+HARDENED = "umask 077\n"
+"""Root may have such a mask. The server and the others still have to read what is theirs."""
 PEOPLE = "first_name,last_name,email\nAnn,Ash,ann@acme.example\nBen,Birch,ben@acme.example\n"
 START_S = 60
 
@@ -65,7 +67,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine,
             file.write_text(file.read_text(encoding="utf-8").replace("files.example.com", NAME), encoding="utf-8")
         machine.run(f"ssh-keygen -q -t ed25519 -N '' -f {KEY} && cp {KEY}.pub {SOURCE}/hr.pub")
         printed = {
-            title: machine.run(script, at=SOURCE, online=title == "Install").stdout
+            title: machine.run(HARDENED + script, at=SOURCE, online=title == "Install").stdout
             for title, script in COMMANDS.items()
         }
         yield machine, printed
@@ -91,7 +93,8 @@ def ready(machine: Machine) -> bool:
 
 
 def test_the_service_starts_with_the_machine_and_runs_in_its_sandbox(machine: Installed) -> None:
-    booted, _ = machine
+    booted, printed = machine
+    assert '"ready":true' in printed["Run"]
     booted.run("systemctl is-enabled headcount headcount-backup.timer caddy prometheus")
     (main,) = shown(booted, "headcount", "MainPID")
     status = dict(
