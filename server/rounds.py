@@ -11,6 +11,9 @@ from importer.errors import TryAgain
 INSIST_S = 1.0
 """Seconds between two tries of `insist`."""
 
+LONGEST_REST_S = 3600.0
+"""The longest `rest_s`. A process may be frozen for days while it measures a step, for example by `docker pause`."""
+
 Work = Callable[[], Awaitable[float]]
 """One round. It returns the seconds until the next."""
 
@@ -42,6 +45,11 @@ async def insist(write: Callable[[], Awaitable[None]], ending: asyncio.Event) ->
         except TryAgain:
             if await set_within(ending, INSIST_S):
                 raise
+
+
+def rest_s(took_s: float, times: float) -> float:
+    """Return how long to pause after a step of `took_s` seconds: `times` as long, at most LONGEST_REST_S."""
+    return min(took_s * times, LONGEST_REST_S)
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -27,7 +27,7 @@ from server.notify.herald import SettingsOf
 from server.notify.layout import Links
 from server.notify.outbox import Outbox
 from server.notify.rendering import letter_from
-from server.rounds import again, set_within
+from server.rounds import again, rest_s, set_within
 from server.tenants.feeds import feed_of
 from server.tenants.figures import pauses_in
 from server.tenants.pauses import pause_of
@@ -113,7 +113,7 @@ class Weekly:
             begun, name = time.monotonic(), names.pop()
             if not await self._write_one(name, week):
                 self._left.append(name)
-            await set_within(self._ending, (time.monotonic() - begun) * REST)
+            await set_within(self._ending, rest_s(time.monotonic() - begun, REST))
         self._left += names
         if not self._left:
             await self._note(week)

@@ -18,6 +18,7 @@ from engine.figures import Figures, Known, Pruned
 from engine.tenants import Tenant
 from importer.errors import DatabaseFault, ImporterError
 from importer.users.users import Users
+from server.rounds import rest_s
 from server.tenants.pauses import Span, spans
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, settings_history
 from server.tenants.tenants import Tenants
@@ -209,7 +210,7 @@ class FigureBook:
     async def _read_rest(self) -> None:
         took = REST_S
         while self._due:
-            await asyncio.sleep(took * (1 / SHARE - 1))
+            await asyncio.sleep(rest_s(took, 1 / SHARE - 1))
             start = time.monotonic()
             while self._due and time.monotonic() - start < REST_S:
                 async with self._one_at_a_time:  # a caller waits for at most one step, and not for the disk

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.users import search
-from server.rounds import again, set_within
+from server.rounds import again, rest_s, set_within
 from server.tenants.figures import FigureBook
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -82,7 +82,7 @@ class Indexer:
                 await self._catch_up(self._ended.pop())
             else:
                 await self._catch_up(self._due.pop())
-                await set_within(self._wake, (time.monotonic() - begun) * REST)
+                await set_within(self._wake, rest_s(time.monotonic() - begun, REST))
                 self._wake.clear()
         return 0 if self._ending.is_set() else LOOK_S
 

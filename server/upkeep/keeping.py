@@ -21,7 +21,7 @@ from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
-from server.rounds import again, set_within
+from server.rounds import again, rest_s, set_within
 from server.tenants.feeds import Feed, feeds
 from server.tenants.figures import FigureBook
 from server.tenants.pauses import pause_of
@@ -128,7 +128,7 @@ class Keeper:
             begun, name = time.monotonic(), rest.popleft()
             if not await self._prune_one(name):
                 left.append(name)
-            if await set_within(self._ending, (time.monotonic() - begun) * REST):
+            if await set_within(self._ending, rest_s(time.monotonic() - begun, REST)):
                 break
         return [*left, *rest]
 

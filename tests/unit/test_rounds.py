@@ -8,7 +8,7 @@ import pytest
 
 from importer.errors import TryAgain
 from server import rounds
-from server.rounds import again, insist, set_within
+from server.rounds import LONGEST_REST_S, again, insist, rest_s, set_within
 
 BUSY = TryAgain("database_busy", "the database is busy")
 
@@ -111,3 +111,8 @@ async def test_an_event_is_waited_for_at_most_the_given_time() -> None:
     assert not await set_within(event, 0.01)
     event.set()
     assert await set_within(event, 0)
+
+
+def test_a_pause_is_as_many_times_as_long_as_its_step_and_never_days() -> None:
+    assert rest_s(0.5, 9) == 4.5
+    assert rest_s(24 * 3600, 9) == LONGEST_REST_S
