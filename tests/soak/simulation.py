@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -45,18 +46,18 @@ class Simulation:
         for company in COMPANIES:
             self.world.server.add_tenant(company.name, **company.all_settings(self.world.web.url))
 
-    async def live(self, day: Day, fault: str = "") -> None:
+    async def live(self, day: Day, faults: Sequence[str] = ()) -> None:
         """Live one day, and compare."""
         await self.operator.begins_day(day.events)
         for errand in day.errands:
             await self.does(errand)
         self.night_falls(EVENING)
         await self.compares()
-        if fault:
+        for fault in faults:
             self.damage(fault)
         if not self.found:
             self.operator.ends_day(day.events)
-            if fault or "restore" in day.events:
+            if faults or "restore" in day.events:
                 self.found += self.checks.differences()
         self.totals.sizes.append(self.world.size())
 
@@ -153,7 +154,9 @@ class Simulation:
             by_hand(self.world.server.data / "headcount.db", "DELETE FROM imports WHERE tenant = 'acme' AND id = 1")
 
 
-def simulate(folder: Path, clock: JumpingClock, days: int, seed: int, fault: str = "", *, disk: bool) -> int:
+def simulate(
+    folder: Path, clock: JumpingClock, days: int, seed: int, faults: Sequence[str] = (), *, disk: bool
+) -> int:
     """Simulate `days` days; return the exit code."""
     if not disk:
         print("No disk can be mounted, so none is full.", flush=True)
@@ -163,7 +166,7 @@ def simulate(folder: Path, clock: JumpingClock, days: int, seed: int, fault: str
         begun = time.monotonic()
         for number in range(days):
             day = plan(seed, number)
-            if code := _live(simulation, day, fault if number == days - 1 else ""):
+            if code := _live(simulation, day, faults if number == days - 1 else ()):
                 return code
             if (number + 1) % WEEK == 0:
                 _tell(simulation, number + 1, time.monotonic() - begun)
@@ -171,7 +174,7 @@ def simulate(folder: Path, clock: JumpingClock, days: int, seed: int, fault: str
     return 0
 
 
-def _live(simulation: Simulation, day: Day, fault: str) -> int:
+def _live(simulation: Simulation, day: Day, faults: Sequence[str]) -> int:
     """Live one day after the night before it. Return 1 and print what differs, if something does."""
     world = simulation.world
     try:
@@ -180,7 +183,7 @@ def _live(simulation: Simulation, day: Day, fault: str) -> int:
         if day.number:
             simulation.night_falls(NIGHT)
         simulation.no_mail = "no mail" in day.events
-        asyncio.run(simulation.live(day, fault))
+        asyncio.run(simulation.live(day, faults))
     except Exception as error:
         simulation.found.append(f"{type(error).__name__}: {error}")
         if not isinstance(error, AssertionError):
