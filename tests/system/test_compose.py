@@ -157,6 +157,21 @@ def test_every_file_that_a_container_gets_is_in_deploy() -> None:
     assert [name for name in given if not (DEPLOY / name).is_file()] == []
 
 
+def test_the_page_lets_every_user_of_a_container_read_its_files(tmp_path: Path) -> None:
+    """A clone by root with umask 077 is readable for root alone; Prometheus and Grafana run as other users."""
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    section = page.partition("\n## In containers\n")[2].partition("\n## ")[0]
+    (command,) = re.findall(r"^    (chmod .+)$", section, re.MULTILINE)
+    given = [source for name in SERVICES for source, _ in mounts(name) if source[0] in "./"]
+    for source in given:
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).touch(0o600)
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True)
+    assert {source: f"{(tmp_path / source).stat().st_mode & 0o777:o}" for source in given} == dict.fromkeys(
+        given, "644"
+    )
+
+
 def test_the_server_gets_time_to_stop() -> None:
     period = SERVICES["headcount"]["stop_grace_period"]
     assert int(period.removesuffix("s")) > default("stop_grace_s")
