@@ -95,7 +95,7 @@ async def trim_copies(
             linked.pop(each.id, None)
     if _total(sizes, run_sizes) <= kept_bytes:
         return _total(sizes, linked, run_sizes, run_linked) > kept_bytes
-    going = copies_to_remove(past, sizes, kept_bytes, failed_runs, run_sizes)
+    going = copies_to_remove(past, sizes, kept_bytes, failed_runs, run_sizes, linked)
     await asyncio.to_thread(_remove_copies, folder, going)
     if count := len(going.imports) + len(going.runs):
         log.info(

@@ -84,17 +84,20 @@ def copies_to_remove(
     most: int,
     runs: Iterable[FailedRun] = (),
     run_sizes: Mapping[int, int] | None = None,
+    linked: Collection[int] = (),
 ) -> Trimming:
     """Return the imports and failed runs whose copies are deleted, oldest first.
 
     The copies of all of them that ended then take at most `most` bytes. `sizes` and `run_sizes` have the bytes of the
     copies by id; `runs` are oldest first. The copy of the newest applied file that is not a correction file always
-    stays. Dry runs do not count: the copy of one that has ended is kept for its sender, and only for a while.
+    stays. It may be that of one of `linked`, the imports whose copies have another name, and do not count. Dry runs
+    do not count: the copy of one that has ended is kept for its sender, and only for a while.
     """
-    real = [each for each in imports if not each.dry_run and each.id in sizes]
-    ended = [each for each in real if each.state not in UNDECIDED and each.finished_at]
-    lists = [each for each in ended if each.state in APPLIED and not each.correction]
+    real = [each for each in imports if not each.dry_run and (each.id in sizes or each.id in linked)]
+    kept = [each for each in real if each.state not in UNDECIDED and each.finished_at]
+    lists = [each for each in kept if each.state in APPLIED and not each.correction]
     newest = max(lists, key=lambda each: each.applied_number or 0, default=None)
+    ended = [each for each in kept if each.id in sizes]
     of_runs = run_sizes or {}
     ours: list[tuple[str, int, Past | FailedRun]]
     theirs: list[tuple[str, int, Past | FailedRun]]

@@ -138,6 +138,14 @@ def test_the_copy_of_the_newest_applied_list_stays_whatever_its_size() -> None:
     assert copies_to_remove([newest, late], {2: 10, 5: 10}, 0).imports == [5], "applied before import 2"
 
 
+def test_a_list_before_the_newest_is_deleted_also_if_the_newest_has_another_name() -> None:
+    imports = [past(1), past(2), past(3)]
+    assert copies_to_remove(imports, {1: 5, 2: 50}, 40, linked={3}).imports == [1, 2]
+    assert (
+        copies_to_remove([past(1), past(2), replace(past(3), correction=True)], {2: 50}, 40, linked={3}).imports == []
+    )
+
+
 def test_the_copies_of_dry_runs_stay_and_do_not_count() -> None:
     imports = [past(1), past(2), past(3, dry=True), past(4, "held", dry=True)]
     sizes = dict.fromkeys(range(1, 5), 10)
