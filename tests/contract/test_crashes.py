@@ -10,10 +10,10 @@ import pytest
 
 from tests.contract.operations import OPERATIONS
 from tests.support import ROOT
-from tests.support.engines import ENGINES
+from tests.support.engines import ENGINES, each_of
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", each_of(ENGINES))
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all(
     engine: str, name: str, tmp_path: Path

@@ -6,6 +6,7 @@ lists each skip on its own line, with the Debian package to install. With NO_SKI
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -47,7 +48,8 @@ def client(name: str) -> str:
 CURL = "curl with SFTP"
 DRIVER = "Playwright's driver"
 SSHFS = "sshfs with FUSE"
-"""These three need more than a program of that name: see `_is_there`."""
+POSTGRES = "PostgreSQL"
+"""These four need more than a program of that name: see `_is_there`."""
 
 TMPFS, EXT4 = "mount (as root)", "mkfs.ext4 and loop devices (as root)"
 """The needs of the file systems of `tests.support.disks`."""
@@ -89,6 +91,7 @@ PACKAGES: dict[str, str | None] = {
     NET_SFTP: "ruby-net-sftp ruby-ed25519 ruby-bcrypt-pbkdf",
     NET_SFTP_FOREIGN: "libnet-sftp-foreign-perl",
     PHPSECLIB: "php-cli php-phpseclib3",
+    POSTGRES: "postgresql",
     SSHFS: "sshfs",
     TMPFS: "mount",
     EXT4: "e2fsprogs",
@@ -112,6 +115,12 @@ def needs(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=reason)
 
 
+def postgres_programs() -> str | None:
+    """Return the folder of the newest PostgreSQL, which is not on any PATH; None if it is not installed."""
+    found = [each for each in glob.glob("/usr/lib/postgresql/*/bin") if os.path.exists(f"{each}/postgres")]
+    return max(found, key=lambda each: int(each.split("/")[-2]), default=None)
+
+
 @cache
 def _is_there(name: str) -> bool:
     if name == CURL:
@@ -121,6 +130,8 @@ def _is_there(name: str) -> bool:
         from playwright._impl._driver import compute_driver_executable
 
         return _output_of(compute_driver_executable()[0], "--version").startswith("v")
+    if name == POSTGRES:
+        return postgres_programs() is not None
     if name == SSHFS:
         return find_client("sshfs") is not None and os.access("/dev/fuse", os.W_OK)
     if name in (TMPFS, EXT4):

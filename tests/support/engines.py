@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from engine.postgres import store as postgres_store
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from engine.tenants import Tenant
+from tests.support.clients import POSTGRES, needs
 from tests.support.importing import Company
+from tests.support.postgres import database_for
 
 SINCE = "2026-01-01T00:00:00.000Z"
 
@@ -29,9 +35,35 @@ def sqlite(folder: Path) -> OpenStore:
     return opened
 
 
-ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite}
+def postgres(folder: Path) -> OpenStore:
+    """The PostgreSQL engine, on a database that belongs to `folder`."""
+
+    @asynccontextmanager
+    async def opened(*tenants: str, serving: bool = False) -> AsyncIterator[Store]:
+        async with postgres_store.open_store(await database_for(folder), serving=serving) as store:
+            await add_tenants(store, tenants)
+            yield store
+
+    return opened
+
+
+ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite, "postgres": postgres}
 COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
 """Return a company in a folder, without users or with those already there, by the engine that stores them."""
+
+NEEDED = {"postgres": needs(POSTGRES)}
+ON_POSTGRES = (
+    "tests/contract/tenants/test_tenants.py::test_a_tenant_survives_reopening_the_store",
+    "tests/contract/tenants/test_tenants.py::test_ask_to_write_succeeds_on_a_writable_store",
+    "tests/contract/tenants/test_tenants.py::test_tenants_are_listed_by_name_and_found_by_it",
+    "tests/contract/tenants/test_tokens.py",
+)
+"""The tests that run on PostgreSQL, while its engine is not complete. The list only gets longer."""
+
+
+def each_of(engines: Iterable[str]) -> list[Any]:
+    """Return the engines as parameters of a test, which is skipped if the programs of one are missing."""
+    return [pytest.param(name, marks=NEEDED.get(name, ())) for name in engines]
 
 
 async def add_tenants(store: Store, names: tuple[str, ...]) -> None:

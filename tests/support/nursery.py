@@ -30,7 +30,7 @@ from tests.support import ROOT, jumping_clock
 ENTRIES = ("server", "tests.support.mortal_server")
 """The modules that a fork can run: they change nothing in the process before `main`."""
 
-PASSED_ON = ("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "GATE", "NOTES", "PLACE")
+PASSED_ON = ("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "POSTGRES", "GATE", "NOTES", "PLACE")
 """The starts of the names of variables that a fork may have and the nursery has not; the last three are of the hooks
 of tests. Others, such as LD_PRELOAD, act when a process begins."""
 

@@ -32,7 +32,7 @@ ROOMS = {
         "": 0, "file": 1, "rules": 2, "messages": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
         "worker": 7,
     },
-    "engine": {"": 0, "sqlite": 1},
+    "engine": {"": 0, "postgres": 1, "sqlite": 1},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
         "notify": 4, "web": 5, "app": 6, "cli": 7, "__main__": 8,
@@ -40,7 +40,10 @@ ROOMS = {
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
 
-DRIVERS = {"aiosqlite", "sqlite3"}
+DRIVERS = {"aiosqlite": "engine.sqlite", "sqlite3": "engine.sqlite"} | dict.fromkeys(
+    ("psycopg", "psycopg_pool"), "engine.postgres"
+)
+"""The drivers of databases, and the engine that each is for."""
 KNOW_AN_ENGINE = {
     "server.backup.copies",
     "server.backup.restoring",
@@ -217,9 +220,9 @@ PURE = {
     "server.web.slowing",
 }
 ACTING = {
-    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "os", "prometheus_client", "random",
-    "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys", "tempfile", "threading",
-    "time", "urllib", "uvicorn",
+    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "os", "prometheus_client", "psycopg",
+    "psycopg_pool", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys",
+    "tempfile", "threading", "time", "urllib", "uvicorn",
 }  # fmt: skip
 PURE_BUT_FOR = {"ground.moments": {"utc_now"}}
 """Names that a pure module may not import, by the module that has them."""
@@ -228,12 +231,12 @@ SERVERS_OWN = {
     "uvicorn",
 }  # fmt: skip
 NOT_FOR = {
-    "ground": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
+    "ground": SERVERS_OWN | {"asyncssh"} | DRIVERS.keys(),
     "importer": SERVERS_OWN | {"asyncssh"},
-    "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},
+    "keys": SERVERS_OWN | DRIVERS.keys(),
     "engine": SERVERS_OWN | {"asyncssh"},
     "server": set[str](),
-    "headcount": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
+    "headcount": SERVERS_OWN | {"asyncssh"} | DRIVERS.keys(),
 }
 A_CLIENT = "headcount._serving"
 """For tests of hooks: it starts a server, and uploads files as any client does. So it is above all packages."""
@@ -345,7 +348,14 @@ def test_every_package_is_named_where_it_is_built() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_only_an_engine_knows_a_driver_of_a_database(name: str) -> None:
-    assert name.startswith("engine.sqlite") or not DRIVERS.intersection(map(package_of, imported_by(name)))
+    used = {package_of(other) for other in imported_by(name)} & DRIVERS.keys()
+    assert {driver for driver in used if not f"{name}.".startswith(f"{DRIVERS[driver]}.")} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "server"])
+def test_no_module_of_the_server_needs_the_second_engine(name: str) -> None:
+    """Its driver is an extra: an installation without it imports everything else."""
+    assert not {other for other in imported_by(name) if other.startswith("engine.postgres")}
 
 
 def test_only_these_modules_know_ssh() -> None:

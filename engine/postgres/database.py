@@ -1,0 +1,228 @@
+"""Connections to PostgreSQL, and the only transactions.
+
+Everything works through pgbouncer in transaction mode. So a connection has no state between two transactions:
+settings are SET LOCAL, locks end with their transaction, and no statement is prepared by name.
+
+Placeholders are `%s`, or `%(name)s` for values by name; a percent sign is `%%` in a statement with values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from engine.postgres.faults import AGAIN, first_line, translating
+from engine.postgres.rows import Row, by_position_and_name
+from ground.threads import finish
+from importer.errors import DatabaseFault, DatabaseUnusable
+
+Connection = psycopg.AsyncConnection[Row]
+T = TypeVar("T")
+
+OLDEST = 15
+"""The oldest version of PostgreSQL that Headcount works with."""
+WAIT_S = 10.0
+"""The longest wait for a connection, for the server to answer it, and for a lock."""
+IDLE_S = 15.0
+"""PostgreSQL rolls back a transaction that was idle for so long: its process is frozen, or its host is gone."""
+ATTEMPTS = 3
+"""How often a statement is begun that another transaction ended."""
+
+ON_NO_DISK = {"synchronous_commit": "off"}
+"""Settings of a transaction that a crash of PostgreSQL may undo until a later one is on disk."""
+
+_LINES: dict[str, Any] = {
+    # Without these, a lost host is noticed after hours.
+    "connect_timeout": int(WAIT_S),
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "client_encoding": "utf8",
+    "application_name": "headcount",
+}
+
+
+class Steps:
+    """A transaction that is open: its statements see each other, and no other transaction sees them yet."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        """For what this class has no method for: COPY, pipelines, cursors."""
+
+    async def rows(self, statement: str, *values: object, **named: object) -> list[Row]:
+        """Return the rows of a statement, also of one with RETURNING."""
+        return await (await self.connection.execute(statement, _values(values, named))).fetchall()
+
+    async def change(self, statement: str, *values: object, **named: object) -> int:
+        """Run a statement; return how many rows it changed."""
+        return (await self.connection.execute(statement, _values(values, named))).rowcount
+
+    async def change_each(self, statement: str, values: Iterable[Sequence[object] | Mapping[str, object]]) -> int:
+        """Run a statement for each of these values, without a wait between them; return how many rows changed."""
+        async with self.connection.cursor() as cursor:
+            await cursor.executemany(statement, values)
+            return max(cursor.rowcount, 0)
+
+
+class Database:
+    """The database at `url`, through the connections that `lend` gives.
+
+    All methods raise TryAgain, DatabaseUnusable and DatabaseFault as `engine.postgres.faults` maps errors. Each is
+    one transaction. Use a Database only in the event loop in which it was opened.
+    """
+
+    def __init__(self, url: str, lend: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+        self.url = url
+        self._lend = lend
+
+    async def read(self, statement: str, *values: object, **named: object) -> list[Row]:
+        """Return the rows of one statement that reads."""
+        with translating():
+            async with self._lend() as connection:
+                return await Steps(connection).rows(statement, *values, **named)
+
+    async def change(self, statement: str, *values: object, **named: object) -> int:
+        """Run one statement as a transaction, and return how many rows it changed: they are on disk.
+
+        If the caller is canceled, the statement has ended before the cancellation goes on.
+        """
+
+        async def act() -> int:
+            async with self._lend() as connection:
+                return await again(lambda: Steps(connection).change(statement, *values, **named))
+
+        with translating():
+            return await finish(act())
+
+    @asynccontextmanager
+    async def transaction(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[Steps]:
+        """Run the block as one transaction: committed if it ends, rolled back if it raises or is canceled.
+
+        Either is done when the block is left. `settings` hold in this transaction only.
+        """
+        with translating():
+            async with self._lend() as connection:
+                await connection.execute(_begin(settings or {}))
+                try:
+                    yield Steps(connection)
+                    await finish(_commit(connection))
+                except BaseException:
+                    await finish(_roll_back(connection))
+                    raise
+
+
+@asynccontextmanager
+async def pooled(url: str, *, most: int) -> AsyncIterator[Database]:
+    """Open the database with a pool of up to `most` connections, which are made when they are needed."""
+    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        url,
+        connection_class=psycopg.AsyncConnection,
+        kwargs=_arguments(),
+        min_size=0,
+        max_size=most,
+        open=False,
+        check=_check,
+        timeout=WAIT_S,
+        max_idle=60.0,
+        name="headcount",
+    )
+    with translating():
+        await pool.open()
+    try:
+        yield Database(url, pool.connection)
+    finally:
+        await finish(pool.close())
+
+
+@asynccontextmanager
+async def alone(url: str) -> AsyncIterator[Database]:
+    """Open the database with one connection, for work in its own event loop or one transaction after another.
+
+    Raises TryAgain, DatabaseUnusable.
+    """
+    with translating():
+        connection = await connect(url)
+    lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def lend() -> AsyncIterator[Connection]:
+        async with lock:
+            yield connection
+
+    try:
+        yield Database(url, lend)
+    finally:
+        await finish(connection.close())
+
+
+async def connect(url: str) -> Connection:
+    """Return a new connection. Raises psycopg.Error; DatabaseUnusable if `url` is none or the server is too old."""
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise DatabaseUnusable(f"the URL of the database is not valid: {first_line(error)}") from error
+    connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments())
+    if (version := connection.info.server_version) < OLDEST * 10_000:
+        await connection.close()
+        raise DatabaseUnusable(f"the database is PostgreSQL {version // 10_000}; Headcount needs {OLDEST} or newer")
+    return connection
+
+
+async def again(act: Callable[[], Awaitable[T]]) -> T:
+    """Return what `act` returns; begin it anew if another transaction ended it, a few times."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return await act()
+        except psycopg.OperationalError as error:
+            if error.sqlstate not in AGAIN or not left:
+                raise
+    raise AssertionError
+
+
+def _arguments() -> dict[str, Any]:
+    return {**_LINES, "autocommit": True, "prepare_threshold": None, "row_factory": by_position_and_name}
+
+
+def _values(values: tuple[object, ...], named: dict[str, object]) -> Sequence[object] | Mapping[str, object] | None:
+    # Without values, psycopg leaves percent signs as they are.
+    return named or values or None
+
+
+def _begin(settings: Mapping[str, str]) -> str:
+    """Return BEGIN with its settings: one round trip, because it has no values."""
+    limits = {"lock_timeout": f"{WAIT_S:.0f}s", "idle_in_transaction_session_timeout": f"{IDLE_S:.0f}s"}
+    return "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in {**limits, **settings}.items())])
+
+
+async def _commit(connection: Connection) -> None:
+    done = await connection.execute("COMMIT")
+    if done.statusmessage != "COMMIT":
+        # A statement failed, and the block went on: PostgreSQL answers COMMIT with a ROLLBACK.
+        raise DatabaseFault("the transaction was rolled back, because a statement in it had failed")
+
+
+async def _roll_back(connection: Connection) -> None:
+    """End the transaction; without an error, also if the connection is lost."""
+    try:
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            await connection.execute("ROLLBACK")
+    except psycopg.Error:
+        await connection.close()
+
+
+async def _check(connection: Connection) -> None:
+    """Raise psycopg.OperationalError if the server has closed a connection of the pool. Mostly without a round trip.
+
+    An idle connection has something to read only if the server ended it, or has news.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)

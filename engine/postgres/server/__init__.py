@@ -1,0 +1,1 @@
+"""The tables that belong to the servers: tenants, the queue, tokens and so on."""

@@ -1,0 +1,83 @@
+"""The database as the server asks for it: how it is opened, and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from engine.accounts import AccountStore
+from engine.bans import BanStore
+from engine.figures import FigureStore
+from engine.hints import Hints
+from engine.key_uses import KeyUseStore
+from engine.outbox import OutboxStore
+from engine.postgres.database import Database, alone, pooled
+from engine.postgres.migrations import migrate
+from engine.postgres.server.tenants import PostgresTenantStore
+from engine.postgres.server.tokens import PostgresTokenStore
+from engine.runs import RunStore
+from engine.sign_ins import SignInStore
+from importer.queue.queue import Queue
+
+CONNECTIONS, SERVERS_CONNECTIONS = 2, 10
+"""The most connections of a command, and of a server."""
+
+
+class PostgresStore:
+    """An `engine.store.Store` on one PostgreSQL database. Reads wait for no write, so `looking` is the same store."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def imports(self) -> Queue:
+        raise NotImplementedError
+
+    def runs(self) -> RunStore:
+        raise NotImplementedError
+
+    def tenants(self) -> PostgresTenantStore:
+        return PostgresTenantStore(self.database)
+
+    def outbox(self) -> OutboxStore:
+        raise NotImplementedError
+
+    def tokens(self) -> PostgresTokenStore:
+        return PostgresTokenStore(self.database)
+
+    def sign_ins(self) -> SignInStore:
+        raise NotImplementedError
+
+    def key_uses(self) -> KeyUseStore:
+        raise NotImplementedError
+
+    def bans(self) -> BanStore:
+        raise NotImplementedError
+
+    def figures(self) -> FigureStore:
+        raise NotImplementedError
+
+    def accounts(self) -> AccountStore:
+        raise NotImplementedError
+
+    def hints(self) -> Hints:
+        raise NotImplementedError
+
+    async def ask_to_write(self) -> None:
+        # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.
+        async with self.database.transaction() as steps:
+            await steps.rows("SELECT pg_current_xact_id()")
+
+    def looking(self) -> PostgresStore:
+        return self
+
+
+@asynccontextmanager
+async def open_store(url: str, *, serving: bool = False) -> AsyncIterator[PostgresStore]:
+    """Open the store at `url`, with its schema up to date; missing tables are created.
+
+    `serving` is for the server, where many parts work at the same time. Raises DatabaseUnusable, TryAgain.
+    """
+    async with alone(url) as database:
+        await migrate(database)
+    async with pooled(url, most=SERVERS_CONNECTIONS if serving else CONNECTIONS) as database:
+        yield PostgresStore(database)

@@ -1,0 +1,137 @@
+"""Debian's PostgreSQL for tests: one server for each process of the test run, and databases with Headcount's tables.
+
+The server starts when the first test needs it, in a temporary folder. It ends with the run, also if that is killed: a
+keeper (this module as a program) waits until the run has ended, then stops the server and removes the folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from engine.postgres.database import alone
+from engine.postgres.migrations import migrate
+from tests.support import ROOT
+from tests.support.clients import postgres_programs
+
+VARIABLE = "POSTGRES_OF_TESTS"
+"""The environment variable by which processes of a test find the server of the run: its folder and port."""
+TEMPLATE = "headcount_template"
+MOST = 30
+"""So many databases are kept at most: they need some 8 MB each. The oldest go first."""
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+    "listen_addresses": "127.0.0.1",
+}
+
+
+def url(database: str) -> str:
+    """Return the URL of a database of the server, which is started if it does not run."""
+    folder, port = server()
+    return f"postgresql://headcount@/{database}?host={folder}&port={port}"
+
+
+async def database_for(folder: Path) -> str:
+    """Return the URL of the database that belongs to `folder`: a new one with all tables if there is none yet."""
+    name = "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
+    await _make_template()
+    with psycopg.connect(url("postgres"), autocommit=True) as admin:
+        if not _exists(admin, name):
+            admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            _drop_oldest(admin)
+    return url(name)
+
+
+async def _make_template() -> None:
+    with psycopg.connect(url("postgres"), autocommit=True) as admin:
+        if _exists(admin, TEMPLATE):
+            return
+        admin.execute(f"CREATE DATABASE {TEMPLATE}_new")
+        async with alone(url(f"{TEMPLATE}_new")) as database:
+            await migrate(database)
+        admin.execute(f"ALTER DATABASE {TEMPLATE}_new RENAME TO {TEMPLATE}")
+
+
+def _exists(admin: psycopg.Connection[Any], name: str) -> bool:
+    return admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+
+
+def _drop_oldest(admin: psycopg.Connection[Any]) -> None:
+    names = admin.execute(
+        "SELECT datname FROM pg_database WHERE datname LIKE 't%' AND datname <> 'template0'"
+        " AND datname <> 'template1' ORDER BY oid"
+    ).fetchall()
+    for (name,) in names[:-MOST]:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def server() -> tuple[str, int]:
+    """Start the server, unless a process above has done it; return the folder of its socket, and its port."""
+    if known := os.environ.get(VARIABLE):
+        folder, port = known.split(":")
+        return folder, int(port)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="postgres-")
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.postgres", folder, str(port)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert keeper.stdin
+    assert keeper.stdout
+    atexit.register(keeper.wait)
+    atexit.register(keeper.stdin.close)  # before the wait: the last that was registered is the first
+    assert keeper.stdout.readline() == b"ready\n", "PostgreSQL does not start"
+    keeper.stdout.close()
+    os.environ[VARIABLE] = f"{folder}:{port}"
+    return folder, port
+
+
+# Below: the keeper.
+
+
+def _keep(folder: str, port: str) -> None:
+    try:
+        _run(folder, "initdb", "-D", "data", "-U", "headcount", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8")
+        with open(f"{folder}/data/postgresql.auto.conf", "a", encoding="utf-8") as settings:
+            settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+            settings.write(f"port = {port}\nunix_socket_directories = '{folder}'\n")
+        _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-s")
+        print("ready", flush=True)
+        sys.stdin.read()
+        _run(folder, "pg_ctl", "stop", "-D", "data", "-m", "immediate", "-s")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(folder: str, program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL in `folder`, as the user postgres if this is root: it refuses root."""
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    command = [f"{postgres_programs()}/{program}", *arguments]
+    subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, **user)
+
+
+if __name__ == "__main__":
+    _keep(sys.argv[1], sys.argv[2])
