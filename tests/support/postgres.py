@@ -48,11 +48,16 @@ def url(database: str) -> str:
 
 async def database_for(folder: Path) -> str:
     """Return the URL of the database that belongs to `folder`: a new one with all tables if there is none yet."""
-    name = "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
     await _make_template()
+    return url_of_new(folder, f"TEMPLATE {TEMPLATE}")
+
+
+def url_of_new(folder: Path, how: str = "") -> str:
+    """Return the URL of the database that belongs to `folder`, created as `how` says if there is none yet."""
+    name = "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
     with psycopg.connect(url("postgres"), autocommit=True) as admin:
         if not _exists(admin, name):
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            admin.execute(f"CREATE DATABASE {name} {how}")
             _drop_oldest(admin)
     return url(name)
 
@@ -86,8 +91,7 @@ def server() -> tuple[str, int]:
     if known := os.environ.get(VARIABLE):
         folder, port = known.split(":")
         return folder, int(port)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     folder = tempfile.mkdtemp(prefix="postgres-")
     keeper = subprocess.Popen(
         [sys.executable, "-m", "tests.support.postgres", folder, str(port)],
@@ -106,11 +110,23 @@ def server() -> tuple[str, int]:
     return folder, port
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def as_postgres() -> dict[str, Any]:
+    """Return arguments of `Popen`: run it as the user postgres if this is root, which PostgreSQL refuses."""
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
 # Below: the keeper.
 
 
 def _keep(folder: str, port: str) -> None:
     try:
+        if as_postgres():
+            shutil.chown(folder, "postgres", "postgres")
         _run(folder, "initdb", "-D", "data", "-U", "headcount", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8")
         with open(f"{folder}/data/postgresql.auto.conf", "a", encoding="utf-8") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
@@ -124,13 +140,9 @@ def _keep(folder: str, port: str) -> None:
 
 
 def _run(folder: str, program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL in `folder`, as the user postgres if this is root: it refuses root."""
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []}
     command = [f"{postgres_programs()}/{program}", *arguments]
-    subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, **user)
+    nothing = subprocess.DEVNULL
+    subprocess.run(command, cwd=folder, stdin=nothing, stdout=nothing, check=True, **as_postgres())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,180 @@
+"""Transactions on PostgreSQL: complete or not at all, also if they are canceled or lose their connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from engine.postgres.database import ON_NO_DISK, Database, Steps, alone, pooled
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
+from tests.support.clients import POSTGRES, needs
+from tests.support.postgres import url as url_of
+from tests.support.waiting import eventually
+
+pytestmark = needs(POSTGRES)
+
+WRITE = "INSERT INTO notes VALUES (%s, %s)"
+
+
+async def written(database: Database) -> list[int]:
+    return [row["id"] for row in await database.read("SELECT id FROM notes ORDER BY id")]
+
+
+async def asleep(database: Database) -> bool:
+    """Return whether a statement of this database sleeps."""
+    return bool(await database.read("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+
+async def test_values_are_given_by_place_or_by_name(database: Database) -> None:
+    assert await database.change(WRITE, 1, "a") == 1
+    assert await database.change("UPDATE notes SET text = %(text)s WHERE id = %(id)s", id=2, text="b") == 0
+    (row,) = await database.read("SELECT * FROM notes WHERE text LIKE 'a%'")
+    assert (row[0], row["text"], [*row], row.keys()) == (1, "a", [1, "a"], ["id", "text"])
+
+
+async def test_a_transaction_that_raises_changes_nothing(database: Database) -> None:
+    async def act() -> None:
+        async with database.transaction() as steps:
+            assert await steps.change_each(WRITE, [(1, "a"), (2, "b")]) == 2
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await act()
+    assert await written(database) == []
+
+
+async def test_a_canceled_transaction_changes_nothing(database: Database) -> None:
+    async def act() -> None:
+        async with database.transaction() as steps:
+            await steps.change(WRITE, 1, "a")
+            await steps.rows("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(act())
+    await eventually(lambda: asleep(database))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not await asleep(database)
+    assert await written(database) == []
+
+
+async def test_a_canceled_change_has_ended_before_its_caller_goes_on(database: Database) -> None:
+    task = asyncio.create_task(database.change("INSERT INTO notes SELECT 1 FROM pg_sleep(0.5)"))
+    await eventually(lambda: asleep(database))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await written(database) == [1]
+
+
+async def test_a_transaction_with_a_failed_statement_raises_at_its_end(database: Database) -> None:
+    async def act() -> None:
+        async with database.transaction() as steps:
+            await steps.change(WRITE, 1, "a")
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                await steps.change(WRITE, 1, "b")
+
+    with pytest.raises(DatabaseFault, match="rolled back"):
+        await act()
+    assert await written(database) == []
+
+
+async def test_settings_of_a_transaction_end_with_it(url: str) -> None:
+    async def setting(steps: Steps | Database, name: str) -> str:
+        rows = await (steps.rows if isinstance(steps, Steps) else steps.read)(f"SHOW {name}")
+        return str(rows[0][0])
+
+    async with alone(url) as database:
+        names = (*ON_NO_DISK, "lock_timeout", "idle_in_transaction_session_timeout")
+        before = [await setting(database, name) for name in names]
+        async with database.transaction(ON_NO_DISK) as steps:
+            assert [await setting(steps, name) for name in names] == ["off", "10s", "15s"]
+        assert [await setting(database, name) for name in names] == before == ["on", "0", "0"]
+
+
+async def end_others(url: str) -> None:
+    """End all other connections to the database, as a stop of PostgreSQL does."""
+    async with alone(url) as admin:
+        await admin.read(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+async def test_a_lost_idle_connection_is_replaced_unnoticed(database: Database, url: str) -> None:
+    async with database.transaction(), database.transaction():
+        pass  # two connections are in the pool
+    await end_others(url)
+    assert await database.change(WRITE, 1, "a") == 1
+    await end_others(url)
+    assert await written(database) == [1]
+
+
+async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database: Database, url: str) -> None:
+    async def act() -> None:
+        async with database.transaction() as steps:
+            await steps.change(WRITE, 1, "a")
+            await end_others(url)
+            await steps.change(WRITE, 2, "b")
+
+    with pytest.raises(TryAgain):
+        await act()
+    assert await written(database) == []
+    async with alone(url) as single:
+        with pytest.raises(TryAgain):
+            async with single.transaction():
+                await end_others(url)
+        with pytest.raises(TryAgain):
+            await single.read("SELECT 1")
+
+
+async def test_a_statement_that_a_deadlock_ended_is_run_again(database: Database) -> None:
+    await database.change("INSERT INTO notes SELECT generate_series(1, 2)")
+    async with database.transaction() as steps:
+        await steps.change("SET LOCAL deadlock_timeout = '60s'")  # so that the other one is ended
+        await steps.change("UPDATE notes SET text = 'first' WHERE id = 2")
+        other = asyncio.create_task(
+            database.change("UPDATE notes SET text = 'other' WHERE id IN (SELECT id FROM notes ORDER BY id)")
+        )
+        await eventually(lambda: waits_for_a_row(database))
+        await steps.change("UPDATE notes SET text = 'first' WHERE id = 1")
+    assert await other == 2
+    assert {row[0] for row in await database.read("SELECT text FROM notes")} == {"other"}
+
+
+async def waits_for_a_row(database: Database) -> bool:
+    return bool(await database.read("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+async def test_each_kind_of_fault_has_its_exception(database: Database) -> None:
+    for statement, kind in (
+        ("INSERT INTO notes VALUES (NULL)", DatabaseFault),
+        ("nonsense", DatabaseFault),
+        ("SELECT * FROM unknown", DatabaseUnusable),
+        ("DO $$ BEGIN RAISE 'no room' USING ERRCODE = '53100'; END $$", TryAgain),
+        ("DO $$ BEGIN RAISE 'in recovery' USING ERRCODE = '57P03'; END $$", TryAgain),
+        ("DO $$ BEGIN RAISE 'damaged' USING ERRCODE = 'XX001'; END $$", DatabaseUnusable),
+    ):
+        with pytest.raises(kind):
+            await database.change(statement)
+
+
+async def test_an_unreachable_database_is_to_be_tried_again() -> None:
+    with pytest.raises(TryAgain, match="cannot be reached"):
+        async with alone("postgresql://127.0.0.1:1/none"):
+            pass
+
+
+async def test_a_url_that_is_none_makes_the_database_unusable() -> None:
+    with pytest.raises(DatabaseUnusable, match="URL"):
+        async with alone("postgresql://localhost/x?color=red"):
+            pass
+
+
+async def test_a_closed_database_is_unusable() -> None:
+    async with pooled(url_of("postgres"), most=1) as database:
+        assert await database.read("SELECT 1")
+    with pytest.raises(DatabaseUnusable, match="closed"):
+        await database.read("SELECT 1")
