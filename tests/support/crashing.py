@@ -19,7 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.contract.operations import OPERATIONS
+from tests.support.postgres import copy_database
 
 MOST = 24
 """If an operation has more steps, only this many are chosen, and the last ones."""
@@ -63,8 +66,30 @@ def sqlite_steps(steps: Steps) -> None:
     sqlite3.connect = traced
 
 
-WATCH: dict[str, Callable[[Steps], None]] = {"sqlite": sqlite_steps}
+def postgres_steps(steps: Steps) -> None:
+    """Make each statement that is sent to PostgreSQL a step, also BEGIN and COMMIT."""
+    execute, execute_many = psycopg.AsyncCursor.execute, psycopg.AsyncCursor.executemany
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            steps.step()
+            return method(*args, **kwargs)
+
+        return call
+
+    psycopg.AsyncCursor.execute = counted(execute)  # type: ignore[method-assign]
+    psycopg.AsyncCursor.executemany = counted(execute_many)  # type: ignore[method-assign]
+
+
+def copy_postgres(before: Path, to: Path) -> Path:
+    copy_database(before, to)
+    return shutil.copytree(before, to)
+
+
+WATCH: dict[str, Callable[[Steps], None]] = {"sqlite": sqlite_steps, "postgres": postgres_steps}
 """The function that counts the steps of each engine."""
+COPY: dict[str, Callable[[Path, Path], Path]] = {"sqlite": shutil.copytree, "postgres": copy_postgres}
+"""The function that copies the state of each engine."""
 
 
 def in_a_process(do: Callable[[], None]) -> int:
@@ -97,11 +122,11 @@ def main(engine: str, name: str, before: Path, killed: Path) -> None:
         if count:
             count.write_text(str(steps.taken))
 
-    count, whole = killed / "steps", shutil.copytree(before, killed / "whole")
+    count, whole = killed / "steps", COPY[engine](before, killed / "whole")
     if in_a_process(partial(act, whole, None, count)) != 0:
         sys.exit(f"{name}: it cannot be done")
     for place, fatal in enumerate(chosen(int(count.read_text()))):
-        folder = shutil.copytree(before, killed / f"{place:02}")
+        folder = COPY[engine](before, killed / f"{place:02}")
         if (ended := in_a_process(partial(act, folder, fatal))) != -signal.SIGKILL:
             sys.exit(f"{name}: it was to be killed before step {fatal}, and ended with {ended}")
 

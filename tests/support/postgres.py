@@ -54,12 +54,17 @@ async def database_for(folder: Path) -> str:
 
 def url_of_new(folder: Path, how: str = "") -> str:
     """Return the URL of the database that belongs to `folder`, created as `how` says if there is none yet."""
-    name = "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
+    name = _name(folder)
     with psycopg.connect(url("postgres"), autocommit=True) as admin:
         if not _exists(admin, name):
             admin.execute(f"CREATE DATABASE {name} {how}")
             _drop_oldest(admin)
     return url(name)
+
+
+def copy_database(source: Path, to: Path) -> None:
+    """Give the folder `to` a database like that of the folder `source`, to which there is no connection now."""
+    url_of_new(to, f"TEMPLATE {_name(source)}")
 
 
 async def _make_template() -> None:
@@ -70,6 +75,10 @@ async def _make_template() -> None:
         async with alone(url(f"{TEMPLATE}_new")) as database:
             await migrate(database)
         admin.execute(f"ALTER DATABASE {TEMPLATE}_new RENAME TO {TEMPLATE}")
+
+
+def _name(folder: Path) -> str:
+    return "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
 
 
 def _exists(admin: psycopg.Connection[Any], name: str) -> bool:
