@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from engine.imports import Row
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.notices import Notice
@@ -25,6 +26,9 @@ class RunOutcome:
 
     counts: dict[str, int]
     messages: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"counts": self.counts, "messages": [*self.messages]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,28 @@ class Run:
     @property
     def name(self) -> str:
         return self.path.rsplit("/", 1)[-1]
+
+
+def run_of(row: Row, outcome: dict[str, Any] | None) -> Run:
+    """Return the run in a row of the table `runs`, with the outcome in it as JSON."""
+    return Run(
+        tenant=row["tenant"],
+        id=row["id"],
+        hook=row["hook"],
+        path=row["path"],
+        state=ImportState(row["state"]),
+        sequence=row["sequence"],
+        size=row["size"],
+        uploaded_at=row["uploaded_at"],
+        sha256=row["sha256"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        attempts=row["attempts"],
+        not_before=row["not_before"],
+        message=row["message"],
+        error=row["error"],
+        outcome=RunOutcome(outcome["counts"], tuple(outcome["messages"])) if outcome else None,
+    )
 
 
 def unknown_run(tenant: str, run_id: int) -> Refused:

@@ -67,6 +67,7 @@ KNOW_SSH = {
 }
 
 PURE = {
+    "engine.imports",
     "headcount.hooks",
     "ground.addresses",
     "ground.words",

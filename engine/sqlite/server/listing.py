@@ -7,14 +7,15 @@ from collections.abc import Collection
 
 import aiosqlite
 
+from engine.imports import entry_of as read_entry
+from engine.imports import past_of, waiting_of
 from engine.sqlite.effects import changed_a_user
 from engine.sqlite.server.ledger import Ledger
-from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
+from importer.model import INTEGER_MAX, ImportState
 from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
 from importer.queue.pause import BEGINNING, Pause, in_the_way
-from importer.requests import Approval, DryRunRequest, Undo
 
 # If a sqlite3 row has two columns of one name, the name gives the first of them.
 BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
@@ -248,7 +249,7 @@ class SqliteListing(Listing):
         rows = await self._ledger.read(
             "SELECT id, state, dry_run, finished_at, applied_number, correction FROM imports WHERE tenant = ?", tenant
         )
-        return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4], bool(row[5])) for row in rows]
+        return [past_of(row) for row in rows]
 
     async def kept(self, tenant: str) -> tuple[str | None, int]:
         found = await self._ledger.read(
@@ -268,7 +269,7 @@ class SqliteListing(Listing):
         return [entry_of(row) for row in await self._ledger.read(statement, *values)]
 
     async def _in_line(self, statement: str, *values: object) -> list[Waiting]:
-        found = [_waiting(row) for row in await self._ledger.read(statement, *values)]
+        found = [waiting_of(row) for row in await self._ledger.read(statement, *values)]
         return sorted(found, key=lambda each: each.sequence)
 
     async def _one(self, statement: str, *values: object) -> Entry | None:
@@ -276,43 +277,6 @@ class SqliteListing(Listing):
         return found[0] if found else None
 
 
-def _waiting(row: aiosqlite.Row) -> Waiting:
-    correction = None if row[5] is None else bool(row[5])
-    return Waiting(
-        *(row[0], row[1], ImportState(row[2]), row[3], bool(row[4]), correction),
-        *(bool(row[6]), bool(row[7]), bool(row[8]), row[9], row[10]),
-        approved=bool(row[11]),
-        message=row[12],
-    )
-
-
 def entry_of(row: aiosqlite.Row) -> Entry:
     """Return the import in a row of the table `imports`."""
-    written = json.loads(row["written"]) if row["written"] else None
-    return Entry(
-        tenant=row["tenant"],
-        id=row["id"],
-        state=ImportState(row["state"]),
-        dry_run=bool(row["dry_run"]),
-        sequence=row["sequence"],
-        path=row["path"],
-        file=FileFacts(row["path"].rsplit("/", 1)[-1], row["size"], row["sha256"], row["rows"]),
-        uploaded_at=row["uploaded_at"],
-        written=Written.from_json(written),
-        correction=None if row["correction"] is None else bool(row["correction"]),
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        attempts=row["attempts"],
-        not_before=row["not_before"],
-        progress=row["progress"],
-        message=row["message"],
-        outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
-        approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
-        undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
-        trial=DryRunRequest.from_json(json.loads(row["trial"])) if row["trial"] else None,
-        decided_by=row["decided_by"],
-        decided_at=row["decided_at"],
-        sent_by=row["sent_by"],
-        tested=row["tested"],
-        users_as_of=row["users_as_of"],
-    )
+    return read_entry(row, lambda column: json.loads(row[column]) if row[column] else None)

@@ -6,11 +6,10 @@ import asyncio
 import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
 
 import aiosqlite
 
-from engine.runs import Run, RunOutcome, unknown_run, why_not_rerun
+from engine.runs import Run, run_of, unknown_run, why_not_rerun
 from engine.sqlite.server.changes import begins, end
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
@@ -239,7 +238,7 @@ class SqliteRunStore:
         return [(row[0], row[1]) for row in found]
 
     async def _end(self, run: Run, which: str, published: bool, notices: Iterable[Notice]) -> bool:
-        outcome = json.dumps(_json_of(run.outcome)) if run.outcome else None
+        outcome = json.dumps(run.outcome.to_json()) if run.outcome else None
         return await end(
             self._ledger,
             notices,
@@ -253,33 +252,5 @@ class SqliteRunStore:
         return [_run(row) for row in await self._ledger.read(f"SELECT * FROM runs WHERE {which}", *values)]  # noqa: S608
 
 
-def _json_of(outcome: RunOutcome) -> dict[str, Any]:
-    return {"counts": outcome.counts, "messages": list(outcome.messages)}
-
-
-def _outcome(stored: str | None) -> RunOutcome | None:
-    if stored is None:
-        return None
-    outcome = json.loads(stored)
-    return RunOutcome(outcome["counts"], tuple(outcome["messages"]))
-
-
 def _run(row: aiosqlite.Row) -> Run:
-    return Run(
-        tenant=row["tenant"],
-        id=row["id"],
-        hook=row["hook"],
-        path=row["path"],
-        state=ImportState(row["state"]),
-        sequence=row["sequence"],
-        size=row["size"],
-        uploaded_at=row["uploaded_at"],
-        sha256=row["sha256"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        attempts=row["attempts"],
-        not_before=row["not_before"],
-        message=row["message"],
-        error=row["error"],
-        outcome=_outcome(row["outcome"]),
-    )
+    return run_of(row, json.loads(row["outcome"]) if row["outcome"] else None)
