@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from engine.accounts import AccountStore
 from engine.bans import BanStore
 from engine.figures import FigureStore
-from engine.hints import Hints
 from engine.key_uses import KeyUseStore
 from engine.outbox import OutboxStore
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.migrations import migrate
+from engine.postgres.server.hints import PostgresHints
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
 from engine.runs import RunStore
@@ -59,8 +59,8 @@ class PostgresStore:
     def accounts(self) -> AccountStore:
         raise NotImplementedError
 
-    def hints(self) -> Hints:
-        raise NotImplementedError
+    def hints(self) -> PostgresHints:
+        return PostgresHints(self.database)
 
     async def ask_to_write(self) -> None:
         # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.
