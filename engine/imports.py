@@ -1,4 +1,4 @@
-"""Rows of the table `imports` as values: the same in every engine. Pure."""
+"""Rows of the table `imports` as values, and their states in SQL: the same in every engine. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from importer.model import FileFacts, ImportState, Outcome, Written
 from importer.queue.entry import Entry, Past, Waiting
+from importer.queue.states import Step
 from importer.requests import Approval, DryRunRequest, Undo
 
 
@@ -62,6 +63,11 @@ def waiting_of(row: Row) -> Waiting:
 def past_of(row: Row) -> Past:
     """Return the import in a row of its facts, in the order of `Past`."""
     return Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4], bool(row[5]))
+
+
+def begins(step: Step) -> str:
+    """Return the condition that a row is in a state in which `step` begins."""
+    return f"state IN ({', '.join(sorted(repr(state.value) for state in step.begins))})"
 
 
 def _known(flag: Any) -> bool | None:

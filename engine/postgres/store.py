@@ -13,24 +13,26 @@ from engine.outbox import OutboxStore
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.migrations import migrate
 from engine.postgres.server.hints import PostgresHints
+from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
 from engine.runs import RunStore
 from engine.sign_ins import SignInStore
-from importer.queue.queue import Queue
 
 CONNECTIONS, SERVERS_CONNECTIONS = 2, 10
 """The most connections of a command, and of a server."""
 
 
 class PostgresStore:
-    """An `engine.store.Store` on one PostgreSQL database. Reads wait for no write, so `looking` is the same store."""
+    """An `engine.store.Store` on one PostgreSQL database. Reads wait for no write, so `looking` has the same pool."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._queue = PostgresQueue(database)
+        self._looking: PostgresStore | None = None
 
-    def imports(self) -> Queue:
-        raise NotImplementedError
+    def imports(self) -> PostgresQueue:
+        return self._queue
 
     def runs(self) -> RunStore:
         raise NotImplementedError
@@ -68,7 +70,9 @@ class PostgresStore:
             await steps.rows("SELECT pg_current_xact_id()")
 
     def looking(self) -> PostgresStore:
-        return self
+        if self._looking is None:
+            self._looking = PostgresStore(self.database)
+        return self._looking
 
 
 @asynccontextmanager

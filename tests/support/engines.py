@@ -53,6 +53,11 @@ COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
 
 NEEDED = {"postgres": needs(POSTGRES)}
 ON_POSTGRES = (
+    "tests/contract/queue/test_checksums.py",
+    "tests/contract/queue/test_listing.py",
+    "tests/contract/queue/test_queue.py",
+    "tests/contract/queue/test_sending.py",
+    "tests/contract/queue/test_states.py",
     "tests/contract/tenants/test_tenants.py::test_a_tenant_survives_reopening_the_store",
     "tests/contract/tenants/test_tenants.py::test_ask_to_write_succeeds_on_a_writable_store",
     "tests/contract/tenants/test_tenants.py::test_tenants_are_listed_by_name_and_found_by_it",

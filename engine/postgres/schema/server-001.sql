@@ -55,7 +55,9 @@ CREATE INDEX sign_in_links_in_time ON sign_in_links (expires_at);
 CREATE SEQUENCE import_order;
 CREATE SEQUENCE run_order;
 
--- The imports of all tenants: the queue and its memory. States live here and nowhere else.
+-- The imports of all tenants: the queue and its memory. States live here and nowhere else. JSON that no statement
+-- looks into is `json`, so that it is read as it was written: `jsonb` changes the order of keys, and refuses a NUL that
+-- a message may quote from a file.
 CREATE TABLE imports (
     tenant_id      bigint NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     id             bigint NOT NULL,
@@ -70,7 +72,7 @@ CREATE TABLE imports (
     sha256         text COLLATE "C",
     rows           bigint,
     -- model.Written; NULL: unknown.
-    written        jsonb,
+    written        json,
     -- true: an errors.csv sent back; NULL: not checked yet.
     correction     boolean,
     uploaded_at    text COLLATE "C" NOT NULL,
@@ -82,18 +84,19 @@ CREATE TABLE imports (
     -- 0 to 1 while running.
     progress       double precision,
     message        text,
-    -- Counts, guard and messages of the report, once there is one.
-    outcome        jsonb,
+    -- Counts and guard of the report, once there is one; and its messages, which lists do not read.
+    outcome        json,
+    messages       json,
     -- model.Approval, while an approved import waits and runs.
-    approval       jsonb,
+    approval       json,
     -- model.Undo, while an applied import waits to be undone, or is being undone.
-    undo           jsonb,
+    undo           json,
     decided_by     text,
     decided_at     text COLLATE "C",
     -- The state that the report in /results shows; NULL: there is none yet.
     published      text COLLATE "C",
     -- model.Trial: a dry run that came by the page or the API; NULL: it came over SFTP.
-    trial          jsonb CHECK (trial IS NULL OR dry_run),
+    trial          json CHECK (trial IS NULL OR dry_run),
     -- The order in which a tenant's imports were applied, written with their end; NULL: never applied. It stays when an
     -- import is undone.
     applied_number bigint,
@@ -106,10 +109,12 @@ CREATE TABLE imports (
     PRIMARY KEY (tenant_id, id),
     CHECK (state <> 'running' OR started_at IS NOT NULL),
     CHECK (approval IS NULL OR NOT dry_run),
+    CHECK ((outcome IS NULL) = (messages IS NULL)),
     CHECK (undo IS NULL OR (NOT dry_run AND outcome IS NOT NULL AND state IN ('queued', 'running')))
 );
 CREATE UNIQUE INDEX imports_one_running ON imports (tenant_id) WHERE state = 'running';
-CREATE UNIQUE INDEX imports_in_order ON imports (sequence);
+CREATE UNIQUE INDEX imports_in_order ON imports (tenant_id, sequence);
+CREATE INDEX imports_in_line ON imports (tenant_id, id) WHERE state = 'queued';
 CREATE INDEX imports_waiting ON imports (sequence) WHERE state IN ('arriving', 'queued', 'running');
 CREATE INDEX imports_unpublished ON imports (sequence)
     WHERE published IS DISTINCT FROM state AND state NOT IN ('arriving', 'running')
@@ -142,19 +147,20 @@ CREATE TABLE runs (
     message     text,
     error       text,
     -- Counts and messages of the report, once there is one.
-    outcome     jsonb,
+    outcome     json,
     -- The state that the report in /results shows; NULL: there is none yet.
     published   text COLLATE "C",
     PRIMARY KEY (tenant_id, id),
     CHECK (state <> 'running' OR started_at IS NOT NULL),
     CHECK ((state IN ('arriving', 'queued', 'running')) = (finished_at IS NULL))
 );
-CREATE UNIQUE INDEX runs_in_order ON runs (sequence);
 CREATE UNIQUE INDEX runs_one_running ON runs (tenant_id, hook) WHERE state = 'running';
 CREATE INDEX runs_in_line ON runs (tenant_id, hook, sequence) WHERE state = 'queued';
 CREATE INDEX runs_waiting ON runs (sequence) WHERE state IN ('arriving', 'queued', 'running');
 CREATE INDEX runs_failed ON runs (sequence) WHERE state = 'failed';
 CREATE INDEX runs_unpublished ON runs (sequence)
+    WHERE published IS DISTINCT FROM state AND state NOT IN ('arriving', 'queued', 'running');
+CREATE INDEX runs_unpublished_of_tenant ON runs (tenant_id, sequence)
     WHERE published IS DISTINCT FROM state AND state NOT IN ('arriving', 'queued', 'running');
 CREATE INDEX runs_published ON runs (tenant_id, hook, id) WHERE published IS NOT NULL;
 CREATE INDEX runs_by_hook ON runs (tenant_id, hook, id);

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.imports import begins
 from engine.sqlite.server.ledger import Inside, Ledger
 from engine.sqlite.server.outbox import put_in_outbox
 from importer.queue.notices import Notice
 from importer.queue.states import Step
-
-
-def begins(step: Step) -> str:
-    """Return the condition that a row is in a state in which `step` begins."""
-    return f"state IN ({', '.join(sorted(repr(state.value) for state in step.begins))})"
 
 
 def one(step: Step) -> str:

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import aiosqlite
 
-from engine.sqlite.server.changes import begins, end, one
+from engine.imports import begins
+from engine.sqlite.server.changes import end, one
 from engine.sqlite.server.checksums import SqliteChecksumStore, remember
 from engine.sqlite.server.ledger import Inside, Ledger
 from engine.sqlite.server.listing import (

@@ -9,8 +9,9 @@ from datetime import datetime
 
 import aiosqlite
 
+from engine.imports import begins
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
-from engine.sqlite.server.changes import begins, end
+from engine.sqlite.server.changes import end
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused

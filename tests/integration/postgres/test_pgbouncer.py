@@ -16,8 +16,12 @@ from engine.postgres.store import open_store
 from engine.tenants import Tenant
 from engine.tokens import Role
 from importer.errors import TryAgain
+from importer.model import ImportState
+from importer.queue.notices import Channel, Notice
 from tests.support.clients import POSTGRES, client, needs
+from tests.support.engines import add_tenants
 from tests.support.postgres import as_postgres, free_port, server
+from tests.support.queues import NOON, enqueue, outcome
 from tests.support.waiting import wait_until
 
 pytestmark = needs(POSTGRES, "pgbouncer")
@@ -65,6 +69,28 @@ async def test_clients_with_more_connections_than_the_server_share_them(through:
 
         await asyncio.gather(*(add(number) for number in range(40)))
         assert len(await store.tokens().of("acme")) == 40
+
+
+async def test_uploads_and_ends_of_many_tenants_share_the_connections(through: str) -> None:
+    tenants = [f"t{number}" for number in range(12)]
+    async with open_store(through, serving=True) as store:
+        queue = store.imports()
+        await add_tenants(store, tuple(tenants))
+
+        async def apply(tenant: str) -> None:
+            for _ in range(2):
+                entry = await queue.claim(tenant, await enqueue(queue, tenant))
+                assert entry
+                ended = entry.ended(outcome(ImportState.COMPLETED), NOON)
+                notice = Notice(tenant, Channel.MAIL, "import", "{}")
+                assert await queue.finish(ended, published=True, notices=[notice])
+
+        await asyncio.gather(*map(apply, tenants))
+        assert await queue.heads() == []
+        assert [len(await queue.applied(each, 9)) for each in tenants] == [2] * 12
+        topics = {row[0] for row in await store.database.read("SELECT topic FROM outbox")}
+        assert len(topics) == 24, "each has the number of its own change"
+        assert await queue.newest_move() == max(int(topic.removeprefix("import #")) for topic in topics)
 
 
 async def test_a_setting_does_not_pass_to_another_transaction(through: str) -> None:

@@ -12,7 +12,7 @@ from tests.support.clients import POSTGRES, needs
 
 pytestmark = needs(POSTGRES)
 
-OWN = {"tenants": {"id"}, "schema_versions": {"kind", "version"}}
+OWN = {"imports": {"messages"}, "tenants": {"id"}, "schema_versions": {"kind", "version"}}
 """The columns that only PostgreSQL needs."""
 OF_SQLITE = {"sqlite_sequence"}
 

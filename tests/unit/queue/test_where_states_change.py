@@ -6,15 +6,21 @@ import re
 
 from tests.support import ROOT
 
+ENGINES = ("postgres", "sqlite")
+
 
 def sources_with(pattern: str) -> set[str]:
     files = [file for package in ("importer", "engine", "server") for file in (ROOT / package).rglob("*.py")]
     return {str(file.relative_to(ROOT)) for file in files if re.search(pattern, file.read_text(encoding="utf-8"))}
 
 
+def of_each_engine(name: str) -> set[str]:
+    return {f"engine/{engine}/server/{name}" for engine in ENGINES}
+
+
 def test_only_the_queue_changes_the_state_of_an_import() -> None:
-    assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == {"engine/sqlite/server/queue.py"}
-    assert sources_with(r"INTO imports\b") == {"engine/sqlite/server/queue.py"}
+    assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == of_each_engine("queue.py")
+    assert sources_with(r"INTO imports\b") == of_each_engine("queue.py")
 
 
 def test_only_the_store_of_runs_changes_the_state_of_a_run() -> None:
