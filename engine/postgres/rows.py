@@ -1,4 +1,4 @@
-"""A row of a result: its values by position and by name of the column, as those of SQLite."""
+"""A row of a result: its values by position and by name of the column, as those of SQLite. And text to store."""
 
 from __future__ import annotations
 
@@ -38,3 +38,8 @@ def by_position_and_name(cursor: psycopg.AsyncCursor[Any]) -> Callable[[Sequence
     """Return the function that makes a row of this result: a `row_factory` of psycopg."""
     places = {column.name: place for place, column in enumerate(cursor.description or ())}
     return lambda values: Row(places, values)
+
+
+def stored(text: str | None) -> str | None:
+    """Return `text` as PostgreSQL stores it: NUL, which it refuses and a file or a peer may send, becomes U+FFFD."""
+    return text.replace("\0", "\ufffd") if text else text

@@ -9,14 +9,14 @@ from engine.accounts import AccountStore
 from engine.bans import BanStore
 from engine.figures import FigureStore
 from engine.key_uses import KeyUseStore
-from engine.outbox import OutboxStore
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.migrations import migrate
 from engine.postgres.server.hints import PostgresHints
+from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
+from engine.postgres.server.runs import PostgresRunStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
-from engine.runs import RunStore
 from engine.sign_ins import SignInStore
 
 CONNECTIONS, SERVERS_CONNECTIONS = 2, 10
@@ -29,19 +29,20 @@ class PostgresStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queue = PostgresQueue(database)
+        self._runs = PostgresRunStore(database)
         self._looking: PostgresStore | None = None
 
     def imports(self) -> PostgresQueue:
         return self._queue
 
-    def runs(self) -> RunStore:
-        raise NotImplementedError
+    def runs(self) -> PostgresRunStore:
+        return self._runs
 
     def tenants(self) -> PostgresTenantStore:
         return PostgresTenantStore(self.database)
 
-    def outbox(self) -> OutboxStore:
-        raise NotImplementedError
+    def outbox(self) -> PostgresOutboxStore:
+        return PostgresOutboxStore(self.database)
 
     def tokens(self) -> PostgresTokenStore:
         return PostgresTokenStore(self.database)

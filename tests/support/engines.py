@@ -53,15 +53,22 @@ COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
 
 NEEDED = {"postgres": needs(POSTGRES)}
 ON_POSTGRES = (
+    "tests/contract/notify/test_outbox.py",
     "tests/contract/queue/test_checksums.py",
     "tests/contract/queue/test_listing.py",
+    "tests/contract/queue/test_notices.py",
     "tests/contract/queue/test_queue.py",
     "tests/contract/queue/test_sending.py",
     "tests/contract/queue/test_states.py",
+    "tests/contract/runs/test_histories.py",
+    "tests/contract/runs/test_listing.py",
+    "tests/contract/runs/test_runs.py",
     "tests/contract/tenants/test_tenants.py::test_a_tenant_survives_reopening_the_store",
     "tests/contract/tenants/test_tenants.py::test_ask_to_write_succeeds_on_a_writable_store",
     "tests/contract/tenants/test_tenants.py::test_tenants_are_listed_by_name_and_found_by_it",
     "tests/contract/tenants/test_tokens.py",
+    "tests/contract/web/test_hints.py",
+    "tests/contract/web/test_live.py",
 )
 """The tests that run on PostgreSQL, while its engine is not complete. The list only gets longer."""
 

@@ -252,7 +252,7 @@ CREATE TABLE outbox (
     -- The same at every try, for receivers to tell that they had it.
     message_id  text COLLATE "C" NOT NULL UNIQUE,
     -- A subject and a text, or the body of a webhook.
-    content     jsonb NOT NULL,
+    content     json NOT NULL,
     created_at  text COLLATE "C" NOT NULL,
     -- 'dropped': the tenant no longer wants to be told there.
     state       text COLLATE "C" NOT NULL DEFAULT 'waiting'

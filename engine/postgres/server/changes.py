@@ -24,11 +24,6 @@ def one(step: Step) -> str:
     return f"{HELD} AND id = %(id)s AND {begins(step)}"
 
 
-def stored(text: str | None) -> str | None:
-    """Return `text` as PostgreSQL stores it: NUL, which it refuses and a file may contain, becomes U+FFFD."""
-    return text.replace("\0", "\ufffd") if text else text
-
-
 async def end(database: Database, notices: Iterable[Notice], now: str, statement: str, **values: object) -> bool:
     """Write a change and its notices in one transaction: both, or neither if the statement changes no row.
 

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from engine.imports import begins
 from engine.postgres.database import ON_NO_DISK, Database, Steps
-from engine.postgres.server.changes import HELD, end, one, stored
+from engine.postgres.rows import stored
+from engine.postgres.server.changes import HELD, end, one
 from engine.postgres.server.checksums import PostgresChecksumStore, remember
 from engine.postgres.server.listing import (
     BRIEF,

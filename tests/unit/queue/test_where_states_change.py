@@ -24,8 +24,8 @@ def test_only_the_queue_changes_the_state_of_an_import() -> None:
 
 
 def test_only_the_store_of_runs_changes_the_state_of_a_run() -> None:
-    assert sources_with(r"UPDATE runs SET (\w+ = [^\"]*, )*state = ") == {"engine/sqlite/server/runs.py"}
-    assert sources_with(r"INTO runs\b") == {"engine/sqlite/server/runs.py"}
+    assert sources_with(r"UPDATE runs SET (\w+ = [^\"]*, )*state = ") == of_each_engine("runs.py")
+    assert sources_with(r"INTO runs\b") == of_each_engine("runs.py")
 
 
 def test_only_the_decisions_approve_an_import() -> None:
