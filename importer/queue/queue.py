@@ -4,7 +4,7 @@ states.py has the states in which each change begins. If the server and a comman
 and the other gets Refused.
 
 order.py decides which import runs next, and allowed.py which decisions an import allows. Reads are in listing.py.
-importer/worker/closing.py does the other steps of an end. The SQL is in engine/sqlite/server/queue.py.
+importer/worker/closing.py does the other steps of an end. The SQL is in server/queue.py of each engine.
 """
 
 from __future__ import annotations
