@@ -37,7 +37,10 @@ class Watch(Protocol):
         """Return whether anything may have changed since the previous call; true on the first."""
 
     async def newest(self) -> int:
-        """Return the number of the newest move, 0 if there was none."""
+        """Return the number of the newest move, 0 if there was none.
+
+        No move of this number or a lower one becomes visible later. One of a higher number may be visible already.
+        """
 
     async def moves(self, after: int) -> list[Move]:
         """Return the newest move of each import, if its number is above `after`; the oldest first."""

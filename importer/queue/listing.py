@@ -92,7 +92,10 @@ class Listing(Protocol):
         return why_not_sent(tested, sent, newest, applied[0] if applied else None, first)
 
     async def newest_move(self) -> int:
-        """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""
+        """Return the number of the newest change of an import's state; `server.web.live` follows these numbers.
+
+        Later reads show every change up to it, and may show newer ones.
+        """
 
     async def under_way(self, tenant: str) -> list[Entry]:
         """Return the imports of a tenant that arrive, are queued or run, oldest first, without messages."""
