@@ -110,7 +110,7 @@ async def revision(database: Database) -> int:
 
 async def test_a_user_changed_by_hand_is_touched_and_one_of_an_import_is_not(database: Database) -> None:
     await with_people(database)
-    async with database.transaction({"headcount.imports": "on"}) as steps:
+    async with database.transaction({"headcount.import": "settles"}) as steps:
         await steps.change("UPDATE users SET job_title = 'Boss' WHERE id = 2")
     assert await database.read("SELECT * FROM touched") == []
     await database.change("UPDATE users SET job_title = 'Chief' WHERE id = 1")
@@ -126,12 +126,12 @@ async def test_users_who_become_others_or_come_by_hand_raise_the_revision(databa
     assert await revision(database) == before + 1
     await database.change("INSERT INTO users (tenant_id, id, first_name, last_name) VALUES (1, 9, 'A', 'B')")
     assert await revision(database) == before + 2
-    async with database.transaction({"headcount.imports": "on"}) as steps:
+    async with database.transaction({"headcount.import": "adds"}) as steps:
         await steps.change("INSERT INTO users (tenant_id, id, first_name, last_name) VALUES (1, 10, 'A', 'B')")
     assert await revision(database) == before + 2
 
 
-async def test_a_removed_user_or_team_is_no_link_any_more(database: Database) -> None:
+async def test_links_to_a_removed_user_or_team_are_removed(database: Database) -> None:
     await with_people(database)
     await database.change("INSERT INTO invitations (tenant_id, user_id, import_id, message_id) VALUES (1, 1, 1, 'x')")
     before = await revision(database)

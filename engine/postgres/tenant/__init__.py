@@ -1,0 +1,1 @@
+"""The users of one tenant: the tables of users.db, in the rows of the tenant."""
