@@ -14,9 +14,10 @@ pytestmark = needs(POSTGRES)
 
 OWN = {
     "imports": {"messages"},
-    "meta": {"last_change"},
+    "meta": {"last_change", "written"},
     "schema_versions": {"kind", "version"},
     "tenants": {"id"},
+    "users": {"searched"},
 }
 """The columns that only PostgreSQL needs."""
 OF_SQLITE = {"sqlite_sequence": set(), "search_log": set(), "meta": {"one", "base"}, "before": {"one"}}
