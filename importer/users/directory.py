@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,36 @@ class ShownUser(TypedDict):
     state: str
     protected: bool
     custom: dict[str, Any]
+
+
+class StoredUser(Protocol):
+    """A row with a user: values by the names of the columns, and names instead of ids in columns without `_id`."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return the value of a column."""
+
+
+def shown_user(row: StoredUser, secondary_team: list[str]) -> ShownUser:
+    """Return a stored user, who is in these secondary teams, as a directory shows one. `custom` is a JSON text."""
+    return {
+        "first_name": row["first_name"],
+        "last_name": row["last_name"],
+        "email": row["email"],
+        "job_title": row["job_title"],
+        "manager": row["manager"],
+        "coach": row["coach"],
+        "primary_team": row["primary_team"],
+        "secondary_team": secondary_team,
+        "role": row["role"],
+        "language": row["language"],
+        "location": row["location"],
+        "time_zone": row["time_zone"],
+        "hire_date": row["hire_date"],
+        "leave_date": row["leave_date"],
+        "state": row["state"],
+        "protected": bool(row["protected"]),
+        "custom": json.loads(row["custom"]),
+    }
 
 
 class Report(TypedDict):

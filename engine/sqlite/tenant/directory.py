@@ -12,7 +12,7 @@ from engine.sqlite.faults import fetch, translating
 from engine.sqlite.tenant.search import FILTERS, Index, patterns_of
 from importer.rules.cells import name_key
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.users.directory import ALL, Report, ShownUser, Sort, Wanted
+from importer.users.directory import ALL, Report, ShownUser, Sort, Wanted, shown_user
 from importer.users.search import clean, sort_key
 
 SELECT_USER = """
@@ -73,7 +73,7 @@ class SqliteDirectory:
         ids = await self._by_index(asked)
         found = await self._scan(self._select, asked) if ids is None else await self._rows(ids)
         more = found[limit - 1]["id"] if len(found) > limit else None
-        return [user_json(row) for row in found[:limit]], more
+        return [_shown(row) for row in found[:limit]], more
 
     async def sorted_page(
         self, wanted: Wanted, sort: Sort, *, skip: int, limit: int, most: int
@@ -92,7 +92,7 @@ class SqliteDirectory:
             ids = await self._sorted(ids, sort)
         shown = ids[skip : skip + limit]
         rows = {row["id"]: row for row in await self._rows(shown)}
-        return [user_json(rows[each]) for each in shown if each in rows], len(ids)
+        return [_shown(rows[each]) for each in shown if each in rows], len(ids)
 
     async def names(self, limit: int) -> tuple[list[str], list[str]]:
         teams, locations = [
@@ -158,7 +158,7 @@ class SqliteDirectory:
         rows = await fetch(
             self._db, f"{self._select} WHERE u.{self._identity.column} = ?", (self._identity.key(identifier.strip()),)
         )
-        return next((user_json(row) for row in rows), None)
+        return next((_shown(row) for row in rows), None)
 
     async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[Report]]:
         found: dict[str, list[Report]] = {}
@@ -182,24 +182,5 @@ class SqliteDirectory:
             yield users
 
 
-def user_json(row: aiosqlite.Row) -> ShownUser:
-    """Return a user of SELECT_USER as a directory shows one."""
-    return {
-        "first_name": row["first_name"],
-        "last_name": row["last_name"],
-        "email": row["email"],
-        "job_title": row["job_title"],
-        "manager": row["manager"],
-        "coach": row["coach"],
-        "primary_team": row["primary_team"],
-        "secondary_team": json.loads(row["secondary_team"]),
-        "role": row["role"],
-        "language": row["language"],
-        "location": row["location"],
-        "time_zone": row["time_zone"],
-        "hire_date": row["hire_date"],
-        "leave_date": row["leave_date"],
-        "state": row["state"],
-        "protected": bool(row["protected"]),
-        "custom": json.loads(row["custom"]),
-    }
+def _shown(row: aiosqlite.Row) -> ShownUser:
+    return shown_user(row, json.loads(row["secondary_team"]))
