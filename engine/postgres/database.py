@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -173,6 +173,22 @@ async def connect(url: str) -> Connection:
         await connection.close()
         raise DatabaseUnusable(f"the database is PostgreSQL {version // 10_000}; Headcount needs {OLDEST} or newer")
     return connection
+
+
+@contextmanager
+def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list[Row]]]:
+    """Open the database for reads outside an event loop: each call is one statement, as by `Database.read`.
+
+    The connection has to come within `timeout_s`. Raises TryAgain, DatabaseUnusable.
+    """
+    arguments = {**_arguments(), "connect_timeout": max(2, round(timeout_s))}
+    with translating(), psycopg.connect(url, **arguments) as connection:
+        found: psycopg.Connection[Row] = connection
+
+        def read(statement: str, *values: object, **named: object) -> list[Row]:
+            return found.execute(statement, _values(values, named)).fetchall()
+
+        yield read
 
 
 async def again(act: Callable[[], Awaitable[T]]) -> T:

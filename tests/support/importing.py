@@ -95,8 +95,11 @@ class Company:
         self.imports = 0
         self.undos = 0
         self._identifier: str | None = None
-        self.kept: Users = SqliteUsers(TenantFolder(folder))
+        self.kept = self._users()
+
+    def _users(self) -> Users:
         make_users(self.database)
+        return SqliteUsers(TenantFolder(self.folder))
 
     async def run(
         self,
@@ -137,10 +140,12 @@ class Company:
         return self.folder / f"{number}.csv"
 
     async def _set_identifier(self, identifier: str | None) -> None:
-        """Store the identifier in users.db, as the settings do."""
-        if identifier == self._identifier:
-            return
-        self._identifier = identifier
+        """Store the identifier, as the settings do."""
+        if identifier != self._identifier:
+            self._identifier = identifier
+            await self._store_identifier(identifier)
+
+    async def _store_identifier(self, identifier: str | None) -> None:
         db = await open_database(self.database, "tenant")
         try:
             await db.execute("DELETE FROM settings WHERE key = 'identifier'")

@@ -347,7 +347,7 @@ BEGIN
                 ' FOR EACH STATEMENT %4$s EXECUTE FUNCTION note_written()', written, event,
                 CASE event WHEN 'DELETE' THEN 'OLD' ELSE 'NEW' END,
                 CASE written WHEN 'applied' THEN ''
-                    ELSE 'WHEN (current_setting(''headcount.imports'', true) IS DISTINCT FROM ''on'')' END);
+                    ELSE 'WHEN (coalesce(current_setting(''headcount.import'', true), '''') = '''')' END);
         END LOOP;
     END LOOP;
 END $$;

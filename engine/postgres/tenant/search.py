@@ -1,4 +1,4 @@
-"""Searches users by the column `searched`; importer.users.search defines what a search finds. Pure.
+"""Searches users by the column `searched`; importer.users.search defines what a search finds.
 
 All users of a tenant are read, in the order of their ids: schema/tenant-001.sql says why there is no index. A word
 is looked for as plain text first, and as the beginning of a word only where that is found.

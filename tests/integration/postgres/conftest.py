@@ -1,14 +1,21 @@
-"""A database of PostgreSQL for each test."""
+"""A database of PostgreSQL for each test, and pgbouncer in front of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from engine.postgres.database import Database, pooled
-from tests.support.postgres import database_for
+from tests.support.clients import client
+from tests.support.postgres import as_postgres, database_for, free_port, server
+from tests.support.waiting import wait_until
+
+CONNECTIONS = 2
 
 
 @pytest.fixture
@@ -22,3 +29,30 @@ async def database(url: str) -> AsyncIterator[Database]:
     async with pooled(url, most=4) as opened:
         await opened.change("CREATE TABLE notes (id integer PRIMARY KEY, text text)")
         yield opened
+
+
+@pytest.fixture
+def through(url: str, tmp_path: Path) -> Iterator[str]:
+    """Start pgbouncer with two connections to the database of the test; yield the URL through it."""
+    (folder, server_port), port = server(), free_port()
+    home = Path(folder) / "pgbouncer"
+    home.mkdir()
+    (home / "users").write_text('"headcount" ""\n')
+    (home / "ini").write_text(
+        f"[databases]\n* = host={folder} port={server_port}\n[pgbouncer]\npool_mode = transaction\n"
+        f"default_pool_size = {CONNECTIONS}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {home}/users\nlogfile = {home}/log\n"
+    )
+    log = home / "log"
+    log.touch()
+    user = as_postgres()
+    for each in (home, log) if user else ():
+        shutil.chown(each, "postgres")
+    process = subprocess.Popen([client("pgbouncer"), "-q", str(home / "ini")], cwd=home, **user)
+    try:
+        wait_until(lambda: "process up" in log.read_text())
+        yield f"postgresql://headcount@127.0.0.1:{port}{urlsplit(url).path}"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(home)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,43 +13,13 @@ from engine.tokens import Role
 from importer.errors import TryAgain
 from importer.model import ImportState
 from importer.queue.notices import Channel, Notice
-from tests.support.clients import POSTGRES, client, needs
+from tests.support.clients import POSTGRES, needs
 from tests.support.engines import add_tenants
-from tests.support.postgres import as_postgres, free_port, server
 from tests.support.queues import NOON, enqueue, outcome
-from tests.support.waiting import wait_until
 
 pytestmark = needs(POSTGRES, "pgbouncer")
 
 AT = "2026-03-01T12:00:00.000Z"
-CONNECTIONS = 2
-
-
-@pytest.fixture
-def through(url: str, tmp_path: Path) -> Iterator[str]:
-    """Start pgbouncer with two connections to the database of the test; yield the URL through it."""
-    (folder, server_port), port = server(), free_port()
-    home = Path(folder) / "pgbouncer"
-    home.mkdir()
-    (home / "users").write_text('"headcount" ""\n')
-    (home / "ini").write_text(
-        f"[databases]\n* = host={folder} port={server_port}\n[pgbouncer]\npool_mode = transaction\n"
-        f"default_pool_size = {CONNECTIONS}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = trust\nauth_file = {home}/users\nlogfile = {home}/log\n"
-    )
-    log = home / "log"
-    log.touch()
-    user = as_postgres()
-    for each in (home, log) if user else ():
-        shutil.chown(each, "postgres")
-    process = subprocess.Popen([client("pgbouncer"), "-q", str(home / "ini")], cwd=home, **user)
-    try:
-        wait_until(lambda: "process up" in log.read_text())
-        yield f"postgresql://headcount@127.0.0.1:{port}{urlsplit(url).path}"
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(home)
 
 
 async def test_clients_with_more_connections_than_the_server_share_them(through: str) -> None:
