@@ -19,11 +19,14 @@ from engine.postgres.database import Database, alone
 from engine.postgres.importing.importing import PostgresImporting
 from engine.postgres.importing.work import SETTINGS, Work
 from engine.postgres.tenant.holding import hold_users
-from importer.model import Outcome
+from engine.postgres.tenant.undoing import PostgresUndoing
+from engine.postgres.tenant.writing import writing
+from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.rules.identity import Identity
 from importer.rules.settings import ImportSettings
+from importer.undo.undo import UndoJob, undo_import
 from importer.users.users import Users
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import sheet
@@ -45,6 +48,8 @@ ADD_USERS = """INSERT INTO users (tenant_id, id, email, email_key, external_id, 
 ADD_CHANGES = """INSERT INTO changes (tenant_id, id, import_id, user_id, field)
     SELECT id, 6, 1, 1, 'created' FROM tenants WHERE name <> 'acme'"""
 ADD_TEAMS = "INSERT INTO teams (tenant_id, key, name) SELECT id, 'a', 'A' FROM tenants WHERE name <> 'acme'"
+ROWS_READ = """SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+    FROM pg_stat_xact_user_tables WHERE relname <> 'meta'"""
 AS_IF_EMPTY = """UPDATE pg_class SET reltuples = 0, relpages = 1
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i')"""
 
@@ -82,10 +87,15 @@ class Watched:
             work = Work(steps, await hold_users(steps, "acme"), import_id)
             yield PostgresImporting.over(work, identity)
             await work.numbers.keep()
-            ((self.read,),) = await steps.rows(
-                "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint"
-                " FROM pg_stat_xact_user_tables WHERE relname <> 'meta'"
-            )
+            ((self.read,),) = await steps.rows(ROWS_READ)
+
+    @asynccontextmanager
+    async def undoing(self, import_id: int, identity: Identity) -> AsyncIterator[PostgresUndoing]:
+        async with alone(self._url) as database, writing(database, "acme", settings=SETTINGS) as (steps, tenant):
+            work = Work(steps, tenant, import_id)
+            yield PostgresUndoing(work, identity)
+            await work.numbers.keep()
+            ((self.read,),) = await steps.rows(ROWS_READ)
 
 
 async def run(
@@ -149,6 +159,20 @@ async def test_changes_of_all_addresses_read_a_few_rows_each(users: Watched, tmp
         done = await run(users, tmp_path, number, file, identifier="staff")
         assert users.read < MOST_READ * USERS
     assert (done.counts.created, done.counts.updated, done.counts.deactivated) == (NEW, USERS - NEW, NEW), done
+
+
+async def test_an_undo_reads_a_few_rows_for_each_user_it_sets_back(users: Watched, tmp_path: Path) -> None:
+    """All addresses move back to the users who had them before, and the created users are deactivated."""
+    await users.identify_by_number()
+    for number, first, title, address in ((1, 0, "Cook", address_of), (2, NEW, "Chef", address_of_next)):
+        file = staff(tmp_path / f"{number}.csv", range(first, first + USERS), title, address, str)
+        await run(users, tmp_path, number, file, identifier="staff")
+    for number in (2, 1):
+        job = UndoJob("acme", number, "operator", Identity("staff"), NOW)
+        undone = await undo_import(job, cast(Users, users), tmp_path / "messages")
+        assert undone.state is ImportState.UNDONE
+        assert users.read < MOST_READ * USERS
+    assert undone.active == 0
 
 
 @pytest.mark.parametrize("users", [never_analysed], indirect=True)
