@@ -7,12 +7,14 @@ from collections.abc import Collection
 from engine.imports import entry_of as read_entry
 from engine.imports import past_of, waiting_of
 from engine.postgres.database import Database
+from engine.postgres.effects import changed_a_user
 from engine.postgres.rows import Row
 from engine.postgres.server.hints import NEWEST as NEWEST_MOVE
 from importer.model import APPLIED, INTEGER_MAX, ImportState
+from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
-from importer.queue.pause import Pause, in_the_way
+from importer.queue.pause import BEGINNING, Pause, in_the_way
 
 NAME = "(SELECT name FROM tenants WHERE tenants.id = tenant_id) AS tenant"
 """SQL: the name of a row's tenant."""
@@ -73,7 +75,7 @@ SENT_AS = (
 NEWEST_APPLIED = f"SELECT {WHOLE} {APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT 1"
 
 # The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
-NEWEST_CHANGE = f"SELECT {WHOLE} {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
+NEWEST_CHANGE = f"SELECT {WHOLE} {APPLIED_OF} AND {changed_a_user('state')} {LAST_APPLIED_FIRST} LIMIT 1"
 WAITING = (
     f"SELECT {WHOLE} FROM imports WHERE {OF} AND NOT dry_run AND state IN ('queued', 'running') ORDER BY sequence"  # noqa: S608
 )
@@ -88,6 +90,16 @@ SOME_COPIES_NEEDED = " UNION ALL ".join(
     f"(SELECT {NAME}, id, size, sequence FROM imports WHERE {which} AND sequence > %(after)s"  # noqa: S608 - constants
     " ORDER BY sequence LIMIT %(most)s)"
     for which in (f"{WAITS} AND state <> 'arriving' AND undo IS NULL", "state = 'held' AND NOT dry_run")
+)
+HELD_SINCE = (
+    "SELECT (SELECT name FROM tenants WHERE tenants.id = tenant_id), min(finished_at) FROM imports"
+    " WHERE state = 'held' AND NOT dry_run GROUP BY tenant_id"
+)
+POSTPONED = (
+    f"SELECT count(*) FROM imports WHERE {WAITS} AND state = 'queued' AND NOT dry_run"  # noqa: S608 - constants
+    " AND (starts_with(message, %(paused)s) OR tenant_id = ANY (ARRAY("
+    f"SELECT tenant_id FROM imports WHERE {WAITS} AND state = 'queued' AND NOT dry_run"
+    " AND starts_with(message, %(unproven)s))))"
 )
 LATELY_MOVED = (
     "SELECT (SELECT name FROM tenants WHERE tenants.id = tenant_id) FROM (SELECT DISTINCT tenant_id FROM moves"
@@ -188,6 +200,13 @@ class PostgresListing(Listing):
             "SELECT count(*) FROM imports WHERE state = 'queued' AND NOT dry_run"
         )
         return int(number)
+
+    async def postponed(self) -> int:
+        ((number,),) = await self._database.read(POSTPONED, paused=BEGINNING, unproven=WAITING_BEGINS)
+        return int(number)
+
+    async def held_since(self) -> dict[str, str]:
+        return {row[0]: row[1] for row in await self._database.read(HELD_SINCE) if row[0] and row[1]}
 
     async def held(self, tenant: str) -> list[Entry]:
         return await self._entries(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from engine.postgres.effects import OUTCOME_STATE, changed_a_user
 from engine.postgres.tenant.reading import Reads
 from engine.postgres.tenant.writing import Writes
 from importer.users.memory import PastEffect
 
-EFFECTS = """
-    SELECT import_id, number, applied_at, undone IS NULL AND outcome ->> 'state' <> 'unchanged', undone IS NOT NULL,
+EFFECTS = f"""
+    SELECT import_id, number, applied_at, undone IS NULL AND {changed_a_user(OUTCOME_STATE)}, undone IS NOT NULL,
         compared
-    FROM applied WHERE tenant_id = %(tenant)s ORDER BY import_id"""
+    FROM applied WHERE tenant_id = %(tenant)s ORDER BY import_id"""  # noqa: S608 - a constant
 # One index lookup for each import that has history, however long that is.
 WITH_HISTORY = """
     WITH RECURSIVE found (id) AS (

@@ -14,6 +14,7 @@ from operator import itemgetter
 
 from psycopg.types.json import Jsonb
 
+from engine.postgres.effects import OUTCOME_STATE, changed_a_user
 from engine.postgres.importing.roster import PostgresStoredUsers
 from engine.postgres.importing.work import Work
 from ground.moments import rfc3339
@@ -25,10 +26,10 @@ from importer.users.undoing import AddressesSetBack, AddressKept, Batch, Change
 
 BATCH = 2000
 
-NEWEST_CHANGE = """
+NEWEST_CHANGE = f"""
     SELECT import_id FROM applied
-    WHERE tenant_id = %(tenant)s AND undone IS NULL AND outcome ->> 'state' <> 'unchanged'
-    ORDER BY number DESC LIMIT 1"""
+    WHERE tenant_id = %(tenant)s AND undone IS NULL AND {changed_a_user(OUTCOME_STATE)}
+    ORDER BY number DESC LIMIT 1"""  # noqa: S608 - a constant
 UNDONE = """
     UPDATE applied SET undone = %(outcome)s, undone_at = %(at)s
     WHERE tenant_id = %(tenant)s AND import_id = %(import)s"""

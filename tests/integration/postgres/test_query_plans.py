@@ -217,6 +217,8 @@ DOES: dict[str, tuple[int, Callable[[Scene], Awaitable[Any]]]] = {
     "the queued of a tenant": (FEW, lambda scene: scene.queue.queued("t23")),
     "the queued or held of a tenant": (FEW, lambda scene: scene.queue.queued_or_held("t22")),
     "the length of the queue": (FEW, lambda scene: scene.queue.queue_length()),
+    "those in it that wait for something": (FEW, lambda scene: scene.queue.postponed()),
+    "since when imports are held": (FEW, lambda scene: scene.queue.held_since()),
     "all that are under way": (FEW, lambda scene: scene.queue.all_under_way(50)),
     "those under way of a tenant": (FEW, lambda scene: scene.queue.under_way("t7")),
     "whether a tenant is busy": (FEW, lambda scene: scene.queue.is_busy("t9")),
