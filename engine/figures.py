@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Protocol
+
+from engine.imports import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Figures:
     @property
     def users(self) -> dict[str, int]:
         return {"active": self.active, "deactivated": self.deactivated}
+
+
+FIGURES = tuple(field.name for field in fields(Figures))
+"""The names of the figures: those of their columns, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +70,35 @@ class FigureStore(Protocol):
 
     async def write(self, news: Mapping[str, Known]) -> None:
         """Write the facts in `news`, by tenant: all or none. Tenants that do not exist are skipped."""
+
+
+def known_of(row: Row) -> Known:
+    """Return the facts in a row of the table `figures`."""
+    figures = None
+    if row["seen"] and row["active"] is not None:
+        values = {name: row[name] for name in FIGURES}
+        figures = row["seen"], Figures(**{**values, "inviting": bool(row["inviting"])})
+    pruned = Pruned(row["pruned_for"], row["prune_at"]) if row["pruned_for"] else None
+    return Known(figures, row["sound"] or None, pruned)
+
+
+def by_columns(news: Mapping[str, Known]) -> dict[tuple[str, ...], list[tuple[object, ...]]]:
+    """Return what `news` has, by the columns to write: their values for each tenant, with its name at the end."""
+    found: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+    for tenant, known in news.items():
+        values = _values(known)
+        found.setdefault(tuple(values), []).append((*values.values(), tenant))
+    return found
+
+
+def _values(known: Known) -> dict[str, object]:
+    """Return what `known` has, by column."""
+    values: dict[str, object] = {}
+    if known.figures:
+        seen, figures = known.figures
+        values |= {"seen": seen, **dict(zip(FIGURES, astuple(figures), strict=True))}
+    if known.sound is not None:
+        values["sound"] = known.sound
+    if known.pruned:
+        values |= {"pruned_for": known.pruned.what, "prune_at": known.pruned.again_at}
+    return values

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.accounts import AccountStore
-from engine.bans import BanStore
-from engine.figures import FigureStore
-from engine.key_uses import KeyUseStore
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.migrations import migrate
+from engine.postgres.server.accounts import PostgresAccountStore
+from engine.postgres.server.bans import PostgresBanStore
+from engine.postgres.server.figures import PostgresFigureStore
 from engine.postgres.server.hints import PostgresHints
+from engine.postgres.server.key_uses import PostgresKeyUseStore
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
+from engine.postgres.server.sign_ins import PostgresSignInStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
-from engine.sign_ins import SignInStore
 
 CONNECTIONS, SERVERS_CONNECTIONS = 2, 10
 """The most connections of a command, and of a server."""
@@ -47,20 +47,20 @@ class PostgresStore:
     def tokens(self) -> PostgresTokenStore:
         return PostgresTokenStore(self.database)
 
-    def sign_ins(self) -> SignInStore:
-        raise NotImplementedError
+    def sign_ins(self) -> PostgresSignInStore:
+        return PostgresSignInStore(self.database)
 
-    def key_uses(self) -> KeyUseStore:
-        raise NotImplementedError
+    def key_uses(self) -> PostgresKeyUseStore:
+        return PostgresKeyUseStore(self.database)
 
-    def bans(self) -> BanStore:
-        raise NotImplementedError
+    def bans(self) -> PostgresBanStore:
+        return PostgresBanStore(self.database)
 
-    def figures(self) -> FigureStore:
-        raise NotImplementedError
+    def figures(self) -> PostgresFigureStore:
+        return PostgresFigureStore(self.database)
 
-    def accounts(self) -> AccountStore:
-        raise NotImplementedError
+    def accounts(self) -> PostgresAccountStore:
+        return PostgresAccountStore(self.database.url)
 
     def hints(self) -> PostgresHints:
         return PostgresHints(self.database)

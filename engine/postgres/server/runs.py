@@ -62,6 +62,7 @@ HEADS = (
     " WHERE NOT EXISTS (SELECT 1 FROM runs AS other WHERE other.tenant_id = first.tenant_id"
     " AND other.hook = first.hook AND other.state = 'running')"
 )
+COPIES_NEEDED = f"SELECT id, size FROM runs WHERE {OF} AND state IN ('queued', 'running')"  # noqa: S608 - a constant
 
 
 class PostgresRunStore:
@@ -186,7 +187,7 @@ class PostgresRunStore:
         return await self._runs(f"{WAITS} AND state <> 'queued' ORDER BY sequence")
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
-        found = await self._of(tenant, "id, size", "state IN ('queued', 'running')")
+        found = await self._database.read(COPIES_NEEDED, tenant=tenant)
         return [(row[0], row[1]) for row in found]
 
     async def failed(self, tenant: str) -> list[FailedRun]:

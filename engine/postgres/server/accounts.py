@@ -1,0 +1,118 @@
+"""The database as logins read it: on the event loop itself, so no wait may be long.
+
+PostgreSQL may need long to answer, or may never do it: its host is gone, or frozen. So a thread has the connection,
+and a caller waits only a moment for the thread. While the thread waits for an answer that came too late, the others
+are not asked to wait at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from queue import SimpleQueue
+
+from engine.postgres.database import blocking
+from engine.postgres.faults import translating
+from engine.postgres.rows import Row
+from engine.postgres.server.listing import COPIES_NEEDED
+from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
+from importer.errors import DatabaseUnusable, TryAgain
+
+WAIT_S = 0.3
+"""The longest wait for an answer."""
+CONNECT_S = 5.0
+"""The longest wait of the thread for a connection, and of a start for the first one."""
+
+HAS = "SELECT 1 FROM tenants WHERE name = %(tenant)s"
+
+
+class PostgresAccountStore:
+    """An `engine.accounts.AccountStore`. A connection that is lost is made again."""
+
+    def __init__(self, url: str) -> None:
+        self._line = _Line(url)
+        self._questions: SimpleQueue[tuple[Future[list[Row]], str, str] | None] = SimpleQueue()
+        self._late: Future[list[Row]] | None = None
+        self._closed = False
+        # A daemon: the end of the process must not wait for an answer of PostgreSQL.
+        self._thread = threading.Thread(target=self._work, name="logins", daemon=True)
+        self._thread.start()
+        try:
+            self._rows(HAS, "", CONNECT_S)
+        except BaseException:
+            self.close()
+            raise
+
+    def has(self, tenant: str) -> bool:
+        return bool(self._rows(HAS, tenant))
+
+    def copies_needed(self, tenant: str) -> list[int]:
+        return [row[0] for row in self._rows(COPIES_NEEDED, tenant)]
+
+    def run_copies_needed(self, tenant: str) -> list[int]:
+        return [row[0] for row in self._rows(RUN_COPIES_NEEDED, tenant)]
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._questions.put(None)
+            self._thread.join(WAIT_S)
+
+    def _rows(self, statement: str, tenant: str, wait_s: float = WAIT_S) -> list[Row]:
+        if self._closed:
+            raise DatabaseUnusable("the database is closed")
+        if self._late and not self._late.done():
+            raise TryAgain("database_busy", "the database does not answer")
+        answer = self._late = Future[list[Row]]()
+        self._questions.put((answer, statement, tenant))
+        try:
+            return answer.result(wait_s)
+        except TimeoutError as error:
+            raise TryAgain("database_busy", f"the database does not answer within {wait_s} s") from error
+
+    def _work(self) -> None:
+        """Answer the questions, in the thread."""
+        with self._line:
+            while (question := self._questions.get()) is not None:
+                answer, statement, tenant = question
+                try:
+                    answer.set_result(self._line.read(statement, tenant))
+                except BaseException as error:
+                    answer.set_exception(error)
+
+
+class _Line:
+    """A connection that is made when it is needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open = ExitStack()
+        self._read: Callable[..., list[Row]] | None = None
+
+    def read(self, statement: str, tenant: str) -> list[Row]:
+        known = self._read is not None
+        try:
+            return self._try(statement, tenant)
+        except TryAgain:
+            if not known:
+                raise
+        return self._try(statement, tenant)  # the connection may have been lost long ago
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._read = None
+        self._open.close()
+
+    def _try(self, statement: str, tenant: str) -> list[Row]:
+        if self._read is None:
+            self._read = self._open.enter_context(blocking(self._url, CONNECT_S))
+        try:
+            with translating():
+                return self._read(statement, tenant=tenant)
+        except BaseException:
+            self.__exit__()
+            raise
