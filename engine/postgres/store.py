@@ -19,18 +19,22 @@ from engine.postgres.server.sign_ins import PostgresSignInStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
 
-CONNECTIONS, SERVERS_CONNECTIONS = 2, 10
-"""The most connections of a command, and of a server."""
+CONNECTIONS, SERVERS_CONNECTIONS, READERS_CONNECTIONS = 2, 10, 4
+"""The most connections of a command, and of a server: for all its work, and for readers besides."""
 
 
 class PostgresStore:
-    """An `engine.store.Store` on one PostgreSQL database. Reads wait for no write, so `looking` has the same pool."""
+    """An `engine.store.Store` on one PostgreSQL database.
 
-    def __init__(self, database: Database) -> None:
+    PostgreSQL lets no read wait for a write. But writes that wait for each other may have all connections of a pool,
+    so `looking` has connections of its own in a server.
+    """
+
+    def __init__(self, database: Database, *, looking: Database | None = None) -> None:
         self.database = database
         self._queue = PostgresQueue(database)
         self._runs = PostgresRunStore(database)
-        self._looking: PostgresStore | None = None
+        self._looking = PostgresStore(looking) if looking else self
 
     def imports(self) -> PostgresQueue:
         return self._queue
@@ -71,8 +75,6 @@ class PostgresStore:
             await steps.rows("SELECT pg_current_xact_id()")
 
     def looking(self) -> PostgresStore:
-        if self._looking is None:
-            self._looking = PostgresStore(self.database)
         return self._looking
 
 
@@ -84,5 +86,12 @@ async def open_store(url: str, *, serving: bool = False) -> AsyncIterator[Postgr
     """
     async with alone(url) as database:
         await migrate(database)
-    async with pooled(url, most=SERVERS_CONNECTIONS if serving else CONNECTIONS) as database:
-        yield PostgresStore(database)
+    if not serving:
+        async with pooled(url, most=CONNECTIONS) as database:
+            yield PostgresStore(database)
+        return
+    async with (
+        pooled(url, most=SERVERS_CONNECTIONS) as database,
+        pooled(url, most=READERS_CONNECTIONS) as looking,
+    ):
+        yield PostgresStore(database, looking=looking)
