@@ -22,7 +22,7 @@ SESSIONS_OVER, LINKS_OVER = (REMOVE_OVER.format(table=table) for table in ("sess
 ADD_SESSION = """
     INSERT INTO sessions (hash, token_id, created_at, expires_at)
     SELECT %s, id, %s, %s FROM tokens WHERE id = %s FOR KEY SHARE"""
-# The lock keeps the address: whoever changes it waits, and then finds this link and removes it.
+# The lock keeps the address: a transaction that changes it waits, and then finds this link and removes it.
 ADD_LINK = """
     INSERT INTO sign_in_links (hash, token_id, expires_at)
     SELECT %s, id, %s FROM tokens WHERE id = %s AND email IS NOT DISTINCT FROM %s FOR SHARE"""
