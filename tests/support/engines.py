@@ -53,25 +53,6 @@ COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company, "postgres"
 """Return a company in a folder, without users or with those already there, by the engine that stores them."""
 
 NEEDED = {"postgres": needs(POSTGRES)}
-CRASHES = "tests/contract/test_crashes.py::test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all"
-ON_POSTGRES = (
-    "tests/contract/notify/test_outbox.py",
-    "tests/contract/queue/test_checksums.py",
-    "tests/contract/queue/test_listing.py",
-    "tests/contract/queue/test_notices.py",
-    "tests/contract/queue/test_queue.py",
-    "tests/contract/queue/test_sending.py",
-    "tests/contract/queue/test_states.py",
-    "tests/contract/runs/test_histories.py",
-    "tests/contract/runs/test_listing.py",
-    "tests/contract/runs/test_runs.py",
-    f"{CRASHES}",
-    "tests/contract/tenants/",
-    "tests/contract/web/test_hints.py",
-    "tests/contract/web/test_live.py",
-    "tests/contract/users/",
-)
-"""The tests that run on PostgreSQL, while its engine is not complete. The list only gets longer."""
 
 
 def each_of(engines: Iterable[str]) -> list[Any]:
