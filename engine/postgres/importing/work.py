@@ -62,6 +62,7 @@ class Work:
         self.import_id = import_id
         self.numbers = Numbers(self)
         self._made: set[str] = set()
+        self._cursors = 0
 
     async def rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
@@ -75,12 +76,13 @@ class Work:
 
     async def change_users(self, statement: str, ids: Collection[Any], **values: object) -> None:
         """Run a statement that changes the users AT_IDS. Raises TryAgain if something else changed one just now."""
-        if await self.change(statement, ids=numbers(ids), **values) != len(ids):
+        if await self.change(statement, ids=numbers(ids), **values) != len(set(ids)):
             raise TryAgain("database_busy", "users were changed by hand during the import")
 
     async def pages(self, statement: str, size: int, **values: object) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Yield the rows of a statement, `size` at a time: the rest stays in PostgreSQL."""
-        async with self.steps.connection.cursor("pages", row_factory=tuple_row) as cursor:
+        self._cursors += 1  # one that was not read to its end may still be open
+        async with self.steps.connection.cursor(f"pages_{self._cursors}", row_factory=tuple_row) as cursor:
             await cursor.execute(statement, self._all(values))
             while rows := await cursor.fetchmany(size):
                 yield rows
