@@ -85,7 +85,9 @@ class Watched:
     async def importing(self, import_id: int, identity: Identity, _: object) -> AsyncIterator[PostgresImporting]:
         async with alone(self._url) as database, database.transaction(SETTINGS) as steps:
             work = Work(steps, await hold_users(steps, "acme"), import_id)
-            yield PostgresImporting.over(work, identity)
+            keeps = PostgresImporting.over(work, identity)
+            yield keeps
+            await keeps.applied.invite()
             await work.numbers.keep()
             ((self.read,),) = await steps.rows(ROWS_READ)
 
