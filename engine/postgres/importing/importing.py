@@ -15,7 +15,7 @@ from engine.postgres.importing.links import PostgresStoredLinks
 from engine.postgres.importing.pairs import PostgresFoundPairs
 from engine.postgres.importing.roster import PostgresStoredUsers
 from engine.postgres.importing.work import SETTINGS, Work
-from engine.postgres.tenant.holding import hold_users
+from engine.postgres.tenant.writing import writing
 from importer.rules.identity import Identity
 
 
@@ -49,9 +49,9 @@ class PostgresImporting:
 async def importing(url: str, tenant: str, import_id: int, identity: Identity) -> AsyncIterator[PostgresImporting]:
     """Begin an import of the users of `tenant`, over a connection of its own; it ends with the context.
 
-    Raises TryAgain while another writer holds these users.
+    Raises TryAgain if another writer holds these users for too long.
     """
-    async with alone(url) as database, database.transaction(SETTINGS) as steps:
-        work = Work(steps, await hold_users(steps, tenant), import_id)
+    async with alone(url) as database, writing(database, tenant, settings=SETTINGS) as (steps, number):
+        work = Work(steps, number, import_id)
         yield PostgresImporting.over(work, identity)
         await work.numbers.keep()

@@ -41,4 +41,6 @@ class PostgresTenantStore:
         )
 
     async def remove(self, name: str) -> None:
-        await self._database.change("DELETE FROM tenants WHERE name = %s", name)
+        # In a transaction that does not wait for ever: an import, while it runs, keeps its tenant.
+        async with self._database.transaction() as steps:
+            await steps.change("DELETE FROM tenants WHERE name = %s", name)

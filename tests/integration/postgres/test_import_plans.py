@@ -18,7 +18,7 @@ from benchmarks.people import write_people
 from engine.postgres.database import Database, alone
 from engine.postgres.importing.importing import PostgresImporting
 from engine.postgres.importing.work import SETTINGS, Work
-from engine.postgres.tenant.holding import hold_users
+from engine.postgres.tenant.holding import try_to_hold
 from engine.postgres.tenant.undoing import PostgresUndoing
 from engine.postgres.tenant.writing import writing
 from importer.model import ImportState, Outcome
@@ -84,7 +84,7 @@ class Watched:
     @asynccontextmanager
     async def importing(self, import_id: int, identity: Identity, _: object) -> AsyncIterator[PostgresImporting]:
         async with alone(self._url) as database, database.transaction(SETTINGS) as steps:
-            work = Work(steps, await hold_users(steps, "acme"), import_id)
+            work = Work(steps, await try_to_hold(steps, "acme") or 0, import_id)
             keeps = PostgresImporting.over(work, identity)
             yield keeps
             await keeps.applied.invite()

@@ -10,7 +10,8 @@ import pytest
 from engine.postgres.database import alone
 from engine.postgres.importing.importing import PostgresImporting
 from engine.postgres.importing.work import SETTINGS, Work
-from engine.postgres.tenant.holding import hold_users
+from engine.postgres.tenant.holding import try_to_hold
+from engine.postgres.tenant.writing import writing
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.rules.identity import BY_ADDRESS
 from importer.users.columns import NEW_USER
@@ -31,9 +32,9 @@ async def users(url: str) -> str:
 
 
 @asynccontextmanager
-async def importing(url: str, wait: str = "5s") -> AsyncIterator[PostgresImporting]:
-    async with alone(url) as database, database.transaction({**SETTINGS, "lock_timeout": wait}) as steps:
-        work = Work(steps, await hold_users(steps, "acme"), 1)
+async def importing(url: str, wait_s: float = 5) -> AsyncIterator[PostgresImporting]:
+    async with alone(url) as database, writing(database, "acme", wait_s, SETTINGS) as (steps, tenant):
+        work = Work(steps, tenant, 1)
         yield PostgresImporting.over(work, BY_ADDRESS)
         await work.numbers.keep()
 
@@ -62,7 +63,7 @@ async def test_any_text_is_stored_and_found_as_it_was(users: str) -> None:
 async def test_a_second_import_of_a_tenant_waits_and_gives_up(users: str) -> None:
     async with importing(users):
         with pytest.raises(TryAgain):
-            async with importing(users, "100ms"):
+            async with importing(users, 0.1):
                 pass
 
 
@@ -85,4 +86,4 @@ async def test_a_tenant_without_users_is_refused(users: str) -> None:
     async with alone(users) as database, database.transaction() as steps:
         for name in ("bare", "nobody"):
             with pytest.raises(DatabaseUnusable):
-                await hold_users(steps, name)
+                await try_to_hold(steps, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from engine.postgres.database import pooled
+from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.model import ImportState
@@ -54,6 +57,30 @@ async def test_a_write_waits_for_a_running_import_and_then_gives_up(company: Pos
         assert await invitations.waiting() == 1
         with pytest.raises(TryAgain):
             await invitations.withdraw()
+
+
+async def test_writers_that_wait_for_an_import_leave_the_connections_to_others(company: PostgresCompany) -> None:
+    await company.run(people("ann"))
+    async with pooled(company.url, most=2) as database:
+        users = PostgresUsers(company.url, TENANT, database)
+        async with running_import(company):
+            writes = [asyncio.create_task(users.set_protected("ann@example.com", True, BY_ADDRESS)) for _ in range(9)]
+            async with asyncio.timeout(5):
+                for _ in range(9):
+                    assert await users.count_by_state() == {"active": 1, "deactivated": 0}
+            assert not any(write.done() for write in writes)
+        assert await asyncio.gather(*writes) == [True] * 9
+
+
+async def test_a_tenant_is_not_removed_while_an_import_runs(
+    company: PostgresCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await company.run(people("ann"))
+    async with pooled(company.url, most=1) as database, running_import(company):
+        monkeypatch.setattr("engine.postgres.database.WAIT_S", 1.0)
+        with pytest.raises(TryAgain):
+            await PostgresTenantStore(database).remove(TENANT)
+    assert list(await company.users()) == ["ann@example.com"]
 
 
 async def test_readers_see_the_users_as_they_were_while_an_import_runs(company: PostgresCompany) -> None:
