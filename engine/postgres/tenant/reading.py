@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from engine.postgres.database import Database, Steps
@@ -15,6 +15,14 @@ FIND = "SELECT id FROM tenants JOIN meta ON tenant_id = id WHERE name = %s"
 """SQL: the id of a tenant that has users, or may get some."""
 
 
+def sought(value: object) -> object:
+    """Return `value` to compare stored values with: None, which equals none, for a text that PostgreSQL refuses.
+
+    No stored text has a NUL.
+    """
+    return None if isinstance(value, str) and "\0" in value else value
+
+
 class Reads:
     """The rows of the tenant with the id `tenant`, which each statement has as the value %(tenant)s."""
 
@@ -24,7 +32,7 @@ class Reads:
 
     async def rows(self, statement: str, **values: object) -> list[Row]:
         """Return the rows of one statement."""
-        return await self._database.read(statement, tenant=self.tenant, **values)
+        return await self._database.read(statement, tenant=self.tenant, **_all_sought(values))
 
     @asynccontextmanager
     async def one_moment(self) -> AsyncIterator[Reads]:
@@ -41,7 +49,7 @@ class Moment(Reads):
         self.tenant = tenant
 
     async def rows(self, statement: str, **values: object) -> list[Row]:
-        return await self._steps.rows(statement, tenant=self.tenant, **values)
+        return await self._steps.rows(statement, tenant=self.tenant, **_all_sought(values))
 
     @asynccontextmanager
     async def one_moment(self) -> AsyncIterator[Reads]:
@@ -53,3 +61,7 @@ async def reads_of(database: Database, tenant: str) -> Reads:
     for (number,) in await database.read(FIND, tenant):
         return Reads(database, number)
     raise DatabaseUnusable(f"the database has no users of {tenant}")
+
+
+def _all_sought(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: sought(value) for name, value in values.items()}

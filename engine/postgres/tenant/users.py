@@ -18,7 +18,7 @@ from engine.postgres.tenant.directory import PostgresDirectory
 from engine.postgres.tenant.history import PostgresHistory
 from engine.postgres.tenant.invitations import PostgresInvitations
 from engine.postgres.tenant.memory import PostgresMemory
-from engine.postgres.tenant.reading import ONE_MOMENT, Moment, Reads, reads_of
+from engine.postgres.tenant.reading import ONE_MOMENT, Moment, Reads, reads_of, sought
 from engine.postgres.tenant.switching import refuse_switched
 from engine.postgres.tenant.undoing import PostgresUndoing
 from engine.postgres.tenant.writing import writing
@@ -87,7 +87,7 @@ class PostgresUsers:
         async with self._database() as database, writing(database, self._tenant) as (steps, tenant):
             done = await steps.change(
                 f"UPDATE users SET protected = %s WHERE tenant_id + 0 = %s AND {identity.column} = %s",  # noqa: S608
-                *(protected, tenant, identity.key(identifier.strip())),
+                *(protected, tenant, sought(identity.key(identifier.strip()))),
             )
             return done == 1
 

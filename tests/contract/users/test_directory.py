@@ -157,3 +157,17 @@ async def test_the_names_of_teams_and_locations_come_in_order(staff: Company) ->
     async with staff.kept.directory(Identity("staff")) as directory:
         assert await directory.names(9) == (["Choir", "Ops", "Sales"], ["Bergen", "Oslo"])
         assert await directory.names(1) == (["Choir"], ["Bergen"])
+
+
+async def test_a_text_with_a_nul_character_names_no_user(company: Company) -> None:
+    await company.run(people("ann", primary_team="Sales", location="Here"))
+    nul = "ann@example.com\0"
+    async with company.kept.directory() as directory:
+        assert await directory.get(nul) is None
+        assert await directory.reports(nul) == {"manager_of": [], "coach_of": []}
+        for wanted in (Wanted(team="Sales\0"), Wanted(location="\0"), Wanted(state="\0")):
+            assert await directory.page(wanted) == ([], None)
+            assert await directory.sorted_page(wanted, Sort.EMAIL, skip=0, limit=9, most=9) == ([], 0)
+    async with company.kept.history(Identity()) as history:
+        assert await history.newest_of_user(nul, 9) == ([], None)
+    assert not await company.kept.set_protected(nul, True, Identity())
