@@ -109,8 +109,8 @@ class Database:
         """
         with translating():
             async with self._lend() as connection:
-                await connection.execute(_begin(settings or {}))
                 try:
+                    await connection.execute(_begin(settings or {}))
                     yield Steps(connection)
                     await finish(_commit(connection))
                 except BaseException:
@@ -213,8 +213,15 @@ def _values(values: tuple[object, ...], named: dict[str, object]) -> Sequence[ob
 
 def _begin(settings: Mapping[str, str]) -> str:
     """Return BEGIN with its settings: one round trip, because it has no values."""
-    limits = {"lock_timeout": f"{WAIT_S:.0f}s", "idle_in_transaction_session_timeout": f"{IDLE_S:.0f}s"}
-    return "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in {**limits, **settings}.items())])
+    defaults = {
+        # Whatever the database's default is: a writer sees what those before it wrote.
+        "transaction_isolation": "read committed",
+        "lock_timeout": f"{WAIT_S:.0f}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_S:.0f}s",
+    }
+    return "; ".join(
+        ["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in {**defaults, **settings}.items())]
+    )
 
 
 async def _commit(connection: Connection) -> None:

@@ -94,6 +94,22 @@ async def test_settings_of_a_transaction_end_with_it(url: str) -> None:
         assert [await setting(database, name) for name in names] == before == ["on", "0", "0"]
 
 
+async def test_a_transaction_that_does_not_begin_leaves_the_connection_usable(url: str) -> None:
+    async with alone(url) as database:
+        with pytest.raises(DatabaseFault):
+            async with database.transaction({"no_such_setting": "1"}):
+                pass
+        assert (await database.read("SELECT 1"))[0][0] == 1
+
+
+async def test_the_isolation_of_a_transaction_is_the_same_in_every_database(url: str) -> None:
+    async with alone(url) as database:
+        name = (await database.read("SELECT current_database()"))[0][0]
+        await database.change(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    async with alone(url) as database, database.transaction() as steps:
+        assert (await steps.rows("SHOW transaction_isolation"))[0][0] == "read committed"
+
+
 async def end_others(url: str) -> None:
     """End all other connections to the database, as a stop of PostgreSQL does."""
     async with alone(url) as admin:
