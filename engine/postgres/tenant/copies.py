@@ -28,7 +28,7 @@ TABLES = """
             SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
             WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped) AS columns,
         ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = t.oid) AS indexes,
-        n.nspname AS schema
+        quote_ident(n.nspname) AS schema
     FROM pg_class AS t JOIN pg_namespace AS n ON n.oid = t.relnamespace
     WHERE t.relname = ANY (%s) AND t.relkind IN ('r', 'p') AND n.nspname = current_schema()"""
 

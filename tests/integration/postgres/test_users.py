@@ -107,6 +107,15 @@ async def test_a_test_on_a_copy_waits_for_no_import_and_changes_no_user(company:
     assert list(await company.users()) == list(before)
 
 
+async def test_a_copy_is_made_in_a_schema_of_any_name(company: PostgresCompany) -> None:
+    with psycopg.connect(company.url) as db:
+        db.execute('ALTER SCHEMA public RENAME TO "Head count"')
+        db.execute(f"ALTER DATABASE {db.info.dbname} SET search_path = 'Head count'")
+    await company.run(people("ann"))
+    company.kept = company.kept.copy(company.folder)
+    assert (await company.run(people("ann", "ben"), dry_run=True)).counts.created == 1
+
+
 async def test_a_copy_of_users_that_have_changed_since_is_refused(company: PostgresCompany) -> None:
     await company.run(people("ann"))
     kept, company.kept = company.kept, company.kept.copy(company.folder)
