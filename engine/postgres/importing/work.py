@@ -24,8 +24,8 @@ from engine.postgres.database import Steps
 from importer.errors import TryAgain
 
 SETTINGS = {
-    # The process may read its file for as long between two statements.
-    "idle_in_transaction_session_timeout": "120s",
+    # Between two statements, the process may read 2 GiB from a slow disk. A frozen one keeps its tenant for as long.
+    "idle_in_transaction_session_timeout": "10min",
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
