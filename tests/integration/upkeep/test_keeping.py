@@ -263,6 +263,15 @@ async def test_a_copy_that_is_the_visible_file_is_neither_counted_nor_deleted(ya
     assert yard.uploads() == {"2.csv"}
 
 
+@pytest.mark.logs("copies_removed")
+async def test_the_list_before_the_visible_one_is_deleted_above_kept_bytes(yard: Yard) -> None:
+    for names in ("abc", "ab"):
+        await yard.applied(people(*names).decode(), DAY)
+    size = (yard.folder().uploads / "1.csv").stat().st_size
+    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=size - 1)
+    assert yard.uploads() == {"2.csv"}
+
+
 async def test_copies_of_waiting_imports_stay_when_others_are_deleted(yard: Yard) -> None:
     for _ in range(2):
         await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
