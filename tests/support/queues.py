@@ -122,14 +122,14 @@ async def found(queue: Queue, import_id: int, tenant: str = "acme") -> Entry:
     return entry
 
 
-async def run_to(queue: Queue, import_id: int, state: ImportState, tenant: str = "acme") -> Entry:
-    """Start a queued import and end it in `state`."""
+async def run_to(queue: Queue, import_id: int, state: ImportState, tenant: str = "acme", **counts: int) -> Entry:
+    """Start a queued import and end it in `state`, with these counts."""
     if state is ImportState.DISCARDED:
         await run_to(queue, import_id, ImportState.HELD, tenant)
         return await queue.discard(tenant, import_id, by="operator")
     entry = await queue.claim(tenant, import_id)
     assert entry
-    ended = entry.ended(outcome(state), NOON)
+    ended = entry.ended(outcome(state, **counts), NOON)
     assert await queue.finish(ended, published=True)
     return ended
 
