@@ -111,11 +111,15 @@ class _One:
 
     async def sends(self, sheet: Sheet, *, proven: Sheet | None = None) -> Record:
         """Upload a file, with the checksum of `proven` (by default the file's own) where one is required."""
-        proof = None
+        proof, of_the_previous = None, False
         if self.tenant.company.checksums:
+            sent = _digest(proven or sheet)
             await self.sends_a_checksum(proven or sheet)
             proof = self.tenant.proves(_digest(sheet))
-        of_the_previous = proof is False and proven and _digest(proven) == self.tenant.newest_file
+            belongs_to_the_previous = sent == self.tenant.newest_file
+            of_the_previous = belongs_to_the_previous and not proof
+            # the checksum of an older, equal file does not prove a file whose own checksum differs
+            proof = proof and (sent == _digest(sheet) or belongs_to_the_previous)
         record = await self.puts(sheet)
         if of_the_previous:  # a checksum of the previous file counts against no other
             self.waits_for_its_checksum(record)
