@@ -114,6 +114,9 @@ def make_root(place: Path) -> Path:
     # The settings of the kernel are those of this machine too, and systemd sets some at a boot.
     mount("--bind", str(root / "proc/sys"), str(root / "proc/sys"))
     mount("-o", "remount,bind,ro", str(root / "proc/sys"))
+    # A unit with users of its own may mount /proc only where a whole one is visible, without such a mount over it.
+    (root / "run/host/proc").mkdir(parents=True)
+    mount("-t", "proc", "proc", str(root / "run/host/proc"))
     mount("-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
     mount("-t", "cgroup2", "cgroup2", str(root / "sys/fs/cgroup"))
     return root
