@@ -1,7 +1,8 @@
 """Debian's PostgreSQL for tests: one server for each process of the test run, and databases with Headcount's tables.
 
 The server starts when the first test needs it, in a temporary folder. It ends with the run, also if that is killed: a
-keeper (this module as a program) waits until the run has ended, then stops the server and removes the folder.
+keeper (this module as a program) waits until the run has ended, then stops the server and removes the folder. It does
+not wait for children of the run, which may have its pipe open for longer.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,12 @@ VARIABLE = "POSTGRES_OF_TESTS"
 TEMPLATE = "headcount_template"
 MOST = 30
 """So many databases are kept at most: they need some 8 MB each. The oldest go first."""
+TRIES = 5
+"""How often a start is tried, each time with another port."""
+LOOK_S = 1.0
+"""How often the keeper looks whether the run was killed."""
+STOP_S = 30.0
+"""The longest wait of the end of a run for the end of its server."""
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -100,23 +110,26 @@ def server() -> tuple[str, int]:
     if known := os.environ.get(VARIABLE):
         folder, port = known.split(":")
         return folder, int(port)
-    port = free_port()
     folder = tempfile.mkdtemp(prefix="postgres-")
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.postgres", folder, str(port)],
+        [sys.executable, "-m", "tests.support.postgres", folder, str(os.getpid())],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    assert keeper.stdin
+    atexit.register(_dismiss, keeper)
     assert keeper.stdout
-    atexit.register(keeper.wait)
-    atexit.register(keeper.stdin.close)  # before the wait: the last that was registered is the first
-    assert keeper.stdout.readline() == b"ready\n", "PostgreSQL does not start"
-    keeper.stdout.close()
+    port = int(keeper.stdout.readline() or 0)
+    assert port, "PostgreSQL does not start"
     os.environ[VARIABLE] = f"{folder}:{port}"
     return folder, port
+
+
+def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
+    """Have the server stopped. If that takes long, the keeper does it alone."""
+    with suppress(subprocess.TimeoutExpired):
+        keeper.communicate(b"end\n", timeout=STOP_S)
 
 
 def free_port() -> int:
@@ -132,27 +145,49 @@ def as_postgres() -> dict[str, Any]:
 # Below: the keeper.
 
 
-def _keep(folder: str, port: str) -> None:
+def _keep(folder: str, run: int) -> None:
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda *_: sys.exit(1))
     try:
         if as_postgres():
             shutil.chown(folder, "postgres", "postgres")
         _run(folder, "initdb", "-D", "data", "-U", "headcount", "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8")
         with open(f"{folder}/data/postgresql.auto.conf", "a", encoding="utf-8") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
-            settings.write(f"port = {port}\nunix_socket_directories = '{folder}'\n")
-        _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-s")
-        print("ready", flush=True)
-        sys.stdin.read()
-        _run(folder, "pg_ctl", "stop", "-D", "data", "-m", "immediate", "-s")
+            settings.write(f"unix_socket_directories = '{folder}'\n")
+        print(_start(folder), flush=True)
+        while os.getppid() == run and not select.select([sys.stdin], [], [], LOOK_S)[0]:
+            pass
     finally:
+        _stop(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: str, program: str, *arguments: str) -> None:
+def _start(folder: str) -> int:
+    """Start the server; return its port. Another process may take a free port first, so there are some tries."""
+    for left in reversed(range(TRIES)):
+        port = free_port()
+        try:
+            _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-s", "-o", f"-p {port}")
+        except subprocess.CalledProcessError:
+            _stop(folder)
+            if not left:
+                raise
+        else:
+            return port
+    raise AssertionError
+
+
+def _stop(folder: str) -> None:
+    with suppress(subprocess.CalledProcessError):  # it does not run
+        _run(folder, "pg_ctl", "stop", "-D", "data", "-m", "immediate", "-s", stderr=subprocess.DEVNULL)
+
+
+def _run(folder: str, program: str, *arguments: str, stderr: int | None = None) -> None:
     command = [f"{postgres_programs()}/{program}", *arguments]
     nothing = subprocess.DEVNULL
-    subprocess.run(command, cwd=folder, stdin=nothing, stdout=nothing, check=True, **as_postgres())
+    subprocess.run(command, cwd=folder, stdin=nothing, stdout=nothing, stderr=stderr, check=True, **as_postgres())
 
 
 if __name__ == "__main__":
-    _keep(sys.argv[1], sys.argv[2])
+    _keep(sys.argv[1], int(sys.argv[2]))

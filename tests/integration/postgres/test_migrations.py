@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from pathlib import Path
 
 import psycopg
@@ -14,10 +11,8 @@ import pytest
 from engine.postgres.migrations import newest
 from engine.postgres.store import open_store
 from importer.errors import DatabaseUnusable, SchemaTooNew
-from tests.support import ROOT
 from tests.support.clients import POSTGRES, needs
-from tests.support.postgres import VARIABLE, url_of_new
-from tests.support.waiting import eventually
+from tests.support.postgres import url_of_new
 
 pytestmark = needs(POSTGRES)
 
@@ -46,18 +41,3 @@ async def test_a_database_that_is_not_in_utf_8_is_refused(tmp_path: Path) -> Non
     with pytest.raises(DatabaseUnusable, match="UTF8"):
         async with open_store(url):
             pass
-
-
-async def test_the_server_of_a_killed_test_run_ends_with_it() -> None:
-    """So that tests leave nothing on the machine."""
-    program = "import time; from tests.support.postgres import server; print(*server(), flush=True); time.sleep(99)"
-    env = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    run = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE
-    )
-    assert run.stdout
-    folder, port = (await run.stdout.readline()).split()
-    with psycopg.connect(f"postgresql://headcount@127.0.0.1:{int(port)}/postgres"):
-        run.send_signal(signal.SIGKILL)
-        await run.wait()
-    await eventually(lambda: not os.path.exists(folder))
