@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.migrations import migrate
-from engine.postgres.server.accounts import PostgresAccountStore
+from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
 from engine.postgres.server.bans import PostgresBanStore
 from engine.postgres.server.figures import PostgresFigureStore
 from engine.postgres.server.hints import PostgresHints
@@ -27,11 +27,12 @@ class PostgresStore:
     """An `engine.store.Store` on one PostgreSQL database.
 
     PostgreSQL lets no read wait for a write. But writes that wait for each other may have all connections of a pool,
-    so `looking` has connections of its own in a server.
+    so `looking` has connections of its own in a server. A login waits up to `login_wait_s` for PostgreSQL.
     """
 
-    def __init__(self, database: Database, *, looking: Database | None = None) -> None:
+    def __init__(self, database: Database, *, looking: Database | None = None, login_wait_s: float = WAIT_S) -> None:
         self.database = database
+        self._login_wait_s = login_wait_s
         self._queue = PostgresQueue(database)
         self._runs = PostgresRunStore(database)
         self._looking = PostgresStore(looking) if looking else self
@@ -64,7 +65,7 @@ class PostgresStore:
         return PostgresFigureStore(self.database)
 
     def accounts(self) -> PostgresAccountStore:
-        return PostgresAccountStore(self.database.url)
+        return PostgresAccountStore(self.database.url, self._login_wait_s)
 
     def hints(self) -> PostgresHints:
         return PostgresHints(self.database)
@@ -79,7 +80,9 @@ class PostgresStore:
 
 
 @asynccontextmanager
-async def open_store(url: str, *, serving: bool = False) -> AsyncIterator[PostgresStore]:
+async def open_store(
+    url: str, *, serving: bool = False, login_wait_s: float = WAIT_S
+) -> AsyncIterator[PostgresStore]:
     """Open the store at `url`, with its schema up to date; missing tables are created.
 
     `serving` is for the server, where many parts work at the same time. Raises DatabaseUnusable, TryAgain.
@@ -88,10 +91,10 @@ async def open_store(url: str, *, serving: bool = False) -> AsyncIterator[Postgr
         await migrate(database)
     if not serving:
         async with pooled(url, most=CONNECTIONS) as database:
-            yield PostgresStore(database)
+            yield PostgresStore(database, login_wait_s=login_wait_s)
         return
     async with (
         pooled(url, most=SERVERS_CONNECTIONS) as database,
         pooled(url, most=READERS_CONNECTIONS) as looking,
     ):
-        yield PostgresStore(database, looking=looking)
+        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s)

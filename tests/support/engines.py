@@ -17,6 +17,7 @@ from tests.support.clients import POSTGRES, needs
 from tests.support.importing import Company
 from tests.support.postgres import database_for
 from tests.support.postgres_company import PostgresCompany
+from tests.support.waiting import DEADLINE_S
 
 SINCE = "2026-01-01T00:00:00.000Z"
 
@@ -41,7 +42,8 @@ def postgres(folder: Path) -> OpenStore:
 
     @asynccontextmanager
     async def opened(*tenants: str, serving: bool = False) -> AsyncIterator[Store]:
-        async with postgres_store.open_store(await database_for(folder), serving=serving) as store:
+        url = await database_for(folder)
+        async with postgres_store.open_store(url, serving=serving, login_wait_s=DEADLINE_S) as store:
             await add_tenants(store, tenants)
             yield store
 

@@ -21,7 +21,7 @@ from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from importer.errors import DatabaseUnusable, TryAgain
 
 WAIT_S = 0.3
-"""The longest wait for an answer."""
+"""The longest wait of a login for an answer."""
 CONNECT_S = 5.0
 """The longest wait of the thread for a connection, and of a start for the first one."""
 
@@ -29,9 +29,13 @@ HAS = "SELECT 1 FROM tenants WHERE name = %(tenant)s"
 
 
 class PostgresAccountStore:
-    """An `engine.accounts.AccountStore`. A connection that is lost is made again."""
+    """An `engine.accounts.AccountStore`. A connection that is lost is made again.
 
-    def __init__(self, url: str) -> None:
+    A caller waits up to `wait_s` for an answer.
+    """
+
+    def __init__(self, url: str, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
         self._line = _Line(url)
         self._questions: SimpleQueue[tuple[Future[list[Row]], str, str] | None] = SimpleQueue()
         self._late: Future[list[Row]] | None = None
@@ -40,7 +44,7 @@ class PostgresAccountStore:
         self._thread = threading.Thread(target=self._work, name="logins", daemon=True)
         self._thread.start()
         try:
-            self._rows(HAS, "", CONNECT_S)
+            self._rows(HAS, "", max(CONNECT_S, wait_s))
         except BaseException:
             self.close()
             raise
@@ -58,9 +62,10 @@ class PostgresAccountStore:
         if not self._closed:
             self._closed = True
             self._questions.put(None)
-            self._thread.join(WAIT_S)
+            self._thread.join(self._wait_s)
 
-    def _rows(self, statement: str, tenant: str, wait_s: float = WAIT_S) -> list[Row]:
+    def _rows(self, statement: str, tenant: str, wait_s: float | None = None) -> list[Row]:
+        limit_s = self._wait_s if wait_s is None else wait_s
         if self._closed:
             raise DatabaseUnusable("the database is closed")
         if self._late and not self._late.done():
@@ -68,9 +73,9 @@ class PostgresAccountStore:
         answer = self._late = Future[list[Row]]()
         self._questions.put((answer, statement, tenant))
         try:
-            return answer.result(wait_s)
+            return answer.result(limit_s)
         except TimeoutError as error:
-            raise TryAgain("database_busy", f"the database does not answer within {wait_s} s") from error
+            raise TryAgain("database_busy", f"the database does not answer within {limit_s:g} s") from error
 
     def _work(self) -> None:
         """Answer the questions, in the thread."""

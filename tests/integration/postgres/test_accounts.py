@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
 
 from engine.postgres.database import Database
-from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
+from engine.postgres.server.accounts import PostgresAccountStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.tenants import Tenant
 from importer.errors import TryAgain
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 pytestmark = needs(POSTGRES)
 
+OpenAccounts = Callable[[float], PostgresAccountStore]
+
 
 @pytest.fixture
-async def accounts(database: Database) -> PostgresAccountStore:
+async def open_accounts(database: Database) -> AsyncIterator[OpenAccounts]:
+    """Yield a function that returns the accounts of a database with the tenant `acme`; it takes the longest wait."""
     await PostgresTenantStore(database).add(Tenant("acme", SINCE, 0))
-    return PostgresAccountStore(database.url)
-
-
-@pytest.fixture(autouse=True)
-def closed(accounts: PostgresAccountStore) -> Iterator[None]:
-    yield
-    accounts.close()
+    with ExitStack() as opened:
+        yield lambda wait_s: opened.enter_context(closing(PostgresAccountStore(database.url, wait_s)))
 
 
 async def test_a_login_uses_a_new_connection_after_the_old_one_was_lost(
-    database: Database, accounts: PostgresAccountStore
+    database: Database, open_accounts: OpenAccounts
 ) -> None:
+    accounts = open_accounts(DEADLINE_S)
     ended = await database.read(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
@@ -43,18 +43,17 @@ async def test_a_login_uses_a_new_connection_after_the_old_one_was_lost(
     assert accounts.has("acme")
 
 
-def test_a_login_waits_a_moment_for_a_database_that_does_not_answer(url: str, accounts: PostgresAccountStore) -> None:
+def test_a_login_waits_a_moment_for_a_database_that_does_not_answer(url: str, open_accounts: OpenAccounts) -> None:
+    accounts = open_accounts(1.0)
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE tenants")
-        begun = time.monotonic()
-        with pytest.raises(TryAgain, match="does not answer within"):
+        with pytest.raises(TryAgain, match="does not answer within 1 s"):
             accounts.has("acme")
-        assert time.monotonic() - begun < WAIT_S + 0.5
         begun = time.monotonic()
-        for _ in range(20):
+        for _ in range(30):
             with pytest.raises(TryAgain, match="does not answer"):
                 accounts.has("acme")
-        assert time.monotonic() - begun < WAIT_S, "one wait is enough"
+        assert time.monotonic() - begun < 15, "one wait is enough"
 
     def answers() -> bool:
         try:
