@@ -26,8 +26,9 @@ CONNECTIONS, SERVERS_CONNECTIONS, READERS_CONNECTIONS = 2, 10, 4
 class PostgresStore:
     """An `engine.store.Store` on one PostgreSQL database.
 
-    PostgreSQL lets no read wait for a write. But writes that wait for each other may have all connections of a pool,
-    so `looking` has connections of its own in a server. A login waits up to `login_wait_s` for PostgreSQL.
+    PostgreSQL lets no read wait for a write. But writes that wait for each other may have all connections of a pool.
+    So `looking` has connections of its own in a server. The parts that requests are checked with read through them,
+    too, and so do hints. A login waits up to `login_wait_s` for PostgreSQL.
     """
 
     def __init__(self, database: Database, *, looking: Database | None = None, login_wait_s: float = WAIT_S) -> None:
@@ -44,22 +45,22 @@ class PostgresStore:
         return self._runs
 
     def tenants(self) -> PostgresTenantStore:
-        return PostgresTenantStore(self.database)
+        return PostgresTenantStore(self.database, self._looking.database)
 
     def outbox(self) -> PostgresOutboxStore:
         return PostgresOutboxStore(self.database)
 
     def tokens(self) -> PostgresTokenStore:
-        return PostgresTokenStore(self.database)
+        return PostgresTokenStore(self.database, self._looking.database)
 
     def sign_ins(self) -> PostgresSignInStore:
-        return PostgresSignInStore(self.database)
+        return PostgresSignInStore(self.database, self._looking.database)
 
     def key_uses(self) -> PostgresKeyUseStore:
-        return PostgresKeyUseStore(self.database)
+        return PostgresKeyUseStore(self.database, self._looking.database)
 
     def bans(self) -> PostgresBanStore:
-        return PostgresBanStore(self.database)
+        return PostgresBanStore(self.database, self._looking.database)
 
     def figures(self) -> PostgresFigureStore:
         return PostgresFigureStore(self.database)
@@ -68,7 +69,7 @@ class PostgresStore:
         return PostgresAccountStore(self.database.url, self._login_wait_s)
 
     def hints(self) -> PostgresHints:
-        return PostgresHints(self.database)
+        return PostgresHints(self._looking.database)
 
     async def ask_to_write(self) -> None:
         # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.

@@ -14,13 +14,14 @@ PUT = """
 
 
 class PostgresKeyUseStore:
-    """An `engine.key_uses.KeyUseStore`."""
+    """An `engine.key_uses.KeyUseStore`. It reads through `looking`, so that no request waits for a write."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, looking: Database | None = None) -> None:
         self._database = database
+        self._looking = looking or database
 
     async def of(self, tenant: str) -> dict[str, Use]:
-        rows = await self._database.read(
+        rows = await self._looking.read(
             f"SELECT fingerprint, used_at, address FROM key_uses WHERE tenant_id = {ID}",  # noqa: S608 - a constant
             tenant,
         )

@@ -29,17 +29,18 @@ ADD_LINK = """
 
 
 class PostgresSignInStore:
-    """An `engine.sign_ins.SignInStore`."""
+    """An `engine.sign_ins.SignInStore`. It reads through `looking`, so that no request waits for a write."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, looking: Database | None = None) -> None:
         self._database = database
+        self._looking = looking or database
 
     async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
         async with self._database.transaction() as steps:
             return await _open(steps, secret_hash, token.id, now, latest)
 
     async def find(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
-        return next(map(read_token, await self._database.read(OF_SESSION, secret_hash, now, latest)), None)
+        return next(map(read_token, await self._looking.read(OF_SESSION, secret_hash, now, latest)), None)
 
     async def close(self, secret_hash: bytes) -> None:
         await self._database.change("DELETE FROM sessions WHERE hash = %s", secret_hash)
@@ -50,7 +51,7 @@ class PostgresSignInStore:
             return await steps.change(ADD_LINK, secret_hash, latest, token.id, token.email) > 0
 
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
-        return next(map(read_token, await self._database.read(OF_LINK, secret_hash, now, latest)), None)
+        return next(map(read_token, await self._looking.read(OF_LINK, secret_hash, now, latest)), None)
 
     async def open_by_link(
         self, link_hash: bytes, secret_hash: bytes, *, now: str, link_latest: str, latest: str

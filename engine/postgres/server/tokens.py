@@ -17,10 +17,11 @@ OPERATORS_LOCK = 0x68634F50
 
 
 class PostgresTokenStore:
-    """An `engine.tokens.TokenStore`."""
+    """An `engine.tokens.TokenStore`. It reads through `looking`, so that no request waits for a write."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, looking: Database | None = None) -> None:
         self._database = database
+        self._looking = looking or database
 
     async def add(
         self,
@@ -48,14 +49,14 @@ class PostgresTokenStore:
         return Token(number, tenant, role, created_at, expires_at, comment, email)
 
     async def find(self, secret_hash: bytes) -> Token | None:
-        rows = await self._database.read(f"{TOKENS} WHERE hash = %s", secret_hash)
+        rows = await self._looking.read(f"{TOKENS} WHERE hash = %s", secret_hash)
         return next(map(read_token, rows), None)
 
     async def of(self, tenant: str | None) -> list[Token]:
-        return _read(await self._database.read(*_of(tenant)))
+        return _read(await self._looking.read(*_of(tenant)))
 
     async def with_email(self, email: str) -> list[Token]:
-        return _read(await self._database.read(f"{TOKENS} WHERE email = %s ORDER BY tokens.id", email))
+        return _read(await self._looking.read(f"{TOKENS} WHERE email = %s ORDER BY tokens.id", email))
 
     async def edit(self, number: int, edit: Edit) -> Token | None:
         async with self._database.transaction() as steps:
@@ -80,7 +81,7 @@ class PostgresTokenStore:
         return token
 
     async def list(self) -> list[Token]:
-        return _read(await self._database.read(f"{TOKENS} ORDER BY tokens.id"))
+        return _read(await self._looking.read(f"{TOKENS} ORDER BY tokens.id"))
 
 
 async def _with_siblings(steps: Steps, number: int) -> tuple[Token | None, Sequence[Token]]:
