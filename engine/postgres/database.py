@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from engine.postgres.faults import AGAIN, first_line, translating
+from engine.postgres.faults import AGAIN, translating
 from engine.postgres.rows import Row, by_position_and_name
 from ground.threads import finish
 from importer.errors import DatabaseFault, DatabaseUnusable
@@ -25,6 +25,8 @@ from importer.errors import DatabaseFault, DatabaseUnusable
 Connection = psycopg.AsyncConnection[Row]
 T = TypeVar("T")
 
+FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in a password"
+"""How a URL looks."""
 OLDEST = 15
 """The oldest version of PostgreSQL that Headcount works with."""
 WAIT_S = 10.0
@@ -166,8 +168,9 @@ async def connect(url: str) -> Connection:
     """Return a new connection. Raises psycopg.Error; DatabaseUnusable if `url` is none or the server is too old."""
     try:
         psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise DatabaseUnusable(f"the URL of the database is not valid: {first_line(error)}") from error
+    except psycopg.ProgrammingError:
+        # The reason that libpq gives may quote the password.
+        raise DatabaseUnusable(f"the URL of the database is not valid; it has the form {FORM}") from None
     connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments())
     if (version := connection.info.server_version) < OLDEST * 10_000:
         await connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import psycopg
 import pytest
@@ -183,10 +184,20 @@ async def test_an_unreachable_database_is_to_be_tried_again() -> None:
             pass
 
 
-async def test_a_url_that_is_none_makes_the_database_unusable() -> None:
-    with pytest.raises(DatabaseUnusable, match="URL"):
-        async with alone("postgresql://localhost/x?color=red"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://localhost/x?color=secret",
+        "postgres:/ann:secret@localhost/x",
+        "'postgresql://ann:secret@localhost/x'",
+        "postgresql://ann:%secret@localhost/x",
+    ],
+)
+async def test_a_url_that_is_none_makes_the_database_unusable_and_is_not_told(url: str) -> None:
+    with pytest.raises(DatabaseUnusable, match="URL") as error:
+        async with alone(url):
             pass
+    assert "secret" not in "".join(traceback.format_exception(error.value))
 
 
 async def test_a_closed_database_is_unusable() -> None:
