@@ -168,7 +168,7 @@ def _start(folder: str) -> int:
     for left in reversed(range(TRIES)):
         port = free_port()
         try:
-            _run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-s", "-o", f"-p {port}")
+            _run(folder, "pg_ctl", "start", "-D", f"{folder}/data", "-l", "log", "-w", "-s", "-o", f"-p {port}")
         except subprocess.CalledProcessError:
             _stop(folder)
             if not left:
