@@ -154,6 +154,7 @@ def start(place: Path, group: Path, program: list[str]) -> int:
 def main(place: Path, program: list[str]) -> int:
     """Run the program, and return its exit code; a negative one is that of a signal."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    os.umask(0o022)  # the users of the machine must reach its root
     die_with_parent(signal.SIGTERM)
     stand_apart()
     groups = place / "groups"
