@@ -143,6 +143,10 @@ class Written:
         return cls(int(data["writes"]), int(data["longest"]), int(data["last"]), bool(data["foreign"]))
 
 
+CHANGED = ("created", "updated", "reactivated", "deactivated")
+"""The counts of users whose record an import writes."""
+
+
 @dataclass(slots=True)
 class Counts:
     """The counts of an import or a dry run. A user counts once: deactivated before reactivated before updated."""
@@ -171,7 +175,7 @@ class Counts:
     @property
     def changed(self) -> int:
         """The number of users whose record the import writes."""
-        return self.created + self.updated + self.reactivated + self.deactivated
+        return sum(getattr(self, name) for name in CHANGED)
 
     def to_json(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}

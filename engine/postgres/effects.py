@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-_CHANGED = " + ".join(
-    f"(outcome -> 'counts' ->> '{name}')::bigint" for name in ("created", "updated", "reactivated", "deactivated")
-)
+from importer.model import CHANGED
+
+_CHANGED = " + ".join(f"(outcome -> 'counts' ->> '{name}')::bigint" for name in CHANGED)
 OUTCOME_STATE = "outcome ->> 'state'"
 """SQL: the state in the `outcome` of a row of `applied`."""
 

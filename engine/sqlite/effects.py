@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-_CHANGED = " + ".join(
-    f"json_extract(outcome, '$.counts.{name}')" for name in ("created", "updated", "reactivated", "deactivated")
-)
+from importer.model import CHANGED
+
+_CHANGED = " + ".join(f"json_extract(outcome, '$.counts.{name}')" for name in CHANGED)
 OUTCOME_STATE = "json_extract(outcome, '$.state')"
 """SQL: the state in the `outcome` of a row of users.db."""
 
