@@ -40,6 +40,9 @@ VERSIONS = [
 HELD = f"{HEADER}{ANN}\n".encode()
 """The file of the imports 6 (a dry run) and 8, which every kept headcount.db has as held."""
 
+RUN = b"a;b\n1"
+"""The file of the runs 6 and 7, which wait in a kept headcount.db that knows runs."""
+
 
 def data_folder(folder: Path, versions: Versions) -> Path:
     """Write the data folder of an older version, with its tenants `acme` and `globex`, and return it."""
@@ -49,10 +52,12 @@ def data_folder(folder: Path, versions: Versions) -> Path:
         ("globex", "".join(migrations("tenant")[:tenant]) + f"PRAGMA user_version={tenant};"),
     ):
         each = TenantFolder(data / "tenants" / name)
-        for place in (each.files, each.uploads):
+        for place in (each.files, each.uploads, each.runs):
             place.mkdir(mode=0o700, parents=True)
         for import_id in (6, 8):
             each.copy(import_id).write_bytes(HELD)
+        for copy in each.run_copies((6, 7)):
+            copy.write_bytes(RUN)
         database(each.users_db, script)
     data.chmod(0o700)
     database(data / "headcount.db", (FIXTURES / f"server-{versions['server']:03}.sql").read_text(encoding="utf-8"))
