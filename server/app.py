@@ -30,7 +30,7 @@ from server.backup.newest import newest_backup
 from server.backup.restoring import refuse_unfinished
 from server.data_disk import DataDisk
 from server.faults import Faults
-from server.files.leftovers import clear_staging
+from server.files.local.leftovers import clear_staging
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.sendable_files import SendableFiles

@@ -9,10 +9,10 @@ common transaction, so copies of different moments do not fit together:
 - files after H: the copy of an import that waits in H may be deleted, because it ended meanwhile. It can never run.
 - files before H: the copy of an import that landed in between is not there yet.
 
-So all of them are copied as they are at one moment, M. A server that is killed at M leaves exactly these, and
-`server.files.landing`, `importer.worker.recovery` and `server.runs.recovery` say how a start goes on from there: an
-`arriving` row ends by its copy, a `running` one by the outcome in U. M is later than the begin of the backup, and a
-row is queued before a client gets its OK. So all that a client had its OK for is in the backup.
+So all of them are copied as they are at one moment, M. A server that is killed at M leaves exactly these.
+`server.files.local.landing`, `importer.worker.recovery` and `server.runs.recovery` say how a start goes on from
+there: an `arriving` row ends by its copy, a `running` one by the outcome in U. M is later than the begin of the
+backup, and a row is queued before a client gets its OK. So all that a client had its OK for is in the backup.
 
     step                                what holds afterwards
     1 copy every tenant: U, files       most of what M needs is in the backup, at some earlier moment

@@ -29,9 +29,9 @@ from importer.requests import DryRunRequest, Sender
 from importer.worker.closing import Closing
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
-from server.files.landing import reason_of
+from server.files.local.landing import reason_of
+from server.files.local.space import Space, WhyNotStored, never_refused
 from server.files.paths import TEST, ClientPath
-from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
 from server.hooks.kept_files import files_to_test
 from server.hooks.receiving import receive, refusing

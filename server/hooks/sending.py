@@ -23,10 +23,10 @@ from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from importer.requests import Sender
 from importer.worker.turns import is_correction
-from server.files import uploads
 from server.files.drafts import Draft, copy_contents
+from server.files.local import uploads
+from server.files.local.space import Space, WhyNotStored, never_refused
 from server.files.paths import ClientPath
-from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full, settings_differ
 from server.hooks.dry_runs import SpaceOf
 from server.hooks.receiving import receive, refusing

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from engine.runs import Run
 from headcount.hooks import REPORT_NAME
 from importer.folder import TenantFolder
+from server.files.local.tree import Tree
 from server.files.paths import RESULTS, ClientPath
-from server.files.tree import Tree
 
 JSON = "json"
 """The name of the report itself."""

@@ -17,11 +17,11 @@ import asyncssh
 from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
-from server.files import changes, uploads
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
+from server.files.local import changes, uploads
+from server.files.local.space import Space
 from server.files.paths import ClientPath, check_writable, parse_path
-from server.files.space import Space
 from server.sftp.listing import Listing, attributes
 
 BLOCK = 4096

@@ -23,7 +23,7 @@ import asyncssh
 from ground.words import counted
 from server.files.contracts import Metrics, TenantDirectory
 from server.files.hooks import HookTable
-from server.files.space import House, Space, WhyNotStored, never_refused
+from server.files.local.space import House, Space, WhyNotStored, never_refused
 from server.files.written import Memory
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered

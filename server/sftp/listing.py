@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from asyncssh import SFTPAttrs, SFTPName
 
+from server.files.local.space import Space
 from server.files.paths import ClientPath
-from server.files.space import Space
 
 
 class Listing:

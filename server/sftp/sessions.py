@@ -16,7 +16,7 @@ import asyncssh
 
 from ground.addresses import source_of
 from server.files.contracts import TenantDirectory, TenantLimits
-from server.files.space import House, Space
+from server.files.local.space import House, Space
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
 from server.sftp.auth import KeyAuthentication, LoggedIn, ask_before_success

@@ -26,7 +26,7 @@ from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
-from server.files.placing import Placement
+from server.files.local.placing import Placement
 from server.hooks.sending import Sending
 from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from server.files.leftovers import clear_staging, mark
+from server.files.local.leftovers import clear_staging, mark
 from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually

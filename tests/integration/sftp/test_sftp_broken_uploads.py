@@ -18,7 +18,7 @@ import asyncssh
 import pytest
 
 from importer.errors import DatabaseUnusable
-from server.files import uploads
+from server.files.local import uploads
 from tests.support.clients import needs
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually

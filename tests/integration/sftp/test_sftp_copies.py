@@ -10,9 +10,9 @@ import asyncssh
 import pytest
 
 from importer.model import ImportState
-from server.files import space as space_module
 from server.files.limits import measure_copies
-from server.files.space import FEW_COPIES
+from server.files.local import space as space_module
+from server.files.local.space import FEW_COPIES
 from server.tenants.tenants import server_database
 from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house

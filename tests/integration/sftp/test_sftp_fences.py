@@ -19,7 +19,7 @@ from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ, MSG_GLOBA
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
-from server.files.leftovers import clear_staging
+from server.files.local.leftovers import clear_staging
 from server.files.paths import parse_path
 from server.sftp.algorithms import offered
 from server.sftp.listing import Listing

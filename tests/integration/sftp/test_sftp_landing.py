@@ -16,12 +16,12 @@ import pytest
 from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 
 from importer.model import Written
-from server.files import changes
 from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused, Upload
 from server.files.limits import measure_usage
+from server.files.local import changes
+from server.files.local.space import Space
 from server.files.paths import parse_path
-from server.files.space import Space
 from tests.support.disk import DiskLog
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually

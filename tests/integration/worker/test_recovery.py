@@ -19,7 +19,7 @@ from importer.users.users import Users
 from importer.worker.closing import FAILED_KEPT
 from importer.worker.recovery import STARTS, recover, remove_leftovers
 from server.files.hooks import Upload
-from server.files.leftovers import clear_staging
+from server.files.local.leftovers import clear_staging
 from tests.support.queues import NOON, House, found, open_house, outcome, promise, run_to
 from tests.support.sftp import sftp_house
 

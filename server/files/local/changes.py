@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack, suppress
 
 from server.files.contracts import TenantLimits
 from server.files.hooks import Hook, Upload
-from server.files.landing import Gone, NotLanded, land, never, new_upload, offer, report_if_similar
 from server.files.limits import Usage, measure
+from server.files.local.landing import Gone, NotLanded, land, never, new_upload, offer, report_if_similar
+from server.files.local.placing import Spot
+from server.files.local.space import Space
+from server.files.local.tree import check_regular, in_the_way, open_regular, stat_if_there
 from server.files.paths import MAX_DEPTH, ClientPath
-from server.files.placing import Spot
-from server.files.space import Space
-from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
 INTO_A_HOOK = "files in a moved folder would get no hook; make the folder, then upload or move the files themselves"
 NO_LONGER_THERE = "another session removed, moved or replaced the file before it was accepted; send it again"

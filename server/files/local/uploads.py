@@ -14,7 +14,7 @@ from importer.requests import Sender
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft, copy_contents
 from server.files.hooks import Hook, Origin, Upload
-from server.files.landing import (
+from server.files.local.landing import (
     Gone,
     NotLanded,
     land,
@@ -26,11 +26,11 @@ from server.files.landing import (
     report_completed,
     report_if_similar,
 )
-from server.files.leftovers import mark, unmark
+from server.files.local.leftovers import mark, unmark
+from server.files.local.placing import Spot
+from server.files.local.space import Space
+from server.files.local.tree import check_regular, in_the_way, open_regular, stat_if_there
 from server.files.paths import ClientPath
-from server.files.placing import Spot
-from server.files.space import Space
-from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
 Limits = Callable[[], TenantLimits]
 

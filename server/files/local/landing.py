@@ -59,10 +59,10 @@ from importer.errors import Refused, TryAgain
 from importer.model import Written
 from importer.requests import Sender
 from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
-from server.files.leftovers import unmark
+from server.files.local.leftovers import unmark
+from server.files.local.placing import Placement, Spot
+from server.files.local.space import LONG_FILE, Space
 from server.files.paths import ClientPath
-from server.files.placing import Placement, Spot
-from server.files.space import LONG_FILE, Space
 from server.loop import hurry
 from server.trouble import tell
 

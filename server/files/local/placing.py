@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.files.tree import check_regular, stat_if_there
+from server.files.local.tree import check_regular, stat_if_there
 
 
 @dataclass(frozen=True, slots=True)

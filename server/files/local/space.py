@@ -22,8 +22,8 @@ from importer.folder import TenantFolder
 from server.files.contracts import Metrics
 from server.files.hooks import Hook, HookTable, HookView
 from server.files.limits import Usage, measure_copies, measure_usage
+from server.files.local.tree import Tree
 from server.files.paths import TEST, ClientPath, check_writable, is_fixed
-from server.files.tree import Tree
 from server.files.written import Memory
 
 LONG_FILE = 8 * 1024 * 1024
