@@ -187,6 +187,7 @@ PURE = {
     "server.tenants.hook_settings",
     "server.tenants.setting_texts",
     "server.files.contracts",
+    "server.files.files",
     "server.descriptors",
     "server.seldom",
     "server.hourly",
