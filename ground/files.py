@@ -1,6 +1,6 @@
 """Replace a small file as a whole, and make a folder durable: after a crash there is the old file or the new one.
 
-Also: how a file looks from outside, and the lock of a folder.
+Also: a second name of a file, how a file looks from outside, and the lock of a folder.
 """
 
 from __future__ import annotations
@@ -38,6 +38,16 @@ def fsync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def link(source: Path | bytes, target: Path, folder: int | None = None) -> None:
+    """Give a file the second name `target`, in a folder that is made if it is missing. The name is on disk on return.
+
+    `source` is a path, or a name in the open `folder`. Raises OSError.
+    """
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    os.link(source, target, src_dir_fd=folder, follow_symlinks=False)
+    fsync_folder(target.parent)
 
 
 def found_at(path: str) -> os.stat_result | None:

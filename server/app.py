@@ -30,7 +30,7 @@ from server.backup.newest import newest_backup
 from server.backup.restoring import refuse_unfinished
 from server.data_disk import DataDisk
 from server.faults import Faults
-from server.files.local.leftovers import clear_staging
+from server.files.local.files import AllLocalFiles
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.sendable_files import SendableFiles
@@ -167,9 +167,10 @@ class Server:
         own_keys = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in own_keys]
         self._key_uses = KeyUses(store.key_uses(), tenants.ring)
-        self._sftp = SftpListener(
-            settings, accounts, self._table, metrics, keys, self._logged_in, self._why_not_stored
+        self.files = AllLocalFiles(
+            self._table, metrics, accounts.waiting_copies, settings.max_read_bytes, self._why_not_stored
         )
+        self._sftp = SftpListener(settings, accounts, self.files, metrics, keys, self._logged_in)
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(store.hints(), lambda: self._worker.progress)
@@ -209,15 +210,16 @@ class Server:
             run_reader=self.tenants.store.looking().runs(),
             registry=lambda: self._hooks.registry,
             trials=DryRuns(
-                *(self.tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
+                *(self.tenants, self._queue, self._closing, self._sftp.files, self._why_not_stored),
                 sendable=self._sendable,
             ),
-            sending=Sending(self.tenants, self._queue, self._sftp.space, self._sendable, self._why_not_stored),
+            sending=Sending(self.tenants, self._queue, self._sftp.files, self._sendable, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
             outbox=self._outbox,
             herald=self._notifications.herald,
             overview=self._overview,
+            files=self.files,
             bans=self._bans,
             soundness=self._soundness,
             host_keys=host_keys,
@@ -259,7 +261,7 @@ class Server:
         await recover(self._queue, self._closing, self.tenants.folder, self.tenants.users, known_end, left)
         await remove_leftovers(self._queue, tenant, folder)
         await self._hooks.recover(tenant)
-        await clear_staging(folder.root, tenant, self._table)
+        await self.files.clear(tenant, folder.root)
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""A draft: a file that is being written. It is an inode in staging, which no listing shows until it is published.
+"""A draft: a file that is being written. It is an inode in a folder of the server, which no listing shows.
 
 This module does not know hooks or the protocol. Every function raises OSError with a message for the client.
 """
@@ -6,39 +6,45 @@ This module does not know hooks or the protocol. Every function raises OSError w
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import BinaryIO
 
-from server.files.contracts import TenantLimits
+from ground.files import link
+from server.files.disk import Disk
+from server.files.files import Limits
 from server.files.limits import Usage, check_length
 from server.files.paths import ClientPath
 from server.files.written import Trace
 
-InThread = Callable[..., Awaitable[Any]]
-"""The signature of `Space.in_thread`."""
+SHORT = 16 * 1024
+"""Bytes. Up to this many are written on the event loop, because a thread would cost more."""
 
 _SLICE = 64 * 1024 * 1024
 
 
 class Draft:
-    """One handle open for writing. Its length counts against the quota until it is published or discarded.
+    """One handle open for writing, as `server.files.files.Writing`.
 
-    `changed`: there is something to publish. `failure`: why it must not be published. `removed`: the client removed
-    the file before it closed it. `times`: access and modification time that the client set, in nanoseconds.
+    `exclusive`: it may not replace a file. `times`: access and modification time that the client set, in nanoseconds.
     """
 
     __slots__ = (
-        "_limits", "_staging", "_usage", "append", "changed", "counted", "exclusive", "failure", "fd", "name", "path",
-        "readable", "removed", "size", "times", "trace",
+        "_disk", "_limits", "_staging", "_usage", "append", "changed", "counted", "exclusive", "failure", "fd",
+        "name", "path", "readable", "removed", "size", "times", "trace",
     )  # fmt: skip
 
     def __init__(
-        self, path: ClientPath, staging: int, usage: Usage, limits: Callable[[], TenantLimits], *, new: bool
+        self, path: ClientPath, staging: int, usage: Usage, limits: Limits, disk: Disk, *, new: bool
     ) -> None:
-        """Make an empty draft for `path`. `new`: the path does not exist yet, so the draft counts as a file."""
+        """Make an empty draft for `path`, as a file in the open folder `staging`.
+
+        `new`: the path does not exist yet, so the draft counts as a file.
+        """
         self.path = path
         self.counted = 1 if new else 0
         self.append = False
@@ -50,6 +56,7 @@ class Draft:
         self.times: tuple[int, int] | None = None
         self.size = 0
         self.trace = Trace()
+        self._disk = disk
         self._limits = limits
         self._usage = usage
         self._staging = staging
@@ -62,25 +69,27 @@ class Draft:
             usage.release(0, self.counted)
             raise
 
-    def reserve_copy(self, size: int) -> None:
-        """Count `size` bytes before they are copied in."""
-        check_length(size, self._limits())
-        self._usage.reserve(size, 0, self._limits())
-        self.size = size
+    def read(self, offset: int, size: int) -> bytes | Awaitable[bytes]:
+        """See `Writing.read`."""
+        wanted = min(size, self.size - offset)
+        return self._disk.read(self.fd, offset, wanted) if wanted > 0 else b""
 
-    def write(self, offset: int, data: bytes) -> int:
+    def write(self, offset: int, data: bytes, *, at_once: bool = False) -> int | Awaitable[int]:
         """Write all of `data` at `offset`, or at the end if the draft was opened for appending.
 
-        After a write that failed, nothing more is written and the draft is not published.
+        Writes more than `SHORT` bytes in a thread, because a slow disk blocks the writer, unless `at_once`; the
+        caller must not use the draft meanwhile. After a write that failed, nothing more is written and the draft is
+        not published.
         """
+        if len(data) > SHORT and not at_once:
+            return self._write_in_thread(offset, data)
         with self._writing(offset, data) as place:
             _write_all(self.fd, data, place)
         return len(data)
 
-    async def write_in_thread(self, in_thread: InThread, offset: int, data: bytes) -> int:
-        """Like `write`, but in a thread. The caller must not use the draft until it returns."""
+    async def _write_in_thread(self, offset: int, data: bytes) -> int:
         with self._writing(offset, data) as place:
-            await in_thread(_write_all, self.fd, data, place)
+            await self._disk.in_thread(_write_all, self.fd, data, place)
         return len(data)
 
     @contextmanager
@@ -100,7 +109,7 @@ class Draft:
             self.changed = True
             self.trace.wrote(place, len(data))
 
-    def resize(self, size: int) -> None:
+    async def resize(self, size: int) -> None:
         """Cut or extend to `size` bytes. Counts as a change even if the length stays the same."""
         try:
             self._grow_to(size)
@@ -113,20 +122,46 @@ class Draft:
             self.size = size
         self.changed = True
 
-    def set_times(self, times: tuple[int, int]) -> None:
+    async def fill(self, source: BinaryIO) -> None:
+        """Copy all of an open file into the empty draft. The bytes are counted before they are copied."""
+        await self.copy_in(source.fileno())
+
+    async def copy_in(self, source: int) -> None:
+        """Copy the file open at `source` as `fill` does."""
+        size = os.fstat(source).st_size
+        check_length(size, self._limits())
+        self._usage.reserve(size, 0, self._limits())
+        self.size = size
+        await self._disk.in_thread(copy_contents, source, self.fd, size)
+
+    async def link(self, path: Path) -> None:
+        """Give the file the name `path` too. The name is on disk on return."""
+        await self._disk.in_thread(link, self.name, path, self._staging)
+
+    async def sha256(self) -> str:
+        """Return the SHA-256 of all bytes, in hexadecimal."""
+        return await self._disk.in_thread(_sha256_of, self.fd)
+
+    async def set_times(self, times: tuple[int, int]) -> None:
         """Set access and modification time, in nanoseconds since 1970."""
         self.times = times
         os.utime(self.fd, ns=times)
 
-    def discard(self, close: Callable[[int], object] = os.close) -> None:
-        """Discard the written bytes and release their quota. `close` closes the descriptor, which frees the space."""
+    async def stat(self) -> os.stat_result:
+        """Return the facts of the draft as it is now."""
+        return os.fstat(self.fd)
+
+    async def flush(self) -> None:
+        """Return when all bytes are on disk."""
+        await self._disk.in_thread(os.fsync, self.fd)
+
+    def drop(self) -> None:
+        """Discard the written bytes and release their quota. Raises nothing but for a closed draft."""
         try:
-            with suppress(
-                OSError
-            ):  # a failed publication removed the name; or the disk fails and start-up removes it
+            with suppress(OSError):  # a publication that failed removed it; or the disk fails, and a start does
                 os.unlink(self.name, dir_fd=self._staging)
         finally:
-            close(self.fd)
+            self._disk.close_later(self.fd)
             self._usage.release(self.size, self.counted)
 
     def published(self, replaced: os.stat_result | None) -> None:
@@ -169,3 +204,8 @@ def copy_contents(source: int, target: int, size: int) -> None:
             raise OSError(errno.EIO, "the file became shorter while the server copied it; try again")
         _write_all(target, block, done)
         done += len(block)
+
+
+def _sha256_of(fd: int) -> str:
+    with open(fd, "rb", closefd=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

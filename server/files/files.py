@@ -43,7 +43,7 @@ Times = tuple[int, int]
 
 
 class Stat(Protocol):
-    """The facts of a file or folder; `os.stat_result` has them. Of `st_mode`, only the kind counts.
+    """The facts of a file or folder; `os.stat_result` has them. Only the kind counts in `st_mode`.
 
     A link and other kinds may be there only because an operator made them.
     """
@@ -60,7 +60,7 @@ class Stat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a tenant can still store: bytes and files, by its quota and by the storage. Both are at least 0."""
+    """Free space for a tenant: `size` in bytes and a number of files, by its quota and by the storage. At least 0."""
 
     size: int
     files: int
@@ -147,7 +147,13 @@ class Writing(Protocol):
         """Cut or extend to `size` bytes. Counts as a change even if the length stays the same."""
 
     async def fill(self, source: BinaryIO) -> None:
-        """Copy all of an open file of the server into the empty draft. It is no write of the client. Waits."""
+        """Copy all of an open file of the server into the empty draft, without a record of a write. Waits."""
+
+    async def link(self, path: Path) -> None:
+        """Give the bytes the name `path` in the tenant's folder on this machine, which stays there. Waits.
+
+        The name is on disk on return; `flush` the bytes before. The archive decides whether it outlives the process.
+        """
 
     async def sha256(self) -> str:
         """Return the SHA-256 of all bytes, in hexadecimal. Waits."""
@@ -237,7 +243,7 @@ class Files(Protocol):
         """
 
     async def begin_apart(self, path: ClientPath, limits: Limits) -> Writing:
-        """Open an empty draft that is never published: `keep_copy` takes its bytes. It does not count as a file.
+        """Open an empty draft that is never published, only linked (`Writing.link`). It does not count as a file.
 
         `path` is only for its name; nothing needs to be there. May wait.
         """
@@ -260,12 +266,6 @@ class Files(Protocol):
 
     async def discard(self, draft: Writing) -> None:
         """Discard a draft without a report. Raises nothing."""
-
-    async def keep_copy(self, draft: Writing, copy: Path) -> None:
-        """Make the bytes of a draft the kept copy of an import, at `copy` in `TenantFolder`. Durable on return.
-
-        The draft stays, until it is discarded. Waits.
-        """
 
     async def remove_open(self, draft: Writing) -> None:
         """Let the CLOSE of an open draft succeed and publish nothing (`Writing.removed`)."""
@@ -309,8 +309,11 @@ class AllFiles(Protocol):
     async def names(self, root: Path, folder: ClientPath) -> list[bytes]:
         """Return the names in a folder, in any order, without opening a session. Waits."""
 
-    async def look(self, root: Path, path: ClientPath) -> Reading:
-        """Open a file for reading, without opening a session. Waits."""
+    async def look(self, root: Path, path: ClientPath) -> BinaryIO:
+        """Return the bytes of a file as an open file of this machine, without opening a session. Waits.
+
+        The caller closes it.
+        """
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Remove what the previous process left of a tenant's drafts; return how many.

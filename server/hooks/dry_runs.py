@@ -13,11 +13,11 @@ import os
 import secrets
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
-from ground.files import fsync_folder
+from ground.files import link
 from ground.moments import utc_now
 from ground.threads import finish
 from importer.errors import Refused, TryAgain
@@ -27,11 +27,10 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.requests import DryRunRequest, Sender
 from importer.worker.closing import Closing
-from server.files.contracts import TenantLimits
-from server.files.drafts import Draft
-from server.files.local.landing import reason_of
-from server.files.local.space import Space, WhyNotStored, never_refused
+from server.files.base import WhyNotStored, never_refused
+from server.files.files import Files
 from server.files.paths import TEST, ClientPath
+from server.files.reports import reason_of
 from server.hooks.admission import refuse_if_full
 from server.hooks.kept_files import files_to_test
 from server.hooks.receiving import receive, refusing
@@ -53,7 +52,10 @@ NO_KEPT_FILE = (
     "Choose a file on the page “Send a file”, then test them again. A dry run changes no user."
 )
 
-SpaceOf = Callable[[str, Path], AbstractContextManager[Space]]
+Keep = Callable[[Path], Awaitable[object]]
+"""Makes the copy that an import reads, at its path. It is durable on return."""
+
+FilesOf = Callable[[str, Path], AbstractContextManager[Files]]
 """Returns the files of a tenant (by name and folder), with the quota that its SFTP sessions share."""
 
 
@@ -65,14 +67,14 @@ class DryRuns:
         tenants: Tenants,
         queue: Queue,
         closing: Closing,
-        space_of: SpaceOf,
+        files_of: FilesOf,
         why_not_stored: WhyNotStored = never_refused,
         sendable: SendableFiles | None = None,
     ) -> None:
         self._tenants = tenants
         self._queue = queue
         self._closing = closing
-        self._space_of = space_of
+        self._files_of = files_of
         self._why_not_stored = why_not_stored
         self._sendable = sendable
         self._under_way: Counter[str] = Counter()
@@ -97,17 +99,19 @@ class DryRuns:
         settings = await self._tenants.settings(tenant)
         folder, called = self._tenants.folder(tenant), tidy_name(name)
         async with self._place(tenant, settings):
-            with self._space_of(tenant, folder.root) as space:
-                draft = await _empty_draft(space, called, limits_of(settings))
+            with self._files_of(tenant, folder.root) as files:
+                limits = limits_of(settings)
+                with refusing():
+                    draft = await files.begin_apart(ClientPath((TEST, called.encode())), lambda: limits)
                 try:
                     await receive(draft, chunks, settings, sha256)
                     with refusing():
-                        await asyncio.to_thread(os.fsync, draft.fd)
-                    staged, trial = folder.staging / os.fsdecode(draft.name), DryRunRequest(by)
-                    import_id = await finish(self._land(tenant, staged, called, draft.size, trial, sender=sender))
+                        await draft.flush()
+                    trial = DryRunRequest(by)
+                    import_id = await finish(self._land(tenant, draft.link, called, draft.size, trial, sender=sender))
                 finally:
-                    draft.discard(_close_later)
-                await space.recounted()
+                    await files.discard(draft)
+                await files.recount()
         if self._sendable:
             self._sendable.drop(tenant)
         return import_id
@@ -126,9 +130,12 @@ class DryRuns:
             staged = folder.staging / secrets.token_hex(16)
             try:
                 tested = await self._take_newest(tenant, folder, staged)
-                trial = DryRunRequest(by, chosen, tested.id)
-                file = tested.file
-                return await finish(self._land(tenant, staged, file.name, file.size, trial, tested.written))
+                file, trial = tested.file, DryRunRequest(by, chosen, tested.id)
+
+                def keep(copy: Path) -> Awaitable[None]:
+                    return asyncio.to_thread(link, staged, copy)
+
+                return await finish(self._land(tenant, keep, file.name, file.size, trial, tested.written))
             finally:
                 staged.unlink(missing_ok=True)
 
@@ -170,14 +177,14 @@ class DryRuns:
     async def _land(
         self,
         tenant: str,
-        staged: Path,
+        keep: Keep,
         name: str,
         size: int,
         trial: DryRunRequest,
         written: Written | None = None,
         sender: Sender | None = None,
     ) -> int:
-        """Queue the file at `staged`; return the id. `written` is known only for files that came over SFTP."""
+        """Queue the file that `keep` copies; return the id. `written` is known only for files that came over SFTP."""
         import_id = await self._queue.arriving(
             tenant,
             f"/test/{name}",
@@ -191,7 +198,7 @@ class DryRuns:
         copy = self._tenants.folder(tenant).copy(import_id)
         try:
             with refusing():
-                await asyncio.to_thread(_link, staged, copy)
+                await keep(copy)
             await self._queue.landed(tenant, import_id)
         except Exception as error:
             copy.unlink(missing_ok=True)
@@ -222,22 +229,3 @@ def tidy_name(name: str) -> str:
     seen = "".join(letter for letter in last if not unicodedata.category(letter).startswith("C")).strip()
     cut = seen.encode()[:NAME_BYTES].decode(errors="ignore")
     return cut if cut.strip(".") else NO_NAME
-
-
-async def _empty_draft(space: Space, name: str, limits: TenantLimits) -> Draft:
-    """Open an empty file in staging. Its bytes count against the quota; it does not count as one more file."""
-    usage = await space.recounted()
-    with refusing():
-        return Draft(ClientPath((TEST, name.encode())), space.staging.fd, usage, lambda: limits, new=False)
-
-
-def _link(staged: Path, copy: Path) -> None:
-    """Give the file at `staged` the second name `copy`. It is durable on return."""
-    copy.parent.mkdir(mode=0o700, exist_ok=True)
-    os.link(staged, copy)
-    fsync_folder(copy.parent)
-
-
-def _close_later(fd: int) -> None:
-    """Close `fd` in a thread: closing the last descriptor of a deleted file frees its blocks, which may take long."""
-    asyncio.get_running_loop().run_in_executor(None, os.close, fd)

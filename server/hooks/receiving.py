@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 
 from importer.errors import Refused, TryAgain
-from server.files.drafts import Draft
+from server.files.files import Writing
 from server.tenants.settings import TenantSettings
 
 STALLED_S = 60.0
@@ -17,7 +17,7 @@ STALLED_S = 60.0
 
 
 async def receive(
-    draft: Draft, chunks: AsyncIterable[bytes], settings: TenantSettings, sha256: str | None = None
+    draft: Writing, chunks: AsyncIterable[bytes], settings: TenantSettings, sha256: str | None = None
 ) -> None:
     """Write all chunks to `draft`. With `sha256` (hexadecimal) their content must have this hash.
 
@@ -30,7 +30,7 @@ async def receive(
             longest = settings.max_file_bytes.human_readable(separator=" ")
             raise Refused("file_too_large", f"the file is too large: the limit is {longest} (max_file_bytes)")
         with refusing(settings):
-            draft.write(draft.size, chunk)
+            draft.write(draft.size, chunk, at_once=True)
         if sha256:
             found.update(chunk)
     if sha256 and found.hexdigest() != sha256:

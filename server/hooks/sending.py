@@ -8,8 +8,6 @@ completely is discarded and listed as interrupted, and a crash leaves what a cra
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections import defaultdict
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
@@ -23,12 +21,11 @@ from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from importer.requests import Sender
 from importer.worker.turns import is_correction
-from server.files.drafts import Draft, copy_contents
-from server.files.local import uploads
-from server.files.local.space import Space, WhyNotStored, never_refused
+from server.files.base import WhyNotStored, never_refused
+from server.files.files import Files, Writing
 from server.files.paths import ClientPath
 from server.hooks.admission import refuse_if_full, settings_differ
-from server.hooks.dry_runs import SpaceOf
+from server.hooks.dry_runs import FilesOf
 from server.hooks.receiving import receive, refusing
 from server.hooks.sendable_files import SendableFiles
 from server.tenants.accounts import limits_of
@@ -40,19 +37,19 @@ GONE = "the file of this test is no longer kept. Test the file again"
 
 
 class Sending:
-    """Lands files that come over HTTP. `space_of` gives the files that the tenant's SFTP sessions share."""
+    """Lands files that come over HTTP. `files_of` gives the files that the tenant's SFTP sessions share."""
 
     def __init__(
         self,
         tenants: Tenants,
         queue: Queue,
-        space_of: SpaceOf,
+        files_of: FilesOf,
         sendable: SendableFiles,
         why_not_stored: WhyNotStored = never_refused,
     ) -> None:
         self._tenants = tenants
         self._queue = queue
-        self._space_of = space_of
+        self._files_of = files_of
         self._sendable = sendable
         self._why_not_stored = why_not_stored
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -72,14 +69,14 @@ class Sending:
                 "the setting require_checksum is on: send the SHA-256 of the file in the header Content-Digest",
             )
         await self._admit(tenant, settings)
-        with self._space_of(tenant, self._tenants.folder(tenant).root) as space:
-            draft = await _begun(space, settings)
+        with self._files_of(tenant, self._tenants.folder(tenant).root) as files:
+            draft = await _begun(files, settings)
             try:
                 await receive(draft, chunks, settings, sha256)
             except BaseException as error:
-                await finish(uploads.abandon(space, draft, _why(error), sender))
+                await finish(files.abandon(draft, _why(error), sender))
                 raise
-            return await finish(_land(space, draft, replace(sender, checksum=sha256)))
+            return await finish(_land(files, draft, replace(sender, checksum=sha256)))
 
     async def of_test(self, tenant: str, import_id: int, by: str) -> int:
         """Land the file of the dry run `import_id`; return the id of its import. A second call returns the same id.
@@ -97,16 +94,16 @@ class Sending:
             if why_not:
                 raise why_not
             await self._admit(tenant, settings)
-            with self._space_of(tenant, self._tenants.folder(tenant).root) as space:
-                draft = await _begun(space, settings)
+            with self._files_of(tenant, self._tenants.folder(tenant).root) as files:
+                draft = await _begun(files, settings)
                 try:
-                    await self._copy(tested, space, draft, settings)
+                    await self._copy(tested, draft, settings)
                 except BaseException:
-                    draft.discard(space.close_later)
+                    await files.discard(draft)
                     raise
                 replaces = await self._replaces(tested, settings)
                 sender = Sender(by, import_id, settings=settings.fingerprint, replaces=replaces)
-                sent = await finish(_land(space, draft, sender))
+                sent = await finish(_land(files, draft, sender))
             self._sendable.drop(tenant)
             return sent
 
@@ -137,32 +134,28 @@ class Sending:
             raise TryAgain("disk_full", why)
         refuse_if_full(await self._queue.queued(tenant), settings, dry_run=False)
 
-    async def _copy(self, tested: Entry, space: Space, draft: Draft, settings: TenantSettings) -> None:
+    async def _copy(self, tested: Entry, draft: Writing, settings: TenantSettings) -> None:
         """Copy the file of a dry run into `draft`. Raises Refused unless these are the bytes that were tested."""
         try:
-            source = os.open(self._tenants.folder(tested.tenant).copy(tested.id), os.O_RDONLY | os.O_CLOEXEC)
+            source = self._tenants.folder(tested.tenant).copy(tested.id).open("rb", buffering=0)
         except FileNotFoundError:
             raise Refused("test_gone", GONE) from None
-        try:
-            size = os.fstat(source).st_size
+        with source:
             with refusing(settings):
-                draft.reserve_copy(size)
-                await space.in_thread(copy_contents, source, draft.fd, size)
-            if await space.in_thread(_sha256_of, draft.fd) != tested.file.sha256:
+                await draft.fill(source)
+            if await draft.sha256() != tested.file.sha256:
                 raise Refused("test_gone", GONE)
-        finally:
-            os.close(source)
 
 
-async def _begun(space: Space, settings: TenantSettings) -> Draft:
+async def _begun(files: Files, settings: TenantSettings) -> Writing:
     limits = limits_of(settings)
     with _landing():
-        return await uploads.begin(space, PATH, lambda: limits, truncate=True, create=True, exclusive=False)
+        return await files.begin(PATH, lambda: limits, truncate=True, create=True, exclusive=False)
 
 
-async def _land(space: Space, draft: Draft, sender: Sender) -> int:
+async def _land(files: Files, draft: Writing, sender: Sender) -> int:
     with _landing():
-        import_id = await uploads.finish(space, draft, "http", sender)
+        import_id = await files.finish(draft, "http", sender)
     assert import_id is not None, "a hook is at this path"
     return import_id
 
@@ -182,8 +175,3 @@ def _why(error: BaseException) -> str:
     if isinstance(error, Refusal):
         return error.message
     return "the server stopped" if isinstance(error, asyncio.CancelledError) else "internal error"
-
-
-def _sha256_of(fd: int) -> str:
-    with open(fd, "rb", closefd=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,14 +75,17 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
         channel.close()
         return
     try:
-        space = sessions.space(account.name, account.root)
+        files = sessions.files(account.name, account.root)
     except OSError as error:
         log.error("The files of %s cannot be opened: %s", account.name, error, extra={"event": "no_files"})
         channel.close()
         return
     try:
         handler = SftpHandler(
-            TenantFiles(channel, space, lambda: connection.limits),
+            TenantFiles(
+                *(channel, files, lambda: connection.limits, sessions.metrics),
+                longest_read=sessions.settings.max_read_bytes,
+            ),
             SSHReader(session, channel),
             SSHWriter(session, channel),
             handles=connection.handles,
@@ -95,4 +98,4 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
         finally:
             connection.handlers.discard(handler)
     finally:
-        space.leave()
+        files.leave()

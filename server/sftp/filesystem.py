@@ -7,9 +7,8 @@ stock server's path mapping raises, so an operation that is missing here fails i
 from __future__ import annotations
 
 import errno
-import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from typing import Never, cast
 
@@ -17,33 +16,15 @@ import asyncssh
 from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
-from server.files.contracts import TenantLimits
-from server.files.drafts import Draft
-from server.files.local import changes, uploads
-from server.files.local.space import Space
+from server.files.contracts import Metrics
+from server.files.files import Files, Limits, Reading, Stat, Writing
 from server.files.paths import ClientPath, check_writable, parse_path
 from server.sftp.listing import Listing, attributes
 
 BLOCK = 4096
-SHORT = 16 * 1024
-"""Bytes. Up to this many are written on the event loop, because a thread would cost more."""
-
 _REPORT_BYTES = 4 * 1024 * 1024
-_NOW = os.RWF_NOWAIT
 
-
-class Reader:
-    """One handle open for reading a file. Files are never changed in place."""
-
-    __slots__ = ("fd", "path", "size")
-
-    def __init__(self, path: ClientPath, fd: int) -> None:
-        self.path = path
-        self.fd = fd
-        self.size = os.fstat(fd).st_size
-
-
-Handle = Reader | Draft
+Handle = Reading | Writing
 
 
 class TenantFiles(asyncssh.SFTPServer):
@@ -52,15 +33,20 @@ class TenantFiles(asyncssh.SFTPServer):
     def __init__(
         self,
         channel: asyncssh.SSHServerChannel[bytes],
-        space: Space,
-        limits: Callable[[], TenantLimits],
+        files: Files,
+        limits: Limits,
+        metrics: Metrics,
+        longest_read: int,
     ) -> None:
+        """`longest_read`: the bytes of the longest answer to a READ."""
         super().__init__(channel)
-        self._space = space
+        self._files = files
         self._limits = limits
-        self._buffer = space.house.buffer
+        self._metrics = metrics
+        self._longest_read = longest_read
         self._received = self._sent = 0
-        self._drafts: list[Draft] = []
+        self._drafts: dict[object, Writing] = {}
+        """The open uploads, the oldest first: each is its own key."""
 
     # Paths of the stock server. An operation that still asks for one is not implemented here.
 
@@ -75,9 +61,8 @@ class TenantFiles(asyncssh.SFTPServer):
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:
         where = parse_path(path)
         if not pflags & (FXF_WRITE | FXF_APPEND):
-            return Reader(where, self._space.folder.open_file(where))
-        draft = await uploads.begin(
-            self._space,
+            return await self._files.open(where)
+        draft = await self._files.begin(
             where,
             self._limits,
             truncate=bool(pflags & FXF_TRUNC),
@@ -86,102 +71,91 @@ class TenantFiles(asyncssh.SFTPServer):
         )
         draft.append = bool(pflags & FXF_APPEND)
         draft.readable = bool(pflags & FXF_READ)
-        self._drafts.append(draft)
+        self._drafts[draft] = draft
         return draft
 
     async def close(self, file_obj: object) -> None:
         """Serve the client's own CLOSE. Nothing else calls this."""
-        handle = cast(Handle, file_obj)
-        if isinstance(handle, Draft):
-            self._drafts.remove(handle)
-            await uploads.finish(self._space, handle, gone=self.channel.wait_closed)
+        draft = self._drafts.pop(file_obj, None)
+        if draft is None:
+            await cast(Reading, file_obj).close()
         else:
-            os.close(handle.fd)
+            await self._files.finish(draft, gone=self.channel.wait_closed)
 
     async def abandon(self, handle: Handle, reason: str) -> None:
         """Discard a handle that was open when the session ended."""
-        if isinstance(handle, Draft):
-            self._drafts.remove(handle)
-            await uploads.abandon(self._space, handle, reason)
+        draft = self._drafts.pop(handle, None)
+        if draft is None:
+            await cast(Reading, handle).close()
         else:
-            os.close(handle.fd)
+            await self._files.abandon(draft, reason)
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes | Awaitable[bytes]:
-        """Return bytes at once if they are in memory; else read them from the disk in a thread."""
-        handle = cast(Handle, file_obj)
-        if isinstance(handle, Draft) and not handle.readable:
+        draft = self._drafts.get(file_obj)
+        if draft is not None and not draft.readable:
             raise OSError(errno.EACCES, "the file is not open for reading")
-        wanted = min(size, len(self._buffer), max(0, handle.size - offset))
+        handle = cast(Handle, file_obj)
+        wanted = min(size, self._longest_read, max(0, handle.size - offset))
         if wanted <= 0:
             return b""
         self._count(sent=wanted)
-        view = memoryview(self._buffer)[:wanted]
-        try:
-            if os.preadv(handle.fd, [view], offset, _NOW) == wanted:
-                return bytes(view)
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
-                raise
-        return self._space.in_thread(os.pread, handle.fd, wanted, offset)
+        return handle.read(offset, wanted)
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int | Awaitable[int]:
-        """Write up to `SHORT` bytes at once, and more in a thread, because a slow disk blocks the writer."""
-        handle = cast(Handle, file_obj)
-        if not isinstance(handle, Draft):
+        draft = self._drafts.get(file_obj)
+        if draft is None:
             raise OSError(errno.EACCES, "the file is not open for writing")
         self._count(received=len(data))
-        if len(data) > SHORT:
-            return handle.write_in_thread(self._space.in_thread, offset, data)
-        return handle.write(offset, data)
+        return draft.write(offset, data)
 
-    def fstat(self, file_obj: object) -> SFTPAttrs:
+    async def fstat(self, file_obj: object) -> SFTPAttrs:
         handle = cast(Handle, file_obj)
-        return attributes(os.fstat(handle.fd), writable=not handle.path.in_results)
+        return attributes(await handle.stat(), writable=not handle.path.in_results)
 
-    def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
-        handle = cast(Handle, file_obj)
+    async def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
         times = _times(attrs)
-        if isinstance(handle, Draft):
+        draft = self._drafts.get(file_obj)
+        if draft is not None:
             if attrs.size is not None:
-                handle.resize(attrs.size)
+                await draft.resize(attrs.size)
             if times is not None:
-                handle.set_times(times)
+                await draft.set_times(times)
         elif attrs.size is not None:
             raise OSError(errno.EACCES, "the file is not open for writing")
         elif times is not None:
+            handle = cast(Reading, file_obj)
             check_writable(handle.path)
-            os.utime(handle.fd, ns=times)
+            await handle.set_times(times)
 
     async def fsync(self, file_obj: object) -> None:
-        await self._space.in_thread(os.fsync, cast(Handle, file_obj).fd)
+        await cast(Handle, file_obj).flush()
 
     # Names
 
     # A session sees its own open uploads at free paths: some clients create a file and then ask for its attributes.
 
-    def _own_draft(self, where: ClientPath) -> Draft | None:
+    async def _own_draft(self, where: ClientPath) -> Writing | None:
         """Return the newest upload that this session has open for `where`; None if the path already exists."""
-        mine = next((each for each in reversed(self._drafts) if each.path == where and not each.removed), None)
+        newest_first = reversed(self._drafts.values())
+        mine = next((each for each in newest_first if each.path == where and not each.removed), None)
         if mine is None:
             return None
         with suppress(FileNotFoundError):
-            self._space.folder.stat(where)
+            await self._files.stat(where)
             return None
         return mine
 
-    def _found(self, where: ClientPath) -> os.stat_result:
-        mine = self._own_draft(where)
-        return self._space.folder.stat(where) if mine is None else os.fstat(mine.fd)
+    async def _found(self, where: ClientPath) -> Stat:
+        mine = await self._own_draft(where)
+        return await (self._files.stat(where) if mine is None else mine.stat())
 
-    def lstat(self, path: bytes) -> SFTPAttrs:
+    async def lstat(self, path: bytes) -> SFTPAttrs:
         where = parse_path(path)
-        return attributes(self._found(where), writable=not where.in_results)
+        return attributes(await self._found(where), writable=not where.in_results)
 
-    def stat(self, path: bytes) -> SFTPAttrs:
+    async def stat(self, path: bytes) -> SFTPAttrs:
         where = parse_path(path)
-        found = self._found(where)
+        found = await self._found(where)
         if stat.S_ISLNK(found.st_mode):
             raise OSError(errno.EACCES, "links are not followed")
         return attributes(found, writable=not where.in_results)
@@ -189,48 +163,49 @@ class TenantFiles(asyncssh.SFTPServer):
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set size and times; modes and owners are accepted and ignored."""
         where = parse_path(path)
-        if mine := self._own_draft(where):
-            self.fsetstat(mine, attrs)
+        if mine := await self._own_draft(where):
+            await self.fsetstat(mine, attrs)
             return
-        self._space.folder.stat(where)
+        await self._files.stat(where)
         times = _times(attrs)
         if attrs.size is not None:
-            draft = await uploads.begin(
-                self._space, where, self._limits, truncate=attrs.size == 0, create=False, exclusive=False
+            draft = await self._files.begin(
+                where, self._limits, truncate=attrs.size == 0, create=False, exclusive=False
             )
             await self._resize(draft, attrs.size, times)
         elif times is not None:
-            changes.set_times(self._space, where, times)
+            await self._files.set_times(where, times)
 
-    async def _resize(self, draft: Draft, size: int, times: tuple[int, int] | None) -> None:
+    async def _resize(self, draft: Writing, size: int, times: tuple[int, int] | None) -> None:
         try:
-            draft.resize(size)
+            await draft.resize(size)
             if times is not None:
-                draft.set_times(times)
+                await draft.set_times(times)
         except OSError as error:
-            await uploads.abandon(self._space, draft, error.strerror or str(error))
+            await self._files.abandon(draft, error.strerror or str(error))
             raise
-        await uploads.finish(self._space, draft, "resize", gone=self.channel.wait_closed)
+        await self._files.finish(draft, "resize", gone=self.channel.wait_closed)
 
-    def listing(self, path: bytes) -> Listing:
+    async def listing(self, path: bytes) -> Listing:
         """Open a folder, for OPENDIR."""
-        return Listing(self._space, parse_path(path))
+        where = parse_path(path)
+        return Listing(where, await self._files.listing(where))
 
     def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
         raise asyncssh.SFTPOpUnsupported("Operation not supported")
 
     async def remove(self, path: bytes) -> None:
         where = parse_path(path)
-        if mine := self._own_draft(where):
-            uploads.remove(mine)
+        if mine := await self._own_draft(where):
+            await self._files.remove_open(mine)
         else:
-            await changes.remove(self._space, where)
+            await self._files.remove(where)
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
-        await changes.make_folder(self._space, parse_path(path), self._limits())
+        await self._files.make_folder(parse_path(path), self._limits())
 
     async def rmdir(self, path: bytes) -> None:
-        await changes.remove_folder(self._space, parse_path(path))
+        await self._files.remove_folder(parse_path(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         await self._rename(parse_path(oldpath), parse_path(newpath), replace=False)
@@ -239,16 +214,16 @@ class TenantFiles(asyncssh.SFTPServer):
         await self._rename(parse_path(oldpath), parse_path(newpath), replace=True)
 
     async def _rename(self, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
-        if mine := self._own_draft(old):
-            uploads.move(self._space, mine, new, replace=replace)
+        if mine := await self._own_draft(old):
+            await self._files.move_open(mine, new, replace=replace)
         else:
-            await changes.rename(self._space, old, new, replace=replace, gone=self.channel.wait_closed)
+            await self._files.rename(old, new, replace=replace, gone=self.channel.wait_closed)
 
     def realpath(self, path: bytes) -> bytes:
         return parse_path(path).raw
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:
-        self._space.folder.stat(parse_path(path))
+        await self._files.stat(parse_path(path))
         return await self._quota()
 
     async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:
@@ -256,10 +231,9 @@ class TenantFiles(asyncssh.SFTPServer):
 
     async def _quota(self) -> SFTPVFSAttrs:
         """Return the quota in the form of a disk, with at most the free space of the real one."""
-        limits, usage = self._limits(), await self._space.recounted()
-        disk = os.fstatvfs(self._space.folder.fd)
-        free = max(0, min(limits.quota_bytes - usage.taken, disk.f_bavail * disk.f_frsize)) // BLOCK
-        free_files = max(0, limits.quota_files - usage.files)
+        limits = self._limits()
+        room = await self._files.room(limits)
+        free = room.size // BLOCK
         return SFTPVFSAttrs(
             bsize=BLOCK,
             frsize=BLOCK,
@@ -267,8 +241,8 @@ class TenantFiles(asyncssh.SFTPServer):
             bfree=free,
             bavail=free,
             files=limits.quota_files,
-            ffree=free_files,
-            favail=free_files,
+            ffree=room.files,
+            favail=room.files,
             flags=0,
             namemax=255,
         )
@@ -303,7 +277,7 @@ class TenantFiles(asyncssh.SFTPServer):
             self._report()
 
     def _report(self) -> None:
-        metrics, tenant = self._space.house.metrics, self._space.tenant
+        metrics, tenant = self._metrics, self._files.tenant
         if self._received:
             metrics.transferred(tenant, "in", self._received)
         if self._sent:

@@ -201,7 +201,7 @@ class SftpHandler(SFTPServerHandler):
         path = packet.get_string()
         packet.check_end()
         with self._one_more(_FOLDER):
-            listing = self._files.listing(path)
+            listing = await self._files.listing(path)
         handle = self._get_next_handle()
         self._dir_handles[handle] = cast(Any, listing)
         return handle
@@ -212,7 +212,7 @@ class SftpHandler(SFTPServerHandler):
         listing = cast("Listing | None", self._dir_handles.get(handle))
         if listing is None:
             raise asyncssh.SFTPInvalidHandle("Invalid file handle")
-        names = listing.next(_NAMES_AT_ONCE)
+        names = await listing.next(_NAMES_AT_ONCE)
         if not names:
             raise asyncssh.SFTPEOFError
         return names, False

@@ -13,7 +13,6 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +21,7 @@ import asyncssh
 
 from ground.words import counted
 from server.files.contracts import Metrics, TenantDirectory
-from server.files.hooks import HookTable
-from server.files.local.space import House, Space, WhyNotStored, never_refused
-from server.files.written import Memory
+from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
@@ -40,7 +37,6 @@ VERSION = "Headcount"
 CHECK_S = 1.0
 WAITING = 512
 UNUSED_S = 60.0
-_THREADS = 8
 _WINDOW = 1024 * 1024
 
 
@@ -51,27 +47,17 @@ class SftpListener:
         self,
         settings: ServerSettings,
         tenants: TenantDirectory,
-        hooks: HookTable,
+        files: AllFiles,
         metrics: Metrics,
         host_keys: Sequence[asyncssh.SSHKey],
         logged_in: LoggedIn = lambda _: None,
-        why_not_stored: WhyNotStored = never_refused,
     ) -> None:
-        """`logged_in` is called with every complete login. `why_not_stored` returns why uploads are refused now."""
+        """`logged_in` is called with every complete login. `files` are closed by `release`."""
         self._settings = settings
         self._host_keys = host_keys
-        self._threads = ThreadPoolExecutor(_THREADS, "sftp")
-        house = House(
-            hooks,
-            metrics,
-            Memory(),
-            self._threads,
-            tenants.waiting_copies,
-            bytearray(settings.max_read_bytes),
-            why_not_stored,
-        )
+        self._files = files
         self.gate = Gate(settings, metrics)
-        self._sessions = Sessions(settings, tenants, house, self.gate, logged_in)
+        self._sessions = Sessions(settings, tenants, files, metrics, self.gate, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -115,13 +101,13 @@ class SftpListener:
         return int(found[0][1]) if found else self._settings.sftp_port
 
     @contextmanager
-    def space(self, tenant: str, root: Path) -> Iterator[Space]:
-        """Yield the `Space` of the tenant whose folder is at `root`. Its sessions share it, and its quota."""
-        space = self._sessions.space(tenant, root)
+    def files(self, tenant: str, root: Path) -> Iterator[Files]:
+        """Yield the files of the tenant whose folder is at `root`. Its sessions share them, and their quota."""
+        files = self._sessions.files(tenant, root)
         try:
-            yield space
+            yield files
         finally:
-            space.leave()
+            files.leave()
 
     def open_sessions(self) -> Counter[str]:
         """Return the number of logged-in connections, by tenant."""
@@ -143,12 +129,12 @@ class SftpListener:
             connection.end("The server is stopping")
         await self._finish_sessions(grace_s)
         self._sessions.entrance.close()
-        self._sessions.retire_spaces()
+        self._sessions.retire_files()
 
     def release(self) -> None:
         """Let the threads of the tenants' files end. Call it after `close`, once no HTTP request uses the files."""
-        self._sessions.retire_spaces()
-        self._threads.shutdown(wait=False)
+        self._sessions.retire_files()
+        self._files.close()
 
     async def _finish_sessions(self, grace_s: float) -> None:
         if self._sessions.tasks:
@@ -166,7 +152,7 @@ class SftpListener:
             await asyncio.sleep(CHECK_S)
             await self._check_connections()
             await self._sessions.follow_copies()
-            self._sessions.retire_spaces(UNUSED_S)
+            self._sessions.retire_files(UNUSED_S)
 
     async def _check_connections(self) -> None:
         for connection in list(self._sessions.connections):

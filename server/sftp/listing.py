@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import time
-from collections.abc import Iterator
 
 from asyncssh import SFTPAttrs, SFTPName
 
-from server.files.local.space import Space
+from server.files.files import Listed, Named, Stat
 from server.files.paths import ClientPath
 
 
 class Listing:
-    """One open folder. It reads entries when the client asks for them, so a large folder takes no memory."""
+    """One open folder, in the words of the protocol."""
 
-    def __init__(self, space: Space, path: ClientPath) -> None:
-        self._path = path
-        self._fd = space.folder.open_folder(path.parts)
-        try:
-            self._entries = os.scandir(self._fd)  # opens another descriptor
-        except OSError:
-            os.close(self._fd)
-            raise
-        self._names = self._all_names()
+    def __init__(self, path: ClientPath, listed: Listed) -> None:
+        self._writable = not path.in_results
+        self._listed = listed
 
-    def next(self, count: int) -> list[SFTPName]:
+    async def next(self, count: int) -> list[SFTPName]:
         """Return up to `count` more entries; an empty list at the end."""
-        found: list[SFTPName] = []
-        for name in self._names:
-            try:
-                found.append(self._entry(name))
-            except FileNotFoundError:
-                continue
-            if len(found) == count:
-                break
-        return found
+        return [self._entry(each) for each in await self._listed.next(count)]
 
     def close(self) -> None:
-        self._entries.close()
-        os.close(self._fd)
+        self._listed.close()
 
-    def _all_names(self) -> Iterator[bytes]:
-        yield b"."
-        yield b".."
-        for entry in self._entries:
-            yield os.fsencode(entry.name)
-
-    def _entry(self, name: bytes) -> SFTPName:
-        # ".." gets the attributes of ".": those above the root are private, and elsewhere only the name matters.
-        found = os.stat(b"." if name == b".." else name, dir_fd=self._fd, follow_symlinks=False)
-        attrs = attributes(found, writable=not self._path.in_results)
-        return SFTPName(name, long_name(name, attrs), attrs)
+    def _entry(self, named: Named) -> SFTPName:
+        attrs = attributes(named.stat, writable=self._writable)
+        return SFTPName(named.name, long_name(named.name, attrs), attrs)
 
 
-def attributes(found: os.stat_result, *, writable: bool) -> SFTPAttrs:
+def attributes(found: Stat, *, writable: bool) -> SFTPAttrs:
     """Return the attributes of a file for a client: never its owner or mode on this machine."""
     mode = stat.S_IFMT(found.st_mode) | (0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
     return SFTPAttrs(

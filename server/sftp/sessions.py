@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
+from collections.abc import Hashable
 from pathlib import Path
 
 import asyncssh
 
 from ground.addresses import source_of
-from server.files.contracts import TenantDirectory, TenantLimits
-from server.files.local.space import House, Space
+from server.files.contracts import Metrics, TenantDirectory, TenantLimits
+from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
 from server.sftp.auth import KeyAuthentication, LoggedIn, ask_before_success
@@ -45,7 +45,8 @@ class Sessions:
         self,
         settings: ServerSettings,
         tenants: TenantDirectory,
-        house: House,
+        files: AllFiles,
+        metrics: Metrics,
         gate: Gate,
         logged_in: LoggedIn = lambda _: None,
     ) -> None:
@@ -53,13 +54,14 @@ class Sessions:
         self.gate = gate
         self.stopping = False
         self.tenants = tenants
-        self.house = house
+        self.all_files = files
+        self.metrics = metrics
         self.logged_in = logged_in
         self.entrance = Entrance(settings)
         self.connections: dict[Connection, None] = {}
         """In the order in which they connected."""
         self.tasks: set[asyncio.Task[None]] = set()
-        self._spaces: dict[str, Space] = {}
+        self._opened: dict[str, Files] = {}
 
     def connection(self) -> Connection:
         """Return a connection for a client that has just connected."""
@@ -69,27 +71,27 @@ class Sessions:
         """Return the number of connections logged in as `tenant`."""
         return sum(1 for each in self.connections if each.login is not None and each.login.tenant == tenant)
 
-    def space(self, tenant: str, root: Path) -> Space:
+    def files(self, tenant: str, root: Path) -> Files:
         """Return the tenant's files for one session, which must `leave` them. For a replaced folder they are new."""
-        space = self._spaces.get(tenant)
-        if space is None or not space.is_at(root):
-            if space is not None:
-                space.retire()
-            space = self._spaces[tenant] = Space(tenant, root, self.house)
-        space.enter()
-        return space
+        files = self._opened.get(tenant)
+        if files is None or not files.is_at(root):
+            if files is not None:
+                files.retire()
+            files = self._opened[tenant] = self.all_files.open(tenant, root)
+        files.enter()
+        return files
 
-    def retire_spaces(self, unused_s: float = 0.0) -> None:
+    def retire_files(self, unused_s: float = 0.0) -> None:
         """Close the files of tenants without a session for `unused_s` seconds; the next use measures the quota."""
-        for tenant, space in list(self._spaces.items()):
-            if space.unused_s() >= unused_s:
-                space.retire()
-                del self._spaces[tenant]
+        for tenant, files in list(self._opened.items()):
+            if files.unused_s() >= unused_s:
+                files.retire()
+                del self._opened[tenant]
 
     async def follow_copies(self) -> None:
         """Measure the copies of tenants with a session again, for their quota. Call it about once a second."""
-        for space in list(self._spaces.values()):
-            await space.follow_copies()
+        for files in list(self._opened.values()):
+            await files.follow_copies()
 
 
 class Connection(KeyAuthentication):
@@ -99,7 +101,7 @@ class Connection(KeyAuthentication):
         settings = sessions.settings
         super().__init__(
             sessions.tenants,
-            sessions.house.metrics,
+            sessions.metrics,
             max_tries=settings.max_auth_tries,
             old_signatures=settings.sftp_legacy_algorithms,
             logged_in=sessions.logged_in,
@@ -115,7 +117,7 @@ class Connection(KeyAuthentication):
         self._handshaking = False
         self._late = False
         self._patience: asyncio.TimerHandle | None = None
-        self._home: tuple[int, int] | None = None
+        self._home: Hashable = None
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -162,7 +164,7 @@ class Connection(KeyAuthentication):
         self._leave_handshake()
         self.limits = account.limits
         self.handles = ConnectionHandles(self.sessions.entrance.handles, account.name)
-        self._home = _identity(account.root)
+        self._home = self.sessions.all_files.identity(account.root)
         self.active_at = time.monotonic()
         super().auth_completed()
         self._metrics.session_opened(account.name)
@@ -216,7 +218,7 @@ class Connection(KeyAuthentication):
         idle_s = self.sessions.settings.idle_timeout_s
         account = self.sessions.tenants.account(self.login.tenant)
         reason = self.reason_to_end()
-        if reason is None and account is not None and _identity(account.root) != self._home:
+        if reason is None and account is not None and self.sessions.all_files.identity(account.root) != self._home:
             reason = "the tenant was removed, and a new tenant has its name"
         broken = f"the tenant is broken: {account.broken}" if account is not None and account.broken else None
         if broken or reason:
@@ -285,12 +287,3 @@ class Connection(KeyAuthentication):
             *(self._address, version, "; ".join(unshared(client, server)) or exc),
             extra={"event": "key_exchange_failed"},
         )
-
-
-def _identity(root: Path) -> tuple[int, int] | None:
-    """Return device and inode of a folder; None if it does not exist."""
-    try:
-        found = os.stat(root)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

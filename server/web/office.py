@@ -24,6 +24,7 @@ from importer.users.history import History
 from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
+from server.files.files import AllFiles
 from server.hooks.dry_runs import DryRuns
 from server.hooks.sending import Sending
 from server.hourly import HOUR_S, Hourly
@@ -62,10 +63,10 @@ class Office:
 
     `queue` is the server's queue: a decision made there wakes the worker. `reader` reads lists and reports on its own
     connection, so that an open page does not delay an upload. `runs` and `run_reader` are the same for the runs of
-    hooks, and `registry` returns these hooks. `sftp_port` returns the port of SFTP, and `host_keys`
-    are its host keys. `herald` writes notifications, and `outbox` stores them. `parts_up` returns which parts of the
-    server are up, by name. `sign_in_mails` is None if no sign-in link can be sent; `link_requests` limits the
-    requests for links of each source. `forms` knows the forms that were sent and must not be sent twice.
+    hooks, and `registry` returns these hooks. `files` are those of all tenants. `sftp_port` returns the port of SFTP,
+    and `host_keys` are its host keys. `herald` writes notifications, and `outbox` stores them. `parts_up` returns
+    which parts of the server are up, by name. `sign_in_mails` is None if no sign-in link can be sent; `link_requests`
+    limits the requests for links of each source. `forms` knows the forms that were sent and must not be sent twice.
     """
 
     settings: ServerSettings
@@ -83,6 +84,7 @@ class Office:
     outbox: Outbox
     herald: TenantHerald
     overview: Overview
+    files: AllFiles
     bans: BanBook
     soundness: Soundness
     host_keys: Sequence[ShownHostKey]

@@ -15,7 +15,8 @@ import asyncssh
 
 from importer.folder import TenantFolder
 from server.files.hooks import Arrival, Hooked, HookRefused, HookTable, Upload
-from server.files.limits import measure_usage
+from server.files.local.files import AllLocalFiles
+from server.files.local.measuring import measure_usage
 from server.files.patterns import Pattern
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
@@ -153,7 +154,10 @@ class SftpHouse:
         self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
         self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]
-        self.listener = SftpListener(self.settings, self.accounts, self.hooks, self.metrics, host_keys)  # type: ignore[arg-type]
+        self.all_files = AllLocalFiles(
+            self.hooks, self.metrics, self.accounts.waiting_copies, self.settings.max_read_bytes
+        )
+        self.listener = SftpListener(self.settings, self.accounts, self.all_files, self.metrics, host_keys)  # type: ignore[arg-type]
         self.port = 0
         self.key_file = work / "client_key"
         self.key_file.write_bytes(keypair().export_private_key())
@@ -182,7 +186,7 @@ class SftpHouse:
 
     async def counts_truly(self) -> bool:
         """Return whether the running total of the quota equals a new measurement of the visible files."""
-        (space,) = self.listener._sessions._spaces.values()
+        (space,) = self.listener._sessions._opened.values()
         return await space.usage() == measure_usage(space.folder.fd, space._fixed)
 
     def staged(self) -> list[Path]:

@@ -27,6 +27,7 @@ from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.files.hooks import HookTable
+from server.files.local.files import AllLocalFiles
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.import_hook import ImportHook
@@ -205,7 +206,9 @@ async def open_site(
         admission = Admission(queue, Turns(queue, closing, starter), opened.settings)
         hook = ImportHook(queue, closing, opened.folder, admission, dry_run=False)
         metrics = Metrics()
-        sftp = SftpListener(settings, accounts, HookTable({"/sync_users.csv": hook}), metrics, [])  # not its port
+        table = HookTable({"/sync_users.csv": hook})
+        files = AllLocalFiles(table, metrics, accounts.waiting_copies, settings.max_read_bytes)
+        sftp = SftpListener(settings, accounts, files, metrics, [])  # not its port
         stack.callback(sftp.release)
         stack.push_async_callback(sftp.close, 0)
         counting = Counting(Metrics(), opened, queue)
@@ -228,13 +231,14 @@ async def open_site(
             reader=listing,
             runs=store.runs(),
             run_reader=looking.runs(),
-            trials=DryRuns(opened, queue, closing, sftp.space, sendable=sendable),
-            sending=Sending(opened, queue, sftp.space, sendable),
+            trials=DryRuns(opened, queue, closing, sftp.files, sendable=sendable),
+            sending=Sending(opened, queue, sftp.files, sendable),
             live=live,
             key_uses=KeyUses(store.key_uses(), opened.ring),
             outbox=Outbox(store.outbox()),
             herald=TenantHerald(opened.folder, opened.settings, settings.http_public_url),
             overview=overview,
+            files=files,
             bans=BanBook(store.bans(), settings.penalty_max_s),
             soundness=soundness,
             host_keys=HOST_KEYS,

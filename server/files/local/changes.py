@@ -12,20 +12,28 @@ import stat
 from contextlib import AsyncExitStack, suppress
 
 from server.files.contracts import TenantLimits
+from server.files.files import Gone
 from server.files.hooks import Hook, Upload
-from server.files.limits import Usage, measure
-from server.files.local.landing import Gone, NotLanded, land, never, new_upload, offer, report_if_similar
+from server.files.limits import Usage
+from server.files.local.landing import land, offer
+from server.files.local.measuring import measure
 from server.files.local.placing import Spot
 from server.files.local.space import Space
-from server.files.local.tree import check_regular, in_the_way, open_regular, stat_if_there
+from server.files.local.tree import in_the_way, open_regular, stat_if_there
 from server.files.paths import MAX_DEPTH, ClientPath
+from server.files.reports import NotLanded, new_upload, report_if_similar, report_refused
+from server.files.sentences import (
+    A_FOLDER,
+    FOLDER_MOVED,
+    INTO_A_HOOK,
+    NO_LONGER_THERE,
+    THERE_ALREADY,
+    TOO_DEEP,
+    check_regular,
+)
 
-INTO_A_HOOK = "files in a moved folder would get no hook; make the folder, then upload or move the files themselves"
-NO_LONGER_THERE = "another session removed, moved or replaced the file before it was accepted; send it again"
-THERE_ALREADY = "a file or folder of this name already exists"
 
-
-async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool, gone: Gone = never) -> None:
+async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool, gone: Gone | None = None) -> None:
     """Move a file or folder. Without `replace` the new path must be free, unless a file is moved to a hook's path.
 
     Many clients upload under another name and then rename plainly. By the protocol (draft-ietf-secsh-filexfer-02,
@@ -89,7 +97,7 @@ def _move(
         usage.remove(there.st_size, 1)
 
 
-async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath, gone: Gone) -> None:
+async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: ClientPath, gone: Gone | None) -> None:
     """Land the file under a new hard link in staging, and remove its old name afterwards.
 
     While the hook decides, other sessions may change both paths: they are opened again when it has decided.
@@ -109,7 +117,7 @@ async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: Client
         with space.offering(own.name):
             await _land(space, hook, old, new, fd, own, gone)
     except NotLanded:
-        space.house.metrics.upload(space.tenant, "refused")
+        report_refused(space)
         raise
     finally:
         with suppress(FileNotFoundError):
@@ -118,7 +126,9 @@ async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: Client
         await space.recounted()
 
 
-async def _land(space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot, gone: Gone) -> None:
+async def _land(
+    space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot, gone: Gone | None
+) -> None:
     upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
     await offer(space, hook, upload, fd, own.name, gone)
     async with space.landing:
@@ -161,13 +171,13 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
         depth = (await space.in_thread(measure, fd)).depth
         now = os.stat(source.name, dir_fd=source.folder, follow_symlinks=False)
         if not os.path.samestat(now, os.fstat(fd)):
-            raise OSError(errno.ENOENT, "another session moved or replaced the folder; list it and try again")
+            raise OSError(errno.ENOENT, FOLDER_MOVED)
         if space.hooks.anything_below(new) and os.listdir(fd):
             raise OSError(errno.EACCES, INTO_A_HOOK)
     finally:
         os.close(fd)
     if len(new.parts) + depth > MAX_DEPTH:
-        raise OSError(errno.ENAMETOOLONG, f"a path in it would have more than {MAX_DEPTH} parts; use fewer folders")
+        raise OSError(errno.ENAMETOOLONG, TOO_DEEP)
     there = in_the_way(target.name, target.folder, replace=replace)
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     if there is not None:
@@ -184,7 +194,7 @@ async def remove(space: Space, path: ClientPath) -> None:
         folder = stack.enter_context(space.folder.holding(path))
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
-            raise OSError(errno.EISDIR, "this is a folder, not a file")
+            raise OSError(errno.EISDIR, A_FOLDER)
         with space.freeing(folder, path.name, found):
             os.unlink(path.name, dir_fd=folder)
     usage.remove(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)

@@ -46,47 +46,17 @@ and 5 the open folder must still be the tenant's. If it is not, the hook hears n
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
 
-from ground.moments import utc_now
-from importer.errors import Refused, TryAgain
-from importer.model import Written
-from importer.requests import Sender
-from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
+from server.files.deciding import ask
+from server.files.files import Gone
+from server.files.hooks import Arrival, Hook, Upload
 from server.files.local.leftovers import unmark
 from server.files.local.placing import Placement, Spot
 from server.files.local.space import LONG_FILE, Space
-from server.files.paths import ClientPath
+from server.files.reports import REMOVED, SHOWN_TO_CLIENTS, NotLanded, reason_of
 from server.loop import hurry
-from server.trouble import tell
-
-log = logging.getLogger(__name__)
-
-SHOWN_TO_CLIENTS = (HookRefused, Refused, TryAgain)
-"""Exceptions whose message a client may read. That of `DatabaseUnusable` names folders of the server."""
-
-
-Gone = Callable[[], Awaitable[object]]
-"""Wait until the client has gone, so that it gets no answer."""
-
-LEFT = "the client left before the hook accepted the file"
-REMOVED = "your company was removed from this server, so the file was discarded"
-
-
-class NotLanded(OSError):  # noqa: N818 - the name of a state
-    """The file did not land, and the hook has recorded this, unless the tenant was removed.
-
-    The message is for the client.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(errno.EIO, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +67,7 @@ class Landed:
     replaced: os.stat_result | None
 
 
-def new_upload(
-    space: Space,
-    path: ClientPath,
-    size: int,
-    written: Written | None,
-    origin: Origin,
-    sender: Sender | None = None,
-) -> Upload:
-    """Return the upload to pass to a hook, completed or interrupted now."""
-    return Upload(space.tenant, str(path), size, written, utc_now(), origin, sender)
-
-
-async def never() -> None:
-    """The `Gone` of a client that waits for its answer, however long that takes."""
-    await asyncio.Event().wait()
-
-
-async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, gone: Gone) -> None:
+async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, gone: Gone | None) -> None:
     """Flush the file `name` in staging, open at `fd`, and let the hook decide on it. The landing lock is not held.
 
     No client can write to the file any more. Raises OSError if it cannot be flushed or the client has gone before the
@@ -123,24 +76,7 @@ async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, 
     space.check_storage()
     with hurry():
         await space.in_thread(os.fsync, fd)
-    try:
-        await _unless(gone, hook.accepting(upload, space.staged(name)))
-    except SHOWN_TO_CLIENTS as refusal:
-        raise NotLanded(str(refusal)) from refusal
-
-
-async def _unless(gone: Gone, deciding: Coroutine[Any, Any, None]) -> None:
-    """Await `deciding`. Once the client has gone, cancel it and raise OSError: such waits count in no limit."""
-    decision, end = asyncio.ensure_future(deciding), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({decision, end}, return_when=asyncio.FIRST_COMPLETED)
-        if not decision.done():
-            raise OSError(errno.ECONNABORTED, LEFT)
-    finally:
-        decision.cancel()
-        end.cancel()
-        await asyncio.gather(decision, end, return_exceptions=True)
-    decision.result()
+    await ask(hook, upload, space.staged(name), gone)
 
 
 async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
@@ -189,61 +125,3 @@ async def _failed(hook: Hook, upload: Upload, arrival: Arrival, error: Exception
     await hook.failed(upload, arrival, reason)
     if isinstance(error, (OSError, *SHOWN_TO_CLIENTS)):
         raise NotLanded(reason) from error
-
-
-def reason_of(error: Exception) -> str:
-    """Return the text of an exception that a client, or a reader of a report, may see."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error) if isinstance(error, SHOWN_TO_CLIENTS) else "internal error"
-
-
-async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
-    """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing.
-
-    That of a removed tenant is not reported: a new tenant may have its name.
-    """
-    space.house.metrics.upload(space.tenant, "aborted")
-    log.warning(
-        "The upload of %r was interrupted after %d bytes: %s.",
-        upload.path,
-        upload.size,
-        reason,
-        extra={"event": "upload_aborted", "tenant": space.tenant},
-    )
-    hook = space.hooks.begins(upload.path)
-    if hook is not None and not space.removed:
-        try:
-            await hook.aborted(upload, reason)
-        except Exception as error:
-            tell(log, "An interrupted upload could not be recorded", error, _failed_hook(space))
-
-
-def report_completed(space: Space, upload: Upload) -> None:
-    """Count and log a completed upload. Raises nothing."""
-    space.house.metrics.upload(space.tenant, "completed")
-    log.info(
-        "The upload of %r is complete (%d bytes).",
-        upload.path,
-        upload.size,
-        extra={"event": "upload_completed", "tenant": space.tenant},
-    )
-
-
-async def report_if_similar(space: Space, upload: Upload) -> None:
-    """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing.
-
-    That of a removed tenant is not reported.
-    """
-    near = space.hooks.near(upload.path)
-    if near is None or space.removed:
-        return
-    log.warning("%s", near.reason, extra={"event": "upload_ignored", "tenant": space.tenant})
-    try:
-        await near.hook.ignored(upload, near.reason)
-    except Exception as error:
-        tell(log, "A file under a similar name could not be recorded", error, _failed_hook(space))
-
-
-def _failed_hook(space: Space) -> dict[str, str]:
-    return {"event": "hook_failed", "tenant": space.tenant}

@@ -25,7 +25,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.files.local.tree import check_regular, stat_if_there
+from server.files.local.tree import stat_if_there
+from server.files.sentences import check_regular
 
 
 @dataclass(frozen=True, slots=True)

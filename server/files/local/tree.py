@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from server.files.paths import ClientPath
+from server.files.sentences import check_free, check_regular
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -91,16 +91,6 @@ def open_regular(name: bytes, folder: int) -> int:
     return fd
 
 
-def check_regular(found: os.stat_result) -> None:
-    """Raise OSError unless `found` is the stat of a regular file."""
-    if stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, "this is a folder, not a file")
-    if stat.S_ISLNK(found.st_mode):
-        raise OSError(errno.EACCES, "links are not followed; use the path of the file itself")
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EACCES, "this is not a regular file")
-
-
 def stat_if_there(name: bytes, folder: int) -> os.stat_result | None:
     """Return the stat of `name` in `folder`, without following a link; None if it does not exist."""
     try:
@@ -112,6 +102,5 @@ def stat_if_there(name: bytes, folder: int) -> os.stat_result | None:
 def in_the_way(name: bytes, folder: int, *, replace: bool) -> os.stat_result | None:
     """Return the stat of what a rename to `name` would replace, or None. Raises EEXIST if it may not be replaced."""
     there = stat_if_there(name, folder)
-    if there is not None and not replace:
-        raise OSError(errno.EEXIST, "a file or folder of this name already exists; remove it or choose another name")
+    check_free(there, replace=replace)
     return there

@@ -1,4 +1,4 @@
-"""Uploads from open to end. Only the client's own CLOSE, or a change of size by path, publishes a file.
+"""Uploads in the tenant's folder, from open to end.
 
 Publishing is one atomic rename; until then the old file stays complete under its name. At a hook's path, `landing`
 does more steps before and after.
@@ -8,31 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 
-from importer.requests import Sender
-from server.files.contracts import TenantLimits
-from server.files.drafts import Draft, copy_contents
-from server.files.hooks import Hook, Origin, Upload
-from server.files.local.landing import (
-    Gone,
-    NotLanded,
-    land,
-    never,
-    new_upload,
-    offer,
-    reason_of,
-    report_aborted,
-    report_completed,
-    report_if_similar,
-)
+from importer.model import Written
+from server.files.drafts import Draft
+from server.files.files import Gone, Limits
+from server.files.hooks import Hook, Upload
+from server.files.local.landing import land, offer
 from server.files.local.leftovers import mark, unmark
 from server.files.local.placing import Spot
 from server.files.local.space import Space
-from server.files.local.tree import check_regular, in_the_way, open_regular, stat_if_there
+from server.files.local.tree import in_the_way, open_regular, stat_if_there
 from server.files.paths import ClientPath
-
-Limits = Callable[[], TenantLimits]
+from server.files.sentences import MADE_MEANWHILE, check_new, check_regular
 
 
 async def begin(
@@ -46,99 +33,46 @@ async def begin(
     source: int | None = None
     with space.folder.holding(path) as folder:
         found = stat_if_there(path.name, folder)
+        check_new(found, exclusive=exclusive)
         if found is not None:
-            check_regular(found)
-            if exclusive:
-                raise OSError(errno.EEXIST, "a file of this name already exists; remove it or choose another name")
             source = None if truncate else open_regular(path.name, folder)
         elif not create:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     try:
-        draft = Draft(path, space.staging.fd, usage, limits, new=found is None)
+        draft = Draft(path, space.staging.fd, usage, limits, space.house.disk, new=found is None)
         draft.exclusive = exclusive
         draft.changed = source is None
         if space.hooks.begins(str(path)):
             mark(draft.fd, str(path))
         if source is not None:
-            await _copy_in(space, draft, source)
+            await _copy_in(draft, source)
         return draft
     finally:
         if source is not None:
             os.close(source)
 
 
-async def _copy_in(space: Space, draft: Draft, source: int) -> None:
+async def begin_apart(space: Space, path: ClientPath, limits: Limits) -> Draft:
+    """Open an empty file in staging. Its bytes count against the quota; it does not count as one more file."""
+    usage = await space.recounted()
+    return Draft(path, space.staging.fd, usage, limits, space.house.disk, new=False)
+
+
+async def _copy_in(draft: Draft, source: int) -> None:
     try:
-        size = os.fstat(source).st_size
-        draft.reserve_copy(size)
-        await space.in_thread(copy_contents, source, draft.fd, size)
+        await draft.copy_in(source)
     except BaseException:
-        draft.discard(space.close_later)
+        draft.drop()
         raise
 
 
-async def finish(
-    space: Space, draft: Draft, origin: Origin = "close", sender: Sender | None = None, gone: Gone = never
-) -> int | None:
-    """Publish a draft that the client closed; return the id of its import or run, None if it made none.
-
-    A client that has `gone` while a hook decides on the file has interrupted the upload.
-    Raises OSError if it cannot be published; the old file stays.
-    """
-    if draft.removed:
-        draft.discard(space.close_later)
-        return None
-    if draft.failure is not None:
-        reason = draft.failure
-        await abandon(space, draft, reason, sender)
-        raise OSError(errno.EIO, f"the upload was discarded because a write failed: {reason}")
-    if not draft.changed:
-        _keep_times_only(space, draft)
-        return None
-    # The pieces of an HTTP body say nothing about its length: HTTP itself says where it ends.
-    written = None if origin == "http" else draft.trace.facts(draft.size)
-    upload = new_upload(space, draft.path, draft.size, written, origin, sender)
-    import_id = None
-    try:
-        hook = space.hook_at(draft.path)
-        if written:
-            space.house.memory.keep(draft.fd, written)
-        if hook is None:
-            unmark(draft.fd)
-            _publish(space, draft)
-        else:
-            import_id = await _land(space, draft, hook, upload, gone)
-    except NotLanded:
-        draft.discard(space.close_later)
-        space.house.metrics.upload(space.tenant, "refused")
-        raise
-    except OSError as error:
-        await abandon(space, draft, reason_of(error), sender)
-        raise
-    except Exception:
-        draft.discard(space.close_later)
-        raise
-    report_completed(space, upload)
-    await report_if_similar(space, upload)
-    return import_id
-
-
-async def abandon(space: Space, draft: Draft, reason: str, sender: Sender | None = None) -> None:
-    """Discard a draft that ended in any other way. If it was changed, report the interrupted upload once."""
-    upload = new_upload(space, draft.path, draft.trace.received, None, "http" if sender else "close", sender)
-    happened = not draft.removed and (draft.changed or draft.failure is not None)
-    draft.discard(space.close_later)
-    if happened:
-        await report_aborted(space, upload, reason)
-
-
-def remove(draft: Draft) -> None:
+def remove_open(draft: Draft) -> None:
     """Mark an open upload as removed by its client: its CLOSE succeeds and publishes nothing."""
     draft.removed = True
     unmark(draft.fd)
 
 
-def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
+def move_open(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
     """Let an open upload that its client renamed be published at `new`. Raises OSError as a rename does."""
     space.check_writable(new)
     replace = replace or space.hook_at(new) is not None
@@ -154,7 +88,10 @@ def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
         unmark(draft.fd)
 
 
-def _publish(space: Space, draft: Draft) -> None:
+def publish(space: Space, draft: Draft, written: Written | None) -> None:
+    """Rename a draft over the visible name. Nothing waits."""
+    _remember(space, draft, written)
+    unmark(draft.fd)
     with space.folder.holding(draft.path) as folder:
         found = _replaceable(draft, folder)
         with space.freeing(folder, draft.path.name, found):
@@ -162,7 +99,11 @@ def _publish(space: Space, draft: Draft) -> None:
     draft.published(found)
 
 
-async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload, gone: Gone) -> int:
+async def land_draft(
+    space: Space, draft: Draft, hook: Hook, upload: Upload, written: Written | None, gone: Gone | None
+) -> int:
+    """Offer a draft to the hook of its path, and land it; return the id of its import or run."""
+    _remember(space, draft, written)
     await offer(space, hook, upload, draft.fd, draft.name, gone)
     async with space.landing:
         with space.folder.holding(draft.path) as folder:
@@ -174,19 +115,19 @@ async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload, gone: Go
     return landed.import_id
 
 
+def keep_times(space: Space, draft: Draft) -> None:
+    """Set the times that the client set on a draft on the existing file at its path."""
+    if draft.times is not None:
+        with space.folder.holding(draft.path) as folder:
+            os.utime(draft.path.name, ns=draft.times, dir_fd=folder, follow_symlinks=False)
+
+
+def _remember(space: Space, draft: Draft, written: Written | None) -> None:
+    if written:
+        space.house.memory.keep(draft.fd, written)
+
+
 def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:
     found = stat_if_there(draft.path.name, folder)
-    if found is not None:
-        check_regular(found)
-        if draft.exclusive:
-            raise OSError(errno.EEXIST, "another session made a file of this name; remove it or choose another name")
+    check_new(found, exclusive=draft.exclusive, sentence=MADE_MEANWHILE)
     return found
-
-
-def _keep_times_only(space: Space, draft: Draft) -> None:
-    """Discard a draft without changes; set the times that the client set on the existing file."""
-    times = draft.times
-    draft.discard(space.close_later)
-    if times is not None:
-        with space.folder.holding(draft.path) as folder:
-            os.utime(draft.path.name, ns=times, dir_fd=folder, follow_symlinks=False)

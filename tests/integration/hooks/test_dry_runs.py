@@ -25,7 +25,6 @@ from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
-from server.hooks import dry_runs as trials_module
 from server.hooks import receiving
 from server.hooks.dry_runs import NO_NAME, WAITING_MOST, DryRuns, tidy_name
 from server.tenants.settings import TenantRefused
@@ -44,7 +43,7 @@ class Desk:
         self.queue = queue
         self.folder = house.folder
         self.closing = Closing(queue, self.tenants.folder, Watching())
-        self.trials = DryRuns(self.tenants, queue, self.closing, house.listener.space)
+        self.trials = DryRuns(self.tenants, queue, self.closing, house.listener.files)
 
     async def settings_of(self, tenant: str) -> ImportSettings:
         return await self.tenants.settings(tenant)
@@ -406,10 +405,10 @@ async def restart(desk: Desk) -> None:
 async def test_a_dry_run_that_cannot_be_queued_is_listed_and_leaves_no_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(trials_module, "_link", broken)
+    monkeypatch.setattr(os, "link", broken)
     lay = [each for each in desk.lying_about() if "results" not in each]
     with pytest.raises(Refused, match="disk of the server is full"):
         await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")

@@ -69,7 +69,7 @@ async def test_the_folders_of_hooks_are_made_and_stay(house: SftpHouse) -> None:
         await sftp.utime("invoices", (1, 1))
         assert (await sftp.stat("invoices")).mtime == before
         assert await house.counts_truly()
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         assert (await space.usage()).files == 1
 
 
@@ -84,7 +84,7 @@ async def test_the_folders_of_a_hook_follow_the_choice_of_the_tenant(house: Sftp
         await put(sftp, "invoices/march.csv", TWO)
         assert house.other.events == LANDED
         assert await house.counts_truly()
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         assert (await space.usage()).files == 1
         house.on = []
         await sftp.remove("invoices/march.csv")

@@ -10,8 +10,8 @@ import asyncssh
 import pytest
 
 from importer.model import ImportState
-from server.files.limits import measure_copies
 from server.files.local import space as space_module
+from server.files.local.measuring import measure_copies
 from server.files.local.space import FEW_COPIES
 from server.tenants.tenants import server_database
 from tests.support.runs import ended, put_in_line, start
@@ -151,7 +151,7 @@ async def test_an_import_that_ends_while_a_client_writes_frees_quota(house: Sftp
     async with house.client() as sftp:
         await put(sftp)
         await put(sftp)
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         async with sftp.open("sync_users.csv", "wb") as file:
             set_state(house, 1, "completed")
             usage = await space.usage()
@@ -166,7 +166,7 @@ async def test_while_the_queue_cannot_be_read_the_last_known_copies_count(
     async with house.client() as sftp:
         await put(sftp)
         await put(sftp)
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         house.accounts.close()
         assert house.accounts.waiting_copies("acme") is None
         assert (await space.recounted()).waiting == len(FILE)

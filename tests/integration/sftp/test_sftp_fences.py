@@ -22,7 +22,6 @@ from asyncssh.sftp import SFTPLimits
 from server.files.local.leftovers import clear_staging
 from server.files.paths import parse_path
 from server.sftp.algorithms import offered
-from server.sftp.listing import Listing
 from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, run, sftp_house
 from tests.support.waiting import eventually
@@ -99,7 +98,7 @@ async def test_the_running_total_stays_correct_after_every_operation(house: Sftp
         await sftp.posix_rename("d", "e")
         await sftp.rename("b", "e/b")
     await house.nothing_open()
-    (space,) = house.listener._sessions._spaces.values()
+    (space,) = house.listener._sessions._opened.values()
     usage = await space.usage()
     visible = [path for path in house.files.rglob("*") if path not in (house.folder.results, house.folder.test)]
     assert usage.size == sum(path.stat().st_size for path in visible if path.is_file()) == 11 * KIB
@@ -262,14 +261,14 @@ async def test_no_descriptor_stays_open_after_a_session_with_open_handles(house:
 async def test_a_folder_that_cannot_be_listed_without_descriptors_takes_none(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await sftp.listdir("/")
-        (space,) = house.listener._sessions._spaces.values()
+        (files,) = house.listener._sessions._opened.values()
         next_free = os.open("/", os.O_RDONLY)
         os.close(next_free)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 1, hard))
         try:
             with pytest.raises(OSError, match="Too many open files"):
-                Listing(space, parse_path(b"/"))
+                await files.listing(parse_path(b"/"))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         free = os.open("/", os.O_RDONLY)

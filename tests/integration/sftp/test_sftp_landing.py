@@ -18,8 +18,8 @@ from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 from importer.model import Written
 from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused, Upload
-from server.files.limits import measure_usage
 from server.files.local import changes
+from server.files.local.measuring import measure_usage
 from server.files.local.space import Space
 from server.files.paths import parse_path
 from tests.support.disk import DiskLog
@@ -366,7 +366,7 @@ async def test_other_sessions_continue_while_a_hook_takes_its_time(house: SftpHo
 async def test_a_landing_file_is_removed_or_renamed_only_after_it_has_landed(house: SftpHouse, how: str) -> None:
     async with house.client() as sftp, house.client() as other:
         await other.statvfs("/")
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         house.real.may_land.clear()
         landing = asyncio.ensure_future(put(sftp, "sync_users.csv", ONE))
         await house.real.placed.wait()
@@ -697,7 +697,7 @@ async def renaming(
     (house.files / old).mkdir()
     async with house.client() as sftp:
         await sftp.statvfs("/")
-        (space,) = house.listener._sessions._spaces.values()
+        (space,) = house.listener._sessions._opened.values()
         paths = [parse_path(path.encode()) for path in (old, new)]
         task = asyncio.create_task(changes.rename(space, paths[0], paths[1], replace=replace))
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ import pytest
 from asyncssh import constants as c
 from asyncssh.packet import Byte, String, UInt32, UInt64
 
-from server.files.limits import measure_usage
+from server.files.local.measuring import measure_usage
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 from tests.support.wrong_packets import WrongPackets, framed
@@ -93,7 +93,7 @@ async def test_no_request_of_a_tenant_causes_a_traceback_or_stays_open(
         for _ in range(SESSIONS):
             await _session(connection, packets)
     await house.nothing_open()
-    (space,) = house.listener._sessions._spaces.values()
+    (space,) = house.listener._sessions._opened.values()
     assert await space.usage() == measure_usage(space.folder.fd)
     assert house.listener._sessions.entrance.handles.taken_by("acme") == 0
     assert not faults(caplog)

@@ -222,8 +222,8 @@ async def test_a_file_that_lands_during_the_click_is_not_replaced(
 async def test_settings_that_change_while_another_file_lands_stop_the_click(site: Site) -> None:
     await site.imported(people("ann", "ben", "cy"))
     test, tenants = await a_test(site), site.office.tenants
-    with site.office.sending._space_of("acme", tenants.folder("acme").root) as space:
-        async with space.landing:
+    with site.office.sending._files_of("acme", tenants.folder("acme").root) as files:
+        async with files.landing:
             click = asyncio.create_task(send(site, test))
             await eventually(lambda: any(each.stat().st_size for each in folder(site).staging.iterdir()))
             await tenants.change_settings("acme", {"deactivate_missing": True})

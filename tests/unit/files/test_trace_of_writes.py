@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.model import Written
-from server.files import written as module
-from server.files.written import Memory, Trace
+from server.files.local import records
+from server.files.local.records import Memory
+from server.files.written import Trace
 
 
 def traced(*writes: tuple[int, int]) -> Trace:
@@ -89,7 +90,7 @@ def test_without_extended_attributes_the_record_is_kept_until_the_next_start(
     def unsupported(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(module.os, "setxattr", unsupported)
+    monkeypatch.setattr(records.os, "setxattr", unsupported)
     memory, facts = Memory(), Written(3, 100, 40, foreign=False)
     with open(tmp_path / "file", "wb") as file:
         memory.keep(file.fileno(), facts)
