@@ -23,11 +23,13 @@ from importer.folder import FolderOf
 from importer.model import ImportState
 from server.app import open_server
 from server.data_disk import DataDisk
+from server.files.files import AllFiles
 from server.process import hold
 from server.runs.python.calling import Calling, Workshop, is_async
 from server.runs.python.pool import Pool
 from server.runs.registry import RegisteredHook
 from server.runs.report import run_json
+from server.runs.reported import open_report, report_names
 from server.runs.service import Found
 from server.runs.sources import Source, registry
 from server.settings import ServerSettings, environment_of_hooks
@@ -144,9 +146,10 @@ def _telling(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 class _Running:
     """The server, as its loop sees it."""
 
-    def __init__(self, stack: contextlib.AsyncExitStack, tenants: Tenants, port: int) -> None:
+    def __init__(self, stack: contextlib.AsyncExitStack, tenants: Tenants, files: AllFiles, port: int) -> None:
         self._stack = stack
         self._tenants = tenants
+        self._files = files
         self._runs = tenants.store.runs()
         self._port = port
         self._keys: dict[str, asyncssh.SSHKey] = {}
@@ -167,7 +170,7 @@ class _Running:
             app = await stack.enter_async_context(open_server(settings, disk, _Given(hooks).find))
             stack.push_async_callback(app.stop, settings.stop_grace_s, asyncio.Event())
             (_, port), _ = await app.start()
-            return cls(stack.pop_all(), app.tenants, port)
+            return cls(stack.pop_all(), app.tenants, app.files, port)
         raise AssertionError
 
     async def stop(self) -> None:
@@ -184,7 +187,7 @@ class _Running:
             while found.state not in ENDED:
                 await asyncio.sleep(LOOK_S)
                 found = await self._runs.require(tenant, found.id)
-        return self._shown(found)
+        return await self._shown(found)
 
     async def read(self, tenant: str, path: str) -> bytes:
         async with self._client(tenant) as client:
@@ -242,7 +245,7 @@ class _Running:
             self._keys[tenant] = key
         return self._keys[tenant]
 
-    def _shown(self, run: StoredRun) -> Run:
+    async def _shown(self, run: StoredRun) -> Run:
         json = run_json(run)
         return Run(
             id=run.id,
@@ -254,8 +257,16 @@ class _Running:
             error=run.error,
             counts=json["counts"],
             messages=[_message(each) for each in json["messages"]],
-            reports=_reports(self._tenants.folder(run.tenant).results, f"{run.hook}-{run.id}."),
+            reports=await self._reports(run),
         )
+
+    async def _reports(self, run: StoredRun) -> dict[str, bytes]:
+        """Return the files that a run reported, by the names that the hook gave them."""
+        folder, reports = self._tenants.folder(run.tenant), {}
+        for name in await report_names(self._files, folder, run):
+            with await open_report(self._files, folder, run, name) as file:
+                reports[name] = file.read()
+        return reports
 
 
 class _Client:
@@ -277,9 +288,3 @@ class _Client:
 
 def _message(found: Mapping[str, Any]) -> Message:
     return Message(found["severity"], found["message"], found["code"], found["line"], found["column"])
-
-
-def _reports(results: Path, prefix: str) -> dict[str, bytes]:
-    """Return the files that a run reported, by the names that the hook gave them."""
-    files = [file for file in sorted(results.iterdir()) if file.name.startswith(prefix)]
-    return {file.name.removeprefix(prefix): file.read_bytes() for file in files if file.name != f"{prefix}json"}

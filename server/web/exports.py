@@ -64,7 +64,7 @@ async def send_report(request: Request, visit: Visit, run_id: int, name: str) ->
     """Send the file that a hook reported about a run under `name`. Raises Refused and HttpProblem as above."""
     run = await visit.run(run_id)
     try:
-        file = await asyncio.to_thread(open_report, visit.folder, run, name)
+        file = await open_report(visit.office.files, visit.folder, run, name)
     except FileNotFoundError:
         raise no_file() from None
     return opened_download(request, file, file_name(run, name), "application/octet-stream")

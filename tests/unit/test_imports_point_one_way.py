@@ -51,6 +51,8 @@ KNOW_AN_ENGINE = {
     "server.doctor.gathering",
     "server.tenants.tenants",
 }
+KNOW_WHERE_FILES_ARE = {"server.app"}
+"""The modules that choose where the files of tenants are. All others know only `server.files.files`."""
 KNOW_SSH = {
     "headcount._serving",
     "keys.host",
@@ -366,6 +368,17 @@ def test_no_module_of_the_server_needs_the_second_engine(name: str) -> None:
 def test_only_these_modules_know_ssh() -> None:
     """The list only gets shorter: all others get values as arguments."""
     assert {name for name in MODULES if "asyncssh" in map(package_of, imported_by(name))} == KNOW_SSH
+
+
+def test_only_the_code_that_builds_the_server_knows_where_files_are() -> None:
+    places = ("server.files.local",)
+    knowing = {
+        name
+        for name in MODULES
+        for place in places
+        if not name.startswith(place) and any(other.startswith(place) for other in imported_by(name))
+    }
+    assert knowing == KNOW_WHERE_FILES_ARE
 
 
 def test_a_module_that_says_pure_is_pure() -> None:

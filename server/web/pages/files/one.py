@@ -83,7 +83,7 @@ async def _shown(request: Request, visit: Visit, run_id: int, refused: Exception
         report=run_json(run),
         outcome=sentence(run, now),
         attempts=ATTEMPTS,
-        reports=await asyncio.to_thread(report_names, folder, run),
+        reports=await report_names(visit.office.files, folder, run),
         has_file=await asyncio.to_thread(folder.run_copy(run.id).is_file),
         failed=why_not_rerun(run) is None,
         reloads=moves_soon(run, now),
