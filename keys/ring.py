@@ -1,37 +1,55 @@
-"""A tenant's keys: one small file, replaced as a whole and read again when it changes; and which key may log in.
+"""A tenant's keys: which key may log in, and what may be added or revoked. Pure.
 
-Writers hold a lock on a file beside it, so that two cannot undo each other's change. They write into the lock file
-that a key file exists, so a lost key file differs from a tenant without keys. Readers need no lock: the file they
-open is always complete. `may_log_in` decides whether a key may log in, from the keys, the offered key, its source and
-the time.
+`may_log_in` decides whether a key may log in, from the keys, the offered key, its source and the time. `KeyRing` is
+the keys of one tenant, wherever they are stored.
 """
 
 from __future__ import annotations
 
 import base64
-import fcntl
-import json
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ground.addresses import Address, Network, plain
-from ground.files import replace_file
-from ground.moments import utc_now
-from keys.errors import KeyRefused, RingUnreadable
-from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
+from keys.errors import KeyRefused
+from keys.public import checked_comment, fingerprint, parse_public_key
 
 KEYS_MAX = 100
-NOTED = b"There is a ring of keys beside this lock.\n"
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class KeyRing(Protocol):
+    """The keys of one tenant. A change is on disk when its method returns, and no other change is lost by it.
+
+    The methods raise RingUnreadable if the keys cannot be read or understood; those of a database also what its
+    store raises.
+    """
+
+    async def keys(self) -> tuple[Key, ...]:
+        """Return the keys as they are now, oldest first."""
+
+    async def find(self, wanted: str) -> Key:
+        """Return the key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
+
+    async def add(
+        self,
+        text: str,
+        comment: str | None = None,
+        expires: str | None = None,
+        networks: Iterable[str] = (),
+        *,
+        now: datetime | None = None,
+    ) -> Key:
+        """Add the one key in `text` (a line of a .pub file). Raises KeyRefused."""
+
+    async def revoke(self, wanted: str) -> Key:
+        """Remove the key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,137 +157,9 @@ def parse_network(text: str) -> Network:
     return network
 
 
-class KeyRing:
-    """The keys in the file at `path`; a missing file has none."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._keys: tuple[Key, ...] = ()
-        self._seen: tuple[int, int, int] | None = None
-
-    def keys(self) -> tuple[Key, ...]:
-        """Return the keys on disk now, oldest first. Raises RingUnreadable."""
-        try:
-            now = os.stat(self.path)
-        except FileNotFoundError:
-            self._keys, self._seen = (), None
-            return ()
-        except OSError as error:
-            raise RingUnreadable(f"{self.path} cannot be read: {error.strerror}") from error
-        seen = (now.st_ino, now.st_mtime_ns, now.st_size)
-        if seen != self._seen:
-            self._keys = _read(self.path)
-            self._seen = seen
-        return self._keys
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """Return all keys, for people and programs. Raises RingUnreadable."""
-        return [key.to_json() for key in self.keys()]
-
-    def find(self, wanted: str) -> Key:
-        """Return the key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
-        return _found(self.keys(), wanted)
-
-    def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
-        """Call `may_log_in` with the present keys; if they cannot be read, no login is allowed."""
-        try:
-            return may_log_in(self.keys(), kind, blob, address, now)
-        except RingUnreadable as error:
-            return Verdict(False, str(error))
-
-    def add(
-        self,
-        text: str,
-        comment: str | None = None,
-        expires: str | None = None,
-        networks: Iterable[str] = (),
-        *,
-        now: datetime | None = None,
-    ) -> Key:
-        """Add the one key in `text` (a line of a .pub file); it is on disk when this returns. Raises KeyRefused."""
-        moment = now or utc_now()
-        public = parse_public_key(text)
-        key = _key(public, comment, expires, networks, moment)
-        with self._writing() as before:
-            if any(other.blob == key.blob for other in before):
-                raise KeyRefused("key_duplicate", f"this key is already added ({key.fingerprint})")
-            if len(before) >= KEYS_MAX:
-                raise KeyRefused("key_too_many", f"at most {KEYS_MAX} keys are allowed; revoke one first")
-            _write(self.path, (*before, key))
-        return key
-
-    def revoke(self, wanted: str) -> Key:
-        """Remove the key with this fingerprint (`SHA256:` may be left out); the change is on disk when this returns.
-
-        Raises KeyRefused if there is none.
-        """
-        if self._is_missing():  # a lock file without a key file would mean that it was lost
-            raise _unknown(wanted)
-        with self._writing() as before:
-            gone = _found(before, wanted)
-            _write(self.path, tuple(key for key in before if key is not gone))
-        return gone
-
-    @contextmanager
-    def _writing(self) -> Iterator[tuple[Key, ...]]:
-        """Yield the present keys, while no other writer can change them."""
-        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield self.keys()
-            self._note(lock)
-        finally:
-            os.close(lock)
-
-    def is_lost(self) -> bool:
-        """Return whether there was a key file and is none now.
-
-        One lost before `note` was ever called is not detected.
-        """
-        return self._is_missing() and self._is_noted()
-
-    def note(self) -> None:
-        """Record that the key file exists, if it does, so that its loss can be detected. Raises OSError."""
-        if not self._is_missing() and not self._is_noted():
-            with self._writing():
-                pass
-
-    def _is_noted(self) -> bool:
-        try:
-            return os.stat(self._lock, follow_symlinks=False).st_size > 0
-        except OSError:
-            return False
-
-    def _note(self, lock: int) -> None:
-        # The key file is on disk before this is written: a lock file with content had a key file beside it.
-        if not os.fstat(lock).st_size and not self._is_missing():
-            os.write(lock, NOTED)
-
-    def _is_missing(self) -> bool:
-        return not os.path.lexists(self.path)
-
-    @property
-    def _lock(self) -> Path:
-        return self.path.with_suffix(".lock")
-
-
-def _found(keys: Iterable[Key], wanted: str) -> Key:
-    name = _name(wanted)
-    found = next((key for key in keys if key.fingerprint == name), None)
-    if found is None:
-        raise _unknown(wanted)
-    return found
-
-
-def _unknown(wanted: str) -> KeyRefused:
-    return KeyRefused("key_unknown", f"there is no key {_name(wanted)}; see the list of keys")
-
-
-def _name(wanted: str) -> str:
-    return f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
-
-
-def _key(public: PublicKey, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:
+def new_key(text: str, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:
+    """Return the one key in `text` (a line of a .pub file), added at `now`. Raises KeyRefused."""
+    public = parse_public_key(text)
     if expires is not None and end_of(expires) <= now:
         raise KeyRefused("key_expires", f"the expiry {expires} is already past; use a later one")
     return Key(
@@ -282,14 +172,27 @@ def _key(public: PublicKey, comment: str | None, expires: str | None, networks: 
     )
 
 
-def _read(path: Path) -> tuple[Key, ...]:
-    try:
-        data = json.loads(path.read_bytes())
-        return tuple(Key.from_json(entry) for entry in data["keys"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, KeyRefused) as error:
-        raise RingUnreadable(f"{path} is not a key file ({type(error).__name__})") from error
+def with_added(keys: Sequence[Key], key: Key) -> tuple[Key, ...]:
+    """Return the keys with one more. Raises KeyRefused if it is one of them, or they are too many."""
+    if any(other.blob == key.blob for other in keys):
+        raise KeyRefused("key_duplicate", f"this key is already added ({key.fingerprint})")
+    if len(keys) >= KEYS_MAX:
+        raise KeyRefused("key_too_many", f"at most {KEYS_MAX} keys are allowed; revoke one first")
+    return *keys, key
 
 
-def _write(path: Path, keys: tuple[Key, ...]) -> None:
-    content = json.dumps({"keys": [key.to_json() for key in keys]}, indent=2, ensure_ascii=False)
-    replace_file(path, content.encode() + b"\n")
+def find_key(keys: Iterable[Key], wanted: str) -> Key:
+    """Return the key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
+    name = _name(wanted)
+    found = next((key for key in keys if key.fingerprint == name), None)
+    if found is None:
+        raise unknown_key(wanted)
+    return found
+
+
+def unknown_key(wanted: str) -> KeyRefused:
+    return KeyRefused("key_unknown", f"there is no key {_name(wanted)}; see the list of keys")
+
+
+def _name(wanted: str) -> str:
+    return f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"

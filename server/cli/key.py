@@ -31,7 +31,7 @@ async def add(
     """
     async with tenants() as opened:
         await opened.get(tenant)
-        added = opened.ring(tenant).add(read_text(file), comment, expires, networks)
+        added = await opened.ring(tenant).add(read_text(file), comment, expires, networks)
     if as_json:
         print_json(with_uses([added], {})[0])
     else:
@@ -47,7 +47,7 @@ async def list_(tenant: str, as_json: bool) -> None:
     async with tenants() as opened:
         await opened.get(tenant)
         uses = await KeyUses(opened.store.key_uses(), opened.ring).of(tenant)
-        rows = with_uses(opened.ring(tenant).keys(), uses)
+        rows = with_uses(await opened.ring(tenant).keys(), uses)
     columns = {
         "fingerprint": "FINGERPRINT",
         "type": "TYPE",
@@ -73,7 +73,7 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     """
     async with tenants() as opened:
         await opened.get(tenant)
-        revoked = opened.ring(tenant).revoke(fingerprint)
+        revoked = await opened.ring(tenant).revoke(fingerprint)
         await KeyUses(opened.store.key_uses(), opened.ring).forget(tenant, revoked.fingerprint)
     if as_json:
         print_json(revoked.to_json())

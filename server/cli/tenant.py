@@ -221,7 +221,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     key_count: int | None = None
     with suppress(*CANNOT_READ):
         await opened.get(one.name)
-        key_count = len(opened.ring(one.name).keys())
+        key_count = len(await opened.ring(one.name).keys())
         users = await opened.users(one.name).count_by_state()
     return {**one.to_json(), "key_count": key_count, "users": users}
 
@@ -234,7 +234,8 @@ async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     if broken:
         return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}
     users = await opened.users(one.name).count_by_state()
-    keys, settings = opened.ring(one.name).to_json(), await opened.settings(one.name)
+    keys = [key.to_json() for key in await opened.ring(one.name).keys()]
+    settings = await opened.settings(one.name)
     pause = pause_of(settings, utc_now())
     notes = [pause.sentence] if pause else []
     notes += [_shadowed(name) for name in settings.shadowed]

@@ -15,8 +15,8 @@ from pathlib import Path
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.users import Users
-from keys.ring import KeyRing
-from server.files.contracts import TenantLimits
+from keys.file_ring import FileRing
+from server.files.contracts import KeyRing, TenantLimits
 from server.seldom import Seldom
 from server.tenants.inspection import inspect
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
@@ -103,7 +103,7 @@ class Accounts:
         if broken := self._soundness.why(name) if self._soundness else None:
             return _broken(folder, account, broken)
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
-            ring = account.ring if account else KeyRing(folder.keys)
+            ring = account.ring if account else FileRing(folder.keys)
             try:
                 limits, hooks = self._limits(users_in(folder), account)
             except (OSError, ValueError, TenantRefused, DatabaseUnusable):
@@ -133,7 +133,7 @@ class Accounts:
 def _broken(folder: TenantFolder, known: TenantAccount | None, why: str) -> TenantAccount:
     if known:
         return replace(known, broken=why)
-    return TenantAccount(folder.root.name, folder.root, TenantLimits(), KeyRing(folder.keys), why)
+    return TenantAccount(folder.root.name, folder.root, TenantLimits(), FileRing(folder.keys), why)
 
 
 def limits_of(settings: TenantSettings) -> TenantLimits:

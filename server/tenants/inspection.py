@@ -18,7 +18,7 @@ from importer.folder import TenantFolder
 from importer.users.settled import Texts
 from importer.users.users import Users
 from keys.errors import RingUnreadable
-from keys.ring import KeyRing
+from keys.file_ring import FileRing
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
 from server.tenants.tenants import users_in
 
@@ -74,12 +74,12 @@ def _fault_of_texts(folder: TenantFolder, texts: Texts) -> str | None:
 
 def fault_of_keys(path: Path) -> str | None:
     """Return why the key ring at `path` is lost or cannot be read; None if it can. Its owner may be wrong."""
-    ring = KeyRing(path)
+    ring = FileRing(path)
     if ring.is_lost():
         name = path.parent.name
         return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
     try:
-        ring.keys()
+        ring.read()
     except RingUnreadable as error:
         return f"{error}; restore it from a backup"
     return None
@@ -206,7 +206,7 @@ def _folders(folder: TenantFolder) -> str | None:
 
 def _ring(path: Path) -> str | None:
     """Return the fault of the key ring. A tenant that never had a key has none."""
-    if KeyRing(path).is_lost():
+    if FileRing(path).is_lost():
         return fault_of_keys(path)
     if not os.path.lexists(path) or may(path, os.R_OK | os.W_OK):
         return None

@@ -87,7 +87,7 @@ class KeyUses:
 
     async def _write(self, tenant: str, uses: dict[str, Use]) -> None:
         """Write the uses of one tenant, but not of keys that another process revoked."""
-        kept = await asyncio.to_thread(_fingerprints, self._ring_of(tenant))
+        kept = await _fingerprints(self._ring_of(tenant))
         await self._store.write(tenant, uses, kept)
 
 
@@ -100,9 +100,8 @@ def _shown(use: Use | None) -> dict[str, str | None]:
     return {"last_used_at": use.at if use else None, "last_used_from": use.address if use else None}
 
 
-def _fingerprints(ring: KeyRing) -> list[str] | None:
+async def _fingerprints(ring: KeyRing) -> list[str] | None:
     """Return the fingerprints of all keys; None if the ring cannot be read."""
     with suppress(RingUnreadable):
-        keys = ring.keys()
-        return [key.fingerprint for key in keys]
+        return [key.fingerprint for key in await ring.keys()]
     return None

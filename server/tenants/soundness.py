@@ -25,7 +25,7 @@ from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.queue.listing import Listing
 from keys.errors import RingUnreadable
-from keys.ring import KeyRing
+from keys.file_ring import FileRing
 from server.data_disk import DISK_CODES
 from server.rounds import again
 from server.tenants.figures import FigureBook, look_of
@@ -340,5 +340,5 @@ def _inspect(folder: TenantFolder, *, whole: bool) -> Found:
     found = inspect(folder, whole=whole)
     if found.why is None:
         with suppress(OSError, RingUnreadable):  # the next inspection reports it
-            KeyRing(folder.keys).note()
+            FileRing(folder.keys).note()
     return found

@@ -29,6 +29,7 @@ from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.users.users import Users
 from keys.errors import KeyRefused
+from keys.file_ring import FileRing
 from keys.ring import KeyRing
 from server.tenants.hook_settings import KnownHooks
 from server.tenants.settings import (
@@ -152,7 +153,7 @@ class Tenants:
 
     def ring(self, name: str) -> KeyRing:
         """Return the tenant's keys."""
-        return KeyRing(self.folder(name).keys)
+        return FileRing(self.folder(name).keys)
 
     async def add(self, name: str, keys: Iterable[str] = ()) -> Tenant:
         """Create a tenant, its folder and its databases, with these public keys (lines of .pub files).
@@ -275,7 +276,7 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
     """Create what is missing in a tenant's folder, on disk when this returns. Only `make` creates users.db."""
     await asyncio.to_thread(_make_places, folder)
     from_texts(await users_in(folder).prepare(make=make))
-    await asyncio.to_thread(_add_keys, folder, list(keys))
+    await _add_keys(folder, list(keys))
 
 
 def _move(old: Path, new: Path) -> None:
@@ -299,16 +300,16 @@ def _make_places(folder: TenantFolder) -> None:
         place.mkdir(mode=0o700, exist_ok=True)
 
 
-def _add_keys(folder: TenantFolder, keys: Iterable[str]) -> None:
-    ring = KeyRing(folder.keys)
+async def _add_keys(folder: TenantFolder, keys: Iterable[str]) -> None:
+    ring = FileRing(folder.keys)
     for line in keys:
         try:
-            ring.add(line)
+            await ring.add(line)
         except KeyRefused as error:
             if error.code != "key_duplicate":
                 raise
     for path in (folder.files, folder.root):
-        fsync_folder(path)
+        await asyncio.to_thread(fsync_folder, path)
 
 
 async def _highest_import(folder: TenantFolder) -> int:

@@ -280,6 +280,6 @@ class Visit:
 
     async def revoke_key(self, fingerprint: str) -> None:
         """Revoke a key of the tenant, and delete when it was used. Raises KeyRefused if there is none."""
-        key = await asyncio.to_thread(self.ring.revoke, fingerprint)
+        key = await self.ring.revoke(fingerprint)
         with suppress(TryAgain):  # the next write of key uses deletes it
             await self.office.key_uses.forget(self.tenant, key.fingerprint)

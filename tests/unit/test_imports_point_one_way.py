@@ -168,6 +168,7 @@ PURE = {
     "importer.rules.timezones",
     "keys.errors",
     "keys.public",
+    "keys.ring",
     "server.backup.manifest",
     "server.backup.selecting",
     "server.doctor.entries",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from collections.abc import Mapping
 from typing import Annotated
@@ -48,7 +47,7 @@ async def add_key(request: Request, visit: Owning) -> Response:
     networks = typed["networks"].replace(",", " ").split()
     comment, expires = typed["comment"].strip() or None, typed["expires"].strip() or None
     try:
-        await asyncio.to_thread(visit.ring.add, typed["key"], comment, expires, networks)
+        await visit.ring.add(typed["key"], comment, expires, networks)
     except KeyRefused as error:
         kept = FIELDS if error.code == "key_private" else typed
         about = ABOUT.get(error.code, "key")
@@ -72,7 +71,7 @@ async def _page(
     status: int = 200,
 ) -> Response:
     now = utc_now()
-    keys = await asyncio.to_thread(visit.ring.keys)
+    keys = await visit.ring.keys()
     listed = with_uses(keys, await visit.office.key_uses.of(visit.tenant))
     valid = [not key.expired(now) for key in keys]
     return render(

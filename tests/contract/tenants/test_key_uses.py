@@ -9,6 +9,7 @@ import pytest
 
 from engine.key_uses import Use
 from engine.store import Store
+from keys.file_ring import FileRing
 from keys.public import parse_public_key
 from keys.ring import KeyRing
 from server.tenants import key_uses as key_uses_module
@@ -38,10 +39,10 @@ class Stand:
 
 
 @pytest.fixture
-def stand(store: Store, tmp_path: Path) -> Stand:
-    ring = KeyRing(tmp_path / "keys.json")
+async def stand(store: Store, tmp_path: Path) -> Stand:
+    ring = FileRing(tmp_path / "keys.json")
     for number in (1, 2):
-        ring.add(public_line(number=number))
+        await ring.add(public_line(number=number))
     return Stand(store, ring)
 
 
@@ -87,7 +88,7 @@ async def test_the_use_of_a_revoked_key_is_deleted_and_not_restored_with_the_key
 async def test_the_use_of_a_key_revoked_by_another_process_is_not_written(stand: Stand) -> None:
     for fingerprint in (ANN, BO):
         stand.uses.used("acme", fingerprint, "192.0.2.7")
-    stand.ring.revoke(ANN)
+    await stand.ring.revoke(ANN)
     await stand.uses.stop()
     assert await stand.written() == {BO: FIRST}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keys.errors import KeyRefused, RingUnreadable
-from keys.ring import KeyRing
+from keys.file_ring import FileRing
 from tests.support.keypairs import blob, keypair, public_line
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -20,26 +20,26 @@ HOME = ip_address("192.0.2.7")
 
 
 @pytest.fixture
-def ring(tmp_path: Path) -> KeyRing:
-    return KeyRing(tmp_path / "keys.json")
+def ring(tmp_path: Path) -> FileRing:
+    return FileRing(tmp_path / "keys.json")
 
 
-def allowed(ring: KeyRing, number: int = 0) -> bool:
+def allowed(ring: FileRing, number: int = 0) -> bool:
     return ring.may_log_in("ssh-ed25519", blob(number=number), HOME, NOW).allowed
 
 
-def test_keys_added_or_revoked_by_another_process_take_effect_at_once(ring: KeyRing) -> None:
-    other = KeyRing(ring.path)
+async def test_keys_added_or_revoked_by_another_process_take_effect_at_once(ring: FileRing) -> None:
+    other = FileRing(ring.path)
     assert not allowed(ring)
-    added = other.add(public_line())
+    added = await other.add(public_line())
     assert allowed(ring)
-    other.revoke(added.fingerprint)
+    await other.revoke(added.fingerprint)
     assert not allowed(ring)
 
 
-def test_a_key_keeps_its_comment_expiry_and_networks(ring: KeyRing) -> None:
-    ring.add(public_line(), "the HR server", "2027-01-31", ["192.0.2.0/24", "2001:db8::/32"], now=NOW)
-    (key,) = KeyRing(ring.path).keys()
+async def test_a_key_keeps_its_comment_expiry_and_networks(ring: FileRing) -> None:
+    await ring.add(public_line(), "the HR server", "2027-01-31", ["192.0.2.0/24", "2001:db8::/32"], now=NOW)
+    (key,) = await FileRing(ring.path).keys()
     assert key.to_json() == {
         "fingerprint": keypair().get_fingerprint(),
         "type": "ssh-ed25519",
@@ -51,102 +51,101 @@ def test_a_key_keeps_its_comment_expiry_and_networks(ring: KeyRing) -> None:
     }
 
 
-def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: KeyRing) -> None:
-    assert ring.add(public_line()).comment == "key 0"
-    assert ring.add(public_line(number=1), "").comment == ""
+async def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: FileRing) -> None:
+    assert (await ring.add(public_line())).comment == "key 0"
+    assert (await ring.add(public_line(number=1), "")).comment == ""
 
 
-def test_the_key_file_has_mode_0600(ring: KeyRing) -> None:
-    ring.add(public_line())
+async def test_the_key_file_has_mode_0600(ring: FileRing) -> None:
+    await ring.add(public_line())
     for path in ring.path.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_same_key_twice_is_refused(ring: KeyRing) -> None:
-    ring.add(public_line())
+async def test_the_same_key_twice_is_refused(ring: FileRing) -> None:
+    await ring.add(public_line())
     with pytest.raises(KeyRefused) as caught:
-        ring.add(public_line(), "another comment")
+        await ring.add(public_line(), "another comment")
     assert caught.value.code == "key_duplicate"
-    assert len(ring.keys()) == 1
+    assert len(await ring.keys()) == 1
 
 
-def test_an_expiry_in_the_past_is_refused(ring: KeyRing) -> None:
+async def test_an_expiry_in_the_past_is_refused(ring: FileRing) -> None:
     with pytest.raises(KeyRefused, match="already past"):
-        ring.add(public_line(), expires="2026-05-31", now=NOW)
-    assert ring.add(public_line(), expires="2026-06-01", now=NOW).expires == "2026-06-01"
+        await ring.add(public_line(), expires="2026-05-31", now=NOW)
+    assert (await ring.add(public_line(), expires="2026-06-01", now=NOW)).expires == "2026-06-01"
 
 
-def test_a_key_is_revoked_by_its_fingerprint_with_or_without_prefix(ring: KeyRing) -> None:
-    first, second = ring.add(public_line()), ring.add(public_line(number=1))
-    ring.revoke(first.fingerprint.removeprefix("SHA256:"))
-    ring.revoke(second.fingerprint)
-    assert ring.keys() == ()
+async def test_a_key_is_revoked_by_its_fingerprint_with_or_without_prefix(ring: FileRing) -> None:
+    first, second = await ring.add(public_line()), await ring.add(public_line(number=1))
+    await ring.revoke(first.fingerprint.removeprefix("SHA256:"))
+    await ring.revoke(second.fingerprint)
+    assert await ring.keys() == ()
 
 
-def test_revoking_an_unknown_key_is_refused(ring: KeyRing) -> None:
-    ring.add(public_line())
+async def test_revoking_an_unknown_key_is_refused(ring: FileRing) -> None:
+    await ring.add(public_line())
     with pytest.raises(KeyRefused) as caught:
-        ring.revoke("SHA256:nothing")
+        await ring.revoke("SHA256:nothing")
     assert caught.value.code == "key_unknown"
-    assert len(ring.keys()) == 1
+    assert len(await ring.keys()) == 1
 
 
-def test_two_writers_do_not_overwrite_each_other(ring: KeyRing) -> None:
+async def test_two_writers_do_not_overwrite_each_other(ring: FileRing) -> None:
     lines = [public_line(number=number) for number in range(16)]
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda line: KeyRing(ring.path).add(line), lines))
-    assert len(ring.keys()) == 16
+    await asyncio.gather(*(FileRing(ring.path).add(line) for line in lines))
+    assert len(await ring.keys()) == 16
 
 
-def test_a_half_written_file_is_not_read(ring: KeyRing) -> None:
-    ring.add(public_line())
+async def test_a_half_written_file_is_not_read(ring: FileRing) -> None:
+    await ring.add(public_line())
     ring.path.with_name("keys.json.new").write_text('{"keys": [')
     assert allowed(ring)
-    ring.add(public_line(number=1))
-    assert allowed(KeyRing(ring.path), 1)
+    await ring.add(public_line(number=1))
+    assert allowed(FileRing(ring.path), 1)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": 3}', '{"keys": [{}]}', '{"keys": [{"type": "x"}]}'])
-def test_no_login_is_allowed_if_the_key_file_cannot_be_read(ring: KeyRing, content: str) -> None:
-    ring.add(public_line())
+async def test_no_login_is_allowed_if_the_key_file_cannot_be_read(ring: FileRing, content: str) -> None:
+    await ring.add(public_line())
     ring.path.write_text(content)
     verdict = ring.may_log_in("ssh-ed25519", blob(), HOME, NOW)
     assert not verdict.allowed
     assert "is not a key file" in verdict.reason
     with pytest.raises(RingUnreadable):
-        ring.add(public_line(number=1))
+        await ring.add(public_line(number=1))
     assert ring.path.read_text() == content
 
 
-def test_an_invalid_expiry_in_the_file_does_not_make_a_key_valid_forever(ring: KeyRing) -> None:
-    ring.add(public_line(), expires="2027-01-31", now=NOW)
+async def test_an_invalid_expiry_in_the_file_does_not_make_a_key_valid_forever(ring: FileRing) -> None:
+    await ring.add(public_line(), expires="2027-01-31", now=NOW)
     data = json.loads(ring.path.read_text())
     data["keys"][0]["expires"] = "31.01.2027"
     ring.path.write_text(json.dumps(data))
     assert not allowed(ring)
 
 
-def test_a_lost_key_file_differs_from_one_that_never_existed(ring: KeyRing) -> None:
+async def test_a_lost_key_file_differs_from_one_that_never_existed(ring: FileRing) -> None:
     with pytest.raises(KeyRefused, match="there is no key"):
-        ring.revoke("SHA256:nothing")
+        await ring.revoke("SHA256:nothing")
     assert list(ring.path.parent.iterdir()) == []
     with pytest.raises(KeyRefused):
-        ring.add("no key")
+        await ring.add("no key")
     ring.path.with_suffix(".lock").touch()  # as an older Headcount wrote it
     assert not ring.is_lost()
-    ring.revoke(ring.add(public_line()).fingerprint)
+    await ring.revoke((await ring.add(public_line())).fingerprint)
     assert not ring.is_lost()
     ring.path.unlink()
     assert ring.is_lost()
-    ring.add(public_line())
+    await ring.add(public_line())
     assert not ring.is_lost()
 
 
-def test_the_loss_of_an_older_key_file_is_detected_once_it_was_noted(ring: KeyRing) -> None:
+async def test_the_loss_of_an_older_key_file_is_detected_once_it_was_noted(ring: FileRing) -> None:
     ring.note()
     assert list(ring.path.parent.iterdir()) == []
-    ring.add(public_line())
+    await ring.add(public_line())
     ring.path.with_suffix(".lock").unlink()
-    KeyRing(ring.path).note()
+    FileRing(ring.path).note()
     ring.path.unlink()
     assert ring.is_lost()

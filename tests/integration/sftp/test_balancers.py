@@ -232,8 +232,8 @@ async def haproxy(house: SftpHouse, folder: Path) -> AsyncIterator[int]:
 async def test_haproxy_passes_on_the_addresses_of_its_clients(
     house: SftpHouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house.tenants.ring("acme").revoke(house.tenants.ring("acme").keys()[0].fingerprint)
-    house.tenants.ring("acme").add(keypair().export_public_key().decode(), networks=[f"{OTHER}/32"])
+    await house.tenants.ring("acme").revoke((await house.tenants.ring("acme").keys())[0].fingerprint)
+    await house.tenants.ring("acme").add(keypair().export_public_key().decode(), networks=[f"{OTHER}/32"])
     async with haproxy(house, tmp_path) as port:
         behind = {"port": port, "username": "acme", "client_keys": [keypair()], "known_hosts": None, "config": None}
         async with (

@@ -76,7 +76,7 @@ async def test_a_key_of_the_ring_logs_in_and_counts_once(house: House) -> None:
     await house.log_in(keypair())
     login = house.connections[0].login
     assert login is not None
-    assert (login.tenant, login.fingerprint) == ("acme", house.tenants.ring("acme").keys()[0].fingerprint)
+    assert (login.tenant, login.fingerprint) == ("acme", (await house.tenants.ring("acme").keys())[0].fingerprint)
     await eventually(lambda: house.counter.logins == [("acme", "accepted")])
 
 
@@ -96,7 +96,7 @@ async def test_several_wrong_keys_may_be_offered_before_the_right_one(house: Hou
 
 @pytest.mark.parametrize("algorithm", ["ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"])
 async def test_ecdsa_keys_log_in(house: House, algorithm: str) -> None:
-    house.tenants.ring("acme").add(public_line(algorithm))
+    await house.tenants.ring("acme").add(public_line(algorithm))
     await house.log_in(keypair(algorithm))
 
 
@@ -104,7 +104,7 @@ async def test_ecdsa_keys_log_in(house: House, algorithm: str) -> None:
     ("signature", "allowed"), [("rsa-sha2-256", True), ("rsa-sha2-512", True), ("ssh-rsa", False)]
 )
 async def test_rsa_keys_log_in_with_sha_2_signatures_only(house: House, signature: str, allowed: bool) -> None:
-    house.tenants.ring("acme").add(public_line("ssh-rsa", key_size=2048))
+    await house.tenants.ring("acme").add(public_line("ssh-rsa", key_size=2048))
     key = keypair("ssh-rsa", key_size=2048)
     if allowed:
         await house.log_in(key, signature_algs=[signature])
@@ -173,7 +173,8 @@ async def test_the_key_of_another_tenant_does_not_log_in(house: House) -> None:
 
 
 async def test_a_key_logs_in_until_it_expires(house: House) -> None:
-    house.tenants.ring("acme").add(public_line(number=1), expires=(house.now + timedelta(days=1)).date().isoformat())
+    tomorrow = (house.now + timedelta(days=1)).date()
+    await house.tenants.ring("acme").add(public_line(number=1), expires=tomorrow.isoformat())
     await house.log_in(keypair(number=1))
     assert house.connections[0].reason_to_end() is None
     house.now += timedelta(days=3)
@@ -183,8 +184,8 @@ async def test_a_key_logs_in_until_it_expires(house: House) -> None:
 
 
 async def test_a_key_logs_in_only_from_its_networks(house: House) -> None:
-    house.tenants.ring("acme").add(public_line(number=1), networks=["192.0.2.0/24"])
-    house.tenants.ring("acme").add(public_line(number=2), networks=["127.0.0.0/8"])
+    await house.tenants.ring("acme").add(public_line(number=1), networks=["192.0.2.0/24"])
+    await house.tenants.ring("acme").add(public_line(number=2), networks=["127.0.0.0/8"])
     await house.log_in(keypair(number=2))
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in(keypair(number=1))
@@ -198,11 +199,11 @@ async def test_clients_of_a_tenant_log_in_only_from_its_networks(house: House) -
 
 async def test_a_client_with_a_revoked_key_may_not_stay(house: House) -> None:
     ring = house.tenants.ring("acme")
-    ring.add(public_line(number=1))
+    await ring.add(public_line(number=1))
     await house.log_in(keypair(number=1))
     connection = house.connections[0]
     assert connection.reason_to_end() is None
-    ring.revoke(ring.keys()[1].fingerprint)
+    await ring.revoke((await ring.keys())[1].fingerprint)
     assert connection.reason_to_end() == "the tenant has no such key"
 
 
@@ -230,7 +231,7 @@ async def test_a_user_name_that_may_be_a_password_is_not_logged(
 async def test_openssh_logs_in_with_an_rsa_key_of_ssh_keygen(house: House, tmp_path: Path) -> None:
     key = tmp_path / "id_rsa"
     subprocess.run([client("ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key], check=True)
-    house.tenants.ring("acme").add(key.with_suffix(".pub").read_text())
+    await house.tenants.ring("acme").add(key.with_suffix(".pub").read_text())
     command = [
         client("ssh"), "-F", "/dev/null", "-p", str(house.port), "-i", str(key), "-o", "IdentitiesOnly=yes",
         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",

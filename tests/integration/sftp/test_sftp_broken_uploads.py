@@ -173,7 +173,7 @@ async def test_a_revoked_key_ends_the_session_and_publishes_nothing(published: S
             file = await sftp.open("sync_users.csv", "wb")
             await file.write(BLOCK)
             ring = published.tenants.ring("acme")
-            ring.revoke(ring.keys()[0].fingerprint)
+            await ring.revoke((await ring.keys())[0].fingerprint)
             await was_interrupted(published, len(BLOCK))
 
 

@@ -49,7 +49,7 @@ async def test_a_new_tenant_has_its_folders_its_databases_and_its_keys(tenants: 
     folder = tenants.folder("acme")
     for place in (folder.results, folder.test, folder.staging, folder.uploads, folder.messages):
         assert place.is_dir()
-    assert len(tenants.ring("acme").keys()) == 2
+    assert len(await tenants.ring("acme").keys()) == 2
     assert [tenant.name for tenant in await tenants.list()] == ["acme"]
     assert (await tenants.settings("acme")).quota_bytes == 10 * 1024**3
 
@@ -100,7 +100,7 @@ async def test_a_removed_tenant_is_moved_aside_with_all_its_data(tenants: Tenant
     assert await tenants.list() == []
     assert list(await tenants.store.ledger.db.execute_fetchall("SELECT * FROM imports")) == []
     await tenants.add("acme")
-    assert tenants.ring("acme").keys() == ()
+    assert await tenants.ring("acme").keys() == ()
 
 
 async def test_an_interrupted_removal_is_finished_by_the_next(tenants: Tenants) -> None:
@@ -191,7 +191,7 @@ async def test_an_interrupted_addition_is_finished_by_the_next(tenants: Tenants)
     await tenants.store.ledger.db.execute("DELETE FROM tenants")  # as after a crash before the row was written
     (tenants.data_dir / "tenants" / ".adding").mkdir()
     await tenants.add("acme", [public_line()])
-    assert len(tenants.ring("acme").keys()) == 1
+    assert len(await tenants.ring("acme").keys()) == 1
     await tenants.add("initech")
 
 

@@ -52,7 +52,7 @@ async def test_an_empty_company_sees_three_steps_with_what_to_enter(site: Site, 
 
 async def test_a_step_is_ticked_when_it_is_done(site: Site) -> None:
     ring = site.office.tenants.ring("acme")
-    key = ring.add(public_line())
+    key = await ring.add(public_line())
     assert steps(await page(site)) == dict(zip(STEPS, (True, False, False), strict=True))
     site.office.key_uses.used("acme", key.fingerprint, "192.0.2.1")
     assert steps(await page(site)) == dict(zip(STEPS, (True, True, False), strict=True))
@@ -61,7 +61,7 @@ async def test_a_step_is_ticked_when_it_is_done(site: Site) -> None:
 
 async def test_an_expired_key_ticks_no_step(site: Site) -> None:
     ring = site.office.tenants.ring("acme")
-    ring.add(public_line(), expires="2001-01-31", now=datetime(2001, 1, 1, tzinfo=UTC))
+    await ring.add(public_line(), expires="2001-01-31", now=datetime(2001, 1, 1, tzinfo=UTC))
     assert steps(await page(site)) == dict.fromkeys(STEPS, False)
 
 
@@ -74,6 +74,6 @@ async def test_the_steps_are_shown_until_the_first_file_and_on_no_filtered_list(
 
 async def test_the_steps_of_another_company_are_its_own(site: Site) -> None:
     ring = site.office.tenants.ring("other")
-    key = ring.add(public_line())
+    key = await ring.add(public_line())
     site.office.key_uses.used("other", key.fingerprint, "192.0.2.1")
     assert steps(await page(site)) == dict.fromkeys(STEPS, False)

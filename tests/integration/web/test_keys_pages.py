@@ -61,7 +61,7 @@ async def test_a_pasted_key_is_added_with_comment_expiry_and_networks(
     form = {"key": PUBLIC, "comment": "Payroll", "expires": "2099-01-31", "networks": "192.0.2.0/24, 2001:db8::7"}
     answer = await owner.post(KEYS, data=form)
     assert done(answer) == (f"{KEYS}", "key-added")
-    (key,) = ring.keys()
+    (key,) = await ring.keys()
     assert (key.comment, key.expires) == ("Payroll", "2099-01-31")
     text = (await owner.get(answer.headers["location"])).text
     for shown in ("Key added.", "Payroll", key.fingerprint, "Ed25519", "2099-01-31", "192.0.2.0/24", "never"):
@@ -73,7 +73,7 @@ async def test_a_key_can_be_added_from_a_file(ring: KeyRing, owner: httpx.AsyncC
     file = ("id.pub", PUBLIC.encode(encoding), "text/plain")
     answer = await owner.post(KEYS, data={"key": "", "comment": ""}, files={"file": file})
     assert answer.status_code == 303
-    (key,) = ring.keys()
+    (key,) = await ring.keys()
     assert key.comment == "key 0"
 
 
@@ -95,7 +95,7 @@ async def test_an_error_is_shown_beside_its_field_and_the_form_is_kept(
     assert sentence in part(answer.text, f"{field}-error")
     assert part(answer.text, "key").strip() == form["key"].strip()
     assert "<b>Ann" not in answer.text
-    assert ring.keys() == ()
+    assert await ring.keys() == ()
 
 
 async def test_a_private_key_is_refused_and_never_sent_back(ring: KeyRing, owner: httpx.AsyncClient) -> None:
@@ -106,7 +106,7 @@ async def test_a_private_key_is_refused_and_never_sent_back(ring: KeyRing, owner
         assert answer.status_code == 422
         assert "This is a PRIVATE key" in part(answer.text, "key-error")
         assert secret not in answer.text
-    assert ring.keys() == ()
+    assert await ring.keys() == ()
 
 
 async def test_the_same_key_is_not_added_twice(ring: KeyRing, owner: httpx.AsyncClient) -> None:
@@ -114,22 +114,22 @@ async def test_the_same_key_is_not_added_twice(ring: KeyRing, owner: httpx.Async
     answer = await owner.post(KEYS, data={"key": PUBLIC})
     assert answer.status_code == 409
     assert "This key is already added" in part(answer.text, "key-error")
-    assert len(ring.keys()) == 1
+    assert len(await ring.keys()) == 1
 
 
 async def test_a_key_is_revoked(ring: KeyRing, owner: httpx.AsyncClient) -> None:
-    key = ring.add(PUBLIC)
+    key = await ring.add(PUBLIC)
     assert "This is the only key that works." in (await owner.get(KEYS)).text
     answer = await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})
     assert done(answer) == (f"{KEYS}", "key-revoked")
-    assert ring.keys() == ()
+    assert await ring.keys() == ()
     assert (await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})).status_code == 404
 
 
 async def test_the_warning_about_the_only_key_ignores_expired_keys(ring: KeyRing, owner: httpx.AsyncClient) -> None:
-    ring.add(PUBLIC, expires="2001-01-31", now=datetime(2000, 1, 1, tzinfo=UTC))
+    await ring.add(PUBLIC, expires="2001-01-31", now=datetime(2000, 1, 1, tzinfo=UTC))
     for number in (1, 2):
-        ring.add(public_line(number=number))
+        await ring.add(public_line(number=number))
     text = (await owner.get(KEYS)).text
     assert "Expired" in text
     assert "only key that works" not in text
@@ -138,12 +138,12 @@ async def test_the_warning_about_the_only_key_ignores_expired_keys(ring: KeyRing
 async def test_a_key_shows_when_and_where_it_was_last_used(
     site: Site, ring: KeyRing, owner: httpx.AsyncClient
 ) -> None:
-    site.office.key_uses.used("acme", ring.add(PUBLIC).fingerprint, "203.0.113.9")
+    site.office.key_uses.used("acme", (await ring.add(PUBLIC)).fingerprint, "203.0.113.9")
     assert "from 203.0.113.9" in (await owner.get(KEYS)).text
 
 
 async def test_a_viewer_sees_the_keys_but_cannot_change_them(site: Site, ring: KeyRing) -> None:
-    ring.add(PUBLIC, "<i>Payroll")
+    await ring.add(PUBLIC, "<i>Payroll")
     text = (await (await site.browser("viewer")).get(KEYS)).text
     assert "&lt;i&gt;Payroll" in text
     assert "Revoke" not in text

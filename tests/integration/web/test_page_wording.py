@@ -91,7 +91,7 @@ async def fill(site: Site, count: int) -> list[int]:
     for state in ENDS * count:
         await site.filed(state)
     for number in range(count):
-        site.office.tenants.ring("acme").add(public_line(number=number))
+        await site.office.tenants.ring("acme").add(public_line(number=number))
     return [*range(1, held + 1)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -24,7 +23,7 @@ class FirstFile:
 async def first_file(request: Request, visit: Visit) -> FirstFile:
     """Return the steps of the company. Raises RingUnreadable."""
     now = utc_now()
-    keys = await asyncio.to_thread(visit.ring.keys)
+    keys = await visit.ring.keys()
     uses = await visit.office.key_uses.of(visit.tenant)
     return FirstFile(
         connection_of(request, visit),
