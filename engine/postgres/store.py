@@ -12,6 +12,7 @@ from engine.postgres.server.bans import PostgresBanStore
 from engine.postgres.server.figures import PostgresFigureStore
 from engine.postgres.server.hints import PostgresHints
 from engine.postgres.server.key_uses import PostgresKeyUseStore
+from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
@@ -58,6 +59,9 @@ class PostgresStore:
 
     def key_uses(self) -> PostgresKeyUseStore:
         return PostgresKeyUseStore(self.database, self._looking.database)
+
+    def keys(self) -> PostgresKeyStore:
+        return PostgresKeyStore(self.database, self._looking.database)
 
     def bans(self) -> PostgresBanStore:
         return PostgresBanStore(self.database, self._looking.database)

@@ -61,6 +61,10 @@ class TenantRefused(Refusal):
         return next(iter(self.settings), None)
 
 
+def no_tenant(name: str) -> TenantRefused:
+    return TenantRefused("no_tenant", f"there is no tenant {name}; see: headcount tenant list")
+
+
 def _addresses(value: object) -> object:
     """Return email addresses as they are stored, from a list or from text separated by commas."""
     parts = value.split(",") if isinstance(value, str) else value

@@ -38,6 +38,7 @@ from server.tenants.settings import (
     change_settings,
     changed,
     from_texts,
+    no_tenant,
     read_settings,
     settings_history,
 )
@@ -129,7 +130,7 @@ class Tenants:
         """Return the tenant, with or without a folder. Raises TenantRefused if there is none of that name."""
         found = await self._rows.find(name)
         if found is None:
-            raise _no_tenant(name)
+            raise no_tenant(name)
         return found
 
     async def get(self, name: str) -> Tenant:
@@ -182,7 +183,7 @@ class Tenants:
         aside = self.data_dir / "removed" / f"{name}-{utc_now():%Y%m%dT%H%M%S.%fZ}"
         async with self._one_at_a_time():
             if await self._rows.find(name) is None:
-                raise _no_tenant(name)
+                raise no_tenant(name)
             if folder.root.is_dir():
                 await asyncio.to_thread(_move, folder.root, aside)
             await self._rows.remove(name)
@@ -345,7 +346,3 @@ def _refuse_foreign(data_dir: Path) -> None:
             f"the data in {data_dir} belongs to the user {name}. Run the same command as that user: "
             f"sudo -u {name} headcount ...",
         )
-
-
-def _no_tenant(name: str) -> TenantRefused:
-    return TenantRefused("no_tenant", f"there is no tenant {name}; see: headcount tenant list")

@@ -13,6 +13,9 @@ from engine.postgres import store as postgres_store
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from engine.tenants import Tenant
+from keys.file_ring import FileRing
+from keys.ring import KeyRing
+from server.tenants.shared.rings import StoredRing
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import Company
 from tests.support.postgres import database_for
@@ -53,6 +56,11 @@ def postgres(folder: Path) -> OpenStore:
 ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite, "postgres": postgres}
 COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company, "postgres": PostgresCompany}
 """Return a company in a folder, without users or with those already there, by the engine that stores them."""
+RINGS: dict[str, Callable[[Path, Any, str], KeyRing]] = {
+    "sqlite": lambda folder, store, tenant: FileRing(folder / f"{tenant}.json"),
+    "postgres": lambda folder, store, tenant: StoredRing(store.keys(), tenant),
+}
+"""Return the keys of a tenant, by the engine whose store and folder these are."""
 
 NEEDED = {"postgres": needs(POSTGRES)}
 

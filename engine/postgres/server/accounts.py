@@ -12,10 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from queue import SimpleQueue
+from typing import Any
 
+from engine.keys import Admission, StoredKey
 from engine.postgres.database import blocking
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
+from engine.postgres.server.keys import read_key
 from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from importer.errors import DatabaseUnusable, TryAgain
@@ -26,10 +29,15 @@ CONNECT_S = 5.0
 """The longest wait of the thread for a connection, and of a start for the first one."""
 
 HAS = "SELECT 1 FROM tenants WHERE name = %(tenant)s"
+ADMISSION = """
+    SELECT (SELECT json_object_agg(key, value) FROM settings WHERE tenant_id = t.id) AS settings,
+        (SELECT json_agg(json_build_array(kind, encode(blob, 'hex'), comment, added_at, expires, networks)
+            ORDER BY number) FROM keys WHERE tenant_id = t.id) AS keys
+    FROM tenants AS t WHERE name = %(tenant)s"""
 
 
 class PostgresAccountStore:
-    """An `engine.accounts.AccountStore`. A connection that is lost is made again.
+    """An `engine.accounts.AccountStore` and `engine.keys.AdmissionStore`. A lost connection is made again.
 
     A caller waits up to `wait_s` for an answer.
     """
@@ -51,6 +59,11 @@ class PostgresAccountStore:
 
     def has(self, tenant: str) -> bool:
         return bool(self._rows(HAS, tenant))
+
+    def admission(self, tenant: str) -> Admission | None:
+        for settings, keys in self._rows(ADMISSION, tenant):
+            return Admission(settings or {}, tuple(_key(*each) for each in keys or ()))
+        return None
 
     def copies_needed(self, tenant: str) -> list[int]:
         return [row[0] for row in self._rows(COPIES_NEEDED, tenant)]
@@ -86,6 +99,10 @@ class PostgresAccountStore:
                     answer.set_result(self._line.read(statement, tenant))
                 except BaseException as error:
                     answer.set_exception(error)
+
+
+def _key(kind: str, blob: str, *facts: Any) -> StoredKey:
+    return read_key(kind, bytes.fromhex(blob), *facts)
 
 
 class _Line:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import pytest
 
 from keys.errors import KeyRefused, RingUnreadable
 from keys.file_ring import FileRing
-from tests.support.keypairs import blob, keypair, public_line
+from tests.support.keypairs import blob, public_line
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOME = ip_address("192.0.2.7")
@@ -37,64 +36,10 @@ async def test_keys_added_or_revoked_by_another_process_take_effect_at_once(ring
     assert not allowed(ring)
 
 
-async def test_a_key_keeps_its_comment_expiry_and_networks(ring: FileRing) -> None:
-    await ring.add(public_line(), "the HR server", "2027-01-31", ["192.0.2.0/24", "2001:db8::/32"], now=NOW)
-    (key,) = await FileRing(ring.path).keys()
-    assert key.to_json() == {
-        "fingerprint": keypair().get_fingerprint(),
-        "type": "ssh-ed25519",
-        "key": public_line().split(" ")[1],
-        "comment": "the HR server",
-        "added_at": "2026-06-01T12:00:00Z",
-        "expires": "2027-01-31",
-        "networks": ["192.0.2.0/24", "2001:db8::/32"],
-    }
-
-
-async def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: FileRing) -> None:
-    assert (await ring.add(public_line())).comment == "key 0"
-    assert (await ring.add(public_line(number=1), "")).comment == ""
-
-
 async def test_the_key_file_has_mode_0600(ring: FileRing) -> None:
     await ring.add(public_line())
     for path in ring.path.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-async def test_the_same_key_twice_is_refused(ring: FileRing) -> None:
-    await ring.add(public_line())
-    with pytest.raises(KeyRefused) as caught:
-        await ring.add(public_line(), "another comment")
-    assert caught.value.code == "key_duplicate"
-    assert len(await ring.keys()) == 1
-
-
-async def test_an_expiry_in_the_past_is_refused(ring: FileRing) -> None:
-    with pytest.raises(KeyRefused, match="already past"):
-        await ring.add(public_line(), expires="2026-05-31", now=NOW)
-    assert (await ring.add(public_line(), expires="2026-06-01", now=NOW)).expires == "2026-06-01"
-
-
-async def test_a_key_is_revoked_by_its_fingerprint_with_or_without_prefix(ring: FileRing) -> None:
-    first, second = await ring.add(public_line()), await ring.add(public_line(number=1))
-    await ring.revoke(first.fingerprint.removeprefix("SHA256:"))
-    await ring.revoke(second.fingerprint)
-    assert await ring.keys() == ()
-
-
-async def test_revoking_an_unknown_key_is_refused(ring: FileRing) -> None:
-    await ring.add(public_line())
-    with pytest.raises(KeyRefused) as caught:
-        await ring.revoke("SHA256:nothing")
-    assert caught.value.code == "key_unknown"
-    assert len(await ring.keys()) == 1
-
-
-async def test_two_writers_do_not_overwrite_each_other(ring: FileRing) -> None:
-    lines = [public_line(number=number) for number in range(16)]
-    await asyncio.gather(*(FileRing(ring.path).add(line) for line in lines))
-    assert len(await ring.keys()) == 16
 
 
 async def test_a_half_written_file_is_not_read(ring: FileRing) -> None:

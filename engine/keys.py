@@ -1,0 +1,56 @@
+"""The public keys of tenants, as stored in a database, and what a login needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from importer.users.settled import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key of a tenant: `blob` in the SSH wire format, of type `kind`; networks in CIDR notation."""
+
+    kind: str
+    blob: bytes
+    comment: str
+    added_at: str
+    expires: str | None = None
+    networks: tuple[str, ...] = ()
+
+
+Change = Callable[[Sequence[StoredKey]], Iterable[StoredKey]]
+"""Returns the keys that a tenant has after a change, given those that it has now."""
+
+
+class KeyStore(Protocol):
+    """The keys of all tenants, each tenant's in the order in which they were added. They are removed with it."""
+
+    async def of(self, tenant: str) -> list[StoredKey]:
+        """Return the keys of a tenant; none if it does not exist."""
+
+    async def change(self, tenant: str, change: Change) -> bool:
+        """Store what `change` returns; no other writer comes in between. What it raises is raised: nothing is stored.
+
+        Return whether the tenant exists; if not, `change` is not called. The change is on disk when this returns.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a login of a tenant needs to know, all of one moment."""
+
+    settings: Texts
+    keys: tuple[StoredKey, ...]
+
+
+class AdmissionStore(Protocol):
+    """Reads admissions for logins, on the event loop itself."""
+
+    def admission(self, tenant: str) -> Admission | None:
+        """Return the admission of a tenant; None if it does not exist. Blocks as the methods of AccountStore do.
+
+        Raises TryAgain, DatabaseUnusable.
+        """
