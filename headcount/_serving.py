@@ -22,9 +22,8 @@ from headcount.testing import TIMEOUT_S, Run, Server, UploadFailed
 from importer.folder import FolderOf
 from importer.model import ImportState
 from server.app import open_server
-from server.data_disk import DataDisk
 from server.files.files import AllFiles
-from server.process import hold
+from server.places import place_of
 from server.runs.python.calling import Calling, Workshop, is_async
 from server.runs.python.pool import Pool
 from server.runs.registry import RegisteredHook
@@ -34,7 +33,7 @@ from server.runs.service import Found
 from server.runs.sources import Source, registry
 from server.settings import ServerSettings, environment_of_hooks
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import Tenants, make_data_dir
+from server.tenants.tenants import Tenants
 
 log = logging.getLogger("headcount.testing")
 
@@ -162,11 +161,8 @@ class _Running:
         settings = ServerSettings.model_construct(
             data_dir=folder, sftp_host="127.0.0.1", sftp_port=0, http_port=0, stop_grace_s=1.0
         )
-        make_data_dir(folder)
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(hold(folder))
-            disk = DataDisk(folder)
-            disk.begin()
+            disk = await stack.enter_async_context(place_of(settings).held(asyncio.Event()))
             app = await stack.enter_async_context(open_server(settings, disk, _Given(hooks).find))
             stack.push_async_callback(app.stop, settings.stop_grace_s, asyncio.Event())
             (_, port), _ = await app.start()

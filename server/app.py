@@ -25,10 +25,7 @@ from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey, host_keys, shown_host_keys
-from server import process
-from server.backup.newest import newest_backup
-from server.backup.restoring import refuse_unfinished
-from server.data_disk import DataDisk
+from server.data_disk import Disk
 from server.faults import Faults
 from server.files.local.files import AllLocalFiles
 from server.hooks.admission import Admission
@@ -40,6 +37,7 @@ from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.notify.sign_in_mails import sign_in_mails
+from server.places import place_of
 from server.runs.finding import known_hooks
 from server.runs.service import Find, Found, Hooks, find
 from server.settings import ServerSettings
@@ -54,7 +52,7 @@ from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import LATELY, Soundness
-from server.tenants.tenants import Tenants, make_data_dir, open_tenants
+from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.gauges import Gauges, Parts, at_once
@@ -81,13 +79,9 @@ async def serve(settings: ServerSettings) -> None:
 
     Raises process.InUse, CannotListen, HostKeyRefused, and the errors of opening the databases.
     """
-    refuse_unfinished(settings.data_dir)
-    make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
-    with process.hold(settings.data_dir), signals() as (stop, hurry):
-        disk = DataDisk(settings.data_dir)
-        disk.begin()
-        async with AsyncExitStack() as stack:
+    with signals() as (stop, hurry):
+        async with place_of(settings).held(stop) as disk, AsyncExitStack() as stack:
             server = await disk.insist(lambda: stack.enter_async_context(open_server(settings, disk)), stop)
             if server is None:
                 return
@@ -113,7 +107,7 @@ class Server:
         tenants: Tenants,
         accounts: Accounts,
         soundness: Soundness,
-        disk: DataDisk,
+        disk: Disk,
         found: Found,
     ) -> None:
         store, looking = tenants.store, tenants.store.looking()
@@ -187,7 +181,7 @@ class Server:
             "disk": disk.check,
         }
         self._gauges = Gauges(
-            *(metrics, Parts(checks), disk, lambda: newest_backup(settings.data_dir)),
+            *(metrics, Parts(checks), disk, place_of(settings).newest_backup),
             hooks_broken=lambda: self._hooks.broken,
             banned=lambda: len(self._sftp.gate.bans()),
         )
@@ -326,9 +320,10 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(settings: ServerSettings, disk: DataDisk, find: Find = find) -> AsyncIterator[Server]:
+async def open_server(settings: ServerSettings, disk: Disk, find: Find = find) -> AsyncIterator[Server]:
     """Open the databases and yield the server on them; close them at the end. `find` returns its hooks."""
-    async with open_tenants(settings.data_dir, serving=True, public_url=settings.http_public_url) as tenants:
+    async with place_of(settings).opened(serving=True) as home:
+        tenants = Tenants(home, settings.http_public_url)
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
         try:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from importer.errors import TryAgain
 from server.rounds import again, set_within
@@ -72,6 +72,26 @@ def free_at(folder: Path) -> Free:
     blocks = found.f_bavail if os.geteuid() else found.f_bfree
     files = (found.f_favail if os.geteuid() else found.f_ffree) if found.f_files else None
     return Free(blocks * found.f_frsize, files, bool(found.f_flag & os.ST_RDONLY), found.f_blocks * found.f_frsize)
+
+
+class Disk(Protocol):
+    """The disk that the server needs. It is checked between `start()` and `stop()`."""
+
+    free: Free
+    """The free space, as of the newest check."""
+
+    def why(self) -> str | None:
+        """Return why nothing can be stored, as of the newest check; None if it can be."""
+
+    async def check(self) -> bool:
+        """Return True. Raises TryAgain if nothing can be stored."""
+
+    async def insist(self, work: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
+        """Run `work` until the disk has space for it; return its result, or None if `stop` is set before."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class DataDisk:

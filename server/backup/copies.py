@@ -16,7 +16,7 @@ from server.backup.manifest import Entry
 from server.backup.objects import Objects, Unreadable
 from server.backup.selecting import USERS_DB, merged
 from server.backup.trees import Trees
-from server.tenants.figures import look_of
+from server.tenants.local.looks import look_of
 
 Entries = dict[str, Entry]
 

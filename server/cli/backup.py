@@ -22,7 +22,7 @@ from server.cli.folder import target_of_restore, tell_without_backup
 from server.cli.output import harmless, json_option, print_json, tell
 from server.data_disk import DISK_CODES
 from server.settings import load_settings
-from server.tenants.tenants import server_database
+from server.tenants.local.folder import server_database
 
 
 @click.command()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
-from server.cli.folder import may_be_made, require_data, warn_without_server
 from server.cli.output import tell
 from server.interrupts import loading
+from server.places import place_of
+from server.places.place import Place
 from server.settings import environment_of_hooks, load_settings
 from server.tenants.hook_settings import need_hooks
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,22 +74,29 @@ _interrupted: list[tuple[asyncio.Runner, set[asyncio.Task[Any]]]] = []
 
 @asynccontextmanager
 async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
-    """Open the tenants of the data folder, and warn on stderr if no server runs on it.
+    """Open the tenants of the place that the settings name, and warn on stderr if no server runs on it.
 
-    Raises TenantRefused if the folder is absent or has no data. With `make`, the command creates the data, and says
-    where; see `may_be_made`.
+    Raises TenantRefused if it is absent or has no data. With `make`, the command creates the data, and says where
+    (see `Place.may_be_made`).
     """
     settings = load_settings()
-    data_dir = settings.data_dir.absolute()
-    made = make and may_be_made(settings)
-    if not made:
-        require_data(settings)
-    async with open_tenants(data_dir, public_url=settings.http_public_url) as opened:
+    place = place_of(settings)
+    made = make and place.may_be_made()
+    if not made and not place.has_data():
+        raise place.no_data()
+    async with place.opened() as home:
         if made:
-            tell(f"Created the data folder {data_dir}", "data_folder_created")
+            tell(f"Created {place.name}", "data_folder_created")
         else:
-            warn_without_server(data_dir)
-        yield opened
+            await _warn_without_server(place)
+        yield Tenants(home, settings.http_public_url)
+
+
+async def _warn_without_server(place: Place) -> None:
+    """Say on stderr that no server runs on the place, if that is so."""
+    with suppress(OSError, TryAgain):
+        if not await place.server_runs():
+            tell(f"no server runs on {place.name}", "no_server", "warning")
 
 
 async def find_hooks_for(changes: Mapping[str, object], opened: Tenants) -> None:

@@ -12,14 +12,14 @@ import click
 
 from ground.words import as_sentence, counted, listed
 from server.backup.moving import RESTORING
-from server.cli.folder import no_data_in
 from server.cli.output import harmless, json_option, print_json
 from server.doctor.examining import examine
 from server.doctor.findings import Finding, Severity, need_action
 from server.doctor.gathering import owner_of, user_name
+from server.places.folder import no_data_in
 from server.settings import load_settings
+from server.tenants.local.folder import server_database
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import server_database
 
 
 @click.command()

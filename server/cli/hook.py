@@ -7,12 +7,11 @@ from contextlib import AsyncExitStack
 import click
 
 from server.cli.data import runs, tenants
-from server.cli.folder import refuse_absent
 from server.cli.hook_runs import found_hooks, rerun, runs_
 from server.cli.output import list_options, print_list
+from server.places import place_of
 from server.runs.sources import OWN_HOOK
 from server.settings import load_settings
-from server.tenants.tenants import server_database
 
 
 @click.group()
@@ -30,10 +29,11 @@ async def list_(as_json: bool) -> None:
     why a hook cannot be used.
     """
     settings = load_settings()
-    refuse_absent(settings)
+    place = place_of(settings)
+    place.refuse_absent()
     async with AsyncExitStack() as stack:
         store = None
-        if server_database(settings.data_dir).exists():
+        if place.exists():
             store = (await stack.enter_async_context(tenants())).store.runs()
         found = await found_hooks(settings, store)
     rows = [

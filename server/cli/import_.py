@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +19,6 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.rules.identity import identity_of
 from importer.worker import decisions
-from server import process
 from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import (
@@ -34,6 +32,8 @@ from server.cli.output import (
     shown,
 )
 from server.cli.report_view import change_line, print_report, summary
+from server.places import place_of
+from server.settings import load_settings
 from server.tenants.pauses import pause_of
 
 BY = "operator"
@@ -172,7 +172,7 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, timeout: float
         with _naming_the_list(tenant):
             asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
         if not no_wait:
-            ended = await _end_of(queue, asked, _data_dir(folder), timeout)
+            ended = await _end_of(queue, asked, timeout)
             _print_report(ended, folder, as_json=as_json)
             return 0 if ended.state is ImportState.UNDONE else 1
     _print_done(asked, f"Queued the undo of import {asked.id} of {tenant}", as_json=as_json)
@@ -230,24 +230,21 @@ async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
 
 
 async def _follow(queue: Queue, folder: TenantFolder, entry: Entry, timeout: float | None, *, as_json: bool) -> int:
-    ended = await _end_of(queue, entry, _data_dir(folder), timeout)
+    ended = await _end_of(queue, entry, timeout)
     _print_report(ended, folder, as_json=as_json)
     return 0 if ended.state in APPLIED | {ImportState.UNDONE} else 1
 
 
-def _data_dir(folder: TenantFolder) -> Path:
-    return folder.root.parent.parent
-
-
-async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | None) -> Entry:
+async def _end_of(queue: Queue, entry: Entry, timeout: float | None) -> Entry:
     """Wait until `entry` ends and return it. Raises Refused at the timeout, or if no server runs."""
     began = served = time.monotonic()
+    place = place_of(load_settings())
     with progress() as advance:
         advance(*frame(entry))
         while entry.state in WAITING:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
-            if now - served >= 1 and process.server_runs(data_dir):
+            if now - served >= 1 and await place.server_runs():
                 served = now
             if now - served >= NO_SERVER_S:
                 raise Refused(

@@ -15,8 +15,8 @@ from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, find_hooks_for, patiently, read_text, runs, tenants
-from server.cli.folder import has_data, no_data_in
 from server.cli.output import harmless, json_option, list_options, print_json, print_list, print_thing, shown, tell
+from server.places import place_of
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.figures import NEWEST_CHANGES
@@ -63,8 +63,8 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 async def list_(as_json: bool) -> None:
     """List all tenants by name."""
     rows = []
-    settings = load_settings()
-    if has_data(settings):
+    place = place_of(load_settings())
+    if place.has_data():
         async with tenants() as opened:
             queue = opened.store.imports()
             successes = await queue.last_successes()
@@ -75,7 +75,7 @@ async def list_(as_json: bool) -> None:
                 feed = feed_of(one, successes.get(one.name), limit, utc_now(), pauses)
                 rows.append({**summary, **_freshness(feed), "broken": broken})
     elif as_json:
-        tell(str(no_data_in(settings.data_dir.absolute())), "no_data_folder", "warning")
+        tell(str(place.no_data()), "no_data_folder", "warning")
     columns = {
         "name": "NAME",
         "created_at": "CREATED",
@@ -86,7 +86,7 @@ async def list_(as_json: bool) -> None:
     }
     if any(row["broken"] for row in rows):
         columns["broken"] = "BROKEN"
-    empty = f"No tenants yet in {settings.data_dir.absolute()}. Add one: headcount tenant add NAME"
+    empty = f"No tenants yet in {place.where}. Add one: headcount tenant add NAME"
     wrapped = [key for key in ("users", "broken") if key in columns]
     print_list(rows, columns, as_json=as_json, empty=empty, wrapped=wrapped)
 

@@ -27,8 +27,9 @@ from server.data_disk import DISK_CODES, READ_ONLY, free_at, why_disk_unusable
 from server.doctor.facts import DiskFacts, Facts, HostKeyFacts, Numbered, TenantFacts
 from server.doctor.walking import faulty_entries
 from server.tenants.inspection import fault_of_file, inspect, unusable_copy
+from server.tenants.local.folder import refuse_lost, server_database
+from server.tenants.names import NAME
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import NAME, refuse_lost, server_database
 
 NUMBER = re.compile(r"([0-9]{1,18})\.")
 

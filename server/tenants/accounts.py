@@ -19,9 +19,11 @@ from keys.file_ring import FileRing
 from server.files.contracts import KeyRing, TenantLimits
 from server.seldom import Seldom
 from server.tenants.inspection import inspect
+from server.tenants.local.folder import users_in
+from server.tenants.names import NAME
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import NAME, Tenants, users_in
+from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -19,6 +18,7 @@ from engine.tenants import Tenant
 from importer.errors import DatabaseFault, ImporterError
 from importer.users.users import Users
 from server.rounds import rest_s
+from server.tenants.home import Looks
 from server.tenants.pauses import Span, spans
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, settings_history
 from server.tenants.tenants import Tenants
@@ -35,9 +35,6 @@ REST_S, SHARE = 0.1, 0.1
 NEWEST_CHANGES = 1000
 """The newest changes of settings among which pauses are searched."""
 
-UNSETTLED_S = 2.0
-"""Seconds after a write in which a file may change without a new time. No file system has coarser times."""
-
 
 async def pauses_in(tenants: Tenants, tenant: str) -> Sequence[Span]:
     """Read the pauses of this tenant, oldest first. Raises the error of a read."""
@@ -50,11 +47,11 @@ class FigureBook:
 
     def __init__(self, tenants: Tenants, broken: Callable[[], Collection[str]] = tuple) -> None:
         self._tenants = tenants
+        self._looks: Looks = tenants.home
         self._store = tenants.store.figures()
         self._broken = broken
         self._figures: dict[str, Figures] = {}
         self._seen: dict[str, str] = {}
-        self._paths: dict[str, str] = {}
         self._failing: set[str] = set()
         self._sound: dict[str, str] = {}
         self._pruned: dict[str, Pruned] = {}
@@ -156,7 +153,7 @@ class FigureBook:
         """Read the figures of this tenant again."""
         async with self._one_at_a_time:
             await self.load()
-            self._take(await asyncio.to_thread(self._read, [tenant]))
+            await self._take(await self._read([tenant]))
 
     async def write(self) -> None:
         """Store new figures; if that fails, later. It may wait for the disk, so no look waits for it."""
@@ -183,27 +180,18 @@ class FigureBook:
     async def _look(self, names: Sequence[str]) -> None:
         self._keep_only(set(names))
         left_alone = set(self._broken())
-        self._due = await asyncio.to_thread(self._changed, [name for name in names if name not in left_alone])
+        looks = await self._looks.looks([name for name in names if name not in left_alone])
+        self._due = [name for name, look in looks.items() if self._seen.get(name) != look.text]
         if self._looked_at == float("-inf"):
             for name in self._due:  # the stored figures are outdated: none is better until they are read
                 self._figures.pop(name, None)
         self._looked_at = time.monotonic()
 
-    def _changed(self, names: Sequence[str]) -> list[str]:
-        """In a thread: return the tenants whose users.db has changed since it was read."""
-        now, found = time.time(), []
-        for name in names:
-            if name not in self._paths:
-                self._paths[name] = os.fspath(self._tenants.folder(name).users_db)
-            if self._seen.get(name) != look_of(self._paths[name], now)[0]:
-                found.append(name)
-        return found
-
     async def _read_due(self, until: float) -> None:
         """Read the changed tenants until the time `until`, at least one step."""
         while self._due:
             some, self._due = self._due[:STEP], self._due[STEP:]
-            self._take(await asyncio.to_thread(self._read, some))
+            await self._take(await self._read(some))
             if time.monotonic() >= until:
                 break
 
@@ -218,22 +206,27 @@ class FigureBook:
             await self.write()
             took = time.monotonic() - start
 
-    def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:
-        """In a thread: return the figures of some tenants, and the looks of their files."""
-        found: dict[str, tuple[str | None, Figures | Exception]] = {}
+    async def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:
+        """Return the figures of some tenants, and the looks of their users."""
+        # Look before reading: a write in between then shows at the next look.
+        looks = await self._looks.looks(names)
+        figures = await asyncio.to_thread(self._figures_of, names)
+        return {name: (looks[name].text if looks[name].settled else None, figures[name]) for name in names}
+
+    def _figures_of(self, names: Sequence[str]) -> dict[str, Figures | Exception]:
+        """In a thread: return the figures of some tenants, or the errors that prevent reading."""
+        found: dict[str, Figures | Exception] = {}
         for name in names:
-            # Look before reading: a write in between then shows at the next look.
-            look, settled = look_of(os.fspath(self._tenants.folder(name).users_db), time.time())
             try:
-                found[name] = look if settled else None, read_figures(self._tenants.users(name))
+                found[name] = read_figures(self._tenants.users(name))
             except Exception as error:
-                found[name] = None, error
+                found[name] = error
         return found
 
-    def _take(self, found: Mapping[str, tuple[str | None, Figures | Exception]]) -> None:
+    async def _take(self, found: Mapping[str, tuple[str | None, Figures | Exception]]) -> None:
         for name, (look, figures) in found.items():
             if isinstance(figures, Exception):
-                if name not in self._failing and self._tenants.folder(name).root.exists():
+                if name not in self._failing and await self._tenants.home.exists(name):
                     facts = {"event": "users_uncounted", "tenant": name}
                     tell(log, f"The users of {name} cannot be counted", figures, facts)
                 self._failing.add(name)
@@ -248,7 +241,7 @@ class FigureBook:
                 self._note(name, Known(figures=(look, figures)))
 
     def _keep_only(self, names: set[str]) -> None:
-        parts = self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten
+        parts = self._figures, self._seen, self._sound, self._pruned, self._unwritten
         for known in (*parts, self._pauses, self._pauses_seen):
             for removed in known.keys() - names:
                 known.pop(removed)
@@ -256,24 +249,6 @@ class FigureBook:
 
     def _note(self, tenant: str, news: Known) -> None:
         self._unwritten[tenant] = self._unwritten.get(tenant, Known()).renewed(news)
-
-
-def look_of(database: str, now: float) -> tuple[str, bool]:
-    """Return the look of the users.db at `database`: inode, size and times of it and its log.
-
-    The second value is whether a change after `now` (seconds since 1970) will change the look.
-    """
-    looks, newest = [], float("-inf")
-    for name in (database, f"{database}-wal"):
-        try:
-            found = os.stat(name)
-        except OSError:
-            continue
-        if name != database and not found.st_size:
-            continue  # SQLite creates and empties it when it reads
-        looks.append(f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}")
-        newest = max(newest, found.st_mtime, found.st_ctime)
-    return "/".join(looks), now - newest > UNSETTLED_S
 
 
 def read_figures(users: Users) -> Figures:

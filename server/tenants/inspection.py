@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,24 +18,11 @@ from importer.users.settled import Texts
 from importer.users.users import Users
 from keys.errors import RingUnreadable
 from keys.file_ring import FileRing
+from server.tenants.home import Found, Glance, Signature
+from server.tenants.local.folder import users_in
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
-from server.tenants.tenants import users_in
-
-Signature = str
-"""A text that changes when something in a folder is replaced, or gets another owner."""
 
 PLACES = ("", "files", "staging", "uploads", "messages", "runs")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The result of an inspection. `why` is None if the folder can be used.
-
-    `outdated`: its users.db has the schema of an older version.
-    """
-
-    why: str | None
-    outdated: bool = False
 
 
 def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
@@ -124,18 +110,6 @@ def signature_of(folder: TenantFolder) -> Signature:
         *(users_in(folder).looks_like(), keys and look_of(keys), os.geteuid()),
     )
     return blake2b(repr(facts).encode(), digest_size=12).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """The outside of a folder. `leftovers`: it holds something that a clean stop does not leave behind.
-
-    `plain`: its users.db seems to have the current schema and no leftovers of a crash.
-    """
-
-    signature: Signature
-    leftovers: bool
-    plain: bool
 
 
 def glance(folder: TenantFolder, newest_import: int, newest_run: int, known: Signature | None) -> Glance:

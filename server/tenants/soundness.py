@@ -13,32 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from engine.tenants import Tenant
 from ground.refusals import Refusal
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
-from importer.folder import TenantFolder
 from importer.queue.listing import Listing
-from keys.errors import RingUnreadable
-from keys.file_ring import FileRing
 from server.data_disk import DISK_CODES
 from server.rounds import again
-from server.tenants.figures import FigureBook, look_of
-from server.tenants.inspection import (
-    Found,
-    Glance,
-    Signature,
-    glance,
-    inspect,
-    signature_of,
-    unusable_copy,
-    why_not_upgraded,
-)
+from server.tenants.figures import FigureBook
+from server.tenants.home import Found, Looks, Signature
+from server.tenants.inspection import why_not_upgraded
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble
@@ -70,8 +56,6 @@ _UNFINISHED = "the work that the last stop left of it cannot be finished"
 TakeUp = Callable[[str], Awaitable[None]]
 """Finishes the work that the last stop left of a tenant. An exception makes the tenant broken."""
 
-Needed = Mapping[str, list[tuple[int, int]]]
-
 
 class TenantBroken(Refusal):
     """An operation is refused because the tenant is broken. Its sentence names no file, so any client may read it."""
@@ -90,6 +74,7 @@ class Soundness:
     def __init__(self, tenants: Tenants, imports: Listing) -> None:
         self.figures = FigureBook(tenants, lambda: self.broken)
         self._tenants = tenants
+        self._looks: Looks = tenants.home
         self._imports = imports
         self._why: dict[str, str] = {}
         self._sound: dict[str, Signature] = {}
@@ -132,7 +117,7 @@ class Soundness:
         await self.figures.load()
         tenants = await self._tenants.list()
         self._owed = {tenant.name for tenant in tenants}
-        glances = await asyncio.to_thread(self._glance, tenants)
+        glances = await self._looks.glances(tenants, self.figures.sound)
         closely = {*owing, *await self._with_wrong_copies()}
         self._pending = deque()
         until = time.monotonic() + BEFORE_S
@@ -186,7 +171,7 @@ class Soundness:
 
     async def _known_settings(self, tenant: str) -> TenantSettings:
         """Return the settings, read only if users.db has changed: a paused tenant needs them twice a second."""
-        look, settled = look_of(os.fspath(self._tenants.folder(tenant).users_db), time.time())
+        look, settled = await self._looks.look(tenant)
         known = self._settings.get(tenant)
         if known and known[0] == look:
             return known[1]
@@ -205,7 +190,8 @@ class Soundness:
         for removed in (self._why.keys() | self._sound.keys() | self._locks.keys()) - set(names):
             self._drop(removed)
         self._owed &= set(names)
-        changed = await asyncio.to_thread(self._changed, names)
+        signatures = await self._looks.signatures(names)
+        changed = [name for name in names if self._sound.get(name) != signatures.get(name)]
         self._pending = deque(dict.fromkeys([*changed, *await self._with_wrong_copies()]))
 
     async def _look_at_pending(self, within_s: float) -> None:
@@ -224,37 +210,19 @@ class Soundness:
         await self._look_at_pending(PIECE_S)
         return AGAIN_S
 
-    def _glance(self, tenants: Iterable[Tenant]) -> dict[str, Glance]:
-        """In a thread: look at all folders from outside."""
-        return {
-            each.name: glance(
-                *(self._tenants.folder(each.name), each.last_import_id, each.last_run_id),
-                self.figures.sound(each.name),
-            )
-            for each in tenants
-        }
-
-    def _changed(self, names: list[str]) -> list[str]:
-        """In a thread: return the tenants whose signature has changed since their last inspection."""
-        folder = self._tenants.folder
-        return [name for name in names if self._sound.get(name) != signature_of(folder(name))]
-
-    async def _with_wrong_copies(self) -> list[str]:
+    async def _with_wrong_copies(self) -> Sequence[str]:
         """Return the tenants where a copy cannot be used, among the next `COPIES_A_LOOK` queued imports."""
         needed, self._copies_after = await self._imports.some_copies_needed(self._copies_after, COPIES_A_LOOK)
-        return await asyncio.to_thread(self._of_wrong_copies, needed)
-
-    def _of_wrong_copies(self, needed: Needed) -> list[str]:
-        return [name for name, copies in needed.items() if unusable_copy(self._tenants.folder(name), copies)]
+        return [*await self._looks.unusable_copies(needed)]
 
     async def _look(self, tenant: str, *, suspect: bool = False) -> str | None:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
-            signature = await asyncio.to_thread(signature_of, self._tenants.folder(tenant))
+            signature = (await self._looks.signatures([tenant]))[tenant]
             if self._still_damaged(tenant, signature):
                 return self._why.get(tenant)
             whole = tenant in self._damaged or (suspect and self._whole.get(tenant) != signature)
             try:
-                found = await asyncio.to_thread(_inspect, self._tenants.folder(tenant), whole=whole)
+                found = await self._looks.inspect(tenant, whole=whole)
             except TryAgain as error:
                 if tenant in self._owed:  # refuse clients until the work of the last stop is finished
                     self.found(tenant, f"it cannot be inspected yet ({error.message})")
@@ -277,12 +245,12 @@ class Soundness:
         return seen == signature and time.monotonic() < until
 
     async def _unusable_copy(self, tenant: str) -> str | None:
-        folder = self._tenants.folder(tenant)
         needed = await self._imports.copies_needed(tenant)
-        if not needed or not await asyncio.to_thread(unusable_copy, folder, needed):
+        if not needed or not await self._looks.unusable_copies({tenant: needed}):
             return None
         # An import may have ended in between, and its copy may be deleted.
-        return await asyncio.to_thread(unusable_copy, folder, await self._imports.copies_needed(tenant))
+        needed = await self._imports.copies_needed(tenant)
+        return (await self._looks.unusable_copies({tenant: needed})).get(tenant)
 
     async def _made_ready(self, tenant: str, found: Found) -> str | None:
         """Migrate the schema and finish the work of the last stop; return why that cannot be done."""
@@ -333,12 +301,3 @@ class Soundness:
     def _failed(self, error: Exception) -> float:
         self._trouble.met(error)
         return AGAIN_S
-
-
-def _inspect(folder: TenantFolder, *, whole: bool) -> Found:
-    """Inspect the folder; if it can be used, note that it has a key ring, so that a lost one is noticed."""
-    found = inspect(folder, whole=whole)
-    if found.why is None:
-        with suppress(OSError, RingUnreadable):  # the next inspection reports it
-            FileRing(folder.keys).note()
-    return found

@@ -1,4 +1,4 @@
-"""Disk usage of the folders of tenants: measured one by one in a thread, and kept for a minute.
+"""Disk usage of tenants: measured one by one, and kept for a minute.
 
 A caller does not wait for a measurement: it gets what is known. A tenant that was never measured is left out.
 """
@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection
+
+from importer.errors import DatabaseFault, ImporterError
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +18,12 @@ AGE_S = 60.0
 WAIT_S = 0.2
 """The longest time in seconds that a caller waits for measurements that are due."""
 
-BLOCK_BYTES = 512
-"""The unit of `st_blocks`, whatever the block size of the disk."""
-
 
 class DiskUsage:
-    """The disk usage of tenants. `root_of` returns the folder of a tenant."""
+    """The disk usage of tenants. `bytes_of` measures one."""
 
-    def __init__(self, root_of: Callable[[str], Path]) -> None:
-        self._root_of = root_of
+    def __init__(self, bytes_of: Callable[[str], Awaitable[int]]) -> None:
+        self._bytes_of = bytes_of
         self._known: dict[str, tuple[float, int]] = {}
         self._measuring: asyncio.Task[None] | None = None
 
@@ -51,32 +46,6 @@ class DiskUsage:
     async def _measure(self, due: list[str]) -> None:
         for name in due:
             try:
-                size = await asyncio.to_thread(bytes_below, self._root_of(name))
-                self._known[name] = (time.monotonic(), size)
-            except OSError as error:
+                self._known[name] = (time.monotonic(), await self._bytes_of(name))
+            except (OSError, ImporterError, DatabaseFault) as error:
                 log.debug("The disk usage of %s cannot be measured: %s; retrying.", name, error)
-
-
-def bytes_below(root: Path) -> int:
-    """Return the bytes on disk of the folder at `root` and everything in it. Blocks.
-
-    A file with several names counts once. Symbolic links are not followed. Files deleted meanwhile are not counted.
-    """
-    total, seen, folders = 0, set[tuple[int, int]](), [str(root)]
-    while folders:
-        for path, found in _entries(folders.pop()):
-            if stat.S_ISDIR(found.st_mode):
-                folders.append(path)
-            elif found.st_nlink > 1:
-                if (found.st_dev, found.st_ino) in seen:
-                    continue
-                seen.add((found.st_dev, found.st_ino))
-            total += found.st_blocks * BLOCK_BYTES
-    return total
-
-
-def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):
-                yield entry.path, entry.stat(follow_symlinks=False)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from server.data_disk import DataDisk
+from server.data_disk import Disk
 from server.upkeep.metrics import Metrics
 
 WAIT_S = 0.2
@@ -51,7 +51,7 @@ class Gauges:
         self,
         metrics: Metrics,
         parts: Parts,
-        disk: DataDisk,
+        disk: Disk,
         newest_backup: Callable[[], float],
         hooks_broken: Callable[[], int],
         banned: Callable[[], int],

@@ -120,7 +120,7 @@ class Indexer:
         except FileNotFoundError:
             return  # removed meanwhile
         except Exception as error:
-            if not self._tenants.folder(name).root.exists():
+            if not await self._tenants.home.exists(name):
                 return  # removed while one of its files was opened
             if self._soundness and await self._soundness.look(name, error):
                 return

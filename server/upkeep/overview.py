@@ -60,7 +60,7 @@ class Overview:
         self._open_sessions = open_sessions
         self._clock = clock
         self._why_broken = why_broken
-        self._disk = DiskUsage(lambda name: tenants.folder(name).root)
+        self._disk = DiskUsage(tenants.home.bytes_of)
 
     async def tenants(self) -> list[TenantFacts]:
         """Return the facts about all tenants, by name."""

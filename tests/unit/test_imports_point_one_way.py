@@ -35,7 +35,7 @@ ROOMS = {
     "engine": {"": 0, "postgres": 1, "sqlite": 1},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
-        "notify": 4, "web": 5, "app": 6, "cli": 7, "__main__": 8,
+        "notify": 4, "places": 4, "web": 5, "app": 6, "cli": 7, "__main__": 8,
     },
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
@@ -49,7 +49,8 @@ KNOW_AN_ENGINE = {
     "server.backup.restoring",
     "server.backup.taking",
     "server.doctor.gathering",
-    "server.tenants.tenants",
+    "server.tenants.local.folder",
+    "server.tenants.local.home",
 }
 KNOW_WHERE_FILES_ARE = {"server.app"}
 """The modules that choose where the files of tenants are. All others know only `server.files.files`."""

@@ -27,8 +27,8 @@ from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from server.hooks import receiving
 from server.hooks.dry_runs import NO_NAME, WAITING_MOST, DryRuns, tidy_name
+from server.tenants.local.folder import server_database
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import server_database
 from tests.support.importing import people, sheet
 from tests.support.queues import NOON, Watching, found
 from tests.support.sftp import SftpHouse

@@ -13,7 +13,7 @@ from importer.model import ImportState
 from server.files.local import space as space_module
 from server.files.local.measuring import measure_copies
 from server.files.local.space import FEW_COPIES
-from server.tenants.tenants import server_database
+from server.tenants.local.folder import server_database
 from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually

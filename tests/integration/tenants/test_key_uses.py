@@ -11,7 +11,8 @@ from engine.sqlite.database import transaction
 from engine.sqlite.store import open_store
 from server.tenants import key_uses as key_uses_module
 from server.tenants.key_uses import KeyUses
-from server.tenants.tenants import Tenants, open_tenants, server_database
+from server.tenants.local.folder import server_database
+from server.tenants.tenants import Tenants, open_tenants
 from tests.contract.tenants.test_key_uses import ANN, FIRST, Stand
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually

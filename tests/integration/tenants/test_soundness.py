@@ -22,13 +22,14 @@ from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.users import Users
-from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
 from server.tenants.accounts import Accounts
 from server.tenants.inspection import inspect
+from server.tenants.local import looks as looks_module
+from server.tenants.local.folder import server_database
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness, TenantBroken
-from server.tenants.tenants import Tenants, open_tenants, server_database
+from server.tenants.tenants import Tenants, open_tenants
 from tests.support import ROOT
 from tests.support.clients import TMPFS, needs
 from tests.support.disks import fill, small_disk
@@ -416,7 +417,7 @@ async def test_settings_are_read_on_a_full_disk(tenants: Tenants, tmp_path: Path
 
 
 async def test_settings_are_read_again_only_after_a_change(tenants: Tenants, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures_module, "UNSETTLED_S", -1.0)  # no file is changed twice within a tick of its clock
+    monkeypatch.setattr(looks_module, "UNSETTLED_S", -1.0)  # no file is changed twice within a tick of its clock
     reads: list[Users] = []
 
     def counted(users: Users) -> TenantSettings:

@@ -25,7 +25,8 @@ from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
-from server.tenants.inspection import Found
+from server.tenants.home import Found
+from server.tenants.local import looks as looks_module
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep import keeping
@@ -64,7 +65,7 @@ def databases_opened() -> Iterator[list[str]]:
 @pytest.fixture(autouse=True)
 def every_change_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat a file that was written a moment ago as settled: no test changes one twice within a clock tick."""
-    monkeypatch.setattr(figures_module, "UNSETTLED_S", -1.0)
+    monkeypatch.setattr(looks_module, "UNSETTLED_S", -1.0)
     monkeypatch.setattr(keeping, "REST", 0.0)
 
 
@@ -199,7 +200,7 @@ async def test_figures_follow_every_change_of_users(tmp_path: Path) -> None:
 
 
 async def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures_module, "UNSETTLED_S", 3600.0)
+    monkeypatch.setattr(looks_module, "UNSETTLED_S", 3600.0)
     async with town(tmp_path, 1) as many:
         for _ in range(2):
             with databases_opened() as opened:
@@ -331,7 +332,7 @@ async def test_a_start_checks_a_tenant_with_unfinished_work_before_it_listens(
 ) -> None:
     looked: list[str] = []
     monkeypatch.setattr(soundness_module, "BEFORE_S", -1.0)
-    monkeypatch.setattr(soundness_module, "inspect", lambda folder, whole: looked.append(folder.root.name) or SOUND)
+    monkeypatch.setattr(looks_module, "inspect", lambda folder, whole: looked.append(folder.root.name) or SOUND)
     async with town(tmp_path, 3) as many:
         leave(many.tenants.folder("company-1"))
         await many.soundness.start(take_up_nothing)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -18,10 +17,12 @@ from engine.sqlite.server.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from engine.sqlite.tenant.users import open_users
 from importer.model import ImportState
 from importer.queue.queue import Queue
-from server.tenants.tenants import Tenants, open_tenants, server_database
+from server.tenants.local.folder import server_database
+from server.tenants.local.measuring import bytes_below
+from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep import disk as disk_module
 from server.upkeep.counting import Counting
-from server.upkeep.disk import DiskUsage, bytes_below
+from server.upkeep.disk import DiskUsage
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview, TenantFacts
 from tests.support.queues import enqueue, run_to
@@ -108,26 +109,25 @@ async def test_the_disk_usage_of_a_tenant_counts_a_file_with_two_names_once(desk
     (folder.files / "out").symlink_to("/usr")
     added = await asyncio.to_thread(bytes_below, folder.root) - before
     assert 1_000_000 <= added < 1_100_000
-    disk = DiskUsage(lambda name: desk.tenants.folder(name).root)
+    disk = DiskUsage(desk.tenants.home.bytes_of)
     assert await disk.usage(["acme"]) == {"acme": before + added}
     assert (await desk.line()).disk_bytes
 
 
 async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(disk_module, "WAIT_S", 0.01)
-    may_measure = threading.Event()
+    may_measure = asyncio.Event()
 
-    def root_of(name: str) -> Path:
-        return tmp_path
+    measured: list[str] = []
 
-    def slowly(root: Path) -> int:
-        may_measure.wait(10)
+    async def slowly(name: str) -> int:
+        await may_measure.wait()
+        measured.append(name)
         return 7
 
-    monkeypatch.setattr(disk_module, "bytes_below", slowly)
-    disk = DiskUsage(root_of)
+    disk = DiskUsage(slowly)
     assert await disk.usage(["acme", "other"]) == {}
     may_measure.set()
 
@@ -135,8 +135,8 @@ async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(
         return await disk.usage(["acme", "other"]) == {"acme": 7, "other": 7}
 
     await eventually(known)
-    monkeypatch.setattr(disk_module, "bytes_below", None)  # it is kept: a further measurement would fail
     assert await disk.usage(["acme"]) == {"acme": 7}
+    assert measured == ["acme", "other"]  # it is kept
     await disk.close()
 
 

@@ -1,0 +1,65 @@
+"""The protocol of a place.
+
+| part | a data folder | a database |
+|---|---|---|
+| `held` | a lock on a file | a row that the server renews, by the clock of the database |
+| the disk of `held` | of the data folder, with a reserve | of the folder for temporary files |
+| `has_data` | headcount.db | any tables: they are created when they are missing |
+| `newest_backup` | the mark of `headcount backup` | unknown: PostgreSQL is backed up by its own tools |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from server.data_disk import Disk
+from server.tenants.home import Home
+from server.tenants.settings import TenantRefused
+
+
+class Place(Protocol):
+    """The place of an installation. Nothing is open."""
+
+    @property
+    def name(self) -> str:
+        """The place in words: `the data folder /srv/data`."""
+
+    @property
+    def where(self) -> str:
+        """The place in short: `/srv/data`."""
+
+    def held(self, stop: asyncio.Event) -> AbstractAsyncContextManager[Disk]:
+        """Make the place ready for a server, the only one on it, and yield its disk.
+
+        Sets `stop` if it must stop, because another server has taken its place. Raises server.process.InUse,
+        TenantRefused, TryAgain, DatabaseUnusable.
+        """
+
+    def opened(self, *, serving: bool = False) -> AbstractAsyncContextManager[Home]:
+        """Open the data, created if there is none. Works beside a running server; `serving` is set by the server.
+
+        Raises TenantRefused, TryAgain, DatabaseUnusable.
+        """
+
+    async def server_runs(self) -> bool:
+        """Return whether a server runs on this place now. Raises OSError, TryAgain."""
+
+    def newest_backup(self) -> float:
+        """Return when the newest complete backup began (seconds since 1970); 0 if none is known. Blocks."""
+
+    def has_data(self) -> bool:
+        """Return whether commands find data here. Raises TenantRefused if it seems to be the wrong place, or lost."""
+
+    def may_be_made(self) -> bool:
+        """Return whether there is no data yet, and a command may create it. Raises TenantRefused as `has_data`."""
+
+    def exists(self) -> bool:
+        """Return whether there is data. Refuses nothing."""
+
+    def refuse_absent(self) -> None:
+        """Raise TenantRefused if the operator named a place that is absent."""
+
+    def no_data(self) -> TenantRefused:
+        """Return the refusal of a command that needs data."""

@@ -1,0 +1,123 @@
+"""Where the data of an installation is: in a data folder (`local/`), or in a database (`shared/`).
+
+Only these two folders and `server/places/` know which one it is. All other code asks the protocols below:
+
+| part | in a data folder | in a database |
+|---|---|---|
+| `Home.folder` | everything of the tenant | working files of this process, which end with it |
+| `Home.add`, `remove` | a folder is renamed | one transaction; removed rows are kept for a while |
+| `Looks.look` | inode, size and times of users.db | the newest transaction that wrote users or settings |
+| `Looks.inspect` | the folder, users.db and the keys | the settings |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from engine.store import Store
+from engine.tenants import Tenant
+from importer.folder import TenantFolder
+from importer.users.settled import ReadsSettings
+from importer.users.users import Users
+
+Signature = str
+"""A text that changes when something of a tenant is replaced, or gets another owner."""
+
+
+class Look(NamedTuple):
+    """How the users and settings of a tenant look from outside: `text` changes when they are written.
+
+    `settled`: so does every change from now on. A file may be written twice within a tick of its clock.
+    """
+
+    text: str
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The result of an inspection. `why` is None if the tenant can be used.
+
+    `outdated`: its users have the schema of an older version.
+    """
+
+    why: str | None
+    outdated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The outside of a tenant. `leftovers`: it has something that a clean stop does not leave behind.
+
+    `plain`: its users seem to have the current schema and no leftovers of a crash.
+    """
+
+    signature: Signature
+    leftovers: bool
+    plain: bool
+
+
+class Looks(Protocol):
+    """How tenants look, from outside and inside. Nothing is changed."""
+
+    async def look(self, name: str) -> Look:
+        """Return the look of one tenant. In a data folder this does not suspend."""
+
+    async def looks(self, names: Sequence[str]) -> dict[str, Look]:
+        """Return the looks of many tenants, without opening their users."""
+
+    async def signatures(self, names: Sequence[str]) -> dict[str, Signature]:
+        """Return the signatures of many tenants, without opening their users."""
+
+    async def glances(self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]) -> dict[str, Glance]:
+        """Look at many tenants from outside. `known` returns the signature with which a tenant was sound."""
+
+    async def inspect(self, name: str, *, whole: bool = False) -> Found:
+        """Inspect a tenant; with `whole`, read all of its users. Raises TryAgain if they cannot be read now."""
+
+    async def unusable_copies(self, needed: dict[str, list[tuple[int, int]]]) -> dict[str, str]:
+        """Return the faults of copies that imports need and cannot use: one for each tenant that has any.
+
+        `needed` are the ids of these imports, with the sizes of their files.
+        """
+
+
+class Home(Looks, Protocol):
+    """The open data of an installation. Changes are on disk when a method returns."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def root(self) -> Path:
+        """The folder in which the folders of the tenants are."""
+
+    def folder(self, name: str) -> TenantFolder:
+        """Return the folder of the tenant. Raises TenantRefused for an invalid name."""
+
+    def users(self, name: str) -> Users:
+        """Return the tenant's users. Raises TenantRefused for an invalid name."""
+
+    def reads_settings(self, name: str) -> ReadsSettings:
+        """Return what a login reads the tenant's settings from: on the event loop itself, so without a long wait."""
+
+    def why_broken(self, name: str) -> str | None:
+        """Return why the tenant cannot be used; None if it can. Blocks shortly. Raises TryAgain."""
+
+    def refuse_absent(self, name: str) -> None:
+        """Raise TenantRefused if the data of this tenant, which has a row, is missing."""
+
+    async def exists(self, name: str) -> bool:
+        """Return whether there is data of a tenant of this name: it was not removed meanwhile."""
+
+    async def add(self, name: str, keys: Iterable[str]) -> Tenant:
+        """Create a tenant as `Tenants.add` does."""
+
+    async def remove(self, name: str) -> Path | None:
+        """Remove a tenant as `Tenants.remove` does."""
+
+    async def bytes_of(self, name: str) -> int:
+        """Return the bytes that the data of a tenant takes. Raises OSError, TryAgain."""
