@@ -89,6 +89,10 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
 
     copy = Path(messages) / f"{import_id}.csv"
     copy.hardlink_to(file)
+
+    async def copy_of(number: int) -> Path:
+        return copy.with_name(f"{number}.csv")
+
     job = Job(
         tenant="acme",
         import_id=int(import_id),
@@ -98,7 +102,7 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
         written=None,
         approval=None,
         now=datetime.now(UTC),
-        copy_of=lambda number: copy.with_name(f"{number}.csv"),
+        copy_of=copy_of,
     )
 
     users = SqliteUsers(TenantFolder(Path(database).parent))

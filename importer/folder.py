@@ -98,6 +98,10 @@ class TenantFolder:
         """Return the file of what an undo did not restore, and why: one JSON object a line."""
         return self.messages / f"{import_id}.undo.jsonl"
 
+    def messages_of(self, import_id: int) -> tuple[Path, Path, Path]:
+        """Return the files that an import makes."""
+        return self.said(import_id), self.errors(import_id), self.touched(import_id)
+
     def errors(self, import_id: int) -> Path:
         return self.messages / f"{import_id}.errors.csv"
 

@@ -128,13 +128,15 @@ class Server:
         self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
-        self._sendable = SendableFiles(tenants.folder)
+        self._sendable = SendableFiles(tenants.folder, archive=tenants.archive)
         self._closing = Closing(
             queue,
             tenants.folder,
             Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
             copies=self._sendable,
+            archive=tenants.archive,
+            results=tenants.results,
         )
         self._starter = Starter(
             tenants.folder,
@@ -144,8 +146,9 @@ class Server:
             queue.checksums,
             soundness=soundness,
             why_not_stored=self._why_not_stored,
-            advising=Advising(tenants.folder, tenants.users, in_toml),
+            advising=Advising(tenants.folder, tenants.users, in_toml, tenants.archive),
             pause_of=pause_of,
+            archive=tenants.archive,
         )
         self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = Hooks(
@@ -153,10 +156,13 @@ class Server:
             watcher=self._run_ended,
             herald=self._notifications.herald,
             why_not=lambda tenant: soundness.why(tenant) or self._why_not_stored(tenant),
+            archive=tenants.archive,
+            results=tenants.results,
         )
         admission = Admission(queue, Turns(queue, self._closing, self._starter), soundness.settings)
         self._table = hook_table(
-            *(queue, self._closing, tenants.folder, admission), others=self._hooks.entries(), on=accounts.hooks_on
+            *(queue, self._closing, tenants.folder, admission, self._hooks.entries(), accounts.hooks_on),
+            archive=tenants.archive,
         )
         own_keys = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in own_keys]
@@ -250,10 +256,10 @@ class Server:
 
     async def _recover(self, tenant: str) -> None:
         """Recover the uploads and imports that the previous process left of a tenant, before a client can log in."""
-        folder = self.tenants.folder(tenant)
+        folder, archive = self.tenants.folder(tenant), self.tenants.archive
         left = self._left.get(tenant, [])
-        await recover(self._queue, self._closing, self.tenants.folder, self.tenants.users, known_end, left)
-        await remove_leftovers(self._queue, tenant, folder)
+        await recover(self._queue, self._closing, self.tenants.folder, self.tenants.users, known_end, left, archive)
+        await remove_leftovers(self._queue, tenant, folder, archive)
         await self._hooks.recover(tenant)
         await self.files.clear(tenant, folder.root)
         self._left.pop(tenant, None)

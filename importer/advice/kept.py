@@ -7,6 +7,7 @@ another file and other users.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any
 
 from importer.advice.advise import about, look_at
 from importer.advice.model import Advice
+from importer.archive import Archive
 from importer.folder import TenantFolder
 from importer.model import Outcome
 from importer.queue.entry import Entry
@@ -37,16 +39,16 @@ def matter_of(file: Path, users: Users, settings: ImportSettings, outcome: Outco
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
-    """Store the newest advice for this import too, if it depends on the same facts; return whether it does.
+def show_again(folder: TenantFolder, made: TenantFolder, import_id: int, matter: str) -> bool:
+    """Write the newest advice, in `folder`, for this import too, if it depends on the same facts.
 
-    Blocks. Raises OSError.
+    Returns whether it does. The file is in `made` then. Blocks. Raises OSError.
     """
     last = _read(folder.newest_advice)
     if last is None or last.get("about") != matter:
         return False
     told = last["advice"]
-    _write(folder.advice(import_id), told and {**told, "state": None, "counts": None})
+    _write(made.advice(import_id), told and {**told, "state": None, "counts": None})
     return True
 
 
@@ -65,8 +67,14 @@ def kept_advice(folder: TenantFolder, import_id: int) -> Advice | None:
     return None
 
 
-def report_of(folder: TenantFolder, entry: Entry) -> Report:
-    """Return the public report of an import, with the advice on its file; blocks."""
+async def report_of(archive: Archive, folder: TenantFolder, entry: Entry) -> Report:
+    """Return the public report of an import, with the advice on its file. Raises OSError, TryAgain."""
+    await archive.fetch(folder, folder.advice(entry.id))
+    return await asyncio.to_thread(report_in, folder, entry)
+
+
+def report_in(folder: TenantFolder, entry: Entry) -> Report:
+    """Return the public report of an import, with the advice that is in the folder; blocks."""
     advice = kept_advice(folder, entry.id)
     return entry.report(advice.to_json() if advice else None)
 

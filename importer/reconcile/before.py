@@ -28,7 +28,7 @@ import hashlib
 import os
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -75,7 +75,7 @@ def can_be_compared(encoding: str) -> bool:
 
 
 async def load_before(
-    kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]
+    kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Awaitable[Path]]
 ) -> PreviousFile | None:
     """Return the previous file, open, with the users that its lines still settle; None if it cannot be used.
 
@@ -84,7 +84,7 @@ async def load_before(
     facts = await kept.file(salt, past)
     if facts is None:
         return None
-    file = await asyncio.to_thread(_open_if_same, copy_of(facts.import_id), facts)
+    file = await asyncio.to_thread(_open_if_same, await copy_of(facts.import_id), facts)
     if file is None:
         return None
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import IO
 
+from importer.archive import Keep, keep_in_place
 from importer.file.reader import Batch, CsvReader
 from importer.model import (
     FileFacts,
@@ -29,7 +30,7 @@ class Job:
     `proven_complete`: the checksum matches, so the file counts as complete. `only_news`: a dry run reports only those
     messages about the header that the real import would report. `copy_of` returns the path of another import's file;
     None: do not compare with the previous file. `sample`: end after the batch in which this number of rows is
-    reached; only for a dry run.
+    reached; only for a dry run. `keep` stores the files of the messages, before the import is committed.
     """
 
     tenant: str
@@ -43,8 +44,9 @@ class Job:
     proven_complete: bool = False
     only_news: bool = False
     trial: DryRunRequest | None = None
-    copy_of: Callable[[int], Path] | None = None
+    copy_of: Callable[[int], Awaitable[Path]] | None = None
     sample: int | None = None
+    keep: Keep = keep_in_place
 
 
 class Source:

@@ -119,6 +119,7 @@ async def _run(
                 run.close()
             outcome = await run.conclude()
             await asyncio.to_thread(spool.keep)
+            await job.keep()
             if outcome.state not in APPLIED or job.dry_run:
                 raise _RollBack(outcome)
             await run.record(outcome)
@@ -126,7 +127,9 @@ async def _run(
     except _RollBack as rolled_back:
         return rolled_back.outcome
     except FileError as error:
-        return await asyncio.to_thread(_failed, error, source, spool)
+        failed = await asyncio.to_thread(_failed, error, source, spool)
+        await job.keep()
+        return failed
 
 
 def _failed(error: FileError, source: Source, spool: Spool, counts: Counts | None = None) -> Outcome:

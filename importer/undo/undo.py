@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ground.words import counted
+from importer.archive import Keep, keep_in_place
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
 from importer.rules.identity import Identity
@@ -31,13 +32,17 @@ KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class UndoJob:
-    """One import to undo. `identity` is the current identifier of the users."""
+    """One import to undo. `identity` is the current identifier of the users.
+
+    `keep` stores the file of the values that were kept, before the undo is committed.
+    """
 
     tenant: str
     import_id: int
     by: str
     identity: Identity
     now: datetime
+    keep: Keep = keep_in_place
 
 
 async def undo_import(
@@ -59,6 +64,7 @@ async def undo_import(
         await undo.run(progress, stopping)
         outcome = await undo.outcome(applied)
         await asyncio.to_thread(_write, messages / f"{job.import_id}.undo.jsonl", undo.kept)
+        await job.keep()
         await undoing.record(outcome, job.now)
     return outcome
 

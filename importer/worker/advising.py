@@ -18,6 +18,7 @@ from pathlib import Path
 
 from importer.advice.advise import InToml, Question, advise_if_possible, deserves_advice
 from importer.advice.kept import keep_advice, matter_of, show_again
+from importer.archive import LOCAL, Archive
 from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Outcome
@@ -61,10 +62,13 @@ class Ended:
 class Advising:
     """Makes advice, on at most one long and one other file at a time."""
 
-    def __init__(self, folder_of: FolderOf, users_of: UsersOf, in_toml: InToml | None = None) -> None:
+    def __init__(
+        self, folder_of: FolderOf, users_of: UsersOf, in_toml: InToml | None = None, archive: Archive = LOCAL
+    ) -> None:
         self._folder_of = folder_of
         self._users_of = users_of
         self._in_toml = in_toml
+        self._archive = archive
         self._making = {is_long: asyncio.Semaphore(1) for is_long in (False, True)}
         self._imports = 0
         self._quiet = threading.Event()
@@ -77,18 +81,17 @@ class Advising:
 
         Returns when the advice is stored, or after at most AT_ONCE_S.
         """
-        entry = ended.entry
+        entry, folder = ended.entry, self._folder_of(ended.entry.tenant)
         if not deserves_advice(ended.outcome):
             if entry.attempts > 1 or entry.decided_at:
-                with suppress(OSError):
-                    self._folder_of(entry.tenant).advice(entry.id).unlink(missing_ok=True)
+                with suppress(OSError, TryAgain):
+                    await self._archive.drop(folder, folder.advice(entry.id))
             return
         if self._stopping or len(self._tasks) >= WAITING_MOST:
             return
-        folder = self._folder_of(entry.tenant)
         scratch = folder.messages / f".advice-{entry.id}"
         try:
-            matter = await asyncio.to_thread(_prepare, folder, self._users_of(entry.tenant), ended, scratch)
+            matter = await self._prepared(folder, ended, scratch)
         except (OSError, TryAgain):
             return
         if matter is None:
@@ -121,6 +124,18 @@ class Advising:
         self._quiet.set()
         if self._tasks:
             await asyncio.wait([*self._tasks.values()])
+
+    async def _prepared(self, folder: TenantFolder, ended: Ended, scratch: Path) -> str | None:
+        """Return what the advice depends on; None if there is none to make, because the newest is shown again."""
+        entry = ended.entry
+        await self._archive.fetch(folder, folder.newest_advice)
+        async with self._archive.making(folder) as made:
+            matter, again = await asyncio.to_thread(
+                _prepare, folder, made, self._users_of(entry.tenant), ended, scratch
+            )
+            if again:
+                await self._archive.keep(made, made.advice(entry.id))
+        return matter
 
     async def _make(self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str) -> None:
         try:
@@ -165,25 +180,30 @@ class Advising:
         found = await advise_if_possible(question, scratch, self._in_toml)
         if found.left_out or self._stopping:
             return
-        with suppress(OSError):
-            await asyncio.to_thread(keep_advice, folder, ended.entry.id, matter, found.advice)
+        with suppress(OSError, TryAgain):
+            async with self._archive.making(folder) as made:
+                await asyncio.to_thread(keep_advice, made, ended.entry.id, matter, found.advice)
+                await self._archive.keep(made, made.advice(ended.entry.id), made.newest_advice)
 
 
-def _prepare(folder: TenantFolder, users: Users, ended: Ended, scratch: Path) -> str | None:
-    """Return what the advice depends on; None if the advice exists already or the disk has too little space.
+def _prepare(
+    folder: TenantFolder, made: TenantFolder, users: Users, ended: Ended, scratch: Path
+) -> tuple[str | None, bool]:
+    """Return what the advice depends on, and whether the newest advice, in `folder`, is shown again, in `made`.
 
-    Links the file into `scratch` for later.
+    None if no advice is to be made: it is shown again, or the disk has too little space. Else the file is linked into
+    `scratch` for later.
     """
     matter = matter_of(ended.job.file, users, ended.settings, ended.outcome)
-    if show_again(folder, ended.entry.id, matter):
-        return None
+    if show_again(folder, made, ended.entry.id, matter):
+        return None, True
     needed = users.copy_bytes() * 2 + ended.job.file.stat().st_size
     if shutil.disk_usage(folder.root).free < needed + SPARE_BYTES:
-        return None
+        return None, False
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700)
     os.link(ended.job.file, _link(scratch))  # the copy of a dry run is removed when it ends
-    return matter
+    return matter, False
 
 
 def _link(scratch: Path) -> Path:

@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock
+from importer.archive import LOCAL, Archive
 from importer.errors import DatabaseDamaged, DatabaseUnusable, ImporterError, Refused, Stopped, TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
@@ -135,6 +137,7 @@ class Starter:
     """Makes advice on the files; None: no advice is made."""
     pause_of: PauseOf = lambda settings, now: None
     """Returns the pause that the settings of a tenant say at a time, None if they say none."""
+    archive: Archive = LOCAL
 
     def pause_now(self, settings: ImportSettings) -> Pause | None:
         """Return the pause of the tenant with these settings; None if its feed is not paused now."""
@@ -168,8 +171,7 @@ class Starter:
             if entry.trial:
                 settings = tried(settings, entry.trial)
             if entry.undo:
-                undo = undo_job_of(entry, entry.undo, settings, self.clock)
-                return await undo_import(undo, users, folder.messages, progress=progress, stopping=stopping)
+                return await self._undone(entry, entry.undo, users, settings, progress=progress, stopping=stopping)
             if waits_by(self.pause_now(settings), entry):
                 return Later()  # paused since it was claimed
             compared = await self.compare(entry, settings)
@@ -179,22 +181,77 @@ class Starter:
                 return await self._not_read(entry, compared)
             if compared.end:
                 return await known_end(users, entry) or compared.end
-            began = time.monotonic()
-            job = job_of(entry, folder, self.clock, proven_complete=compared.verdict is Verdict.FITS)
-            with self.advising.importing() if self.advising else nullcontext():
-                outcome = await self.run(job, users, settings, folder.messages, progress=progress, stopping=stopping)
-            if entry.trial:
-                outcome = replace(outcome, settings=settings.fingerprint)
-            if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
-                meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
-                if meanwhile.verdict is not compared.verdict:
-                    return Later()  # a checksum arrived while it ran: the next start compares it
-            ended()
-            if self.advising:
-                await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
-            return outcome
+            async with self.archive.held(folder, folder.copy(entry.id)):
+                return await self._ran(entry, users, settings, compared, ended, progress=progress, stopping=stopping)
         except (Exception, asyncio.CancelledError) as error:
             return await known_end(users, entry) or await self._not_applied(entry, error)
+
+    async def _ran(
+        self,
+        entry: Entry,
+        users: Users,
+        settings: ImportSettings,
+        compared: Compared,
+        ended: Callable[[], None],
+        *,
+        progress: Callable[[float], None],
+        stopping: Callable[[], bool],
+    ) -> Outcome | Later:
+        """Run an import whose copy is at its path, and have advice made on it."""
+        began, folder = time.monotonic(), self.folder_of(entry.tenant)
+        job = self._job(entry, folder, proven_complete=compared.verdict is Verdict.FITS)
+        with self.advising.importing() if self.advising else nullcontext():
+            async with self.archive.making(folder) as made:
+                keep = partial(self.archive.keep, made, *made.messages_of(entry.id))
+                run, messages = replace(job, keep=keep), made.messages
+                outcome = await self.run(run, users, settings, messages, progress=progress, stopping=stopping)
+        if entry.trial:
+            outcome = replace(outcome, settings=settings.fingerprint)
+        if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
+            meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
+            if meanwhile.verdict is not compared.verdict:
+                return Later()  # a checksum arrived while it ran: the next start compares it
+        ended()
+        if self.advising:
+            await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
+        return outcome
+
+    async def _undone(
+        self,
+        entry: Entry,
+        undo: Undo,
+        users: Users,
+        settings: ImportSettings,
+        *,
+        progress: Callable[[float], None],
+        stopping: Callable[[], bool],
+    ) -> Outcome:
+        async with self.archive.making(self.folder_of(entry.tenant)) as made:
+            keep = partial(self.archive.keep, made, made.left(entry.id))
+            job = UndoJob(entry.tenant, entry.id, undo.by, identity_of(settings), self.clock(), keep)
+            return await undo_import(job, users, made.messages, progress=progress, stopping=stopping)
+
+    async def copy(self, tenant: str, import_id: int) -> Path:
+        """Return the path of the copy of an import, where it is now. Raises OSError, TryAgain."""
+        folder = self.folder_of(tenant)
+        copy = folder.copy(import_id)
+        await self.archive.fetch(folder, copy)
+        return copy
+
+    def _job(self, entry: Entry, folder: TenantFolder, *, proven_complete: bool) -> Job:
+        return Job(
+            tenant=entry.tenant,
+            import_id=entry.id,
+            file=folder.copy(entry.id),
+            name=entry.file.name,
+            dry_run=entry.dry_run,
+            written=entry.written,
+            approval=entry.approval,
+            now=self.clock(),
+            proven_complete=proven_complete,
+            trial=entry.trial,
+            copy_of=partial(self.copy, entry.tenant),
+        )
 
     async def _not_read(self, entry: Entry, compared: Compared) -> Later:
         """Queue an import again whose file is not compared with its checksum yet: the next look reads the file."""
@@ -246,26 +303,6 @@ def tried(settings: ImportSettings, trial: DryRunRequest) -> ImportSettings:
         return settings.with_changes(trial.changes)
     except ValueError:
         raise Refused("settings_changed", NO_LONGER_FIT) from None
-
-
-def job_of(entry: Entry, folder: TenantFolder, clock: Clock, *, proven_complete: bool) -> Job:
-    return Job(
-        tenant=entry.tenant,
-        import_id=entry.id,
-        file=folder.copy(entry.id),
-        name=entry.file.name,
-        dry_run=entry.dry_run,
-        written=entry.written,
-        approval=entry.approval,
-        now=clock(),
-        proven_complete=proven_complete,
-        trial=entry.trial,
-        copy_of=folder.copy,
-    )
-
-
-def undo_job_of(entry: Entry, undo: Undo, settings: ImportSettings, clock: Clock) -> UndoJob:
-    return UndoJob(entry.tenant, entry.id, undo.by, identity_of(settings), clock())
 
 
 def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:

@@ -11,11 +11,14 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock, utc_now
-from importer.advice.kept import report_of
+from importer.advice.kept import report_in
+from importer.archive import LOCAL, Archive
+from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import NEVER_RAN, WAITING, ImportState, Outcome
 from importer.queue.entry import Entry, Waiting
@@ -23,6 +26,7 @@ from importer.queue.notices import Herald, NoNotices
 from importer.queue.queue import Queue
 from importer.worker import results
 from importer.worker.put_off import PutOff
+from importer.worker.results_folder import LOCAL_RESULTS, Results, ResultsFolder
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +47,14 @@ class Watcher(Protocol):
 class Copies(Protocol):
     """Keeps copies of imports that have ended and need them no longer."""
 
-    def keep(self, entry: Entry) -> bool:
+    async def keep(self, entry: Entry) -> bool:
         """Return whether the copy of `entry`, which has just ended, stays; the keeper then deletes it later."""
 
 
 class NoCopies:
     """A `Copies` that keeps none."""
 
-    def keep(self, entry: Entry) -> bool:
+    async def keep(self, entry: Entry) -> bool:
         return False
 
 
@@ -76,6 +80,8 @@ class Closing:
         clock: Clock = utc_now,
         herald: Herald | None = None,
         copies: Copies | None = None,
+        archive: Archive = LOCAL,
+        results: Results = LOCAL_RESULTS,
     ) -> None:
         self._queue = queue
         self._folder_of = folder_of
@@ -85,6 +91,8 @@ class Closing:
         self.clock = clock
         self._herald = herald or NoNotices()
         self._copies = copies or NoCopies()
+        self._archive = archive
+        self._results = results
         self._put_off = PutOff()
 
     async def finish(
@@ -167,8 +175,11 @@ class Closing:
         newest = await self._queue.newest_published(entry.tenant, results.KEPT)
         kept = sorted({*newest[entry.dry_run], entry.id}, reverse=True)[: results.KEPT]
         folder, others = self._folder_of(entry.tenant), newest[not entry.dry_run]
+        written = entry if entry.id in kept else None
         try:
-            await asyncio.to_thread(_publish, folder, entry if entry.id in kept else None, {*kept, *others})
+            if written:
+                await self._archive.fetch(folder, folder.advice(entry.id), folder.errors(entry.id))
+            await self._results.change(folder, partial(_publish, folder, written, {*kept, *others}))
         except OSError as error:
             log.log(
                 level,
@@ -196,25 +207,24 @@ class Closing:
 
     async def _drop_copies(self, entry: Entry) -> None:
         folder = self._folder_of(entry.tenant)
-        if not copy_is_needed(entry) and not self._copies.keep(entry):
-            _remove(folder.copy(entry.id))
+        if not copy_is_needed(entry) and not await self._copies.keep(entry):
+            await self._remove(folder, folder.copy(entry.id))
         if entry.state is ImportState.FAILED:
             old = await self._queue.failed_before(entry.tenant, FAILED_KEPT)
             if old is not None:
-                _remove(folder.copy(old))
+                await self._remove(folder, folder.copy(old))
+
+    async def _remove(self, folder: TenantFolder, copy: Path) -> None:
+        """Remove a copy; one that cannot be removed now is removed by a later start."""
+        with suppress(OSError, TryAgain):
+            await self._archive.drop(folder, copy)
 
 
-def _publish(folder: TenantFolder, entry: Entry | None, kept: Collection[int]) -> None:
+def _publish(folder: TenantFolder, entry: Entry | None, kept: Collection[int], opened: ResultsFolder) -> None:
     """Write the report of `entry`, and remove those that are not `kept`. Raises OSError."""
     if entry is not None:
-        results.publish(folder, report_of(folder, entry))
-    results.prune(folder, kept)
-
-
-def _remove(copy: Path) -> None:
-    """Remove a copy; one that cannot be removed now is removed by a later start."""
-    with suppress(OSError):
-        copy.unlink()
+        results.publish(opened, folder, report_in(folder, entry))
+    results.prune(opened, kept)
 
 
 def copy_is_needed(entry: Entry) -> bool:

@@ -12,19 +12,29 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.report import TouchedJson
 
 
-async def approve(queue: Queue, folder: TenantFolder, seen: Entry, *, by: str, held_at: str | None = None) -> Entry:
+async def approve(
+    queue: Queue,
+    folder: TenantFolder,
+    seen: Entry,
+    *,
+    by: str,
+    held_at: str | None = None,
+    archive: Archive = LOCAL,
+) -> Entry:
     """Queue the held import `seen` again, with approval for the users on its list and no others.
 
     `seen` is its row, read before this call. `held_at` is the `finished_at` that was shown to the person who decides,
     if that was of another row than `seen`; "": none was shown. Raises Refused if the import is not held, or was held
     again since then.
     """
+    await archive.fetch(folder, folder.touched(seen.id))
     users = await asyncio.to_thread(deactivations_shown, folder.touched(seen.id))
     # A row without an end was not held: "" matches no held import.
     held_at = (seen.finished_at or "") if held_at is None else held_at

@@ -9,26 +9,23 @@ deletes.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import re
-import stat
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 from ground.moments import rfc3339
 from ground.words import counted
+from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from importer.users.memory import Memory
 from importer.users.users import Users
 from importer.worker.results import KEPT
-from importer.worker.retention import FailedRun, Trimming, copies_to_remove, effects_to_prune, imports_to_prune
+from importer.worker.retention import FailedRun, copies_to_remove, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +48,7 @@ async def prune(
     retention_days: int,
     now: datetime,
     pause: Pause | None = None,
+    archive: Archive = LOCAL,
 ) -> str | None:
     """Delete what is too old. Raises Busy and TryAgain; then a part is left for the next run.
 
@@ -63,7 +61,8 @@ async def prune(
     spared = effects | await _shown(queue, tenant)
     past = await queue.past(tenant)
     going = imports_to_prune(past, spared, before)
-    await asyncio.to_thread(_remove_files, folder, going.files)
+    if going.files:
+        await _remove_files(archive, folder, going.files)
     for some in steps(sorted(going.rows)):
         await queue.delete(tenant, some)
     if going.rows:
@@ -76,7 +75,13 @@ async def prune(
 
 
 async def trim_copies(
-    queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int, failed_runs: Sequence[FailedRun] = ()
+    queue: Queue,
+    tenant: str,
+    folder: TenantFolder,
+    *,
+    kept_bytes: int,
+    failed_runs: Sequence[FailedRun] = (),
+    archive: Archive = LOCAL,
 ) -> bool:
     """Delete the oldest copies of ended imports and failed runs until they take at most `kept_bytes`.
 
@@ -84,8 +89,8 @@ async def trim_copies(
     copies of dry runs do not count either. Returns whether the copies would take too much if all of them lost their
     other names. Raises OSError, TryAgain.
     """
-    sizes, linked = await asyncio.to_thread(_sizes, folder.uploads, COPY)
-    run_sizes, run_linked = await _run_sizes(folder, failed_runs)
+    sizes, linked = await _sizes(archive, folder, folder.uploads, COPY)
+    run_sizes, run_linked = await _run_sizes(archive, folder, failed_runs)
     if _total(sizes, linked, run_sizes, run_linked) <= kept_bytes:
         return False
     past = await queue.past(tenant)
@@ -96,7 +101,7 @@ async def trim_copies(
     if _total(sizes, run_sizes) <= kept_bytes:
         return _total(sizes, linked, run_sizes, run_linked) > kept_bytes
     going = copies_to_remove(past, sizes, kept_bytes, failed_runs, run_sizes, linked)
-    await asyncio.to_thread(_remove_copies, folder, going)
+    await archive.drop(folder, *map(folder.copy, going.imports), *folder.run_copies(going.runs))
     if count := len(going.imports) + len(going.runs):
         log.info(
             "Deleted %s of %s: the kept files took more than kept_bytes together.",
@@ -111,36 +116,31 @@ async def trim_copies(
     return True
 
 
-async def _run_sizes(folder: TenantFolder, failed: Sequence[FailedRun]) -> tuple[dict[int, int], dict[int, int]]:
+async def _run_sizes(
+    archive: Archive, folder: TenantFolder, failed: Sequence[FailedRun]
+) -> tuple[dict[int, int], dict[int, int]]:
     """Return the bytes of the copies of these runs, by run, as `_sizes` does."""
     if not failed:
         return {}, {}
     ids = {each.id for each in failed}
-    alone, linked = await asyncio.to_thread(_sizes, folder.runs, RUN_COPY)
+    alone, linked = await _sizes(archive, folder, folder.runs, RUN_COPY)
     return {key: alone[key] for key in alone.keys() & ids}, {key: linked[key] for key in linked.keys() & ids}
 
 
-def _sizes(place: Path, copy: re.Pattern[str]) -> tuple[dict[int, int], dict[int, int]]:
+async def _sizes(
+    archive: Archive, folder: TenantFolder, place: Path, copy: re.Pattern[str]
+) -> tuple[dict[int, int], dict[int, int]]:
     """Return the bytes of the copies in a folder by id: of those without another name, and of those with one."""
     alone: dict[int, int] = {}
     linked: dict[int, int] = {}
-    with suppress(FileNotFoundError), os.scandir(place) as entries:
-        for entry in entries:
-            number = copy.fullmatch(entry.name)
-            with suppress(FileNotFoundError):
-                facts = entry.stat(follow_symlinks=False)
-                if number and stat.S_ISREG(facts.st_mode):
-                    (alone if facts.st_nlink == 1 else linked)[int(number[1])] = facts.st_size
+    for name, found in (await archive.stored(folder, place)).items():
+        if number := copy.fullmatch(name):
+            (linked if found.linked else alone)[int(number[1])] = found.size
     return alone, linked
 
 
 def _total(*sizes: dict[int, int]) -> int:
     return sum(sum(each.values()) for each in sizes)
-
-
-def _remove_copies(folder: TenantFolder, going: Trimming) -> None:
-    for copy in (*map(folder.copy, going.imports), *map(folder.run_copy, going.runs)):
-        copy.unlink(missing_ok=True)
 
 
 async def _refuse_if_busy(queue: Queue, tenant: str, pause: Pause | None) -> None:
@@ -172,13 +172,13 @@ async def _shown(queue: Queue, tenant: str) -> set[int]:
     return {each for ids in shown.values() for each in ids}
 
 
-def _remove_files(folder: TenantFolder, imports: Collection[int]) -> None:
+async def _remove_files(archive: Archive, folder: TenantFolder, imports: Collection[int]) -> None:
     """Delete the uploads and messages of these imports, whatever their suffix."""
     for place in (folder.uploads, folder.messages):
-        for file in place.iterdir() if place.is_dir() else ():
-            number = re.match(r"([0-9]+)\.", file.name)
-            if number and int(number[1]) in imports:
-                file.unlink(missing_ok=True)
+        numbers = ((name, re.match(r"([0-9]+)\.", name)) for name in await archive.names(folder, place))
+        going = [place / name for name, number in numbers if number and int(number[1]) in imports]
+        if going:
+            await archive.drop(folder, *going)
 
 
 def steps(ids: list[int]) -> Iterator[list[int]]:

@@ -5,14 +5,12 @@ Runs before the server listens. Running it twice, or being killed during it, doe
 
 from __future__ import annotations
 
-import asyncio
-import filecmp
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Protocol
 
+from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.entry import Entry
@@ -41,6 +39,7 @@ async def recover(
     users_of: UsersOf,
     known_end: KnownEnd,
     entries: Iterable[Entry] | None = None,
+    archive: Archive = LOCAL,
 ) -> None:
     """Bring every import into its true state, or only `entries`, the imports of some tenants, if given.
 
@@ -51,7 +50,7 @@ async def recover(
         if not is_as_left(entry, await queue.get(*entry.key)):
             continue
         if entry.state is ImportState.ARRIVING:
-            await _keep_promise(queue, closing, folder_of(entry.tenant), entry)
+            await _keep_promise(queue, closing, archive, folder_of(entry.tenant), entry)
         elif entry.state is ImportState.RUNNING:
             await _take_up(queue, closing, entry, await known_end(users_of(entry.tenant), entry))
 
@@ -76,30 +75,31 @@ def is_as_left(left: Left, now: Left | None) -> bool:
     return (now.state, now.uploaded_at, now.started_at) == (left.state, left.uploaded_at, left.started_at)
 
 
-async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> None:
+async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder, archive: Archive = LOCAL) -> None:
     """Delete the kept uploads of `tenant` that no import needs, and unfinished messages of interrupted imports."""
     for unfinished in folder.messages.glob(".*.new"):
         unfinished.unlink(missing_ok=True)
     for scratch in folder.messages.glob(".advice-*"):
         shutil.rmtree(scratch, ignore_errors=True)
     failed = await queue.failed_before(tenant, FAILED_KEPT)
-    for copy in folder.uploads.glob("*"):
-        if copy.is_dir():  # not made by Headcount, and harmless
-            continue
+    for name in await archive.names(folder, folder.uploads):
+        copy = folder.uploads / name
         entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None
         if entry is None or not copy_is_needed(entry) or _too_old(entry, failed):
-            copy.unlink(missing_ok=True)
+            await archive.drop(folder, copy)
 
 
 def _too_old(entry: Entry, failed: int | None) -> bool:
     return entry.state is ImportState.FAILED and failed is not None and entry.id <= failed
 
 
-async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, entry: Entry) -> None:
+async def _keep_promise(queue: Queue, closing: Closing, archive: Archive, folder: TenantFolder, entry: Entry) -> None:
     copy = folder.copy(entry.id)
     # The copy of a test was complete when the import was promised, and is its only file.
     complete = (
-        copy.is_file() if entry.trial else await asyncio.to_thread(was_published, copy, folder.visible(entry.path))
+        await archive.find(folder, copy) is not None
+        if entry.trial
+        else await archive.was_published(folder, copy, folder.visible(entry.path))
     )
     if complete:
         await queue.landed(*entry.key)
@@ -110,16 +110,6 @@ async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, en
         )
     else:
         await closing.end_upload(entry, ImportState.ABORTED, INTERRUPTED)
-
-
-def was_published(copy: Path, visible: Path) -> bool:
-    """Return whether the file of which `copy` was made became the visible file, before the server stopped.
-
-    Then they are one inode, or have the same bytes if links are not possible. Blocks.
-    """
-    if not (copy.is_file() and visible.is_file()):
-        return False
-    return copy.samefile(visible) or filecmp.cmp(copy, visible, shallow=False)
 
 
 async def _take_up(queue: Queue, closing: Closing, entry: Entry, outcome: Outcome | None) -> None:

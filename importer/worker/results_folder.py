@@ -1,17 +1,19 @@
 """The folder /results of a tenant, opened to write to it.
 
-A file there is complete or absent: it is made in the staging folder and renamed. No link is followed: each folder is
-opened inside its parent, and a link in place of a folder raises OSError. These functions block on files: call them in
-a thread.
+`Results` is where the folders are; those of `LocalResults` are on disk. There a file is complete or absent: it is
+made in the staging folder and renamed. No link is followed: each folder is opened inside its parent, and a link in
+place of a folder raises OSError.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from importer.folder import TenantFolder
 
@@ -19,8 +21,49 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class ResultsFolder:
-    """The open folder. Every method raises OSError."""
+class ResultsFolder(Protocol):
+    """The open folder of a tenant. Every method raises OSError."""
+
+    def names(self) -> list[str]:
+        """Return the names of all files."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, in place of one that has this name."""
+
+    def link(self, name: str, file: Path) -> None:
+        """Give a regular file this name too, in place of one that has it."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+
+class Results(Protocol):
+    """The folders /results of all tenants."""
+
+    async def change(self, folder: TenantFolder, work: Callable[[ResultsFolder], None]) -> None:
+        """Run `work` on /results of a tenant, in a thread; what it does is stored on return.
+
+        Raises OSError and TryAgain if it cannot be stored now, and what `work` raises.
+        """
+
+
+class LocalResults:
+    """The `Results` in the tenants' own folders."""
+
+    async def change(self, folder: TenantFolder, work: Callable[[ResultsFolder], None]) -> None:
+        await asyncio.to_thread(_change, folder, work)
+
+
+LOCAL_RESULTS = LocalResults()
+
+
+def _change(folder: TenantFolder, work: Callable[[ResultsFolder], None]) -> None:
+    with _opened(folder) as results:
+        work(results)
+
+
+class _OpenFolder:
+    """A `ResultsFolder` on disk."""
 
     def __init__(self, staging: int, results: int) -> None:
         self._staging = staging
@@ -30,18 +73,15 @@ class ResultsFolder:
         return os.listdir(self._results)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, in place of one that has this name."""
         with self._replacing(name) as new, open(os.open(new, _NEW, 0o600, dir_fd=self._staging), "wb") as file:
             file.write(content)
 
     def link(self, name: str, file: Path) -> None:
-        """Give a regular file this name too, in place of one that has it."""
         if not self._is(name, file):  # renaming one name of a file over another does nothing
             with self._replacing(name) as new:
                 os.link(file, new, dst_dir_fd=self._staging, follow_symlinks=False)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._results)
 
@@ -69,8 +109,8 @@ class ResultsFolder:
 
 
 @contextmanager
-def opened(folder: TenantFolder) -> Iterator[ResultsFolder]:
-    """Yield /results of a tenant; it and the staging folder are created if missing. Raises OSError."""
+def _opened(folder: TenantFolder) -> Iterator[ResultsFolder]:
+    """Yield /results of a tenant. Blocks; it and the staging folder are created if missing. Raises OSError."""
     with ExitStack() as stack:
 
         def inside(parent: int | None, path: Path | str) -> int:
@@ -83,4 +123,4 @@ def opened(folder: TenantFolder) -> Iterator[ResultsFolder]:
 
         root = inside(None, folder.root)
         staging = inside(root, folder.staging.name)
-        yield ResultsFolder(staging, inside(inside(root, folder.files.name), folder.results.name))
+        yield _OpenFolder(staging, inside(inside(root, folder.files.name), folder.results.name))

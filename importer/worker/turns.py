@@ -164,7 +164,7 @@ class Turns:
             return looked_at
         if looked_at.hashed:
             return looked_at
-        return await checksums.hashed(looked_at, self._starter.folder_of(queued.tenant).copy(queued.id))
+        return await checksums.hashed(looked_at, await self._starter.copy(*queued.key))
 
     async def _remember(self, before: Sequence[Waiting], looked_at: Sequence[Waiting]) -> None:
         """Store which of `looked_at` are corrections, if that was not known `before`."""
@@ -177,7 +177,7 @@ class Turns:
         if queued.undo or queued.trial or queued.correction is not None:
             return queued
         try:
-            correction = await is_correction(self._starter.folder_of(queued.tenant).copy(queued.id), settings)
+            correction = await is_correction(await self._starter.copy(*queued.key), settings)
         except OSError as error:
             if await self._starter.soundness.look(queued.tenant, error):
                 raise

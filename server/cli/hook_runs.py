@@ -91,7 +91,7 @@ async def rerun(tenant: str, run_id: int, as_json: bool) -> None:
         try:
             found = await found_hooks(load_settings(), store)
             asked, settings = await store.require(tenant, run_id), await opened.settings(tenant)
-            run = await run_again(store, opened.folder(tenant), asked, settings, found)
+            run = await run_again(store, opened.folder(tenant), asked, settings, found, opened.archive)
         except Refused as error:
             see = "headcount hook list" if error.code == "no_hook" else f"headcount hook runs {tenant}"
             raise Refused(error.code, f"{error.message}; see: {see}") from error

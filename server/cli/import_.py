@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from ground.moments import utc_now
 from importer.advice.kept import kept_advice, report_of
+from importer.archive import Archive
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.model import APPLIED, WAITING, ImportState
@@ -44,6 +45,13 @@ ABOUT_ONE = {"unknown_import", "nothing_to_undo", "not_held", "not_applied", "dr
 LOOK_S = 0.1
 NO_SERVER_S = 10.0
 """How long a command waits without a server on the data folder before it fails. A server may be starting."""
+
+
+class _Kept(NamedTuple):
+    """The files of a tenant's imports."""
+
+    archive: Archive
+    folder: TenantFolder
 
 
 def _one_import(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,9 +105,9 @@ def _result(entry: Entry) -> str:
 @runs
 async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
     """Show the report of an import of TENANT."""
-    async with _opened(tenant) as (queue, folder):
+    async with _opened(tenant) as (queue, kept):
         entry = await _find(queue, tenant, import_id)
-    _print_report(entry, folder, as_json=as_json)
+        await _print_report(entry, kept, as_json=as_json)
 
 
 @import_.command()
@@ -112,9 +120,9 @@ async def wait(tenant: str, import_id: int | None, timeout: float | None, as_jso
 
     Exits with 0 if the import was applied or undone, 1 otherwise.
     """
-    async with _opened(tenant) as (queue, folder):
+    async with _opened(tenant) as (queue, kept):
         entry = await _find(queue, tenant, import_id)
-        return await _follow(queue, folder, entry, timeout, as_json=as_json)
+        return await _follow(queue, kept, entry, timeout, as_json=as_json)
 
 
 @import_.command()
@@ -129,11 +137,11 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, timeout: fl
     The import of TENANT runs, and the command waits for its end. The import is held again if it would deactivate a
     user who is not on its list. Exits with 0 if the import was applied, 1 otherwise.
     """
-    async with _opened(tenant) as (queue, folder):
+    async with _opened(tenant) as (queue, kept):
         entry = await _find(queue, tenant, import_id)
-        approved = await decisions.approve(queue, folder, entry, by=BY)
+        approved = await decisions.approve(queue, kept.folder, entry, by=BY, archive=kept.archive)
         if not no_wait:
-            return await _follow(queue, folder, approved, timeout, as_json=as_json)
+            return await _follow(queue, kept, approved, timeout, as_json=as_json)
     _print_done(approved, f"Approved import {entry.id} of {tenant}; it is queued", as_json=as_json)
     return 0
 
@@ -168,12 +176,12 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, timeout: float
     """
     async with tenants() as opened:
         pause = pause_of(await opened.settings(tenant), utc_now())
-        queue, folder = opened.store.imports(), opened.folder(tenant)
+        queue, kept = opened.store.imports(), _Kept(opened.archive, opened.folder(tenant))
         with _naming_the_list(tenant):
             asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
         if not no_wait:
             ended = await _end_of(queue, asked, timeout)
-            _print_report(ended, folder, as_json=as_json)
+            await _print_report(ended, kept, as_json=as_json)
             return 0 if ended.state is ImportState.UNDONE else 1
     _print_done(asked, f"Queued the undo of import {asked.id} of {tenant}", as_json=as_json)
     return 0
@@ -202,12 +210,12 @@ async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 
 @asynccontextmanager
-async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
+async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, _Kept]]:
     """Open a tenant. A refusal that is about one import also names the command that lists the imports."""
     async with tenants() as opened:
         await opened.get(tenant)
         with _naming_the_list(tenant):
-            yield opened.store.imports(), opened.folder(tenant)
+            yield opened.store.imports(), _Kept(opened.archive, opened.folder(tenant))
 
 
 @contextmanager
@@ -229,9 +237,9 @@ async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
     return await queue.require(tenant, import_id)
 
 
-async def _follow(queue: Queue, folder: TenantFolder, entry: Entry, timeout: float | None, *, as_json: bool) -> int:
+async def _follow(queue: Queue, kept: _Kept, entry: Entry, timeout: float | None, *, as_json: bool) -> int:
     ended = await _end_of(queue, entry, timeout)
-    _print_report(ended, folder, as_json=as_json)
+    await _print_report(ended, kept, as_json=as_json)
     return 0 if ended.state in APPLIED | {ImportState.UNDONE} else 1
 
 
@@ -275,10 +283,12 @@ def _print_done(entry: Entry, sentence: str, *, as_json: bool) -> None:
         click.echo(sentence)
 
 
-def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
+async def _print_report(entry: Entry, kept: _Kept, *, as_json: bool) -> None:
+    folder = kept.folder
     if as_json:
-        print_json(report_of(folder, entry).to_json())
+        print_json((await report_of(kept.archive, folder, entry)).to_json())
         return
+    await kept.archive.fetch(folder, folder.touched(entry.id), folder.said(entry.id), folder.advice(entry.id))
     print_report(entry.report(), folder.touched(entry.id), messages=folder.said(entry.id))
     advice = kept_advice(folder, entry.id)
     if advice:

@@ -74,7 +74,7 @@ async def test(tenant: str, as_json: bool) -> None:
     """
     async with tenants() as opened:
         settings = await opened.settings(tenant)
-        herald = TenantHerald(opened.folder, opened.settings, load_settings().http_public_url)
+        herald = TenantHerald(opened.folder, opened.settings, load_settings().http_public_url, opened.archive)
         notices = await herald.test_notices(tenant, utc_now())
         if not notices:
             raise TenantRefused(

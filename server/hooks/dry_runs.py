@@ -14,7 +14,7 @@ import secrets
 import unicodedata
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 from ground.files import link
@@ -166,8 +166,9 @@ class DryRuns:
         Correction files and files that no settings can read are skipped. A tested file counts if no list is kept.
         Raises Refused (`no_kept_file`).
         """
-        async for entry in files_to_test(self._queue, tenant, folder):
+        async for entry in files_to_test(self._queue, tenant, self._tenants.archive, folder):
             try:
+                await self._tenants.archive.fetch(folder, folder.copy(entry.id))
                 await asyncio.to_thread(os.link, folder.copy(entry.id), staged)
             except FileNotFoundError:  # deleted just now
                 continue
@@ -195,13 +196,16 @@ class DryRuns:
             trial=trial,
             sender=sender,
         )
-        copy = self._tenants.folder(tenant).copy(import_id)
+        folder, archive = self._tenants.folder(tenant), self._tenants.archive
+        copy = folder.copy(import_id)
         try:
             with refusing():
                 await keep(copy)
+                await archive.keep(folder, copy)
             await self._queue.landed(tenant, import_id)
         except Exception as error:
-            copy.unlink(missing_ok=True)
+            with suppress(TryAgain):  # a start deletes it
+                await archive.drop(folder, copy)
             await self._not_landed(tenant, import_id, error)
             raise
         facts = {"event": "import_queued", "tenant": tenant, "import_id": import_id, "dry_run": True, "size": size}

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ground.words import counted
+from importer.archive import LOCAL, Archive
 from importer.errors import Refused, TryAgain
 from importer.folder import FolderOf
 from importer.model import ImportState
@@ -148,6 +149,12 @@ class ImportHook(_Records):
 class ChecksumHook(_Records):
     """A `server.files.hooks.Hook` that records checksums. A checksum file makes no import."""
 
+    def __init__(
+        self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool, archive: Archive = LOCAL
+    ) -> None:
+        super().__init__(queue, closing, folder_of, dry_run=dry_run)
+        self._archive = archive
+
     async def arriving(self, upload: Upload) -> Arrival:
         """Return where to copy the file. Raises HookRefused if it is too large for a checksum."""
         if upload.size > MAX_CHECKSUM_BYTES:
@@ -159,13 +166,15 @@ class ChecksumHook(_Records):
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         """Record the checksum. It is durable on return. Raises HookRefused or TryAgain if nothing was recorded."""
+        folder = self._folder_of(upload.tenant)
         try:
+            await self._archive.fetch(folder, arrival.copy)
             sha256 = checksum_in(await asyncio.to_thread(arrival.copy.read_bytes))
         except NoChecksum as error:
             raise HookRefused(str(error)) from error
         await self._queue.checksum_landed(upload.tenant, sha256, dry_run=self._dry_run)
-        with suppress(OSError):  # the next start removes it
-            arrival.copy.unlink()
+        with suppress(OSError, TryAgain):  # the next start removes it
+            await self._archive.drop(folder, arrival.copy)
         log.info(
             "Tenant %s sent a checksum.",
             upload.tenant,

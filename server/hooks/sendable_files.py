@@ -10,11 +10,12 @@ all dry runs that have ended.
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from importer.archive import LOCAL, Archive, Stored
+from importer.errors import TryAgain
 from importer.folder import FolderOf
 from importer.queue.allowed import is_tested
 from importer.queue.entry import Entry
@@ -27,20 +28,23 @@ KEPT_S = 3600.0
 class _Kept:
     """A copy that is kept. `found` says which file it is: a tenant that is added again counts from 1 again."""
 
+    tenant: str
     copy: Path
-    found: os.stat_result
+    found: Stored
     timer: asyncio.TimerHandle
 
 
 class SendableFiles:
     """The copies of tested files, by tenant. Use it in one event loop."""
 
-    def __init__(self, folder_of: FolderOf, kept_s: float = KEPT_S) -> None:
+    def __init__(self, folder_of: FolderOf, kept_s: float = KEPT_S, archive: Archive = LOCAL) -> None:
         self._folder_of = folder_of
+        self._archive = archive
         self._kept_s = kept_s
         self._kept: dict[str, _Kept] = {}
+        self._dropping: set[asyncio.Task[None]] = set()
 
-    def keep(self, entry: Entry) -> bool:
+    async def keep(self, entry: Entry) -> bool:
         """Keep the copy of an import that has just ended, if it is the test of a file.
 
         Returns whether it is kept. The copy of the test before it is deleted.
@@ -48,13 +52,16 @@ class SendableFiles:
         if not is_tested(entry):
             return False
         self.drop(entry.tenant)
-        copy = self._folder_of(entry.tenant).copy(entry.id)
+        folder = self._folder_of(entry.tenant)
+        copy = folder.copy(entry.id)
         try:
-            found = copy.stat()
-        except OSError:
+            found = await self._archive.find(folder, copy)
+        except (OSError, TryAgain):
+            return False
+        if found is None:
             return False
         timer = asyncio.get_running_loop().call_later(self._kept_s, self.drop, entry.tenant)
-        self._kept[entry.tenant] = _Kept(copy, found, timer)
+        self._kept[entry.tenant] = _Kept(entry.tenant, copy, found, timer)
         return True
 
     def drop(self, tenant: str) -> None:
@@ -62,20 +69,20 @@ class SendableFiles:
         kept = self._kept.pop(tenant, None)
         if kept:
             kept.timer.cancel()
-            asyncio.get_running_loop().run_in_executor(None, _remove, kept)  # a large file takes long
+            dropping = asyncio.get_running_loop().create_task(self._remove(kept), name=f"deleting {kept.copy.name}")
+            self._dropping.add(dropping)
+            dropping.add_done_callback(self._dropping.discard)
 
     async def close(self) -> None:
         """Delete all copies that are kept, at a stop of the server."""
         kept, self._kept = [*self._kept.values()], {}
         for each in kept:
             each.timer.cancel()
-        await asyncio.to_thread(_remove, *kept)
+            await self._remove(each)
+        if self._dropping:
+            await asyncio.wait([*self._dropping])
 
-
-def _remove(*kept: _Kept) -> None:
-    """Remove copies; one that cannot be removed now is removed by the next start."""
-    for each in kept:
-        with suppress(OSError):
-            now = each.copy.stat()
-            if os.path.samestat(now, each.found) and now.st_mtime_ns == each.found.st_mtime_ns:
-                each.copy.unlink()
+    async def _remove(self, kept: _Kept) -> None:
+        """Remove a copy; one that cannot be removed now is removed by the next start."""
+        with suppress(OSError, TryAgain):
+            await self._archive.drop_if(self._folder_of(kept.tenant), kept.copy, kept.found)

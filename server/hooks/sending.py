@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from ground.refusals import Refusal
 from ground.threads import finish
@@ -114,7 +115,8 @@ class Sending:
             return why_not
         if tested.outcome is None or tested.outcome.settings != settings.fingerprint:
             return settings_differ()
-        if not self._tenants.folder(tested.tenant).copy(tested.id).exists():
+        folder = self._tenants.folder(tested.tenant)
+        if await self._tenants.archive.find(folder, folder.copy(tested.id)) is None:
             return Refused("test_gone", GONE)
         return None
 
@@ -123,9 +125,15 @@ class Sending:
         if not settings.deactivate_missing:
             return False
         try:
-            return not await is_correction(self._tenants.folder(tested.tenant).copy(tested.id), settings)
+            return not await is_correction(await self._tested_copy(tested), settings)
         except OSError:  # it is no longer kept
             return False
+
+    async def _tested_copy(self, tested: Entry) -> Path:
+        """Return where the file of a dry run is now, if it is kept."""
+        folder = self._tenants.folder(tested.tenant)
+        await self._tenants.archive.fetch(folder, folder.copy(tested.id))
+        return folder.copy(tested.id)
 
     async def _admit(self, tenant: str, settings: TenantSettings) -> None:
         """Raise Refused or TryAgain if no file can land now, before one is received."""
@@ -137,7 +145,7 @@ class Sending:
     async def _copy(self, tested: Entry, draft: Writing, settings: TenantSettings) -> None:
         """Copy the file of a dry run into `draft`. Raises Refused unless these are the bytes that were tested."""
         try:
-            source = self._tenants.folder(tested.tenant).copy(tested.id).open("rb", buffering=0)
+            source = (await self._tested_copy(tested)).open("rb", buffering=0)
         except FileNotFoundError:
             raise Refused("test_gone", GONE) from None
         with source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.queue import Queue
@@ -14,7 +15,13 @@ from server.hooks.import_hook import ChecksumHook, ImportHook
 
 
 def hook_table(
-    queue: Queue, closing: Closing, folder_of: FolderOf, admission: Admission, others: Iterable[Hooked], on: On
+    queue: Queue,
+    closing: Closing,
+    folder_of: FolderOf,
+    admission: Admission,
+    others: Iterable[Hooked],
+    on: On,
+    archive: Archive = LOCAL,
 ) -> HookTable:
     """Return the table; `others` and `on` are those of `HookTable`."""
     parts = queue, closing, folder_of
@@ -22,8 +29,8 @@ def hook_table(
         {
             "/sync_users.csv": ImportHook(*parts, admission, dry_run=False),
             "/test/sync_users.csv": ImportHook(*parts, admission, dry_run=True),
-            f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
-            f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
+            f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False, archive=archive),
+            f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True, archive=archive),
         },
         wide={"/sync_users.csv", "/test/sync_users.csv"},
         others=others,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from engine.runs import Run
 from ground.moments import rfc3339, utc_now
+from importer.archive import LOCAL, Archive
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
 from importer.messages.grouping import Group
@@ -41,8 +42,15 @@ SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 class TenantHerald:
     """The notifications of all tenants. Mails link to pages below `public_url`; without it they have no links."""
 
-    def __init__(self, folder_of: FolderOf, settings_of: SettingsOf, public_url: str | None = None) -> None:
+    def __init__(
+        self,
+        folder_of: FolderOf,
+        settings_of: SettingsOf,
+        public_url: str | None = None,
+        archive: Archive = LOCAL,
+    ) -> None:
         self._folder_of = folder_of
+        self._archive = archive
         self._settings_of = settings_of
         self._links = Links(public_url)
 
@@ -53,10 +61,13 @@ class TenantHerald:
         if not event or not channels:
             return []
         leavers: list[dict[str, object]] = []
+        folder = self._folder_of(entry.tenant)
+        await self._archive.fetch(folder, folder.said(entry.id))
         if entry.state is ImportState.HELD:
-            leavers = await asyncio.to_thread(first_leavers, self._folder_of(entry.tenant).touched(entry.id))
+            await self._archive.fetch(folder, folder.touched(entry.id))
+            leavers = await asyncio.to_thread(first_leavers, folder.touched(entry.id))
         report = entry.report()
-        messages = await asyncio.to_thread(messages_of, self._folder_of(entry.tenant).said(entry.id))
+        messages = await asyncio.to_thread(messages_of, folder.said(entry.id))
         topic = f"import {entry.id} {entry.state}"
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
         mail = letters.mail_of(report, leavers, messages, self._links)

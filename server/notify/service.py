@@ -55,7 +55,7 @@ class Notifications:
         self._outbox = outbox
         self._lengths = Outbox(tenants.store.looking().outbox())  # a scrape waits for no write
         self._metrics = metrics
-        self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url)
+        self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url, tenants.archive)
         self._sending = Sending(tenants.data_dir)
         self._ending = asyncio.Event()
         self._reminding: asyncio.Task[None] | None = None

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from engine.runs import Run, RunStore
 from ground.moments import Clock, utc_now
+from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf, TenantFolder
 from importer.model import ImportState
 from importer.queue.notices import Notice
 from importer.worker.put_off import PutOff
+from importer.worker.results_folder import LOCAL_RESULTS, Results, ResultsFolder
 from server.runs import results
 from server.runs.ends import End
 from server.runs.turns import WaitOf, Waits, after, never_ran
@@ -46,6 +49,8 @@ class Ending:
         clock: Clock = utc_now,
         herald: RunHerald | None = None,
         wait: WaitOf | None = None,
+        archive: Archive = LOCAL,
+        results: Results = LOCAL_RESULTS,
     ) -> None:
         self._store = store
         self._folder_of = folder_of
@@ -53,6 +58,8 @@ class Ending:
         self._clock = clock
         self._herald = herald
         self._wait_of = wait
+        self._archive = archive
+        self._results = results
         self._put_off = PutOff()
         # A report is in /results before the store says so: until then another end must not remove it as unknown.
         self._publishing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -100,7 +107,7 @@ class Ending:
                 return False
             await self._store.published(run)
             if run.state is not ImportState.FAILED:  # a rerun may have begun, and reports again
-                await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=True)
+                await self._clear(run, published=True)
         return True
 
     def _lock(self, run: Run) -> asyncio.Lock:
@@ -132,7 +139,8 @@ class Ending:
         newest = await self._store.newest_published(run.tenant, run.hook, results.KEPT)
         kept = sorted({*newest, run.id}, reverse=True)[: results.KEPT]
         try:
-            await asyncio.to_thread(_publish, self._folder_of(run.tenant), run, kept)
+            folder = self._folder_of(run.tenant)
+            await self._results.change(folder, partial(_publish, folder, run, kept))
         except OSError as error:
             log.log(
                 level,
@@ -144,7 +152,7 @@ class Ending:
         return True
 
     async def _over(self, run: Run, published: bool) -> None:
-        await asyncio.to_thread(_clear, self._folder_of(run.tenant), run, published=published)
+        await self._clear(run, published=published)
         log.info(
             "Run %d of %s for %s is %s.",
             *(run.id, run.hook, run.tenant, run.state.words),
@@ -152,16 +160,16 @@ class Ending:
         )
         self._watcher(run)
 
+    async def _clear(self, run: Run, *, published: bool) -> None:
+        """Remove the copy of a run unless it failed: `hook rerun` needs it. Reports owed to /results stay."""
+        folder, copy = self._folder_of(run.tenant), run.state is not ImportState.FAILED
+        await results.clear(self._archive, folder, run.id, copy=copy, reports=published)
 
-def _publish(folder: TenantFolder, run: Run, kept: list[int]) -> None:
+
+def _publish(folder: TenantFolder, run: Run, kept: list[int], opened: ResultsFolder) -> None:
     if run.id in kept:
-        results.publish(folder, run)
-    results.prune(folder, run.hook, kept)
-
-
-def _clear(folder: TenantFolder, run: Run, *, published: bool) -> None:
-    """Remove the copy of a run unless it failed: `hook rerun` needs it. Reports that are owed to /results stay."""
-    results.clear(folder, run.id, copy=run.state is not ImportState.FAILED, reports=published)
+        results.publish(opened, folder, run)
+    results.prune(opened, run.hook, kept)
 
 
 def _facts(run: Run) -> dict[str, object]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.runs import Run, RunStore
+from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf, TenantFolder
 from importer.model import WAITING, ImportState
-from importer.worker.recovery import is_as_left, was_published
+from importer.worker.recovery import is_as_left
 from server.runs.ends import ATTEMPTS, End, Failed
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,13 @@ class Ends(Protocol):
     async def finish(self, run: Run, end: End) -> None: ...
 
 
-async def recover_runs(store: RunStore, ending: Ends, folder_of: FolderOf, runs: Iterable[Run] | None = None) -> None:
+async def recover_runs(
+    store: RunStore,
+    ending: Ends,
+    folder_of: FolderOf,
+    runs: Iterable[Run] | None = None,
+    archive: Archive = LOCAL,
+) -> None:
     """Bring every run into its true state, or only `runs`, those of some tenants that a start has found.
 
     Raises TryAgain if the store cannot be written. Then it can be called again with the same runs.
@@ -47,28 +54,28 @@ async def recover_runs(store: RunStore, ending: Ends, folder_of: FolderOf, runs:
         if not is_as_left(run, await store.get(*run.key)):
             continue
         if run.state is ImportState.ARRIVING:
-            await _keep_promise(store, ending, folder_of(run.tenant), run)
+            await _keep_promise(store, ending, archive, folder_of(run.tenant), run)
         elif run.state is ImportState.RUNNING:
             await _take_up(store, ending, run)
 
 
-async def remove_run_leftovers(store: RunStore, tenant: str, folder: TenantFolder) -> None:
+async def remove_run_leftovers(store: RunStore, tenant: str, folder: TenantFolder, archive: Archive = LOCAL) -> None:
     """Delete the copies of `tenant` that no run needs, and reports of interrupted attempts.
 
     The reports of an ended run stay until /results has them.
     """
-    if not folder.runs.is_dir():
-        return
-    owed = {run.id for run in await store.unpublished(tenant)}
-    for entry in sorted(folder.runs.iterdir()):
+    owed: set[int] | None = None
+    names = {*await archive.names(folder, folder.runs), *(entry.name for entry in _folders(folder.runs))}
+    for entry in sorted(folder.runs / name for name in names):
+        owed = {run.id for run in await store.unpublished(tenant)} if owed is None else owed
         number = re.match(r"([0-9]{1,18})\.", entry.name)
         run = await store.get(tenant, int(number[1])) if number else None
         if not _is_needed(entry, folder, run, owed):
-            await asyncio.to_thread(_remove, entry)
+            await _remove(archive, folder, entry)
 
 
-async def _keep_promise(store: RunStore, ending: Ends, folder: TenantFolder, run: Run) -> None:
-    if await asyncio.to_thread(was_published, folder.run_copy(run.id), folder.visible(run.path)):
+async def _keep_promise(store: RunStore, ending: Ends, archive: Archive, folder: TenantFolder, run: Run) -> None:
+    if await archive.was_published(folder, folder.run_copy(run.id), folder.visible(run.path)):
         await store.landed(*run.key)
         log.info(
             "The file of run %d of %s for %s was uploaded before the server stopped; it is queued.",
@@ -95,10 +102,15 @@ def _is_needed(entry: Path, folder: TenantFolder, run: Run | None, owed: Collect
     return entry == folder.run_reports(run.id) and run.id in owed
 
 
-def _remove(entry: Path) -> None:
+def _folders(place: Path) -> list[Path]:
+    """Return the folders of reports: they are of this process or, if the folder stays, of those before it."""
+    return [entry for entry in place.iterdir() if entry.is_dir()] if place.is_dir() else []
+
+
+async def _remove(archive: Archive, folder: TenantFolder, entry: Path) -> None:
     """Delete a file, or a folder of reports; one that cannot be deleted now is deleted by a later start."""
     with suppress(OSError):
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+            await asyncio.to_thread(shutil.rmtree, entry)
         else:
-            entry.unlink()
+            await archive.drop(folder, entry)

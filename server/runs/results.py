@@ -1,10 +1,12 @@
 """The files of runs in a tenant's /results: a report of each run, and beside it what the hook reported.
 
-Only the newest of each hook are kept. These functions block on files: call them in a thread.
+Only the newest of each hook are kept. What blocks on files is called in a thread: `publish` and `prune` by
+`Results.change`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,39 +18,39 @@ from pathlib import Path
 
 from engine.runs import Run
 from headcount.hooks import REPORT_NAME
+from importer.archive import Archive
+from importer.errors import TryAgain
 from importer.folder import TenantFolder
-from importer.worker.results_folder import opened
+from importer.worker.results_folder import ResultsFolder
 from server.runs.report import run_json
 
 KEPT = 50
 """The number of runs of each hook whose reports are kept."""
 
 
-def publish(folder: TenantFolder, run: Run) -> None:
+def publish(results: ResultsFolder, folder: TenantFolder, run: Run) -> None:
     """Write the report of `run` to /results, after the files that its last attempt reported. Raises OSError.
 
     Files of earlier attempts and ends of this run are removed.
     """
     text = json.dumps(run_json(run), ensure_ascii=False, indent=2) + "\n"
     reported = dict(_reported(folder, run))
-    with opened(folder) as results:
-        for name, file in reported.items():
-            file.chmod(0o600)
-            results.link(name, file)
-        results.write(report_name(run), text.encode())
-        for name in results.names():
-            if name.startswith(_beginning(run)) and name != report_name(run) and name not in reported:
-                results.remove(name)
+    for name, file in reported.items():
+        file.chmod(0o600)
+        results.link(name, file)
+    results.write(report_name(run), text.encode())
+    for name in results.names():
+        if name.startswith(_beginning(run)) and name != report_name(run) and name not in reported:
+            results.remove(name)
 
 
-def prune(folder: TenantFolder, hook: str, kept: Collection[int]) -> None:
+def prune(results: ResultsFolder, hook: str, kept: Collection[int]) -> None:
     """Delete the files of all runs of `hook` whose ids are not in `kept`. Files of other names stay."""
     of_hook = re.compile(rf"{re.escape(hook)}-(\d+)\..+", re.DOTALL)
-    with opened(folder) as results:
-        for name in results.names():
-            match = of_hook.fullmatch(name)
-            if match and int(match[1]) not in kept:
-                results.remove(name)
+    for name in results.names():
+        match = of_hook.fullmatch(name)
+        if match and int(match[1]) not in kept:
+            results.remove(name)
 
 
 def make_room(folder: TenantFolder, run_id: int) -> Path:
@@ -61,22 +63,13 @@ def make_room(folder: TenantFolder, run_id: int) -> Path:
     return reports
 
 
-def clear(folder: TenantFolder, run_id: int, *, copy: bool, reports: bool) -> None:
+async def clear(archive: Archive, folder: TenantFolder, run_id: int, *, copy: bool, reports: bool) -> None:
     """Remove what an ended run needs no longer. A later start removes the rest."""
     if copy:
-        with suppress(OSError):
-            folder.run_copy(run_id).unlink()
+        with suppress(OSError, TryAgain):
+            await archive.drop(folder, folder.run_copy(run_id))
     if reports:
-        shutil.rmtree(folder.run_reports(run_id), ignore_errors=True)
-
-
-def shown(folder: TenantFolder, run: Run) -> list[str]:
-    """Return the names in /results of what the hook reported, without the report of the run; empty if pruned."""
-    try:
-        names = os.listdir(folder.results)
-    except OSError:
-        return []
-    return sorted(name for name in names if name.startswith(_beginning(run)) and name != report_name(run))
+        await asyncio.to_thread(shutil.rmtree, folder.run_reports(run_id), ignore_errors=True)
 
 
 def report_name(run: Run) -> str:

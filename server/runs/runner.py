@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,6 +22,7 @@ from typing import Any
 
 from engine.runs import Run, RunStore
 from ground.moments import Clock, rfc3339, utc_now
+from importer.archive import LOCAL, Archive
 from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.queue.order import WAITS
@@ -86,6 +86,7 @@ class Runner:
         days_of: DaysOf,
         why_not: WhyNot = lambda tenant: None,
         clock: Clock = utc_now,
+        archive: Archive = LOCAL,
     ) -> None:
         self._store = store
         self._ending = ending
@@ -95,6 +96,7 @@ class Runner:
         self._days_of = days_of
         self._why_not = why_not
         self._clock = clock
+        self._archive = archive
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_off: dict[tuple[str, str], float] = {}
         self._missing: set[str] = set()
@@ -220,7 +222,16 @@ class Runner:
         runnable = self._runnable_of(waiting.hook)
         assert runnable is not None
         settings = await self._settings_of(waiting.tenant, waiting.hook)
-        prepared = await asyncio.to_thread(_prepare, self._folder_of(waiting.tenant), waiting)
+        folder = self._folder_of(waiting.tenant)
+        async with self._archive.held(folder, folder.run_copy(waiting.id)):
+            await self._ran(running, runnable, settings, folder)
+
+    async def _ran(
+        self, running: _Running, runnable: Runnable, settings: dict[str, Any], folder: TenantFolder
+    ) -> None:
+        """Claim a run whose copy is at its path, run it and end it."""
+        waiting = running.run
+        prepared = await self._prepared(folder, waiting)
         run = await self._store.claim(*waiting.key, sha256=prepared[0] if prepared else waiting.sha256)
         if run is None:
             return
@@ -229,6 +240,18 @@ class Runner:
             await self._close(run, Failed(MISSING, "the copy of the file is missing"))
         else:
             await self._close(run, await self._counted(await self._deliver(running, runnable, settings, prepared[1])))
+
+    async def _prepared(self, folder: TenantFolder, run: Run) -> tuple[str, Path] | None:
+        """Return what `_prepare` does; None if the copy alone is missing.
+
+        Raises OSError and TryAgain: then nothing is known about the copy.
+        """
+        try:
+            return await asyncio.to_thread(_prepare, folder, run)
+        except FileNotFoundError:
+            if await self._archive.lacks(folder, folder.run_copy(run.id)):
+                return None
+            raise
 
     async def _deliver(self, running: _Running, runnable: Runnable, settings: dict[str, Any], reports: Path) -> End:
         run = running.run
@@ -301,18 +324,10 @@ class Runner:
         )
 
 
-def _prepare(folder: TenantFolder, run: Run) -> tuple[str, Path] | None:
-    """Return the SHA-256 of the copy, and the empty folder for reports; None if the copy alone is missing.
-
-    Raises OSError: then nothing is known about the copy.
-    """
-    try:
-        with folder.run_copy(run.id).open("rb") as copy:
-            sha256 = run.sha256 or hashlib.file_digest(copy, "sha256").hexdigest()
-    except FileNotFoundError:
-        if folder.run_copy(run.id).name in os.listdir(folder.runs):
-            raise
-        return None
+def _prepare(folder: TenantFolder, run: Run) -> tuple[str, Path]:
+    """Return the SHA-256 of the copy, and the empty folder for reports. Raises OSError."""
+    with folder.run_copy(run.id).open("rb") as copy:
+        sha256 = run.sha256 or hashlib.file_digest(copy, "sha256").hexdigest()
     return sha256, results.make_room(folder, run.id)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from engine.runs import Run, RunStore
 from headcount.hooks import Declared
+from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf
+from importer.worker.results_folder import LOCAL_RESULTS, Results
 from server.files.hooks import Hooked
 from server.runs.ending import Ending, RunHerald, Watcher
 from server.runs.finding import find_hooks
@@ -70,6 +72,8 @@ class Hooks:
         watcher: Watcher,
         herald: RunHerald,
         why_not: WhyNot,
+        archive: Archive = LOCAL,
+        results: Results = LOCAL_RESULTS,
     ) -> None:
         """`watcher`, `herald` and `why_not` are those of `Ending` and `Runner`."""
         self.registry = found.registry
@@ -77,9 +81,14 @@ class Hooks:
         self._workshop = found.workshop
         self._folder_of = folder_of
         self._settings_of = settings_of
-        self._ending = Ending(store, folder_of, watcher, herald=herald, wait=found.wait)
+        self._archive = archive
+        self._ending = Ending(
+            store, folder_of, watcher, herald=herald, wait=found.wait, archive=archive, results=results
+        )
         runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
-        self._runner = Runner(store, self._ending, folder_of, runnable.get, self._values, self._days, why_not)
+        self._runner = Runner(
+            store, self._ending, folder_of, runnable.get, self._values, self._days, why_not, archive=archive
+        )
         self._left: dict[str, list[Run]] = {}
 
     def entries(self) -> Iterator[Hooked]:
@@ -104,8 +113,9 @@ class Hooks:
 
     async def recover(self, tenant: str) -> None:
         """Recover the runs that the last process left of a tenant, before a client can log in. Raises TryAgain."""
-        await recover_runs(self.store, self._ending, self._folder_of, self._left.get(tenant, ()))
-        await remove_run_leftovers(self.store, tenant, self._folder_of(tenant))
+        archive = self._archive
+        await recover_runs(self.store, self._ending, self._folder_of, self._left.get(tenant, ()), archive)
+        await remove_run_leftovers(self.store, tenant, self._folder_of(tenant), archive)
         self._left.pop(tenant, None)
 
     def start(self) -> None:

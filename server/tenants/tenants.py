@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.tenants import Tenant
+from importer.archive import Archive
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.users.users import Users
+from importer.worker.results_folder import Results
 from keys.ring import KeyRing
 from server.tenants.home import Home
 from server.tenants.hook_settings import KnownHooks
@@ -42,6 +44,8 @@ class Tenants:
         self.home = home
         self.store = home.store
         self.hooks: Callable[[], KnownHooks] = dict
+        self.archive: Archive = home.archive
+        self.results: Results = home.results
         self._public_url = public_url
         self._rows = home.store.tenants()
 

@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Iterable
 
 from engine.runs import RunStore
-from ground.files import locked
 from ground.words import counted
+from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.worker.pruning import steps
 from importer.worker.results import KEPT
@@ -21,21 +21,25 @@ from importer.worker.results import KEPT
 log = logging.getLogger(__name__)
 
 
-async def prune_runs(runs: RunStore, tenant: str, folder: TenantFolder, before: str) -> str | None:
+async def prune_runs(
+    runs: RunStore, tenant: str, folder: TenantFolder, before: str, archive: Archive = LOCAL
+) -> str | None:
     """Delete the runs that ended before `before` (RFC 3339). Raises OSError, TryAgain; then a part is left.
 
     Nothing is run again meanwhile. Returns when the first run ended that is not too old (RFC 3339); None if there is
     none.
     """
-    async with locked(folder.runs):
-        await _delete(runs, tenant, folder, before)
+    async with archive.locked(folder, folder.runs):
+        await _delete(runs, tenant, folder, before, archive)
     return await runs.first_end(tenant, before)
 
 
-async def _delete(runs: RunStore, tenant: str, folder: TenantFolder, before: str) -> None:
+async def _delete(runs: RunStore, tenant: str, folder: TenantFolder, before: str, archive: Archive) -> None:
     old = await runs.ended_before(tenant, before)
     shown = {each for hook in {hook for _, hook in old} for each in await runs.newest_published(tenant, hook, KEPT)}
-    await asyncio.to_thread(_remove_files, folder, [run_id for run_id, _ in old])
+    if old:
+        await archive.drop(folder, *folder.run_copies(run_id for run_id, _ in old))
+        await asyncio.to_thread(_remove_reports, folder, [run_id for run_id, _ in old])
     going = [run_id for run_id, _ in old if run_id not in shown]
     for some in steps(going):
         await runs.delete(tenant, some)
@@ -47,7 +51,6 @@ async def _delete(runs: RunStore, tenant: str, folder: TenantFolder, before: str
         )
 
 
-def _remove_files(folder: TenantFolder, runs: Iterable[int]) -> None:
+def _remove_reports(folder: TenantFolder, runs: Iterable[int]) -> None:
     for run_id in runs:
-        folder.run_copy(run_id).unlink(missing_ok=True)
         shutil.rmtree(folder.run_reports(run_id), ignore_errors=True)

@@ -13,7 +13,6 @@ from typing import Protocol
 from engine.figures import Figures, Pruned
 from engine.runs import Run
 from engine.tenants import Tenant
-from ground.files import locked
 from ground.moments import Clock, from_rfc3339, rfc3339
 from ground.words import counted
 from importer.errors import TryAgain
@@ -244,17 +243,20 @@ class Keeper:
 
     async def _trim(self, name: str, settings: TenantSettings) -> bool:
         folder = self._tenants.folder(name)
-        async with locked(folder.runs):  # nothing is run again meanwhile
+        archive, most = self._tenants.archive, settings.kept_bytes
+        async with archive.locked(folder, folder.runs):  # nothing is run again meanwhile
             failed = await self._runs.failed(name)
-            return await trim_copies(self._queue, name, folder, kept_bytes=settings.kept_bytes, failed_runs=failed)
+            return await trim_copies(self._queue, name, folder, kept_bytes=most, failed_runs=failed, archive=archive)
 
     async def _trim_and_prune(self, name: str, settings: TenantSettings) -> None:
         tenant, now = await self._tenants.require(name), self._clock()
         too_many_soon = await self._trim(name, settings)
         days, folder, users = settings.retention_days, self._tenants.folder(name), self._tenants.users(name)
-        pause = pause_of(settings, now)
-        of_runs = await prune_runs(self._runs, name, folder, rfc3339(now - timedelta(days=days)))
-        oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now, pause=pause)
+        pause, archive = pause_of(settings, now), self._tenants.archive
+        of_runs = await prune_runs(self._runs, name, folder, rfc3339(now - timedelta(days=days)), archive)
+        oldest = await prune(
+            self._queue, name, folder, users, retention_days=days, now=now, pause=pause, archive=archive
+        )
         oldest = first_of(oldest, of_runs)
         if too_many_soon:  # check again the next day
             oldest = rfc3339(now - timedelta(days=days))

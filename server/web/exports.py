@@ -51,13 +51,15 @@ async def send_users_json_lines(request: Request, visit: Visit, wanted: Wanted =
 async def send_rejected_rows(request: Request, visit: Visit, import_id: int) -> Response:
     """Send the rejected rows of an import. Raises Refused for an unknown id, HttpProblem if no file is kept."""
     await visit.entry(import_id)
-    return await file_download(request, visit.folder.errors(import_id), f"sync_users-{import_id}.errors.csv")
+    return await file_download(
+        request, await visit.file(visit.folder.errors(import_id)), f"sync_users-{import_id}.errors.csv"
+    )
 
 
 async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> Response:
     """Send the uploaded file of an import. Raises Refused and HttpProblem as above."""
     entry = await visit.entry(import_id)
-    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
+    return await file_download(request, await visit.file(visit.folder.copy(import_id)), entry.file.name)
 
 
 async def send_report(request: Request, visit: Visit, run_id: int, name: str) -> Response:
@@ -74,7 +76,7 @@ async def send_touched(request: Request, visit: Visit, import_id: int) -> Respon
     """Send the users that an import would change, as CSV. Raises Refused and HttpProblem as above."""
     await visit.entry(import_id)
     settings = await visit.settings()
-    lines = await asyncio.to_thread(opened, visit.folder.touched(import_id))
+    lines = await asyncio.to_thread(opened, await visit.file(visit.folder.touched(import_id)))
     if request.method == "HEAD":
         lines.close()
     pieces = touched_as_csv(lines, settings.delimiter)

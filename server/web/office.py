@@ -7,11 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from engine.runs import Run, RunStore
 from engine.tenants import Tenant
 from engine.tokens import Role, Token
 from ground.moments import utc_now
+from importer.archive import Archive
 from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.queue.entry import Entry
@@ -22,6 +24,7 @@ from importer.rules.identity import identity_of
 from importer.users.directory import Directory
 from importer.users.history import History
 from importer.users.users import Users
+from importer.worker import decisions
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.files.files import AllFiles
@@ -126,6 +129,21 @@ class Visit:
         return self.office.tenants.folder(self.tenant)
 
     @property
+    def archive(self) -> Archive:
+        """Return where the files of imports and runs are kept."""
+        return self.office.tenants.archive
+
+    async def file(self, path: Path) -> Path:
+        """Return the path of a file of an import or run. If it is kept, it is there. Raises OSError, TryAgain."""
+        await self.archive.fetch(self.folder, path)
+        return path
+
+    async def approve(self, held: Entry, held_at: str | None = None) -> Entry:
+        """Approve a held import as `decisions.approve` does. Raises Refused, TryAgain."""
+        by, archive = self.token.bearer, self.archive
+        return await decisions.approve(self.office.queue, self.folder, held, by=by, held_at=held_at, archive=archive)
+
+    @property
     def users(self) -> Users:
         """Return the users of the tenant."""
         return self.office.tenants.users(self.tenant)
@@ -154,7 +172,7 @@ class Visit:
     async def rerun(self, run_id: int) -> Run:
         """Run a failed run again as `run_again` does, and log who did it. Raises Refused, TryAgain."""
         again = self.office.runs, self.folder, await self.run(run_id), await self.settings(), self.office.registry()
-        run = await run_again(*again)
+        run = await run_again(*again, self.archive)
         by = self.token.bearer
         log.info(
             "Run %d of %s (hook %s) was queued again by %s.",

@@ -123,7 +123,7 @@ class Company:
         file = self.folder / f"{self.imports}.csv"
         file.write_bytes(content)
         at = now or datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
-        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at, copy_of=self.copy)
+        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at, copy_of=self.copy_of)
         return await run_import(
             replace(job, trial=trial),
             self.kept,
@@ -138,6 +138,9 @@ class Company:
     def copy(self, number: int) -> Path:
         """Return the file of the import of this number."""
         return self.folder / f"{number}.csv"
+
+    async def copy_of(self, number: int) -> Path:
+        return self.copy(number)
 
     async def _set_identifier(self, identifier: str | None) -> None:
         """Store the identifier, as the settings do."""

@@ -14,7 +14,6 @@ from importer.messages.spool import messages_in, touched_in
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.report import ReportJson
-from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
@@ -89,7 +88,7 @@ class ChangesAsked(Asked):
 
 
 async def _report(visit: Visit, entry: Entry) -> ReportJson:
-    return (await asyncio.to_thread(report_of, visit.folder, entry)).to_json()
+    return (await report_of(visit.archive, visit.folder, entry)).to_json()
 
 
 @router.get("", response_model=models.Imports, responses=refuses(*LOOKING, "bad_request"), summary="List imports")
@@ -139,7 +138,7 @@ async def list_messages(
 ) -> dict[str, Any]:
     """The first 10,000 messages of the import. `errors.csv` has all rejected rows."""
     await visit.entry(import_id)
-    file = visit.folder.said(import_id)
+    file = await visit.file(visit.folder.said(import_id))
     messages, following = await asyncio.to_thread(
         messages_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
     )
@@ -152,7 +151,7 @@ async def list_touched(
 ) -> dict[str, Any]:
     """The users that a held import or a dry run would change, and how. For an applied import, see its changes."""
     await visit.entry(import_id)
-    file = visit.office.tenants.folder(visit.tenant).touched(import_id)
+    file = await visit.file(visit.folder.touched(import_id))
     touched, following = await asyncio.to_thread(
         touched_in, file, action=asked.action, after=asked.after, limit=asked.limit
     )
@@ -208,7 +207,7 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
 )
 async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
     held = await visit.entry(import_id)
-    entry = await decisions.approve(visit.office.queue, visit.folder, held, by=visit.token.bearer)
+    entry = await visit.approve(held)
     return await _report(visit, entry)
 
 

@@ -38,9 +38,9 @@ def copies(root: Path) -> list[str]:
 
 async def test_the_newest_tested_file_of_each_tenant_is_kept(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
-    assert kept.keep(ended(root, 1))
-    assert kept.keep(ended(root, 1, "globex"))
-    assert kept.keep(ended(root, 2))
+    assert await kept.keep(ended(root, 1))
+    assert await kept.keep(ended(root, 1, "globex"))
+    assert await kept.keep(ended(root, 2))
     await eventually(lambda: copies(root) == ["acme/uploads/2.csv", "globex/uploads/1.csv"])
     kept.drop("acme")
     kept.drop("acme")
@@ -49,19 +49,19 @@ async def test_the_newest_tested_file_of_each_tenant_is_kept(root: Path) -> None
 
 async def test_a_tested_file_is_deleted_after_its_time(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), 0.05)
-    assert kept.keep(ended(root, 1))
+    assert await kept.keep(ended(root, 1))
     await eventually(lambda: copies(root) == [])
 
 
 async def test_a_file_whose_test_failed_is_kept_too(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
-    assert kept.keep(ended(root, 1, state=ImportState.FAILED))
+    assert await kept.keep(ended(root, 1, state=ImportState.FAILED))
 
 
 async def test_a_stop_deletes_every_tested_file(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
-    assert kept.keep(ended(root, 1))
-    assert kept.keep(ended(root, 1, "globex"))
+    assert await kept.keep(ended(root, 1))
+    assert await kept.keep(ended(root, 1, "globex"))
     ended(root, 2)
     await kept.close()
     assert copies(root) == ["acme/uploads/2.csv"]
@@ -77,18 +77,18 @@ async def test_no_other_file_is_kept(root: Path) -> None:
         replace(test, trial=None, dry_run=False),
         replace(test, trial=DryRunRequest("Ann", {"blank_cells": "keep"}, 7)),
     ):
-        assert not kept.keep(each)
+        assert not await kept.keep(each)
     await asyncio.to_thread(lambda: None)
     assert copies(root) == ["acme/uploads/1.csv"]  # its caller deletes it
 
 
 async def test_a_file_of_a_tenant_that_was_added_again_is_not_deleted(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
-    assert kept.keep(ended(root, 1))
+    assert await kept.keep(ended(root, 1))
     (root / "acme").rename(root / "removed")
     TenantFolder(root / "acme").uploads.mkdir(parents=True)
     ended(root, 1)
-    assert kept.keep(ended(root, 1, "globex"))
+    assert await kept.keep(ended(root, 1, "globex"))
     for tenant in ("acme", "globex"):
         kept.drop(tenant)
     await eventually(lambda: copies(root) == ["acme/uploads/1.csv", "removed/uploads/1.csv"])
@@ -98,4 +98,4 @@ async def test_a_copy_that_is_gone_is_not_kept(root: Path) -> None:
     kept = SendableFiles(lambda name: TenantFolder(root / name), HOUR)
     test = ended(root, 1)
     TenantFolder(root / "acme").copy(1).unlink()
-    assert not kept.keep(test)
+    assert not await kept.keep(test)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 from fastapi import APIRouter
@@ -57,7 +56,8 @@ async def download_json(visit: Looking, run_id: int) -> Response:
 async def download_file(request: Request, visit: Looking, run_id: int) -> Response:
     """Send the uploaded file, as long as it is kept."""
     run = await visit.run(run_id)
-    return await file_download(request, visit.folder.run_copy(run.id), run.name, "application/octet-stream")
+    copy = await visit.file(visit.folder.run_copy(run.id))
+    return await file_download(request, copy, run.name, "application/octet-stream")
 
 
 @router.get("/reports/{name:segment}")
@@ -84,7 +84,7 @@ async def _shown(request: Request, visit: Visit, run_id: int, refused: Exception
         outcome=sentence(run, now),
         attempts=ATTEMPTS,
         reports=await report_names(visit.office.files, folder, run),
-        has_file=await asyncio.to_thread(folder.run_copy(run.id).is_file),
+        has_file=await visit.archive.find(folder, folder.run_copy(run.id)) is not None,
         failed=why_not_rerun(run) is None,
         reloads=moves_soon(run, now),
         STATES=STATES,

@@ -51,7 +51,7 @@ async def download_touched(request: Request, visit: Looking, import_id: int) -> 
 async def download_report(visit: Looking, import_id: int) -> Response:
     """Send the report, as it is in /results."""
     entry = await visit.entry(import_id)
-    report = await asyncio.to_thread(report_of, visit.folder, entry)
+    report = await report_of(visit.archive, visit.folder, entry)
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
     headers = {"content-disposition": disposition(f"sync_users-{import_id}.json")}
     return Response(text, media_type="application/json", headers=headers)

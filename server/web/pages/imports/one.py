@@ -19,7 +19,6 @@ from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.allowed import may_be_sent
 from importer.queue.entry import Entry
 from importer.queue.pause import in_the_way
-from importer.worker import decisions
 from server.tenants.pauses import pause_of
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantSettings
@@ -49,8 +48,7 @@ async def approve(request: Request, visit: Owning, import_id: int, held_at: Anno
     """Approve a held import. `held_at` is the time of the list that the form shows; any other list is refused."""
 
     async def decide(entry: Entry) -> None:
-        folder = visit.office.tenants.folder(visit.tenant)
-        await decisions.approve(visit.office.queue, folder, entry, by=visit.token.bearer, held_at=held_at)
+        await visit.approve(entry, held_at)
 
     return await _decided(request, visit, import_id, "approved", decide)
 
@@ -120,7 +118,7 @@ async def _shown(
     http_problem = as_http_problem(refused) if refused else None
     settings = await visit.settings()
     pause = pause_of(settings, utc_now())
-    facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, settings, asked)
+    facts: dict[str, Any] = await parts_of(entry, visit.archive, visit.folder, visit.users, settings, asked)
     return render(
         request,
         "import.html",

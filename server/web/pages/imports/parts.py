@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from pydantic import AfterValidator, BaseModel, Field
 
 from importer.advice.kept import kept_advice
+from importer.archive import Archive
 from importer.folder import TenantFolder
 from importer.messages.grouping import Group, each_alone, grouped
 from importer.messages.oneperson import domain_changed
@@ -124,9 +125,13 @@ class Changed:
 
 
 async def parts_of(
-    entry: Entry, folder: TenantFolder, users: Users, settings: TenantSettings, asked: Asked
+    entry: Entry, archive: Archive, folder: TenantFolder, users: Users, settings: TenantSettings, asked: Asked
 ) -> dict[str, Any]:
     """Return the facts of the template, by name, except the row of the import itself."""
+    number = entry.id
+    await archive.fetch(
+        folder, folder.said(number), folder.left(number), folder.touched(number), folder.advice(number)
+    )
     counts = entry.outcome.counts if entry.outcome else Counts()
     files = await asyncio.to_thread(_read, entry, folder, settings, asked)
     return {
@@ -137,6 +142,8 @@ async def parts_of(
         "identifier": settings.identifier,
         "labels": labels_of(settings.custom_fields),
         **files,
+        "has_errors": await archive.find(folder, folder.errors(number)) is not None,
+        "has_file": await archive.find(folder, folder.copy(number)) is not None,
         **await _changes(entry, users, settings, asked),
     }
 
@@ -181,8 +188,6 @@ def _read(entry: Entry, folder: TenantFolder, settings: TenantSettings, asked: A
         **_advised(folder, entry.id),
         "left": left,
         "left_next": left_next,
-        "has_errors": folder.errors(entry.id).exists(),
-        "has_file": folder.copy(entry.id).exists(),
         "has_list": folder.touched(entry.id).exists(),
         **_touched(entry, folder, settings, asked),
     }

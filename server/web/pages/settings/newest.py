@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 from importer.errors import TryAgain
 from importer.file.kinds import SNIFFED, another_kind
-from importer.folder import TenantFolder
 from importer.queue.entry import Entry
 from importer.rules.settings import ImportSettings
 from server.hooks.kept_files import is_list, kept_entries
@@ -30,17 +29,24 @@ async def newest_sample(visit: Visit, settings: ImportSettings, typed: Mapping[s
     If none has a header, return the sample of the newest; None if no file is kept. `typed` is that of `sample_from`.
     A file that is not CSV, that cannot be opened or that was just deleted is skipped.
     """
+    first = None
     try:
-        entries = await _newest(visit)
-    except TryAgain:
+        for entry in await _newest(visit):
+            copy = visit.folder.copy(entry.id)
+            await visit.archive.fetch(visit.folder, copy)
+            sample = await asyncio.to_thread(_sample, entry.id, copy, settings, typed)
+            if sample and sample.header:
+                return sample
+            first = first or sample
+    except (OSError, TryAgain):
         return None
-    return await asyncio.to_thread(_best, visit.folder, entries, settings, typed)
+    return first
 
 
 async def _newest(visit: Visit) -> list[Entry]:
     """Return the imports to take examples from: lists before dry runs, then the newest first."""
     lists, tried, looked_at = [], [], 0
-    async with aclosing(kept_entries(visit.office.reader, visit.tenant, visit.folder)) as entries:
+    async with aclosing(kept_entries(visit.office.reader, visit.tenant, visit.archive, visit.folder)) as entries:
         async for entry in entries:
             looked_at += 1
             if is_list(entry):
@@ -50,18 +56,6 @@ async def _newest(visit: Visit) -> list[Entry]:
             if looked_at == LOOKED_AT or len(lists) == SAMPLED:
                 break
     return [*lists, *tried][:SAMPLED]
-
-
-def _best(
-    folder: TenantFolder, entries: Iterable[Entry], settings: ImportSettings, typed: Mapping[str, str]
-) -> Sample | None:
-    first = None
-    for entry in entries:
-        sample = _sample(entry.id, folder.copy(entry.id), settings, typed)
-        if sample and sample.header:
-            return sample
-        first = first or sample
-    return first
 
 
 def _sample(number: int, file: Path, settings: ImportSettings, typed: Mapping[str, str]) -> Sample | None:

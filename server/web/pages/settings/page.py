@@ -274,6 +274,7 @@ async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
 
 async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
     """Return the settings that are suggested for the file of this import."""
+    await visit.file(visit.folder.advice(number))
     advice = await asyncio.to_thread(kept_advice, visit.folder, number)
     return advice.settings if advice else {}
 
