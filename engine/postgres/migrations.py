@@ -8,7 +8,7 @@ from importlib import resources
 from engine.postgres.database import Database, Steps
 from importer.errors import DatabaseUnusable, SchemaTooNew
 
-KINDS = ("server", "tenant", "keys")
+KINDS = ("server", "tenant", "keys", "files")
 """The parts of the schema, in the order in which they are made."""
 
 LOCK = 0x48656164

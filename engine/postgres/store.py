@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine.postgres.database import Database, alone, pooled
+from engine.postgres.files.contents import PostgresContents
+from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.migrations import migrate
 from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
 from engine.postgres.server.bans import PostgresBanStore
@@ -74,6 +76,12 @@ class PostgresStore:
 
     def hints(self) -> PostgresHints:
         return PostgresHints(self._looking.database)
+
+    def contents(self) -> PostgresContents:
+        return PostgresContents(self.database)
+
+    def kept_files(self) -> PostgresKeptFiles:
+        return PostgresKeptFiles(self.database)
 
     async def ask_to_write(self) -> None:
         # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.

@@ -1,0 +1,1 @@
+"""Files in PostgreSQL: their contents, and the names that they have."""

@@ -1,0 +1,171 @@
+"""Contents in PostgreSQL: complete, unchanged, of one tenant, and deleted when nothing needs them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.files import CHUNK, ContentGone
+from engine.postgres.database import Database
+from engine.postgres.files.contents import AT_ONCE, PostgresContents
+from engine.postgres.files.kept import PostgresKeptFiles
+from importer.errors import DatabaseFault, Refused
+from tests.support.clients import POSTGRES, needs
+from tests.support.waiting import eventually
+
+pytestmark = needs(POSTGRES)
+
+LENGTHS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, AT_ONCE * CHUNK, AT_ONCE * CHUNK + 7)
+
+
+@pytest.fixture
+async def contents(database: Database) -> PostgresContents:
+    await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now'), ('globex', 'now')")
+    return PostgresContents(database, unneeded_s=0)
+
+
+@pytest.fixture
+def kept(database: Database) -> PostgresKeptFiles:
+    return PostgresKeptFiles(database)
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    """Return an open file."""
+    opened = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield opened
+    os.close(opened)
+
+
+def some(length: int) -> bytes:
+    return random.Random(length).randbytes(length)
+
+
+async def store(contents: PostgresContents, fd: int, data: bytes, tenant: str = "acme") -> int:
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, data, 0)
+    return await contents.store(tenant, fd, len(data))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+async def test_a_content_is_read_as_it_was_stored(contents: PostgresContents, fd: int, length: int) -> None:
+    data = some(length)
+    number = await store(contents, fd, data)
+    assert await contents.read("acme", number, 0, length + 1) == data
+    for offset in {0, 1, CHUNK - 1, CHUNK, length - 1, length, length + CHUNK}:
+        for size in (0, 1, CHUNK, CHUNK + 1):
+            if offset >= 0:
+                assert await contents.read("acme", number, offset, size) == data[offset : offset + size]
+    os.ftruncate(fd, 0)
+    assert await contents.fetch("acme", number, fd) == length
+    assert os.pread(fd, length + 1, 0) == data
+
+
+async def test_a_file_that_becomes_shorter_is_not_stored(contents: PostgresContents, fd: int) -> None:
+    os.pwrite(fd, b"short", 0)
+    with pytest.raises(OSError, match="shorter"):
+        await contents.store("acme", fd, AT_ONCE * CHUNK + 1)
+
+
+async def test_nothing_refers_to_a_content_without_all_its_chunks(
+    contents: PostgresContents, database: Database, kept: PostgresKeptFiles
+) -> None:
+    await database.change(
+        "INSERT INTO contents (tenant_id, id, size) SELECT id, 7, 1 FROM tenants WHERE name = 'acme'"
+    )
+    with pytest.raises(ContentGone):
+        await contents.read("acme", 7, 0, 1)
+    with pytest.raises(ContentGone):
+        await kept.keep("acme", [("uploads/1.csv", 7)])
+    with pytest.raises(DatabaseFault, match="not sealed"):
+        await database.change(
+            "INSERT INTO kept_files (tenant_id, name, content_id, size) SELECT id, 'a', 7, 1 FROM tenants"
+            " WHERE name = 'acme'"
+        )
+
+
+async def test_a_content_belongs_to_one_tenant(contents: PostgresContents, kept: PostgresKeptFiles, fd: int) -> None:
+    number = await store(contents, fd, b"secret")
+    with pytest.raises(ContentGone):
+        await contents.read("globex", number, 0, 6)
+    with pytest.raises(ContentGone):
+        await contents.fetch("globex", number, fd)
+    with pytest.raises(ContentGone):
+        await kept.keep("globex", [("uploads/1.csv", number)])
+    assert not await contents.keep_for_reader("globex", number)
+    await kept.keep("acme", [("uploads/1.csv", number)])
+    await kept.drop("globex", ["uploads/1.csv"])
+    assert await kept.find("globex", ["uploads/1.csv"]) == await kept.list("globex", "uploads/") == []
+    assert await contents.collect(9) == 0
+    assert await contents.read("acme", number, 0, 6) == b"secret"
+
+
+async def test_a_content_of_an_unknown_tenant_is_refused(
+    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+) -> None:
+    with pytest.raises(Refused, match="initech"):
+        await store(contents, fd, b"", "initech")
+    with pytest.raises(Refused, match="initech"):
+        await kept.keep("initech", [])
+    await kept.drop("initech", ["a"])
+
+
+async def test_kept_files_are_listed_by_the_beginning_of_their_names(
+    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+) -> None:
+    one, two = await store(contents, fd, b"1"), await store(contents, fd, b"22")
+    await kept.keep("acme", [("messages/1.csv", one), ("uploads/1.csv", one), ("uploads/2.csv", one)])
+    await kept.keep("acme", [("uploads/2.csv", two)])
+    found = await kept.list("acme", "uploads/")
+    assert [(each.name, each.content, each.size) for each in found] == [
+        ("uploads/1.csv", one, 1),
+        ("uploads/2.csv", two, 2),
+    ]
+    assert await kept.find("acme", ["uploads/3.csv", "uploads/2.csv"]) == found[1:]
+    await kept.drop("acme", ["uploads/1.csv", "uploads/9.csv"])
+    assert [each.name for each in await kept.list("acme", "uploads/")] == ["uploads/2.csv"]
+
+
+async def test_a_content_is_deleted_when_nothing_refers_to_it(
+    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+) -> None:
+    number, replacing = await store(contents, fd, some(3 * CHUNK)), await store(contents, fd, b"new")
+    await kept.keep("acme", [("a", number), ("b", number), ("c", replacing)])
+    await kept.drop("acme", ["a"])
+    assert await contents.collect(9) == 0
+    await kept.keep("acme", [("b", replacing)])
+    assert await contents.collect(9) == 1
+    with pytest.raises(ContentGone):
+        await contents.read("acme", number, 0, 1)
+
+
+async def test_an_upload_that_nothing_refers_to_is_deleted(contents: PostgresContents, fd: int) -> None:
+    await store(contents, fd, b"abandoned")
+    assert await contents.collect(0) == 0
+    assert await contents.collect(9) == 1
+    assert await contents.collect(9) == 0
+
+
+async def test_a_content_that_is_read_is_not_deleted(contents: PostgresContents, database: Database, fd: int) -> None:
+    number = await store(contents, fd, b"read")
+    patient = PostgresContents(database, unneeded_s=0.2)
+    for _ in range(4):
+        assert await patient.keep_for_reader("acme", number)
+        assert await patient.collect(9) == 0
+    await eventually(lambda: patient.collect(9))
+    assert not await patient.keep_for_reader("acme", number)
+
+
+async def test_a_removed_tenant_takes_its_contents_along(
+    contents: PostgresContents, kept: PostgresKeptFiles, database: Database, fd: int
+) -> None:
+    mine, other = await store(contents, fd, b"mine"), await store(contents, fd, b"other", "globex")
+    await kept.keep("acme", [("a", mine)])
+    await database.change("DELETE FROM tenants WHERE name = 'acme'")
+    with pytest.raises(ContentGone):
+        await contents.read("acme", mine, 0, 4)
+    assert [row[0] for row in await database.read("SELECT content_id FROM chunks")] == [other]
