@@ -19,6 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from engine.postgres.faults import AGAIN, translating
 from engine.postgres.rows import Row, by_position_and_name
+from engine.postgres.together import Joined, joined_by
+from ground.afterwards import Act, do_all
 from ground.threads import finish
 from importer.errors import DatabaseFault, DatabaseUnusable
 
@@ -90,21 +92,23 @@ class Database:
 
     async def read(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of one statement that reads."""
-        with translating():
-            async with self._lend() as connection:
-                return await Steps(connection).rows(statement, *values, **named)
+        async with self._reading() as steps:
+            return await steps.rows(statement, *values, **named)
 
     async def blobs(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of one statement that reads, as `Steps.blobs` does."""
-        with translating():
-            async with self._lend() as connection:
-                return await Steps(connection).blobs(statement, *values, **named)
+        async with self._reading() as steps:
+            return await steps.blobs(statement, *values, **named)
 
     async def change(self, statement: str, *values: object, **named: object) -> int:
         """Run one statement as a transaction, and return how many rows it changed: they are on disk.
 
         If the caller is canceled, the statement has ended before the cancellation goes on.
         """
+
+        if joined_by(self):
+            async with self.transaction() as steps:
+                return await steps.change(statement, *values, **named)
 
         async def act() -> int:
             async with self._lend() as connection:
@@ -119,15 +123,63 @@ class Database:
 
         Either is done when the block is left. `settings` hold in this transaction only.
         """
+        settings = settings or {}
+        around = joined_by(self)
         with translating():
+            if around and "transaction_isolation" not in settings:
+                async with around.savepoint(dict(settings.items() - ON_NO_DISK.items())):
+                    yield Steps(around.connection)
+                return
             async with self._lend() as connection:
                 try:
-                    await connection.execute(_begin(settings or {}))
+                    await connection.execute(_begin(settings))
                     yield Steps(connection)
                     await finish(_commit(connection))
                 except BaseException:
                     await finish(_roll_back(connection))
                     raise
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Run the block as one transaction, which the calls of this object by the same task in it join.
+
+        Each of these is on disk only with the whole, whatever its own settings are, and is undone alone if it raises.
+        One that needs a snapshot of its own does not join. What they put off (`ground.afterwards`) is done after the
+        commit, before the block is left. Blocks may be nested.
+        """
+        if joined_by(self):
+            async with self.transaction():
+                yield
+            return
+        stored: list[Act] = []
+        try:
+            with translating():
+                async with self._lend() as connection:
+                    joined = Joined(self, connection)
+
+                    async def commit() -> None:
+                        await joined.commit(_commit, lambda: connect(self.url))
+                        stored.extend(joined.acts)
+
+                    try:
+                        await joined.begin(_begin({}))
+                        with joined.joining():
+                            yield
+                        await finish(commit())
+                    except BaseException:
+                        await finish(_roll_back(connection))
+                        raise
+        finally:
+            await finish(do_all(stored))
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Steps]:
+        with translating():
+            if around := joined_by(self):
+                yield Steps(around.connection)
+                return
+            async with self._lend() as connection:
+                yield Steps(connection)
 
 
 @asynccontextmanager

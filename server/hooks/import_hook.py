@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ground.afterwards import once_stored
 from ground.words import counted
 from importer.archive import LOCAL, Archive
 from importer.errors import Refused, TryAgain
@@ -127,7 +128,14 @@ class ImportHook(_Records):
         """
         checksum = upload.sender.checksum if upload.sender else None
         if await self._queue.landed(upload.tenant, arrival.id, checksum=checksum):
-            await self._admission.give_way(upload.tenant)
+            await once_stored(lambda: self._admission.give_way(upload.tenant))
+        await once_stored(lambda: self._log_queued(upload, arrival))
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        """End the import as aborted: the file could not be published."""
+        await self._end(upload, arrival.id, ImportState.ABORTED, reason)
+
+    def _log_queued(self, upload: Upload, arrival: Arrival) -> None:
         log.info(
             "Import %d of %s is queued.",
             *(arrival.id, upload.tenant),
@@ -140,10 +148,6 @@ class ImportHook(_Records):
                 "size": upload.size,
             },
         )
-
-    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        """End the import as aborted: the file could not be published."""
-        await self._end(upload, arrival.id, ImportState.ABORTED, reason)
 
 
 class ChecksumHook(_Records):
@@ -175,11 +179,8 @@ class ChecksumHook(_Records):
         await self._queue.checksum_landed(upload.tenant, sha256, dry_run=self._dry_run)
         with suppress(OSError, TryAgain):  # the next start removes it
             await self._archive.drop(folder, arrival.copy)
-        log.info(
-            "Tenant %s sent a checksum.",
-            upload.tenant,
-            extra={"event": "checksum_landed", "tenant": upload.tenant, "dry_run": self._dry_run},
-        )
+        facts = {"event": "checksum_landed", "tenant": upload.tenant, "dry_run": self._dry_run}
+        await once_stored(lambda: log.info("Tenant %s sent a checksum.", upload.tenant, extra=facts))
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """List the upload: it could not be published or is not a checksum, and clients may hide the error."""

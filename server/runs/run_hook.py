@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.runs import RunStore
+from ground.afterwards import once_stored
 from ground.files import fsync_folder
 from ground.words import counted
 from headcount.hooks import why_not_path
@@ -60,18 +61,7 @@ class RunHook:
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         """Queue the run. It is durable on return. Raises TryAgain or Refused if nothing was queued."""
         await self._store.landed(upload.tenant, arrival.id)
-        log.info(
-            "Run %d of %s for %s is queued.",
-            *(arrival.id, self._hook.name, upload.tenant),
-            extra={
-                "event": "run_queued",
-                "hook": self._hook.name,
-                "tenant": upload.tenant,
-                "run_id": arrival.id,
-                "origin": upload.origin,
-                "size": upload.size,
-            },
-        )
+        await once_stored(lambda: self._log_queued(upload, arrival))
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""
@@ -84,6 +74,20 @@ class RunHook:
     async def ignored(self, upload: Upload, reason: str) -> None:
         """List an upload under a name similar to the hook's, with the fault of the name."""
         await self._never_ran(upload, ImportState.IGNORED, reason)
+
+    def _log_queued(self, upload: Upload, arrival: Arrival) -> None:
+        log.info(
+            "Run %d of %s for %s is queued.",
+            *(arrival.id, self._hook.name, upload.tenant),
+            extra={
+                "event": "run_queued",
+                "hook": self._hook.name,
+                "tenant": upload.tenant,
+                "run_id": arrival.id,
+                "origin": upload.origin,
+                "size": upload.size,
+            },
+        )
 
     async def _why_refused(self, upload: Upload, file: Path) -> tuple[str | None, str | None]:
         """Return the sentence for the client and the error for the operator; None and None if the file is wanted."""

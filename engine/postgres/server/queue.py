@@ -27,6 +27,7 @@ from engine.postgres.server.listing import (
     entry_of,
 )
 from engine.postgres.server.tenants import hold
+from ground.afterwards import once_stored
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Outcome, Written
@@ -126,7 +127,7 @@ class PostgresQueue(PostgresListing, Queue):
                 raise unknown_import(tenant, import_id)
             if checksum:
                 await remember(steps, tenant_id, checksum, dry_run=False)
-        self.changed.set()
+        await once_stored(self.changed.set)
         return bool(queued[0][0])
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
@@ -209,7 +210,7 @@ class PostgresQueue(PostgresListing, Queue):
                 by=by,
                 at=approval.at,
             )
-        self.changed.set()
+        await once_stored(self.changed.set)
         return entry_of(found[0])
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
@@ -222,7 +223,7 @@ class PostgresQueue(PostgresListing, Queue):
                 by=by,
                 at=self._now(),
             )
-        self.changed.set()
+        await once_stored(self.changed.set)
         return entry_of(found[0])
 
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
@@ -233,7 +234,7 @@ class PostgresQueue(PostgresListing, Queue):
             await remember(steps, tenant_id, sha256, dry_run=dry_run)
             if not dry_run:
                 await _prove_complete(steps, tenant, sha256)
-        self.changed.set()
+        await once_stored(self.changed.set)
 
     async def undo(self, tenant: str, import_id: int | None, *, by: str, pause: Pause | None = None) -> Entry:
         async with self._database.transaction() as steps:
@@ -243,7 +244,7 @@ class PostgresQueue(PostgresListing, Queue):
                 **_key(entry),
                 undo=json.dumps(Undo(by, self._now()).to_json()),
             )
-        self.changed.set()
+        await once_stored(self.changed.set)
         return entry_of(found[0])
 
     async def delete(self, tenant: str, imports: Iterable[int]) -> None:

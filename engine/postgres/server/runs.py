@@ -13,6 +13,7 @@ from engine.postgres.server.changes import HELD, end, one
 from engine.postgres.server.listing import IN_ORDER, NAME, OF, WAITS
 from engine.postgres.server.tenants import hold
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
+from ground.afterwards import once_stored
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import INTEGER_MAX, ImportState
@@ -86,7 +87,7 @@ class PostgresRunStore:
     async def landed(self, tenant: str, run_id: int) -> None:
         if not await self._database.change(LANDED, tenant=tenant, id=run_id):
             raise unknown_run(tenant, run_id)
-        self.changed.set()
+        await once_stored(self.changed.set)
 
     async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         return await self._end(run, NEVER_RUN, published, notices)
@@ -129,7 +130,7 @@ class PostgresRunStore:
             if why_not := why_not_rerun(_run(found[0])):
                 raise why_not
             (row,) = await steps.rows(RERUN, tenant=tenant, id=run_id)
-        self.changed.set()
+        await once_stored(self.changed.set)
         return _run(row)
 
     async def explain(self, tenant: str, hook: str, message: str | None) -> None:

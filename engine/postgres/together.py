@@ -1,0 +1,114 @@
+"""One transaction that the calls of a task join: see `Database.together`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+
+import psycopg
+
+from engine.postgres.rows import Row
+from ground.afterwards import Act, putting_off
+from ground.threads import finish
+
+Connection = psycopg.AsyncConnection[Row]
+Connect = Callable[[], Awaitable[Connection]]
+
+ASKED_S = 10.0
+"""How long the outcome of a commit is asked for after its connection was lost."""
+AGAIN_S = 0.1
+
+_JOINED: ContextVar[Joined | None] = ContextVar("joined", default=None)
+
+
+class Joined:
+    """The open transaction of a task on one database. Its parts are undone alone, by savepoints."""
+
+    def __init__(self, database: object, connection: Connection) -> None:
+        self.database = database
+        self.connection = connection
+        self.task = asyncio.current_task()
+        self.acts: list[Act] = []
+        """Put off until it is on disk."""
+        self._number: str | None = None
+        self._depth = 0
+
+    async def begin(self, statement: str) -> None:
+        """Begin it, and ask for its number: after a lost connection, PostgreSQL knows its outcome by that."""
+        found = await self.connection.execute(f"{statement}; SELECT pg_current_xact_id()::text")
+        while found.nextset():
+            pass
+        row = await found.fetchone()
+        assert row is not None
+        self._number = row[0]
+
+    @contextmanager
+    def joining(self) -> Iterator[None]:
+        """Let calls of this task join it in the block."""
+        before = _JOINED.set(self)
+        try:
+            with putting_off(self.acts):
+                yield
+        finally:
+            _JOINED.reset(before)
+
+    @asynccontextmanager
+    async def savepoint(self, settings: Mapping[str, str]) -> AsyncIterator[None]:
+        """Undo what the block did if it raises."""
+        self._depth += 1
+        name, acts = f"step{self._depth}", len(self.acts)
+        try:
+            await self.connection.execute(
+                "; ".join([f"SAVEPOINT {name}", *(f"SET LOCAL {each} = '{to}'" for each, to in settings.items())])
+            )
+            yield
+            await self.connection.execute(f"RELEASE {name}")
+        except BaseException:
+            del self.acts[acts:]
+            with suppress(psycopg.Error):  # then the connection is lost, and nothing is committed
+                await finish(self.connection.execute(f"ROLLBACK TO {name}; RELEASE {name}"))
+            raise
+        finally:
+            self._depth -= 1
+
+    async def commit(self, commit: Callable[[Connection], Awaitable[None]], connect: Connect) -> None:
+        """Commit it. If the connection is lost meanwhile, ask PostgreSQL whether it is committed.
+
+        Raises the error of the commit if it is not, or if there is no answer in time.
+        """
+        try:
+            await commit(self.connection)
+        except psycopg.OperationalError:
+            if not self.connection.broken or not await self._was_committed(connect):
+                raise
+
+    async def _was_committed(self, connect: Connect) -> bool:
+        try:
+            async with asyncio.timeout(ASKED_S):
+                while True:
+                    state = await self._outcome(connect)
+                    if state in ("committed", "aborted"):
+                        return state == "committed"
+                    await asyncio.sleep(AGAIN_S)
+        except TimeoutError:
+            return False
+
+    async def _outcome(self, connect: Connect) -> str | None:
+        try:
+            async with await connect() as connection:
+                rows = await connection.execute("SELECT pg_xact_status(%s::xid8)", (self._number,))
+                found = await rows.fetchone()
+                return str(found[0]) if found else None
+        except psycopg.Error:  # it stops or starts
+            return None
+
+
+def joined_by(database: object) -> Joined | None:
+    """Return the open transaction on `database` that calls of this task join; None if there is none.
+
+    The tasks that a task starts have its context, but must not use its connection.
+    """
+    found = _JOINED.get()
+    return found if found and found.database is database and found.task is asyncio.current_task() else None
