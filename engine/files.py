@@ -7,9 +7,12 @@ nothing refers to is deleted after `UNNEEDED_S`, because a client may still read
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+from importer.model import Written
 
 CHUNK = 256 * 1024
 """Bytes. A content is stored in chunks of this length; the last one may be shorter."""
@@ -20,6 +23,10 @@ UNNEEDED_S = 3600.0
 
 class ContentGone(Exception):  # noqa: N818 - what it is
     """The content is not stored any more: nothing refers to it, or its tenant was removed."""
+
+
+class TenantGone(Exception):  # noqa: N818 - what it is
+    """The tenant was removed. Another one may have its name."""
 
 
 class Contents(Protocol):
@@ -75,3 +82,136 @@ class KeptFiles(Protocol):
 
     async def list(self, tenant: str, start: str) -> list[KeptFile]:
         """Return all files whose names begin with `start`, such as `messages/`, by name."""
+
+
+ROOT = 0
+"""The id of the folder "/"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or folder that a client sees: `name` in the folder with the id `folder`. A folder has no content.
+
+    Times are in nanoseconds since 1970. `written` is None if it is unknown how the file was written.
+    """
+
+    id: int
+    folder: int
+    name: bytes
+    content: int | None
+    size: int
+    accessed: int
+    modified: int
+    written: Written | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path in a folder that exists. Nothing is there, or `entry`; for "/", that is the folder itself."""
+
+    folder: int
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The visible bytes and files that count against the quota, and the bytes of waiting copies without a name."""
+
+    size: int
+    files: int
+    waiting: int
+
+
+class Names(Protocol):
+    """The files and folders of one tenant as its client sees them, and their usage of the quota.
+
+    It belongs to the tenant that had this name when it was opened. Call the methods that change something in a block
+    of `together`, after `hold`. Every method raises TryAgain as a `Store` does.
+    """
+
+    @property
+    def tenant_id(self) -> int: ...
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """Run the block as one transaction, together with calls of the store in it by the same task.
+
+        Durable when the block is left. If it raises, nothing has changed.
+        """
+
+    async def hold(self) -> None:
+        """Let no other transaction change the tenant until this one ends. Raises TenantGone."""
+
+    async def taken(self) -> Taken:
+        """Return what counts against the quota."""
+
+    async def look(self, parts: Sequence[bytes]) -> Place:
+        """Return what is at a path. Raises OSError (ENOENT, ENOTDIR) if there is no folder that it may be in."""
+
+    async def page(self, folder: int, after: bytes, limit: int) -> list[Entry]:
+        """Return up to `limit` entries of a folder with names above `after`, in the order of their bytes."""
+
+    async def put(
+        self,
+        place: Place,
+        name: bytes,
+        content: int,
+        size: int,
+        times: tuple[int, int],
+        written: Written | None,
+        *,
+        counts: bool = True,
+    ) -> None:
+        """Let the name of a file refer to this content; another file at the place is replaced. Raises ContentGone.
+
+        `counts`: against the quota.
+        """
+
+    async def move(self, entry: Entry, place: Place, name: bytes) -> None:
+        """Give an entry another place and name; what is there is removed."""
+
+    async def delete(self, entry: Entry) -> None:
+        """Remove a file, or a folder without entries."""
+
+    async def make_folder(self, folder: int, name: bytes, *, counts: bool = True) -> None:
+        """Make a folder where nothing is."""
+
+    async def let_count(self, entry: Entry, *, counts: bool) -> None:
+        """Let an entry count against the quota, or not."""
+
+    async def depth(self, folder: int) -> int:
+        """Return the levels of entries below a folder: 0 if it has none."""
+
+    async def set_times(self, entry: Entry, times: tuple[int, int]) -> None:
+        """Set access and modification time of an entry; nothing happens if it was removed meanwhile."""
+
+
+class AllNames(Protocol):
+    """The names of all tenants."""
+
+    async def open(self, tenant: str) -> Names:
+        """Return the names of a tenant. Raises TenantGone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftDraft:
+    """An unfinished upload of a process that was killed: its bytes as far as noted, at `noted_at` (RFC 3339)."""
+
+    path: str
+    size: int
+    noted_at: str
+
+
+class DraftStore(Protocol):
+    """Unfinished uploads to hooks, so that they are reported if their process is killed. Not flushed to disk."""
+
+    async def add(self, tenant_id: int, path: str, at: str) -> int:
+        """Note an upload of this process; return its id."""
+
+    async def note(self, tenant_id: int, draft: int, path: str, size: int, at: str) -> None:
+        """Note the path of an upload and how many bytes were received."""
+
+    async def remove(self, tenant_id: int, draft: int) -> None:
+        """Remove the note: the upload has landed or its end was reported. In a block of `together`, with it."""
+
+    async def take_left(self, tenant: str) -> list[LeftDraft]:
+        """Remove and return the notes of a tenant by other processes."""

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.files.contents import PostgresContents
+from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
+from engine.postgres.files.names import PostgresAllNames
 from engine.postgres.migrations import migrate
 from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
 from engine.postgres.server.bans import PostgresBanStore
@@ -82,6 +84,12 @@ class PostgresStore:
 
     def kept_files(self) -> PostgresKeptFiles:
         return PostgresKeptFiles(self.database)
+
+    def names(self) -> PostgresAllNames:
+        return PostgresAllNames(self.database)
+
+    def drafts(self, process: str) -> PostgresDraftStore:
+        return PostgresDraftStore(self.database, process)
 
     async def ask_to_write(self) -> None:
         # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.

@@ -67,7 +67,9 @@ CREATE INDEX names_of_content ON names (tenant_id, content_id) WHERE content_id 
 CREATE TABLE usage (
     tenant_id bigint PRIMARY KEY REFERENCES tenants (id) ON DELETE CASCADE,
     bytes     bigint NOT NULL DEFAULT 0 CHECK (bytes >= 0),
-    files     bigint NOT NULL DEFAULT 0 CHECK (files >= 0)
+    files     bigint NOT NULL DEFAULT 0 CHECK (files >= 0),
+    -- When an entry of "/" was last added, moved or removed: as names.modified, for the folder that is no row.
+    modified  bigint NOT NULL DEFAULT 0
 );
 
 -- Unfinished uploads to hooks, of each process of a server: the next one reports those of a process that was killed.
@@ -83,7 +85,7 @@ CREATE TABLE drafts (
 );
 CREATE INDEX drafts_of_process ON drafts (process);
 
-CREATE FUNCTION content_needed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION content_needed() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     UPDATE contents SET unneeded_at = NULL WHERE tenant_id = NEW.tenant_id AND id = NEW.content_id AND sealed;
     IF NOT FOUND THEN
@@ -92,14 +94,14 @@ BEGIN
     RETURN NULL;
 END $$;
 -- Others that refer to the same content are changed while the tenant's row is locked, too.
-CREATE FUNCTION content_unneeded() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION content_unneeded() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     UPDATE contents SET unneeded_at = clock_timestamp() WHERE tenant_id = OLD.tenant_id AND id = OLD.content_id
         AND NOT EXISTS (SELECT 1 FROM names WHERE tenant_id = OLD.tenant_id AND content_id = OLD.content_id)
         AND NOT EXISTS (SELECT 1 FROM kept_files WHERE tenant_id = OLD.tenant_id AND content_id = OLD.content_id);
     RETURN NULL;
 END $$;
-CREATE FUNCTION usage_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION usage_changed() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     more_bytes bigint := 0;
     more_files bigint := 0;

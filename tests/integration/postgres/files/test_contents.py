@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,7 @@ from engine.postgres.database import Database
 from engine.postgres.files.contents import AT_ONCE, PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
 from importer.errors import DatabaseFault, Refused
+from tests.integration.postgres.files.conftest import Put
 from tests.support.clients import POSTGRES, needs
 from tests.support.waiting import eventually
 
@@ -22,39 +21,14 @@ pytestmark = needs(POSTGRES)
 LENGTHS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, AT_ONCE * CHUNK, AT_ONCE * CHUNK + 7)
 
 
-@pytest.fixture
-async def contents(database: Database) -> PostgresContents:
-    await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now'), ('globex', 'now')")
-    return PostgresContents(database, unneeded_s=0)
-
-
-@pytest.fixture
-def kept(database: Database) -> PostgresKeptFiles:
-    return PostgresKeptFiles(database)
-
-
-@pytest.fixture
-def fd(tmp_path: Path) -> Iterator[int]:
-    """Return an open file."""
-    opened = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
-    yield opened
-    os.close(opened)
-
-
 def some(length: int) -> bytes:
     return random.Random(length).randbytes(length)
 
 
-async def store(contents: PostgresContents, fd: int, data: bytes, tenant: str = "acme") -> int:
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, data, 0)
-    return await contents.store(tenant, fd, len(data))
-
-
 @pytest.mark.parametrize("length", LENGTHS)
-async def test_a_content_is_read_as_it_was_stored(contents: PostgresContents, fd: int, length: int) -> None:
+async def test_a_content_is_read_as_it_was_stored(contents: PostgresContents, put: Put, fd: int, length: int) -> None:
     data = some(length)
-    number = await store(contents, fd, data)
+    number = await put(data)
     assert await contents.read("acme", number, 0, length + 1) == data
     for offset in {0, 1, CHUNK - 1, CHUNK, length - 1, length, length + CHUNK}:
         for size in (0, 1, CHUNK, CHUNK + 1):
@@ -88,8 +62,10 @@ async def test_nothing_refers_to_a_content_without_all_its_chunks(
         )
 
 
-async def test_a_content_belongs_to_one_tenant(contents: PostgresContents, kept: PostgresKeptFiles, fd: int) -> None:
-    number = await store(contents, fd, b"secret")
+async def test_a_content_belongs_to_one_tenant(
+    contents: PostgresContents, kept: PostgresKeptFiles, put: Put, fd: int
+) -> None:
+    number = await put(b"secret")
     with pytest.raises(ContentGone):
         await contents.read("globex", number, 0, 6)
     with pytest.raises(ContentGone):
@@ -105,19 +81,19 @@ async def test_a_content_belongs_to_one_tenant(contents: PostgresContents, kept:
 
 
 async def test_a_content_of_an_unknown_tenant_is_refused(
-    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
 ) -> None:
     with pytest.raises(Refused, match="initech"):
-        await store(contents, fd, b"", "initech")
+        await put(b"", "initech")
     with pytest.raises(Refused, match="initech"):
         await kept.keep("initech", [])
     await kept.drop("initech", ["a"])
 
 
 async def test_kept_files_are_listed_by_the_beginning_of_their_names(
-    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
 ) -> None:
-    one, two = await store(contents, fd, b"1"), await store(contents, fd, b"22")
+    one, two = await put(b"1"), await put(b"22")
     await kept.keep("acme", [("messages/1.csv", one), ("uploads/1.csv", one), ("uploads/2.csv", one)])
     await kept.keep("acme", [("uploads/2.csv", two)])
     found = await kept.list("acme", "uploads/")
@@ -131,9 +107,9 @@ async def test_kept_files_are_listed_by_the_beginning_of_their_names(
 
 
 async def test_a_content_is_deleted_when_nothing_refers_to_it(
-    contents: PostgresContents, kept: PostgresKeptFiles, fd: int
+    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
 ) -> None:
-    number, replacing = await store(contents, fd, some(3 * CHUNK)), await store(contents, fd, b"new")
+    number, replacing = await put(some(3 * CHUNK)), await put(b"new")
     await kept.keep("acme", [("a", number), ("b", number), ("c", replacing)])
     await kept.drop("acme", ["a"])
     assert await contents.collect(9) == 0
@@ -143,15 +119,17 @@ async def test_a_content_is_deleted_when_nothing_refers_to_it(
         await contents.read("acme", number, 0, 1)
 
 
-async def test_an_upload_that_nothing_refers_to_is_deleted(contents: PostgresContents, fd: int) -> None:
-    await store(contents, fd, b"abandoned")
+async def test_an_upload_that_nothing_refers_to_is_deleted(contents: PostgresContents, put: Put) -> None:
+    await put(b"abandoned")
     assert await contents.collect(0) == 0
     assert await contents.collect(9) == 1
     assert await contents.collect(9) == 0
 
 
-async def test_a_content_that_is_read_is_not_deleted(contents: PostgresContents, database: Database, fd: int) -> None:
-    number = await store(contents, fd, b"read")
+async def test_a_content_that_is_read_is_not_deleted(
+    contents: PostgresContents, database: Database, put: Put
+) -> None:
+    number = await put(b"read")
     patient = PostgresContents(database, unneeded_s=0.2)
     for _ in range(4):
         assert await patient.keep_for_reader("acme", number)
@@ -161,9 +139,9 @@ async def test_a_content_that_is_read_is_not_deleted(contents: PostgresContents,
 
 
 async def test_a_removed_tenant_takes_its_contents_along(
-    contents: PostgresContents, kept: PostgresKeptFiles, database: Database, fd: int
+    contents: PostgresContents, kept: PostgresKeptFiles, database: Database, put: Put
 ) -> None:
-    mine, other = await store(contents, fd, b"mine"), await store(contents, fd, b"other", "globex")
+    mine, other = await put(b"mine"), await put(b"other", "globex")
     await kept.keep("acme", [("a", mine)])
     await database.change("DELETE FROM tenants WHERE name = 'acme'")
     with pytest.raises(ContentGone):

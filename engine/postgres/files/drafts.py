@@ -1,0 +1,40 @@
+"""The table `drafts`. Every statement uses an index."""
+
+from __future__ import annotations
+
+from engine.files import LeftDraft
+from engine.postgres.database import ON_NO_DISK, Database
+from engine.postgres.rows import stored
+from engine.postgres.server.tenants import hold
+
+ADDED = "INSERT INTO drafts (tenant_id, process, path, noted_at) VALUES (%s, %s, %s, %s) RETURNING id"
+NOTED = "UPDATE drafts SET path = %s, bytes = %s, noted_at = %s WHERE tenant_id = %s AND id = %s"
+REMOVED = "DELETE FROM drafts WHERE tenant_id = %s AND id = %s"
+TAKEN = "DELETE FROM drafts WHERE tenant_id = %s AND process <> %s RETURNING id, path, bytes, noted_at"
+
+
+class PostgresDraftStore:
+    """An `engine.files.DraftStore`. `process` is a name that no other process has, before or after."""
+
+    def __init__(self, database: Database, process: str) -> None:
+        self._database = database
+        self._process = process
+
+    async def add(self, tenant_id: int, path: str, at: str) -> int:
+        async with self._database.transaction(ON_NO_DISK) as steps:
+            ((number,),) = await steps.rows(ADDED, tenant_id, self._process, stored(path), at)
+        return int(number)
+
+    async def note(self, tenant_id: int, draft: int, path: str, size: int, at: str) -> None:
+        async with self._database.transaction(ON_NO_DISK) as steps:
+            await steps.change(NOTED, stored(path), size, at, tenant_id, draft)
+
+    async def remove(self, tenant_id: int, draft: int) -> None:
+        async with self._database.transaction(ON_NO_DISK) as steps:
+            await steps.change(REMOVED, tenant_id, draft)
+
+    async def take_left(self, tenant: str) -> list[LeftDraft]:
+        async with self._database.transaction() as steps:
+            tenant_id = await hold(steps, tenant)
+            found = await steps.rows(TAKEN, tenant_id, self._process)
+        return [LeftDraft(*row) for _, *row in sorted(found, key=lambda row: int(row[0]))]
