@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.accounts import AccountStore
 from importer.users.settled import Texts
 
 
@@ -46,11 +47,8 @@ class Admission:
     keys: tuple[StoredKey, ...]
 
 
-class AdmissionStore(Protocol):
-    """Reads admissions for logins, on the event loop itself."""
+class AdmissionStore(AccountStore, Protocol):
+    """What logins read on the event loop itself, with admissions."""
 
     def admission(self, tenant: str) -> Admission | None:
-        """Return the admission of a tenant; None if it does not exist. Blocks as the methods of AccountStore do.
-
-        Raises TryAgain, DatabaseUnusable.
-        """
+        """Return the admission of a tenant; None if it does not exist. Blocks and raises as the other methods."""

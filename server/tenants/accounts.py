@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.accounts import AccountStore
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.users import Users
@@ -82,16 +83,8 @@ class Accounts:
         return account.hooks if account else None
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the copies of files whose imports are queued, running or held, and of queued or running runs.
-
-        None if that cannot be read now.
-        """
-        folder = self._folder_of(name)
-        try:
-            imports, runs = self._store.copies_needed(name), self._store.run_copies_needed(name)
-        except (TryAgain, DatabaseUnusable):
-            return None
-        return [*map(folder.copy, imports), *folder.run_copies(runs)]
+        """See `waiting_copies`."""
+        return waiting_copies(self._store, self._folder_of(name))
 
     def close(self) -> None:
         self._store.close()
@@ -130,6 +123,19 @@ class Accounts:
                 facts = {"event": "tenant_unreadable", "tenant": known.name, "times": times}
                 log.error("Settings of %s cannot be read (%s); using the last known.", known.name, error, extra=facts)
             return known.limits, known.hooks
+
+
+def waiting_copies(store: AccountStore, folder: TenantFolder) -> Sequence[Path] | None:
+    """Return the copies of files whose imports are queued, running or held, and of queued or running runs.
+
+    None if that cannot be read now.
+    """
+    tenant = folder.root.name
+    try:
+        imports, runs = store.copies_needed(tenant), store.run_copies_needed(tenant)
+    except (TryAgain, DatabaseUnusable):
+        return None
+    return [*map(folder.copy, imports), *folder.run_copies(runs)]
 
 
 def _broken(folder: TenantFolder, known: TenantAccount | None, why: str) -> TenantAccount:

@@ -1,0 +1,116 @@
+"""The SFTP accounts of tenants in a database: name, limits and keys, all of one moment.
+
+An account is read again after `SETTINGS_AGE_S`, on the event loop itself, so with a short wait. If the database does
+not answer, what was read less than `KNOWN_S` ago still holds. After that no key is accepted. So a revoked key is
+accepted for at most `KNOWN_S`, and only while the database is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.keys import Admission, AdmissionStore
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.folder import FolderOf
+from server.files.contracts import TenantLimits
+from server.seldom import Seldom
+from server.tenants.accounts import SETTINGS_AGE_S, TenantAccount, limits_of, waiting_copies
+from server.tenants.settings import TenantRefused, from_texts
+from server.tenants.shared.rings import KnownKeys, UnknownKeys
+from server.tenants.soundness import Soundness
+from server.tenants.tenants import NAME
+
+log = logging.getLogger(__name__)
+
+KNOWN_S = 2.0
+"""For how long an account holds without an answer of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An account, as it was at `read_at` (monotonic seconds) or later."""
+
+    account: TenantAccount
+    read_at: float
+
+
+class StoredAccounts:
+    """The accounts of all tenants in `store`. `soundness` knows which are broken; `folder_of` names their folders."""
+
+    def __init__(
+        self,
+        store: AdmissionStore,
+        folder_of: FolderOf,
+        soundness: Soundness | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._folder_of = folder_of
+        self._soundness = soundness
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._said = Seldom()
+
+    def account(self, name: str) -> TenantAccount | None:
+        """Return the current account; None if there is no such tenant, or it cannot be read (logged).
+
+        If a known one cannot be read for too long, the account has keys that refuse every login, with the reason.
+        """
+        found = self._account(name) if NAME.fullmatch(name) else None
+        if found and self._soundness and (broken := self._soundness.why(name)):
+            return replace(found, broken=broken)
+        return found
+
+    def hooks_on(self, name: str) -> tuple[str, ...] | None:
+        """Return the names of the hooks that are on for a tenant; None: all are."""
+        account = self.account(name)
+        return account.hooks if account else None
+
+    def waiting_copies(self, name: str) -> Sequence[Path] | None:
+        """See `server.tenants.accounts.waiting_copies`."""
+        return waiting_copies(self._store, self._folder_of(name))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _account(self, name: str) -> TenantAccount | None:
+        known, begun = self._known.get(name), self._clock()
+        if known and begun - known.read_at < SETTINGS_AGE_S:
+            return known.account
+        try:
+            admission = self._store.admission(name)
+        except (TryAgain, DatabaseUnusable) as error:
+            return self._unanswered(name, known, error)
+        if admission is None:
+            self._known.pop(name, None)
+            return None
+        account = self._read(name, admission, known)
+        self._known[name] = _Known(account, begun)
+        return account
+
+    def _read(self, name: str, admission: Admission, known: _Known | None) -> TenantAccount:
+        root, keys = self._folder_of(name).root, KnownKeys(admission.keys)
+        try:
+            settings = from_texts(admission.settings)
+        except (TenantRefused, ValueError) as error:
+            self._tell(name, error, "its uploads are refused")
+            limits = known.account.limits if known else TenantLimits()
+            return TenantAccount(name, root, limits, keys, f"a setting in the database is not valid ({error})")
+        return TenantAccount(name, root, limits_of(settings), keys, hooks=settings.hooks)
+
+    def _unanswered(self, name: str, known: _Known | None, error: Exception) -> TenantAccount | None:
+        """Return the known account, if it still holds."""
+        if known and self._clock() - known.read_at < KNOWN_S:
+            self._tell(name, error, "using what was read last")
+            return known.account
+        self._tell(name, error, "logins are refused")
+        return replace(known.account, ring=UnknownKeys(str(error))) if known else None
+
+    def _tell(self, name: str, error: Exception, then: str) -> None:
+        if times := self._said.again(time.monotonic()):
+            facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
+            log.error("Tenant %s cannot be read (%s); %s.", name, error, then, extra=facts)

@@ -1,0 +1,119 @@
+"""The accounts of tenants on PostgreSQL: changes hold soon, and no key is accepted while the database is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from engine.postgres.database import Database
+from engine.postgres.server.accounts import PostgresAccountStore
+from engine.postgres.server.keys import PostgresKeyStore
+from engine.postgres.server.tenants import PostgresTenantStore
+from engine.postgres.tenant.users import PostgresUsers
+from engine.tenants import Tenant
+from importer.folder import TenantFolder
+from server.tenants.settings import change_settings
+from server.tenants.shared.accounts import KNOWN_S, StoredAccounts
+from server.tenants.shared.rings import StoredRing
+from tests.support.clients import POSTGRES, needs
+from tests.support.engines import SINCE
+from tests.support.keypairs import blob, public_line
+from tests.support.waiting import DEADLINE_S, wait_until
+
+pytestmark = needs(POSTGRES)
+
+HOME = ip_address("192.0.2.7")
+
+
+class Door:
+    """The accounts as a server has them, with a clock that is set by hand; `ring` is that of a command."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.now = 0.0
+        self.database = database
+        self.store = PostgresAccountStore(database.url, DEADLINE_S)
+        self.accounts = StoredAccounts(self.store, lambda name: TenantFolder(folder / name), clock=lambda: self.now)
+        self.ring = StoredRing(PostgresKeyStore(database), "acme")
+
+    def refusal(self, number: int = 0) -> str | None:
+        """Return why key `number` may not log in now; None if it may."""
+        if (account := self.accounts.account("acme")) is None:
+            return "no tenant"
+        verdict = account.ring.may_log_in("ssh-ed25519", blob(number=number), HOME, datetime(2026, 6, 1, tzinfo=UTC))
+        return None if verdict.allowed else verdict.reason
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let the database not answer in the block."""
+        self.store._wait_s = 0.05
+        with psycopg.connect(self.database.url) as other:
+            other.execute("LOCK TABLE tenants")
+            yield
+        self.store._wait_s = DEADLINE_S
+        # The question that was asked meanwhile is answered first.
+        wait_until(lambda: self.store._late is None or self.store._late.done())
+
+
+@pytest.fixture
+async def door(database: Database, tmp_path: Path) -> Iterator[Door]:
+    await PostgresTenantStore(database).add(Tenant("acme", SINCE, 0))
+    await PostgresUsers(database.url, "acme", database).prepare(make=True)
+    opened = Door(database, tmp_path)
+    await opened.ring.add(public_line())
+    with closing(opened.accounts):
+        yield opened
+
+
+async def test_a_key_that_is_added_or_revoked_counts_after_half_a_second(door: Door) -> None:
+    assert (door.refusal(), door.refusal(1)) == (None, "the tenant has no such key")
+    await door.ring.add(public_line(number=1))
+    await door.ring.revoke((await door.ring.keys())[0].fingerprint)
+    door.now += 0.5
+    assert (door.refusal(), door.refusal(1)) == ("the tenant has no such key", None)
+
+
+async def test_limits_and_a_removed_tenant_are_seen_after_half_a_second(door: Door) -> None:
+    assert door.accounts.account("acme").limits.max_sessions == 10
+    await change_settings(PostgresUsers(door.database.url, "acme", door.database), {"max_sessions": 2}, by="me")
+    door.now += 0.5
+    assert door.accounts.account("acme").limits.max_sessions == 2
+    await PostgresTenantStore(door.database).remove("acme")
+    door.now += 0.5
+    assert door.accounts.account("acme") is None
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_known_keys_log_in_for_two_seconds_without_an_answer_and_no_longer(door: Door) -> None:
+    assert door.refusal() is None
+    with door.away():
+        door.now = KNOWN_S - 0.01
+        assert door.refusal() is None
+        assert door.refusal(1) == "the tenant has no such key"
+        door.now = KNOWN_S
+        assert door.refusal().startswith("the keys cannot be read now: the database does not answer")
+    assert door.refusal() is None
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_no_tenant_logs_in_that_was_not_read_before_the_database_was_away(door: Door) -> None:
+    with door.away():
+        assert door.refusal() == "no tenant"
+    assert door.refusal() is None
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_a_tenant_with_an_invalid_setting_is_broken(door: Door) -> None:
+    await door.database.change("INSERT INTO settings SELECT id, 'max_sessions', '\"lots\"' FROM tenants")
+    assert door.refusal() is None
+    assert "a setting in the database is not valid" in door.accounts.account("acme").broken
+
+
+async def test_no_login_is_allowed_by_a_key_with_an_invalid_expiry(door: Door) -> None:
+    await door.database.change("UPDATE keys SET expires = '31.01.2027'")
+    assert door.refusal() == "a key in the database is not valid (KeyRefused)"
