@@ -33,7 +33,7 @@ class KeyStore(Protocol):
         """Return the keys of a tenant; none if it does not exist."""
 
     async def change(self, tenant: str, change: Change) -> bool:
-        """Store what `change` returns; no other writer comes in between. What it raises is raised: nothing is stored.
+        """Store what `change` returns; no other writer comes in between. Raises what it raises, and stores nothing.
 
         Return whether the tenant exists; if not, `change` is not called. The change is on disk when this returns.
         """
@@ -41,14 +41,14 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a login of a tenant needs to know, all of one moment."""
+    """The settings and keys of a tenant, all of one moment."""
 
     settings: Texts
     keys: tuple[StoredKey, ...]
 
 
 class AdmissionStore(AccountStore, Protocol):
-    """What logins read on the event loop itself, with admissions."""
+    """An AccountStore with admissions: all that logins read on the event loop itself."""
 
     def admission(self, tenant: str) -> Admission | None:
         """Return the admission of a tenant; None if it does not exist. Blocks and raises as the other methods."""

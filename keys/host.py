@@ -8,7 +8,7 @@ Every file that does not end in `.pub` is read as a private key.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,9 @@ RSA_BITS = 3072
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """One host key of the server."""
+    """One host key of the server; `name` is that of its file."""
 
-    path: Path
+    name: str
     key: asyncssh.SSHKey
 
     @property
@@ -69,12 +69,40 @@ def host_keys(folder: Path) -> list[HostKey]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = _load_all(folder)
-    if not any(key.kind == "ssh-ed25519" for key in found):
-        if not found:
-            _make(folder / RSA, asyncssh.generate_private_key("ssh-rsa", key_size=RSA_BITS))
-        _make(folder / ED25519, asyncssh.generate_private_key("ssh-ed25519"))
+    if new := missing_host_keys({key.kind for key in found}):
+        for each in reversed(new):  # Ed25519 last: it shows that all are there
+            _make(folder / each.name, each)
         found = _load_all(folder)
-    return sorted(found, key=lambda key: (key.kind != "ssh-ed25519", key.kind, key.path.name))
+    return in_order(found)
+
+
+def in_order(keys: Iterable[HostKey]) -> list[HostKey]:
+    """Return the keys as they are offered and shown: Ed25519 first."""
+    return sorted(keys, key=lambda key: (key.kind != "ssh-ed25519", key.kind, key.name))
+
+
+def missing_host_keys(found: Collection[str]) -> list[HostKey]:
+    """Return new keys that a server needs beside those of the kinds `found`. Takes up to some seconds."""
+    if "ssh-ed25519" in found:
+        return []
+    new = [HostKey(ED25519, asyncssh.generate_private_key("ssh-ed25519"))]
+    return new if found else [*new, HostKey(RSA, asyncssh.generate_private_key("ssh-rsa", key_size=RSA_BITS))]
+
+
+def read_host_key(name: str, private: bytes) -> HostKey:
+    """Return the host key with this private part (`private_part`). Raises HostKeyRefused if it cannot be used."""
+    try:
+        key = asyncssh.import_private_key(private)
+    except (asyncssh.KeyImportError, ValueError):
+        raise HostKeyRefused(f"the host key {name} is not a private key") from None
+    if why := _why_weak(key):
+        raise HostKeyRefused(f"the host key {name} {why}")
+    return HostKey(name, key)
+
+
+def private_part(key: HostKey) -> bytes:
+    """Return the private key, in the form of OpenSSH."""
+    return key.key.export_private_key("openssh")
 
 
 def host_key_files(folder: Path) -> list[Path]:
@@ -114,23 +142,21 @@ def _load(path: Path) -> HostKey:
         ) from None
     except (asyncssh.KeyImportError, ValueError):
         raise HostKeyRefused(f"{path} is not a private key: move it out of the folder of host keys") from None
-    _refuse_weak(path, key)
-    return HostKey(path, key)
+    if why := _why_weak(key):
+        raise HostKeyRefused(f"the host key {path} {why}: move it out of the folder")
+    return HostKey(path.name, key)
 
 
-def _refuse_weak(path: Path, key: asyncssh.SSHKey) -> None:
+def _why_weak(key: asyncssh.SSHKey) -> str | None:
     kind, inner = key.get_algorithm(), key.pyca_key
     if kind not in KINDS:
-        raise HostKeyRefused(
-            f"the host key {path} is of type {kind}, which is not supported: move it out of the folder"
-        )
+        return f"is of type {kind}, which is not supported"
     if isinstance(inner, RSAPrivateKey) and inner.key_size < RSA_MIN_BITS:
-        raise HostKeyRefused(
-            f"the host key {path} has {inner.key_size} bits, fewer than {RSA_MIN_BITS}: move it out of the folder"
-        )
+        return f"has {inner.key_size} bits, fewer than {RSA_MIN_BITS}"
+    return None
 
 
-def _make(path: Path, key: asyncssh.SSHKey) -> None:
+def _make(path: Path, key: HostKey) -> None:
     """Write the private key and, beside it, the public one; after a crash there is no part of a private key."""
-    replace_file(path.with_suffix(".pub"), key.export_public_key("openssh"), 0o644)
-    replace_file(path, key.export_private_key("openssh"), 0o600)
+    replace_file(path.with_suffix(".pub"), key.key.export_public_key("openssh"), 0o644)
+    replace_file(path, private_part(key), 0o600)

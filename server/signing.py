@@ -65,5 +65,10 @@ def signed_headers(secret: str, message_id: str, at: datetime, body: Iterable[by
     }
 
 
+def new_secret() -> str:
+    """Return a new secret, `whsec_...`."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(RANDOM_BYTES)).decode()
+
+
 def _new() -> bytes:
-    return PREFIX.encode() + base64.b64encode(secrets.token_bytes(RANDOM_BYTES)) + b"\n"
+    return new_secret().encode() + b"\n"

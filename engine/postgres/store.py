@@ -20,6 +20,7 @@ from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
+from engine.postgres.server.secrets import PostgresSecretStore
 from engine.postgres.server.sign_ins import PostgresSignInStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
@@ -66,6 +67,9 @@ class PostgresStore:
 
     def keys(self) -> PostgresKeyStore:
         return PostgresKeyStore(self.database, self._looking.database)
+
+    def secrets(self) -> PostgresSecretStore:
+        return PostgresSecretStore(self.database)
 
     def bans(self) -> PostgresBanStore:
         return PostgresBanStore(self.database, self._looking.database)

@@ -22,7 +22,7 @@ import click
 from ground.refusals import Refusal
 from headcount import __version__
 from importer.errors import DatabaseFault, ImporterError
-from keys.errors import HostKeyRefused, RingUnreadable
+from keys.errors import HostKeyRefused, RingUnreadable, SecretRefused
 from server.cli.output import lines_are_json, lines_as_json, log_told, tell
 from server.interrupts import INTERRUPTED, loading
 from server.settings import SettingsError, choose_data_dir, debugging, unknown_variables
@@ -42,7 +42,7 @@ COMMANDS = {
     "restore": "server.cli.backup:restore",
     "doctor": "server.cli.doctor:doctor",
 }
-REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
+REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SecretRefused, SettingsError)
 
 
 class _Interrupted(Exception):  # noqa: N818 - named after the state

@@ -16,3 +16,26 @@ CREATE TABLE keys (
     PRIMARY KEY (tenant_id, number)
 );
 CREATE UNIQUE INDEX keys_once ON keys (tenant_id, sha256(blob));
+
+-- The host keys of the servers. The private part is sealed for the row's name.
+CREATE TABLE host_keys (
+    name    text COLLATE "C" PRIMARY KEY,
+    -- As in a .pub file, without a comment.
+    public  text NOT NULL,
+    sealed  bytea NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Secrets of tenants, each sealed for its tenant and name.
+CREATE TABLE secrets (
+    tenant_id bigint NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    name      text COLLATE "C" NOT NULL,
+    sealed    bytea NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
+-- One row: a value that only the secret opens with which all others are sealed.
+CREATE TABLE proof (
+    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+    sealed bytea NOT NULL
+);

@@ -1,1 +1,1 @@
-"""What a server without a data folder has in its database instead of in files: keys, host keys, secrets, marks."""
+"""Keys, host keys, secrets and marks in a database, for a server without a data folder."""

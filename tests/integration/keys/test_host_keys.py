@@ -27,14 +27,14 @@ def test_the_first_start_creates_an_ed25519_and_an_rsa_key_with_mode_0600(tmp_pa
     assert [key.kind for key in keys] == ["ssh-ed25519", "ssh-rsa"]
     assert keys[1].key.pyca_key.key_size == 3072
     for key in keys:
-        assert stat.S_IMODE(key.path.stat().st_mode) == 0o600
-        assert key.path.with_suffix(".pub").read_bytes().split()[0].decode() == key.kind
+        assert stat.S_IMODE((folder / key.name).stat().st_mode) == 0o600
+        assert (folder / key.name).with_suffix(".pub").read_bytes().split()[0].decode() == key.kind
         assert key.fingerprint == key.key.convert_to_public().get_fingerprint()
 
 
 def test_host_keys_are_shown_as_ssh_keygen_shows_them(tmp_path: Path) -> None:
     for key, shown in zip(host_keys(tmp_path), shown_host_keys(host_keys(tmp_path)), strict=True):
-        public = key.path.with_suffix(".pub")
+        public = (tmp_path / key.name).with_suffix(".pub")
         said = subprocess.run(["ssh-keygen", "-l", "-f", public], capture_output=True, check=True, text=True).stdout
         assert shown.fingerprint in said.split()
         assert public.read_text().startswith(shown.public)
@@ -53,7 +53,7 @@ def test_other_keys_in_the_folder_are_used(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_keys_gets_only_an_ed25519_key(tmp_path: Path) -> None:
     put(tmp_path, "old_rsa", keypair("ssh-rsa", key_size=2048).export_private_key("openssh"))
-    assert [(key.kind, key.path.name) for key in host_keys(tmp_path)] == [
+    assert [(key.kind, key.name) for key in host_keys(tmp_path)] == [
         ("ssh-ed25519", "ssh_host_ed25519_key"),
         ("ssh-rsa", "old_rsa"),
     ]
@@ -66,7 +66,7 @@ def test_a_file_half_written_at_a_crash_is_not_used_as_a_key(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    path = host_keys(tmp_path)[0].path
+    path = tmp_path / host_keys(tmp_path)[0].name
     path.chmod(mode)
     with pytest.raises(HostKeyRefused, match="chmod 600"):
         host_keys(tmp_path)

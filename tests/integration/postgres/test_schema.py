@@ -20,7 +20,7 @@ OWN = {
     "users": {"searched"},
 }
 """The columns that only PostgreSQL needs."""
-KEYS = {"keys"}
+KEYS = {"host_keys", "keys", "proof", "secrets"}
 """The tables of keys and secrets, which are in files with SQLite."""
 FILES = {"chunks", "contents", "drafts", "kept_files", "names", "usage"}
 """The tables of what is in folders with SQLite."""
