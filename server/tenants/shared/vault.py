@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.secrets import Place, SecretStore, StoredHostKey
 from keys.errors import HostKeyRefused, NotOpened, SecretRefused
-from keys.host import HostKey, in_order, missing_host_keys, private_part, read_host_key, shown_host_keys
 from keys.sealing import Sealer, read_secret
 from server.signing import new_secret
 from server.tenants.settings import no_tenant
+
+if TYPE_CHECKING:
+    from keys.host import HostKey
 
 PROOF = Place("proof")
 PROVEN = b"headcount"
@@ -23,19 +26,41 @@ WEBHOOKS = "webhooks"
 
 
 class Vault:
-    """The sealed values in `store`, and what opens them. See `open_vault`."""
+    """The sealed values in `store`. The first use reads the secret file, so other commands need none.
 
-    def __init__(self, store: SecretStore, sealer: Sealer) -> None:
+    Every method raises SecretRefused for a bad or wrong file.
+    """
+
+    def __init__(self, store: SecretStore, secret_file: Path) -> None:
         self._store = store
-        self._sealer = sealer
+        self._secret_file = secret_file
+        self._sealer: Sealer | None = None
+
+    async def open(self) -> Sealer:
+        """Return the sealer of the database: with the right secret file, as the proof shows."""
+        if self._sealer is None:
+            sealer = Sealer(await asyncio.to_thread(read_secret, self._secret_file))
+            try:
+                _open(sealer, PROOF, await self._store.proof(_seal(sealer, PROOF, PROVEN)))
+            except NotOpened:
+                raise SecretRefused(
+                    f"{self._secret_file} is not the secret file with which the keys in the database were sealed: "
+                    "use that file"
+                ) from None
+            self._sealer = sealer
+        return self._sealer
 
     async def host_keys(self) -> list[HostKey]:
         """Return the host keys, Ed25519 first; create the required ones. Raises HostKeyRefused."""
+        # Imported here: it takes 0.25 s, which commands should not spend.
+        from keys.host import in_order, missing_host_keys, private_part, shown_host_keys
+
+        sealer = await self.open()
         stored = await self._store.host_keys()
         kinds = {each.public.partition(" ")[0] for each in stored}
         if new := await asyncio.to_thread(missing_host_keys, kinds):
             shown = shown_host_keys(new)
-            sealed = (_seal(self._sealer, _place(key.name), private_part(key)) for key in new)
+            sealed = (_seal(sealer, _place(key.name), private_part(key)) for key in new)
             await self._store.add_host_keys(
                 [
                     StoredHostKey(key.name, each.public, value)
@@ -43,21 +68,21 @@ class Vault:
                 ]
             )
             stored = await self._store.host_keys()  # another server may have been first
-        return in_order(map(self._opened, stored))
+        return in_order(_opened(sealer, each) for each in stored)
 
     async def webhook_secret(self, tenant: str) -> str:
         """Return the secret of the tenant's webhooks, which the first call creates.
 
-        Raises SecretRefused, TenantRefused.
+        Raises TenantRefused.
         """
-        place = Place("secret", WEBHOOKS, tenant)
+        sealer, place = await self.open(), Place("secret", WEBHOOKS, tenant)
         sealed = await self._store.find(tenant, WEBHOOKS)
         if sealed is None:
-            sealed = await self._store.add(tenant, WEBHOOKS, _seal(self._sealer, place, new_secret().encode()))
+            sealed = await self._store.add(tenant, WEBHOOKS, _seal(sealer, place, new_secret().encode()))
         if sealed is None:
             raise no_tenant(tenant)
         try:
-            return _open(self._sealer, place, sealed).decode()
+            return _open(sealer, place, sealed).decode()
         except NotOpened:
             raise SecretRefused(
                 f"the secret of the webhooks of {tenant} cannot be opened: its row in the database was changed or "
@@ -66,32 +91,10 @@ class Vault:
 
     async def renew_webhook_secret(self, tenant: str) -> str:
         """Replace the secret of the tenant's webhooks, and return the new one. Raises TenantRefused."""
-        secret, place = new_secret(), Place("secret", WEBHOOKS, tenant)
-        if not await self._store.put(tenant, WEBHOOKS, _seal(self._sealer, place, secret.encode())):
+        sealer, secret, place = await self.open(), new_secret(), Place("secret", WEBHOOKS, tenant)
+        if not await self._store.put(tenant, WEBHOOKS, _seal(sealer, place, secret.encode())):
             raise no_tenant(tenant)
         return secret
-
-    def _opened(self, stored: StoredHostKey) -> HostKey:
-        try:
-            private = _open(self._sealer, _place(stored.name), stored.sealed)
-        except NotOpened:
-            raise HostKeyRefused(
-                f"the host key {stored.name} cannot be opened: its row in the database was changed or moved. Restore "
-                "the table host_keys from a backup of the database"
-            ) from None
-        return read_host_key(stored.name, private)
-
-
-async def open_vault(store: SecretStore, secret_file: Path) -> Vault:
-    """Return the vault of a database, with the secret in this file. Raises SecretRefused for a wrong or bad file."""
-    sealer = Sealer(await asyncio.to_thread(read_secret, secret_file))
-    try:
-        _open(sealer, PROOF, await store.proof(_seal(sealer, PROOF, PROVEN)))
-    except NotOpened:
-        raise SecretRefused(
-            f"{secret_file} is not the secret file with which the keys in the database were sealed: use that file"
-        ) from None
-    return Vault(store, sealer)
 
 
 async def change_secret(store: SecretStore, old_file: Path, new_file: Path) -> None:
@@ -99,8 +102,7 @@ async def change_secret(store: SecretStore, old_file: Path, new_file: Path) -> N
 
     Raises SecretRefused if `old_file` is not the secret file of the database, or a value cannot be opened.
     """
-    await open_vault(store, old_file)
-    old, new = [Sealer(await asyncio.to_thread(read_secret, file)) for file in (old_file, new_file)]
+    old, new = await Vault(store, old_file).open(), Sealer(await asyncio.to_thread(read_secret, new_file))
 
     def reseal(place: Place, sealed: bytes) -> bytes:
         try:
@@ -110,6 +112,19 @@ async def change_secret(store: SecretStore, old_file: Path, new_file: Path) -> N
             raise SecretRefused(f"a row of the database cannot be opened ({what}): nothing was changed") from None
 
     await store.reseal(reseal)
+
+
+def _opened(sealer: Sealer, stored: StoredHostKey) -> HostKey:
+    from keys.host import read_host_key
+
+    try:
+        private = _open(sealer, _place(stored.name), stored.sealed)
+    except NotOpened:
+        raise HostKeyRefused(
+            f"the host key {stored.name} cannot be opened: its row in the database was changed or moved. Restore "
+            "the table host_keys from a backup of the database"
+        ) from None
+    return read_host_key(stored.name, private)
 
 
 def _place(host_key: str) -> Place:

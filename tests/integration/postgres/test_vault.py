@@ -17,7 +17,7 @@ from keys.errors import HostKeyRefused, SecretRefused
 from keys.host import HostKey, shown_host_keys
 from keys.sealing import Sealer, read_secret
 from server.tenants.settings import TenantRefused
-from server.tenants.shared.vault import Vault, change_secret, open_vault
+from server.tenants.shared.vault import Vault, change_secret
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
 
@@ -49,8 +49,8 @@ async def store(database: Database) -> PostgresSecretStore:
 
 
 @pytest.fixture
-async def vault(store: PostgresSecretStore, secret_file: SecretFile) -> Vault:
-    return await open_vault(store, secret_file())
+def vault(store: PostgresSecretStore, secret_file: SecretFile) -> Vault:
+    return Vault(store, secret_file())
 
 
 def shown(keys: list[HostKey]) -> list[str]:
@@ -62,7 +62,7 @@ async def test_the_first_server_makes_an_ed25519_and_an_rsa_key_and_later_ones_u
 ) -> None:
     keys = await vault.host_keys()
     assert [key.kind for key in keys] == ["ssh-ed25519", "ssh-rsa"]
-    again = await (await open_vault(store, secret_file())).host_keys()
+    again = await Vault(store, secret_file()).host_keys()
     assert shown(again) == shown(keys)
     assert [each.public for each in await store.host_keys()] == [each.public for each in shown_host_keys(keys)]
 
@@ -72,7 +72,7 @@ async def test_servers_that_start_at_once_have_the_same_host_keys(url: str, secr
         stores = [PostgresSecretStore(await stack.enter_async_context(pooled(url, most=1))) for _ in range(4)]
 
         async def start(store: PostgresSecretStore) -> list[str]:
-            return shown(await (await open_vault(store, secret_file())).host_keys())
+            return shown(await Vault(store, secret_file()).host_keys())
 
         found = await asyncio.gather(*map(start, stores))
         assert found == [found[0]] * 4
@@ -82,11 +82,12 @@ async def test_servers_that_start_at_once_have_the_same_host_keys(url: str, secr
 async def test_another_secret_file_is_refused_and_makes_no_host_keys(
     vault: Vault, store: PostgresSecretStore, secret_file: SecretFile
 ) -> None:
+    await vault.open()
     with pytest.raises(SecretRefused, match="other is not the secret file"):
-        await open_vault(store, secret_file("other"))
+        await Vault(store, secret_file("other")).host_keys()
     before = await vault.host_keys()
     with pytest.raises(SecretRefused, match="other is not the secret file"):
-        await open_vault(store, secret_file("other"))
+        await Vault(store, secret_file("other")).host_keys()
     assert shown(await vault.host_keys()) == shown(before)
 
 
@@ -95,7 +96,7 @@ async def test_host_keys_that_cannot_be_opened_are_refused_and_not_replaced(
 ) -> None:
     before = shown(await vault.host_keys())
     await database.change("DELETE FROM proof")
-    other = await open_vault(store, secret_file("other"))
+    other = Vault(store, secret_file("other"))
     with pytest.raises(HostKeyRefused, match="cannot be opened"):
         await other.host_keys()
     assert shown(await vault.host_keys()) == before
@@ -143,10 +144,10 @@ async def test_everything_opens_with_the_new_secret_file_after_a_change(
 ) -> None:
     keys, secret = shown(await vault.host_keys()), await vault.webhook_secret("acme")
     await change_secret(store, secret_file(), secret_file("new"))
-    after = await open_vault(store, secret_file("new"))
+    after = Vault(store, secret_file("new"))
     assert (shown(await after.host_keys()), await after.webhook_secret("acme")) == (keys, secret)
     with pytest.raises(SecretRefused, match="is not the secret file"):
-        await open_vault(store, secret_file())
+        await Vault(store, secret_file()).open()
 
 
 async def test_a_change_of_the_secret_changes_nothing_if_a_row_cannot_be_opened(
@@ -157,4 +158,4 @@ async def test_a_change_of_the_secret_changes_nothing_if_a_row_cannot_be_opened(
     await database.change("UPDATE secrets SET name = 'another'")
     with pytest.raises(SecretRefused, match="secret another acme"):
         await change_secret(store, secret_file(), secret_file("new"))
-    assert shown(await (await open_vault(store, secret_file())).host_keys()) == keys
+    assert shown(await Vault(store, secret_file()).host_keys()) == keys
