@@ -1,0 +1,162 @@
+"""The archive in PostgreSQL: its cache, and tenants and contents that change meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.database import Database
+from engine.postgres.files.archive import PostgresArchive
+from engine.postgres.files.cache import FRESH_S, Cache
+from engine.postgres.files.contents import PostgresContents
+from importer.errors import Refused
+from importer.folder import TenantFolder
+from tests.support.clients import POSTGRES, needs
+
+pytestmark = needs(POSTGRES)
+
+ADD = "INSERT INTO tenants (name, created_at) VALUES ('acme', 'now')"
+
+
+class Counting(PostgresContents):
+    """Contents that count their downloads, and do something before each."""
+
+    fetched = 0
+
+    async def fetch(self, tenant: str, content: int, fd: int) -> int:
+        self.fetched += 1
+        await self.before()
+        return await super().fetch(tenant, content, fd)
+
+    async def before(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def contents(database: Database) -> Counting:
+    await database.change(ADD)
+    return Counting(database, unneeded_s=0)
+
+
+@pytest.fixture
+async def archive(database: Database, contents: Counting, tmp_path: Path) -> PostgresArchive:
+    return PostgresArchive(database, contents, tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TenantFolder:
+    return TenantFolder(tmp_path / "tenants" / "acme")
+
+
+async def put(archive: PostgresArchive, folder: TenantFolder, file: Path, content: str) -> None:
+    async with archive.making(folder) as made:
+        path = made.root / file.relative_to(folder.root)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        await archive.keep(made, path)
+
+
+async def test_a_kept_file_is_downloaded_once_a_process(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.said(7), "kept")
+    await archive.fetch(folder, folder.said(7))
+    assert contents.fetched == 0
+    (tmp_path / "other").mkdir()
+    other, there = PostgresArchive(archive._database, contents, tmp_path / "other"), TenantFolder(tmp_path / "o/acme")
+    for _ in range(3):
+        await other.fetch(there, there.said(7), there.said(8))
+    assert contents.fetched == 1
+    assert there.said(7).read_text() == "kept"
+    assert not list((tmp_path / "other").iterdir())
+
+
+async def test_a_file_has_the_same_time_in_each_process(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.copy(7), "kept")
+    found = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        other = PostgresArchive(archive._database, contents, tmp_path / name)
+        there = TenantFolder(tmp_path / name / "acme")
+        await other.fetch(there, there.copy(7))
+        found.add(there.copy(7).stat().st_mtime_ns)
+    assert len(found) == 1
+
+
+async def test_files_that_are_not_in_use_leave_the_scratch_folder(
+    database: Database, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    now = [1000.0]
+    archive = PostgresArchive(database, contents, tmp_path, Cache(most_bytes=10, clock=lambda: now[0]))
+    for number in (1, 2):
+        await put(archive, folder, folder.copy(number), "12345678")
+    assert folder.copy(1).exists()
+    now[0] += FRESH_S + 1
+    async with archive.held(folder, folder.copy(2)):
+        assert not folder.copy(1).exists()
+        now[0] += FRESH_S + 1
+        await archive.fetch(folder, folder.copy(1))
+        assert folder.copy(1).read_text() == folder.copy(2).read_text() == "12345678"
+
+
+async def test_files_made_for_a_removed_tenant_are_not_those_of_a_new_one(
+    archive: PostgresArchive, database: Database, folder: TenantFolder
+) -> None:
+    async with archive.making(folder) as made:
+        made.said(7).write_text("of the tenant before")
+        await database.change("DELETE FROM tenants")
+        with pytest.raises(Refused, match="no longer exists"):
+            await archive.keep(made, made.said(7))
+        await database.change(ADD)
+        with pytest.raises(Refused, match="no longer exists"):
+            await archive.keep(made, made.said(7))
+    assert await archive.names(folder, folder.messages) == []
+
+
+async def test_a_tenant_added_again_gets_no_file_from_the_cache(
+    archive: PostgresArchive, database: Database, folder: TenantFolder
+) -> None:
+    await put(archive, folder, folder.copy(7), "of the tenant before")
+    await database.change("DELETE FROM tenants")
+    await database.change(ADD)
+    await archive.fetch(folder, folder.copy(7))
+    assert not folder.copy(7).exists()
+
+
+async def test_a_file_that_is_replaced_during_its_download_is_fetched_anew(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.said(7), "first")
+
+    class Replacing(Counting):
+        async def before(self) -> None:
+            if self.fetched == 1:
+                await put(archive, folder, folder.said(7), "second")
+                assert await self.collect(9) == 1
+
+    (tmp_path / "other").mkdir()
+    replacing = Replacing(archive._database, unneeded_s=0)
+    other, there = (
+        PostgresArchive(archive._database, replacing, tmp_path / "other"),
+        TenantFolder(tmp_path / "o/acme"),
+    )
+    await other.fetch(there, there.said(7))
+    assert there.said(7).read_text() == "second"
+    assert not list((tmp_path / "other").iterdir())
+
+
+async def test_a_file_that_a_reader_fetches_meanwhile_is_the_one_before(
+    archive: PostgresArchive, folder: TenantFolder
+) -> None:
+    await put(archive, folder, folder.said(7), "first")
+    async with archive.making(folder) as made:
+        made.said(7).write_text("second")
+        await archive.fetch(folder, folder.said(7))
+        assert folder.said(7).read_text() == "first"
+        await archive.keep(made, made.said(7))
+        assert folder.said(7).read_text() == "second"
+    await archive.fetch(folder, folder.said(7))
+    assert folder.said(7).read_text() == "second"
