@@ -12,10 +12,15 @@ from typing import Protocol
 from engine.postgres import store as postgres_store
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
+from engine.postgres.tenant.users import PostgresUsers
+from engine.sqlite.tenant.users import SqliteUsers
+from engine.store import Store
 from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
+from importer.users.users import Users
 from importer.worker.results_folder import LOCAL_RESULTS, Results
-from tests.support.engines import add_tenants
+from tests.support.engines import add_tenants, sqlite
+from tests.support.importing import make_users
 from tests.support.postgres import database_for
 
 
@@ -27,8 +32,10 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What one process has of a tenant. `others` is what it has of another one."""
+    """What one process has of the tenant `acme`. `others` is the folder of another one."""
 
+    store: Store
+    users: Users
     archive: Archive
     results: Results
     folder: TenantFolder
@@ -53,7 +60,9 @@ def local(folder: Path) -> OpenHouse:
         async def in_results() -> dict[str, bytes]:
             return {name: (acme.results / name).read_bytes() for name in os.listdir(acme.results)}
 
-        yield House(LOCAL, LOCAL_RESULTS, acme, globex, in_results)
+        make_users(acme.users_db)
+        async with sqlite(folder)("acme", "globex") as store:
+            yield House(store, SqliteUsers(acme), LOCAL, LOCAL_RESULTS, acme, globex, in_results)
 
     return opened
 
@@ -67,8 +76,11 @@ def postgres(folder: Path) -> OpenHouse:
         scratch = folder / f"scratch-{next(processes)}"
         scratch.mkdir()
         async with postgres_store.open_store(await database_for(folder)) as store:
+            database = store.database
             await add_tenants(store, ("acme", "globex"))
-            contents, database = store.contents(), store.database
+            users = PostgresUsers(database.url, "acme", database)
+            await users.prepare(make=True)
+            contents = store.contents()
 
             async def in_results() -> dict[str, bytes]:
                 rows = await database.read("SELECT name, content_id, size FROM names WHERE content_id IS NOT NULL")
@@ -77,8 +89,10 @@ def postgres(folder: Path) -> OpenHouse:
                 }
 
             yield House(
+                store,
+                users,
                 PostgresArchive(database, contents, scratch),
-                PostgresResults(database, contents),
+                PostgresResults(store.names(), contents, store.kept_files()),
                 TenantFolder(scratch / "tenants" / "acme"),
                 TenantFolder(scratch / "tenants" / "globex"),
                 in_results,

@@ -1,4 +1,4 @@
-"""The folders /results of tenants in the table `names`. A change is one transaction."""
+"""The folders /results of tenants, in the tables of what clients see. A change is one transaction."""
 
 from __future__ import annotations
 
@@ -6,95 +6,66 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from engine.files import Contents
-from engine.postgres.database import Database, Steps
-from engine.postgres.files.contents import OF
-from engine.postgres.files.kept import PostgresKeptFiles
-from engine.postgres.server.tenants import hold
+from engine.files import ROOT, AllNames, Contents, KeptFiles, Names, TenantGone
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.worker.results_folder import ResultsFolder
 
 NAME = b"results"
+PAGE = 1000
+"""The most names that are read at once."""
 
-NAMES = (
-    f"SELECT name FROM names WHERE {OF} AND content_id IS NOT NULL AND folder_id ="  # noqa: S608 - constants
-    f" (SELECT id FROM names WHERE {OF} AND folder_id = 0 AND name = %(folder)s AND content_id IS NULL)"
-)
-MADE = (
-    "INSERT INTO names (tenant_id, folder_id, name, accessed, modified, counts)"
-    " VALUES (%(id)s, 0, %(folder)s, %(now)s, %(now)s, false) ON CONFLICT (tenant_id, folder_id, name) DO NOTHING"
-)
-FOLDER = "SELECT id FROM names WHERE tenant_id = %s AND folder_id = 0 AND name = %s AND content_id IS NULL"
-NAMED = (
-    "INSERT INTO names (tenant_id, folder_id, name, content_id, size, accessed, modified, counts)"
-    " SELECT tenant_id, %(folder)s, %(name)s, id, size, %(now)s, %(now)s, false FROM contents"
-    " WHERE tenant_id = %(id)s AND id = %(content)s AND sealed"
-    " ON CONFLICT (tenant_id, folder_id, name) DO UPDATE SET content_id = excluded.content_id, size = excluded.size,"
-    " accessed = excluded.accessed, modified = excluded.modified, written = NULL, counts = false"
-    " WHERE names.content_id IS NOT NULL"
-)
-REMOVED = (
-    "DELETE FROM names WHERE tenant_id = %(id)s AND folder_id = %(folder)s AND name = ANY (%(names)s)"
-    " AND content_id IS NOT NULL"
-)
+Content = tuple[int, int]
+"""The id of a content, and its size."""
 
 
 class PostgresResults:
     """An `importer.worker.results_folder.Results`. The root of a tenant's folder has the name of the tenant."""
 
-    def __init__(self, database: Database, contents: Contents) -> None:
-        self._database = database
+    def __init__(self, names: AllNames, contents: Contents, kept: KeptFiles) -> None:
+        self._names = names
         self._contents = contents
-        self._kept = PostgresKeptFiles(database)
+        self._kept = kept
 
     async def change(self, folder: TenantFolder, work: Callable[[ResultsFolder], None]) -> None:
-        rows = await self._database.read(NAMES, tenant=folder.root.name, folder=NAME)
-        noted = _Noted(os.fsdecode(row[0]) for row in rows)
-        await asyncio.to_thread(work, noted)
-        if not noted.changes:
-            return
         tenant = folder.root.name
         try:
-            contents = await self._stored(folder, noted)
-        except Refused:
-            raise _no_tenant(tenant) from None
-        async with self._database.transaction() as steps:
-            number = await hold(steps, tenant)
-            if number is None:
-                raise _no_tenant(tenant)
-            await _apply(steps, number, contents, [name for name, made in noted.changes.items() if made is None])
+            names = await self._names.open(tenant)
+            noted = _Noted(await _files(names))
+            await asyncio.to_thread(work, noted)
+            if noted.changes:
+                contents = await self._stored(folder, noted.changes)
+                async with names.together():
+                    await names.hold()
+                    await _apply(names, noted.changes, contents)
+        except (TenantGone, Refused):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tenant) from None
 
-    async def _stored(self, folder: TenantFolder, noted: _Noted) -> dict[str, int]:
-        """Return the content of each file to write. A file that is kept in the archive has one already."""
-        made = noted.changes
-        linked = {name: made_of for name, made_of in made.items() if isinstance(made_of, Path)}
-        paths = {name: path.relative_to(folder.root).as_posix() for name, path in linked.items()}
-        kept = {each.name: each.content for each in await self._kept.find(folder.root.name, paths.values())}
-        found: dict[str, int] = {}
-        for name, what in made.items():
-            if isinstance(what, bytes):
-                found[name] = await self._store_bytes(folder.root.name, name, what)
-            elif what is not None:
-                content = kept.get(paths[name])
-                found[name] = await self._store_file(folder.root.name, what) if content is None else content
+    async def _stored(self, folder: TenantFolder, changes: Mapping[str, bytes | Path | None]) -> dict[str, Content]:
+        """Return the content of each new file. A file that is kept in the archive has one already."""
+        tenant = folder.root.name
+        linked = {name: new for name, new in changes.items() if isinstance(new, Path)}
+        paths = {name: new.relative_to(folder.root).as_posix() for name, new in linked.items()}
+        kept = {each.name: (each.content, each.size) for each in await self._kept.find(tenant, paths.values())}
+        found: dict[str, Content] = {}
+        for name, new in changes.items():
+            if isinstance(new, bytes):
+                found[name] = await self._store(tenant, _in_memory(name, new))
+            elif new is not None:
+                known = kept.get(paths[name])
+                found[name] = known or await self._store(
+                    tenant, os.open(new, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                )
         return found
 
-    async def _store_bytes(self, tenant: str, name: str, content: bytes) -> int:
-        fd = os.memfd_create(name[:200], os.MFD_CLOEXEC)
+    async def _store(self, tenant: str, fd: int) -> Content:
+        """Store the content of an open file, and close it."""
         try:
-            _write(fd, content)
-            return await self._contents.store(tenant, fd, len(content))
-        finally:
-            os.close(fd)
-
-    async def _store_file(self, tenant: str, file: Path) -> int:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            return await self._contents.store(tenant, fd, os.fstat(fd).st_size)
+            size = os.fstat(fd).st_size
+            return await self._contents.store(tenant, fd, size), size
         finally:
             os.close(fd)
 
@@ -124,24 +95,34 @@ class _Noted:
             self.changes[name] = None
 
 
-def _write(fd: int, content: bytes) -> None:
+async def _files(names: Names) -> list[str]:
+    """Return the names of the files in /results; none if there is no such folder."""
+    folder = (await names.look([NAME])).entry
+    found: list[str] = []
+    page = await names.page(folder.id, b"", PAGE) if folder and folder.content is None else []
+    while folder and page:
+        found += [os.fsdecode(entry.name) for entry in page if entry.content is not None]
+        page = await names.page(folder.id, page[-1].name, PAGE)
+    return found
+
+
+async def _apply(names: Names, changes: Mapping[str, bytes | Path | None], contents: Mapping[str, Content]) -> None:
+    """Write the changes to the names of a tenant that is held. Raises OSError."""
+    if (await names.look([NAME])).entry is None:
+        await names.make_folder(ROOT, NAME, counts=False)
+    now = time.time_ns()
+    for name in changes:
+        place = await names.look([NAME, os.fsencode(name)])
+        if place.entry and place.entry.content is None:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        if name in contents:
+            await names.put(place, os.fsencode(name), *contents[name], (now, now), None, counts=False)
+        elif place.entry:
+            await names.delete(place.entry)
+
+
+def _in_memory(name: str, content: bytes) -> int:
+    fd = os.memfd_create(name[:200], os.MFD_CLOEXEC)
     with open(fd, "wb", closefd=False) as file:
         file.write(content)
-
-
-def _no_tenant(tenant: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tenant)
-
-
-async def _apply(steps: Steps, number: int, contents: dict[str, int], removed: list[str]) -> None:
-    """Write the changes to the tenant of this number, which is held. Raises OSError."""
-    now = time.time_ns()
-    await steps.change(MADE, id=number, folder=NAME, now=now)
-    rows = await steps.rows(FOLDER, number, NAME)
-    if not rows:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), NAME)
-    facts = {"id": number, "folder": rows[0][0]}
-    for name, content in contents.items():
-        if not await steps.change(NAMED, **facts, name=os.fsencode(name), content=content, now=now):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    await steps.change(REMOVED, **facts, names=[os.fsencode(name) for name in removed])
+    return fd
