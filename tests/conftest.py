@@ -1,4 +1,4 @@
-"""Settings of every test run: examples of properties, required log events, and a summary of missing clients."""
+"""Settings of every test run: its engine, examples of properties, required log events, and missing clients."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests.support import ROOT
+from tests.support.chosen import EMBEDDED, VARIABLE, chosen_engine
 from tests.support.clients import MISSING, NO_MOUNTS
 from tests.support.disks import stand_apart
 
@@ -26,19 +27,30 @@ hypothesis.settings.register_profile("everywhere", deadline=None, derandomize=_n
 hypothesis.settings.load_profile("everywhere")
 
 
-ONLY_IF_NAMED = ROOT / "tests" / "container"
+ONLY_IF_NAMED = [ROOT / "tests" / "container"]
 """These tests download a Debian, and take minutes: `make container` runs them, `make test` does not."""
+
+if chosen_engine() != EMBEDDED:
+    ONLY_IF_NAMED += [ROOT / "tests" / room for room in ("unit", "contract", "integration/postgres")]
+    # They are the same for each choice of an engine.
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the folder that a run must name."""
-    named = any(ONLY_IF_NAMED in (path := Path(each).resolve(), *path.parents) for each in config.args)
-    return True if collection_path == ONLY_IF_NAMED and not named else None
+    """Leave out the folders that a run must name."""
+    if collection_path not in ONLY_IF_NAMED:
+        return None
+    named = any(collection_path in (path := Path(each).resolve(), *path.parents) for each in config.args)
+    return None if named else True
 
 
 def pytest_configure() -> None:
     if os.geteuid() == 0:
         stand_apart()
+    if chosen_engine() != EMBEDDED:
+        from tests.support.installation import INSTALLATIONS
+
+        if chosen_engine() not in INSTALLATIONS:
+            raise pytest.UsageError(f"{VARIABLE}={chosen_engine()} is not one of {', '.join(INSTALLATIONS)}")
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -72,8 +84,18 @@ ROOMS = ("system", "contract", "integration", "unit")
 """The folders of tests/, those of the longest tests first."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests of servers and browsers: at the end, no process waits long for a file of another one."""
+def _belongs_to_the_run(item: pytest.Item) -> bool:
+    return all(engine == chosen_engine() for engine, _why in (mark.args for mark in item.iter_markers("only_on")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of another engine than that of the run: they are not skipped, but do not belong to it.
+
+    Begin with the tests of servers and browsers: at the end, no process waits long for a file of another one.
+    """
+    if others := [item for item in items if not _belongs_to_the_run(item)]:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if _belongs_to_the_run(item)]
     places = {ROOT / "tests" / room: number for number, room in enumerate(ROOMS)}
     items.sort(key=lambda item: next((places[each] for each in item.path.parents if each in places), len(ROOMS)))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from importer.folder import TenantFolder
 from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
+from tests.support.installation import installation
 from tests.support.nursery import start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -37,6 +37,7 @@ START_S = DEADLINE_S
 class ServerProcess:
     """`python -m server serve` on free ports, with its data below a temporary folder. It ends with its context.
 
+    `stored` is what it stores, whichever engine of the run does that; `data` is the folder of the embedded one.
     `entry` is the module to run; `env` is added to the environment. It is a fork of a process that has loaded the
     modules where that makes no difference (`tests.support.nursery`); if `fresh`, it is always a new interpreter.
     """
@@ -46,6 +47,7 @@ class ServerProcess:
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
+        self.stored = installation(self.data)
         self.log = folder / "server.log"
         self.entry = entry
         self.env = dict(env or {})
@@ -173,12 +175,7 @@ class ServerProcess:
 
     def state(self, tenant: str, import_id: int) -> str | None:
         """Read an import's state quickly; None if there is no such import."""
-        db = sqlite3.connect(f"file:{self.data}/headcount.db?mode=ro", uri=True, timeout=DEADLINE_S)
-        try:
-            row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (tenant, import_id)).fetchone()
-        finally:
-            db.close()
-        return row[0] if row else None
+        return self.stored.state(tenant, import_id)
 
     def reaches(self, tenant: str, import_id: int, *states: str) -> str:
         """Wait until an import is in one of `states`."""
@@ -189,29 +186,20 @@ class ServerProcess:
 
     def runs(self, tenant: str) -> list[dict[str, Any]]:
         """Read the runs of a tenant's hooks quickly, with all columns, the oldest upload first."""
-        db = sqlite3.connect(f"file:{self.data}/headcount.db?mode=ro", uri=True, timeout=DEADLINE_S)
-        db.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in db.execute("SELECT * FROM runs WHERE tenant = ? ORDER BY id", (tenant,))]
-        finally:
-            db.close()
+        return self.stored.runs(tenant)
 
     def result(self, tenant: str, import_id: int) -> Any:
         """Return the report in /results; None if there is none."""
-        file = self.files(tenant).results / f"sync_users-{import_id}.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        content = self.stored.visible(tenant, f"/results/sync_users-{import_id}.json")
+        return None if content is None else json.loads(content)
 
     def files(self, tenant: str) -> TenantFolder:
-        return TenantFolder(self.data / "tenants" / tenant)
+        """Return the folder of a tenant, for tests of the engine that has one."""
+        return self.stored.folder(tenant)
 
     def users(self, tenant: str) -> dict[str, str]:
         """Return the state of all users of a tenant, by email address."""
-        db = sqlite3.connect(f"file:{self.files(tenant).users_db}?mode=ro", uri=True, timeout=DEADLINE_S)
-        try:
-            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            return dict(db.execute("SELECT email, state FROM users ORDER BY id"))
-        finally:
-            db.close()
+        return self.stored.users(tenant)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", headers=headers, timeout=DEADLINE_S)
@@ -277,7 +265,7 @@ class ServerProcess:
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
         given = {
-            "HEADCOUNT_DATA_DIR": str(self.data),
+            **self.stored.environment(),
             "HEADCOUNT_SFTP_HOST": "127.0.0.1",
             "HEADCOUNT_SFTP_PORT": "0",
             "HEADCOUNT_HTTP_PORT": "0",

@@ -1,0 +1,98 @@
+"""The installation of a test in a data folder: SQLite and files."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from importer.folder import TenantFolder
+from server.tenants.tenants import Tenants, open_tenants
+from tests.support.waiting import DEADLINE_S
+from tests.support.writing import being_written, by_hand
+
+
+class EmbeddedInstallation:
+    """See `tests.support.installation.Installation`."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def environment(self) -> dict[str, str]:
+        return {"HEADCOUNT_DATA_DIR": str(self.data)}
+
+    def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
+        return open_tenants(self.data, serving=serving, public_url=public_url)
+
+    def folder(self, tenant: str) -> TenantFolder:
+        return TenantFolder(self.data / "tenants" / tenant)
+
+    def visible(self, tenant: str, path: str) -> bytes | None:
+        return _content(self.folder(tenant).visible(path))
+
+    def names(self, tenant: str, folder: str = "/") -> list[str]:
+        return sorted(path.name for path in self.folder(tenant).visible(folder).iterdir())
+
+    def publish(self, tenant: str, path: str, content: bytes) -> None:
+        file = self.folder(tenant).visible(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def unfinished(self, tenant: str) -> list[int]:
+        return [file.stat().st_size for file in self.folder(tenant).staging.iterdir()]
+
+    def copy(self, tenant: str, import_id: int) -> bytes | None:
+        return _content(self.folder(tenant).copy(import_id))
+
+    def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
+        self.folder(tenant).copy(import_id).write_bytes(content)
+
+    def run_copy(self, tenant: str, run_id: int) -> bytes | None:
+        return _content(self.folder(tenant).run_copy(run_id))
+
+    def keep_run_copy(self, tenant: str, run_id: int, content: bytes) -> None:
+        copy = self.folder(tenant).run_copy(run_id)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(content)
+
+    def state(self, tenant: str, import_id: int) -> str | None:
+        with _reading(self._server_database()) as db:
+            row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (tenant, import_id)).fetchone()
+        return row[0] if row else None
+
+    def runs(self, tenant: str) -> list[dict[str, Any]]:
+        with _reading(self._server_database()) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute("SELECT * FROM runs WHERE tenant = ? ORDER BY id", (tenant,))]
+
+    def users(self, tenant: str) -> dict[str, str]:
+        with _reading(self.folder(tenant).users_db) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return dict(db.execute("SELECT email, state FROM users ORDER BY id"))
+
+    def writing_users(self, tenant: str) -> AbstractContextManager[None]:
+        return being_written(self.folder(tenant).users_db)
+
+    def backdate_tenants(self, created_at: str) -> None:
+        by_hand(self._server_database(), f"UPDATE tenants SET created_at = '{created_at}'")
+
+    def _server_database(self) -> Path:
+        return self.data / "headcount.db"
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    db = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=DEADLINE_S)
+    try:
+        yield db
+    finally:
+        db.close()

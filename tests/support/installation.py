@@ -1,0 +1,97 @@
+"""What a server of a test stores, as the test sees and changes it beside the server: the engine is chosen here alone.
+
+A test that belongs to one engine is marked `only_on("sqlite", "why")`. All others use what this module offers, and no
+file or table of an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from importer.folder import TenantFolder
+from server.tenants.tenants import Tenants
+from tests.support.chosen import EMBEDDED, chosen_engine
+from tests.support.embedded import EmbeddedInstallation
+
+
+class Installation(Protocol):
+    """All that one server stores. Methods that are not coroutines block, and work whether or not a server runs."""
+
+    data: Path
+    """The folder of the test to which it belongs. An engine may have its files there."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which a server and the commands find it."""
+
+    def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
+        """Open its tenants in this process, as `server.tenants.tenants.open_tenants` does."""
+
+    def folder(self, tenant: str) -> TenantFolder:
+        """Return the folder of a tenant, for tests of the engine that has one."""
+
+    # The files that a tenant sees
+
+    def visible(self, tenant: str, path: str) -> bytes | None:
+        """Return the content of the file at `path`, or None if there is no file."""
+
+    def names(self, tenant: str, folder: str = "/") -> list[str]:
+        """Return the names in a folder, sorted."""
+
+    def publish(self, tenant: str, path: str, content: bytes) -> None:
+        """Have a file at `path` that no client has sent, with the folders above it."""
+
+    def unfinished(self, tenant: str) -> list[int]:
+        """Return the sizes so far of the uploads that have not landed."""
+
+    # What is kept of imports and runs
+
+    def copy(self, tenant: str, import_id: int) -> bytes | None:
+        """Return the copy that an import reads, or None if it is not kept."""
+
+    def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
+        """Keep `content` as the copy that an import reads."""
+
+    def run_copy(self, tenant: str, run_id: int) -> bytes | None:
+        """Return the copy that a run reads, or None if it is not kept."""
+
+    def keep_run_copy(self, tenant: str, run_id: int, content: bytes) -> None:
+        """Keep `content` as the copy that a run reads."""
+
+    # Rows
+
+    def state(self, tenant: str, import_id: int) -> str | None:
+        """Return an import's state; None if there is no such import."""
+
+    def runs(self, tenant: str) -> list[dict[str, Any]]:
+        """Return the runs of a tenant's hooks with all columns, the oldest upload first."""
+
+    def users(self, tenant: str) -> dict[str, str]:
+        """Return the state of all users of a tenant, by email address, in the order of their creation."""
+
+    def writing_users(self, tenant: str) -> AbstractContextManager[None]:
+        """Write to a tenant's users without an end, as a long import does, and change nothing at the end.
+
+        Other writers wait for it, at most ten seconds.
+        """
+
+    def backdate_tenants(self, created_at: str) -> None:
+        """Let all tenants be created at another time."""
+
+
+INSTALLATIONS: dict[str, Callable[[Path], Installation]] = {EMBEDDED: EmbeddedInstallation}
+"""The installation that belongs to a folder of a test, by engine."""
+
+
+def installation(data: Path) -> Installation:
+    """Return the installation that belongs to the folder `data`. It is made when something first opens it."""
+    return INSTALLATIONS[chosen_engine()](data)
+
+
+def open_tenants(
+    data: Path, *, serving: bool = False, public_url: str | None = None
+) -> AbstractAsyncContextManager[Tenants]:
+    """Open the tenants of the installation that belongs to the folder `data`."""
+    return installation(data).open(serving=serving, public_url=public_url)
