@@ -72,11 +72,51 @@ class EmbeddedInstallation:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             return dict(db.execute("SELECT email, state FROM users ORDER BY id"))
 
+    def applied(self, tenant: str) -> list[tuple[int, int | None]]:
+        with _reading(self.folder(tenant).users_db) as db:
+            return db.execute(
+                "SELECT import_id, (SELECT sum(more + 1) FROM changes AS c WHERE c.import_id = a.import_id"
+                " AND field = 'created') FROM applied AS a ORDER BY import_id"
+            ).fetchall()
+
+    def invitations(self, tenant: str) -> list[tuple[str, int]]:
+        with _reading(self.folder(tenant).users_db) as db:
+            return db.execute("SELECT state, attempts FROM invitations").fetchall()
+
+    def removed(self) -> list[str]:
+        return sorted(path.name.rpartition("-")[0] for path in (self.data / "removed").iterdir())
+
+    def sent_bytes(self, tenant: str) -> int:
+        folder = self.folder(tenant)
+        found = [file.stat() for place in (folder.files, folder.uploads) for file in place.rglob("*.csv")]
+        return sum({each.st_ino: each.st_size for each in found}.values())
+
+    def check_users(self, tenant: str) -> None:
+        with _reading(self.folder(tenant).users_db) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert ("users_manager",) in db.execute("SELECT name FROM sqlite_master").fetchall()
+
     def writing_users(self, tenant: str) -> AbstractContextManager[None]:
         return being_written(self.folder(tenant).users_db)
 
-    def backdate_tenants(self, created_at: str) -> None:
-        by_hand(self._server_database(), f"UPDATE tenants SET created_at = '{created_at}'")
+    def holding_writes(self) -> AbstractContextManager[None]:
+        return being_written(self._server_database())
+
+    def change_users(self, tenant: str, *statements: str) -> None:
+        by_hand(self.folder(tenant).users_db, *statements)
+
+    def date_tenants(self, created_at: str, *names: str) -> None:
+        if not names:
+            by_hand(self._server_database(), f"UPDATE tenants SET created_at = '{created_at}'")
+        for name in names:
+            by_hand(self._server_database(), f"UPDATE tenants SET created_at = '{created_at}' WHERE name = '{name}'")
+
+    def date_imports(self, at: str, tenant: str, *import_ids: int) -> None:
+        change = f"UPDATE imports SET uploaded_at = '{at}', finished_at = '{at}' WHERE tenant = '{tenant}'"
+        by_hand(self._server_database(), *([f"{change} AND id = {each}" for each in import_ids] or [change]))
+
+    def forget_digests(self) -> None:
+        (self.data / "digests").unlink()
 
     def _server_database(self) -> Path:
         return self.data / "headcount.db"

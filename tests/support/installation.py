@@ -71,14 +71,43 @@ class Installation(Protocol):
     def users(self, tenant: str) -> dict[str, str]:
         """Return the state of all users of a tenant, by email address, in the order of their creation."""
 
+    def applied(self, tenant: str) -> list[tuple[int, int | None]]:
+        """Return the applied imports, each with the number of users that it created, None for none."""
+
+    def invitations(self, tenant: str) -> list[tuple[str, int]]:
+        """Return the state of each invitation, and how often it was tried."""
+
+    def removed(self) -> list[str]:
+        """Return the names of the tenants that were removed, each as often as it was."""
+
+    def sent_bytes(self, tenant: str) -> int:
+        """Return the bytes of the files that clients have sent and of their copies, each content once."""
+
+    def check_users(self, tenant: str) -> None:
+        """Assert that the users are as the engine needs them after any import."""
+
+    # What another program does
+
     def writing_users(self, tenant: str) -> AbstractContextManager[None]:
         """Write to a tenant's users without an end, as a long import does, and change nothing at the end.
 
         Other writers wait for it, at most ten seconds.
         """
 
-    def backdate_tenants(self, created_at: str) -> None:
-        """Let all tenants be created at another time."""
+    def holding_writes(self) -> AbstractContextManager[None]:
+        """Let no one write what does not belong to the users of one tenant: tenants, tokens, imports, notices."""
+
+    def change_users(self, tenant: str, *statements: str) -> None:
+        """Run statements on the tables of the users of `tenant`. No other tenant may have users."""
+
+    def date_tenants(self, created_at: str, *names: str) -> None:
+        """Let tenants, without names all, be created at another time."""
+
+    def date_imports(self, at: str, tenant: str, *import_ids: int) -> None:
+        """Let imports, without ids all of the tenant, be uploaded and ended at another time."""
+
+    def forget_digests(self) -> None:
+        """Let the stopped server not know up to which week the digests are written."""
 
 
 INSTALLATIONS: dict[str, Callable[[Path], Installation]] = {EMBEDDED: EmbeddedInstallation}

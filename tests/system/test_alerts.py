@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,6 @@ from tests.support.mailserver import MailHost
 from tests.support.monitored import held_import
 from tests.support.prometheus import Prometheus, free_port, scrape_of
 from tests.support.server_process import ServerProcess
-from tests.support.writing import by_hand
 
 RULES = ROOT / "deploy" / "alerts.yaml"
 SHORT = {
@@ -84,6 +81,7 @@ def prometheus(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) 
         yield prometheus
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 def test_a_broken_tenant_fires_until_it_is_repaired(server: ServerProcess, prometheus: Prometheus) -> None:
     server.add_tenant("broken")
     users = server.files("broken").users_db
@@ -116,21 +114,16 @@ def test_the_first_failed_import_of_a_tenant_fires_until_one_is_applied(
 
 def test_an_import_that_cannot_run_fires_until_it_runs(server: ServerProcess, prometheus: Prometheus) -> None:
     server.add_tenant("stuck")
-    with closing(sqlite3.connect(server.files("stuck").users_db)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with server.stored.writing_users("stuck"):
         server.put("stuck", people("ann"))
         prometheus.fires("HeadcountQueueStuck")
-        other.rollback()
     assert server.wait("stuck")["state"] == "completed"
     prometheus.clears("HeadcountQueueStuck")
 
 
 def test_a_stale_feed_fires_until_a_file_is_applied(server: ServerProcess, prometheus: Prometheus) -> None:
     server.add_tenant("stale", stale_after_days="3")
-    by_hand(
-        server.data / "headcount.db",
-        "UPDATE tenants SET created_at = '2026-03-01T12:00:00.000Z' WHERE name = 'stale'",
-    )
+    server.stored.date_tenants("2026-03-01T12:00:00.000Z", "stale")
     prometheus.fires("HeadcountFeedStale", tenant="stale")
     server.put("stale", people("ann"))
     assert server.wait("stale")["state"] == "completed"
@@ -148,13 +141,12 @@ def test_a_mail_that_is_refused_for_good_fires_for_a_while(
 
 
 def test_a_database_that_cannot_be_written_fires_until_it_can(server: ServerProcess, prometheus: Prometheus) -> None:
-    with closing(sqlite3.connect(server.data / "headcount.db")) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with server.stored.holding_writes():
         prometheus.fires("HeadcountNotReady", part="database")
-        other.rollback()
     prometheus.clears("HeadcountNotReady")
 
 
+@pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
 def test_a_backup_that_is_missing_or_old_fires_until_one_is_made(
     server: ServerProcess, prometheus: Prometheus, tmp_path: Path
 ) -> None:

@@ -63,8 +63,7 @@ def sending(server: ServerProcess, tenant: str, *more: str) -> Iterator[subproce
         target = "part" if more else "sync_users.csv"
         process.stdin.write("".join(f"{line}\n" for line in (f'put "{local}" {target}', *more)).encode())
         process.stdin.flush()
-        staging = server.files(tenant).staging
-        wait_until(lambda: any(path.stat().st_size >= HALF for path in staging.iterdir()), what="half an upload")
+        wait_until(lambda: any(size >= HALF for size in server.stored.unfinished(tenant)), what="half an upload")
         yield process
     finally:
         process.kill()
@@ -72,7 +71,7 @@ def sending(server: ServerProcess, tenant: str, *more: str) -> Iterator[subproce
 
 
 def nothing_happened(server: ServerProcess, tenant: str) -> None:
-    assert server.files(tenant).visible("/sync_users.csv").read_bytes() == OLD
+    assert server.stored.visible(tenant, "/sync_users.csv") == OLD
     users = server.users(tenant)
     assert len(users) == len(STAFF)
     assert set(users.values()) == {"active"}
@@ -117,7 +116,7 @@ async def test_a_connection_lost_during_an_upload_changes_nothing(
             ENDS[end](sftp._handler._writer.channel)  # type: ignore[union-attr]
             await eventually(lambda: server.state(tenant, 2) == "aborted")
     nothing_happened(server, tenant)
-    assert not server.files(tenant).visible("/other.csv").exists()
+    assert server.stored.visible(tenant, "/other.csv") is None
 
 
 @pytest.mark.parametrize("renamed", [False, True])
@@ -146,7 +145,7 @@ def test_the_end_of_the_server_during_an_upload_changes_nothing(tmp_path: Path) 
         server.start()
         assert server.state("acme", 3) == "aborted"
         nothing_happened(server, "acme")
-        assert list(server.files("acme").staging.iterdir()) == []
+        assert server.stored.unfinished("acme") == []
 
 
 def test_a_file_of_100000_rows_is_imported_in_bounded_memory(tmp_path: Path) -> None:

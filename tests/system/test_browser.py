@@ -17,7 +17,6 @@ from tests.support.browser import open_page, sign_in, token, url
 from tests.support.clients import client, needs
 from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
-from tests.support.writing import being_written
 
 NAMES = (f"acme{number}" for number in count(1))
 HEADER = "first_name,last_name,email,primary_team\n"
@@ -68,7 +67,7 @@ async def test_a_running_import_updates_its_page_without_a_reload(
         await sign_in(page, token(server, tenant))
         await expect(page.get_by_role("heading", name="No files yet")).to_be_visible()
         await remember(page)
-        with being_written(server.files(tenant).users_db):  # the import cannot end before the page shows that it runs
+        with server.stored.writing_users(tenant):  # the import cannot end before the page shows that it runs
             server.put(tenant, crowd(30_000))
             await expect(page.get_by_role("progressbar")).to_be_visible()
         await expect(page.get_by_role("row").filter(has_text="Completed")).to_contain_text("30,000")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
 from tests.support.stepping_clock import SteppingClock
 from tests.support.waiting import wait_until
-from tests.support.writing import being_written
 
 pytestmark = needs("faketime", "sftp")
 
@@ -68,7 +65,7 @@ def test_undo_takes_the_newest_applied_import(server: ServerProcess, clock: Step
 
 def test_an_import_that_was_requeued_runs(server: ServerProcess, clock: SteppingClock) -> None:
     server.add_tenant("acme")
-    with being_written(server.files("acme").users_db):
+    with server.stored.writing_users("acme"):
         server.put("acme", people("ann"))
         wait_until(lambda: _says(server, "another process holds"), 60, "a failed attempt")
         clock.step(-WEEK)
@@ -113,13 +110,11 @@ def _says(server: ServerProcess, message: str) -> bool:
 
 def _tried(server: ServerProcess, tenant: str) -> bool:
     mails = server.cli("notify", "list", tenant, "--json").json
-    with closing(sqlite3.connect(server.files(tenant).users_db)) as db:
-        (invitations,) = db.execute("SELECT max(attempts) FROM invitations").fetchone()
-    return bool(invitations and mails and mails[0]["attempts"])
+    invited = any(attempts for _, attempts in server.stored.invitations(tenant))
+    return bool(invited and mails and mails[0]["attempts"])
 
 
 def _waiting(server: ServerProcess, tenant: str) -> int:
     mails = server.cli("notify", "list", tenant, "--json").json
-    with closing(sqlite3.connect(server.files(tenant).users_db)) as db:
-        (invitations,) = db.execute("SELECT count(*) FROM invitations WHERE state = 'waiting'").fetchone()
-    return int(invitations) + sum(each["state"] == "waiting" for each in mails)
+    states = [*(state for state, _ in server.stored.invitations(tenant)), *(each["state"] for each in mails)]
+    return states.count("waiting")

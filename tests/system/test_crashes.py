@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pytest
@@ -50,20 +48,8 @@ def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
         server.end()
 
 
-def applied(server: ServerProcess) -> list[Any]:
-    """Return the applied imports of the tenant's own database, each with its number of created users."""
-    db = sqlite3.connect(f"file:{server.files('acme').users_db}?mode=ro", uri=True)
-    try:
-        return db.execute(
-            "SELECT import_id, (SELECT sum(more + 1) FROM changes AS c WHERE c.import_id = a.import_id"
-            " AND field = 'created') FROM applied AS a ORDER BY import_id"
-        ).fetchall()
-    finally:
-        db.close()
-
-
 def shows(server: ServerProcess, content: bytes) -> bool:
-    return server.files("acme").visible("/sync_users.csv").read_bytes() == content
+    return server.stored.visible("acme", "/sync_users.csv") == content
 
 
 def send(server: ServerProcess, content: bytes = NEW) -> bool:
@@ -79,9 +65,9 @@ def is_done(server: ServerProcess, import_id: int = 2) -> None:
     report = server.report("acme", import_id)
     assert (report["counts"]["created"], report["counts"]["unchanged"]) == (5000, 1)
     assert server.result("acme", import_id) == report
-    assert applied(server) == [(1, 2), (import_id, 5000)]
+    assert server.stored.applied("acme") == [(1, 2), (import_id, 5000)]
     assert len(server.users("acme")) == 5002
-    assert [path.name for path in server.files("acme").staging.iterdir()] == []
+    assert server.stored.unfinished("acme") == []
 
 
 @pytest.mark.parametrize("delay_s", [0, 0.05, 0.2])
@@ -117,10 +103,7 @@ def test_a_first_import_is_applied_exactly_once_after_a_kill(tmp_path: Path, ste
         assert server.report("acme", 1)["counts"]["created"] == len(server.users("acme")) == 5001
     finally:
         server.end()
-    db = sqlite3.connect(server.files("acme").users_db)
-    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert ("users_manager",) in db.execute("SELECT name FROM sqlite_master").fetchall()
-    db.close()
+    server.stored.check_users("acme")
 
 
 @pytest.mark.parametrize("step", UPLOAD_STEPS)
@@ -135,8 +118,8 @@ def test_an_upload_is_complete_or_absent_after_a_kill(server: ServerProcess, ste
         assert not ok
         assert shows(server, OLD)
         assert server.state("acme", 2) == "aborted"
-        assert not server.files("acme").copy(2).exists()
-        assert applied(server) == [(1, 2)]
+        assert server.stored.copy("acme", 2) is None
+        assert server.stored.applied("acme") == [(1, 2)]
         assert send(server)
         newest = server.wait("acme")
         is_done(server, newest["id"])
@@ -159,10 +142,10 @@ def test_a_stop_without_grace_time_leaves_the_import_for_the_next_start(server: 
     server.thaw(signal.SIGTERM)
     assert server.died() == 0
     assert server.state("acme", 2) == "queued"
-    assert applied(server) == [(1, 2)]
+    assert server.stored.applied("acme") == [(1, 2)]
     server.start()
     server.reaches("acme", 2, "completed")
-    assert applied(server) == [(1, 2), (2, 60_000)]
+    assert server.stored.applied("acme") == [(1, 2), (2, 60_000)]
 
 
 def test_an_import_that_kills_the_server_every_time_is_given_up(server: ServerProcess) -> None:
@@ -176,7 +159,7 @@ def test_an_import_that_kills_the_server_every_time_is_given_up(server: ServerPr
     report = server.wait("acme", 2)
     assert report["state"] == "failed"
     assert [problem["code"] for problem in report["messages"]] == ["gave_up"]
-    assert applied(server) == [(1, 2)]
+    assert server.stored.applied("acme") == [(1, 2)]
 
 
 @pytest.mark.parametrize("kill", [True, False])
@@ -196,10 +179,11 @@ async def test_an_unfinished_upload_publishes_nothing_when_the_server_ends(serve
     assert shows(server, OLD)
     assert server.state("acme", 2) == "aborted"
     assert server.report("acme", 2)["file"]["size"] == 10_000
-    assert list(server.files("acme").staging.iterdir()) == []
-    assert applied(server) == [(1, 2)]
+    assert server.stored.unfinished("acme") == []
+    assert server.stored.applied("acme") == [(1, 2)]
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 def test_a_broken_tenant_does_not_stop_other_tenants(server: ServerProcess) -> None:
     for name in ("moved", "damaged"):
         server.add_tenant(name)
@@ -216,7 +200,7 @@ def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess) -> N
     server.start()
     second = server.command("serve")
     assert second.returncode == 1
-    assert "another server already runs on the data folder" in second.stderr
+    assert "another server already runs on" in second.stderr
     assert "Traceback" not in second.stderr
     assert server.get("/readyz").status_code == 200
 
@@ -248,7 +232,7 @@ def test_a_second_signal_stops_the_server_at_once(server: ServerProcess) -> None
     assert server.state("acme", 2) == "queued"
     server.start()
     server.reaches("acme", 2, "completed")
-    assert applied(server) == [(1, 2), (2, 60_000)]
+    assert server.stored.applied("acme") == [(1, 2), (2, 60_000)]
 
 
 def test_the_ready_line_of_the_text_log_names_both_ports(server: ServerProcess) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -60,9 +58,8 @@ def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path
 
 def test_the_metrics_show_that_headcount_db_cannot_be_written(tmp_path: Path) -> None:
     works, fails = (f'headcount_ready{{part="database"}} {value}' for value in ("1.0", "0.0"))
-    with ServerProcess(tmp_path) as server, closing(sqlite3.connect(server.data / "headcount.db")) as other:
+    with ServerProcess(tmp_path) as server:
         assert works in server.get("/metrics").text
-        other.execute("BEGIN IMMEDIATE")
-        wait_until(lambda: fails in server.get("/metrics").text, what="the database to be down")
-        other.rollback()
+        with server.stored.holding_writes():
+            wait_until(lambda: fails in server.get("/metrics").text, what="the database to be down")
         wait_until(lambda: works in server.get("/metrics").text, what="the database to be up")

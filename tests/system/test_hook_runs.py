@@ -109,7 +109,7 @@ class Company:
         return [(line.split()[1], int(line.split()[2])) for line in lines]
 
     def result(self, name: str, tenant: str = "acme") -> Any:
-        return json.loads((self.server.files(tenant).results / name).read_text())
+        return json.loads(self.server.stored.visible(tenant, f"/results/{name}") or b"")
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_refused_file_does_not_replace_the_old_one_and_is_listed(company: Comp
     local = company.folder / "bad"
     local.write_bytes(b"a virus")
     assert server.sftp("acme", f'put "{local}" /scans/page.pdf').returncode != 0
-    assert server.files("acme").visible("/scans/page.pdf").read_bytes() == b"fine"
+    assert server.stored.visible("acme", "/scans/page.pdf") == b"fine"
     refused = company.reaches(2, "aborted")
     assert refused["message"] == "The file has a virus."
     assert company.result("scans-2.json")["message"] == "The file has a virus."
@@ -222,14 +222,14 @@ def test_files_of_failed_runs_are_deleted_above_kept_bytes(company: Company) -> 
     server = company.server
     server.cli("tenant", "set", "acme", "kept_bytes=0")
     company.shut.touch()
-    copies = server.files("acme")
     for number in (1, 2):
         server.put("acme", b"123", "/orders/a.xml")
         company.reaches(number, "failed")
-    wait_until(lambda: not copies.run_copy(1).exists())
-    assert copies.run_copy(2).exists(), "it is the file in the folder of the tenant"
+    wait_until(lambda: server.stored.run_copy("acme", 1) is None)
+    assert server.stored.run_copy("acme", 2), "it is the file in the folder of the tenant"
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 def test_runs_of_a_broken_tenant_wait_in_silence(company: Company) -> None:
     server = company.server
     server.add_tenant("globex")
@@ -284,9 +284,8 @@ def test_a_server_killed_while_a_hook_runs_delivers_the_file_again(company: Comp
     server.put("acme", b"wait", path)
     wait_until(company.delivered)
     server.kill()
-    local = company.server.files("acme").run_copy(1)
-    assert local.read_bytes() == b"wait"
-    local.write_bytes(b"1\n")
+    assert server.stored.run_copy("acme", 1) == b"wait"
+    server.stored.keep_run_copy("acme", 1, b"1\n")
     server.start()
     assert company.reaches(1, "completed")["attempts"] == 2
     assert company.delivered() == [(path, 1), (path, 2)]
@@ -305,7 +304,7 @@ def test_a_stop_ends_a_hook_that_waits_without_counting_the_attempt(company: Com
     run = company.runs()[0]
     assert (run["state"], run["attempts"]) == ("queued", 0)
     assert not Path(f"/proc/{pid}").exists()
-    server.files("acme").run_copy(1).write_bytes(b"1\n")
+    server.stored.keep_run_copy("acme", 1, b"1\n")
     server.start()
     assert company.reaches(1, "completed")["attempts"] == 1
 

@@ -55,8 +55,8 @@ class Scanning:
         self.server = ServerProcess(folder, env=given)
 
     @property
-    def visible(self) -> Path:
-        return self.server.files("acme").visible("/scans/a")
+    def visible(self) -> bytes | None:
+        return self.server.stored.visible("acme", "/scans/a")
 
     def runs(self) -> list[tuple[int, str, str | None]]:
         """Return id, state and message of each run, oldest first."""
@@ -84,7 +84,7 @@ class Scanning:
         return int(text) if note.exists() and (text := note.read_text()) else None
 
     def report(self, run_id: int) -> Any:
-        return json.loads((self.server.files("acme").results / f"scans-{run_id}.json").read_text())
+        return json.loads(self.server.stored.visible("acme", f"/results/scans-{run_id}.json") or b"")
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def test_a_server_killed_while_a_hook_decides_keeps_the_old_file(scanning: Scann
     wait_until(lambda: not Path(f"/proc/{asked}").exists(), what="the process of the hook to end with the server")
     (scanning.folder / "hold").unlink()
     server.start()
-    assert scanning.visible.read_bytes() == b"old"
-    assert list(server.files("acme").staging.iterdir()) == []
+    assert scanning.visible == b"old"
+    assert server.stored.unfinished("acme") == []
     if way == "close":
         ran, broken = scanning.runs()
         assert (ran, broken[:2]) == ((1, "completed", None), (2, "aborted"))
@@ -120,7 +120,7 @@ def test_a_server_killed_while_a_hook_decides_keeps_the_old_file(scanning: Scann
         assert scanning.report(2)["state"] == "aborted"
     else:
         assert scanning.runs() == [(1, "completed", None)]
-        assert server.files("acme").visible("/part").read_bytes() == b"new"
+        assert server.stored.visible("acme", "/part") == b"new"
     server.put("acme", b"again", "/scans/a")
     wait_until(lambda: scanning.delivered() == ["/scans/a old", "/scans/a again"], what="the delivery")
 
@@ -148,7 +148,7 @@ def test_a_module_that_no_longer_loads_refuses_uploads_until_it_does(scanning: S
     local = scanning.folder / "new"
     local.write_bytes(b"two")
     assert server.sftp("acme", f'put "{local}" /scans/a').returncode != 0
-    assert scanning.visible.read_bytes() == b"one"
+    assert scanning.visible == b"one"
     (listed,) = [run for run in scanning.runs() if run[1] == "aborted"]
     assert "The hook scans cannot be used" in str(listed[2])
     assert scanning.report(listed[0])["message"] == listed[2]

@@ -44,7 +44,7 @@ def test_a_module_that_cannot_be_imported_refuses_its_files_while_others_work(tm
         ready = server.get("/readyz")
         assert (ready.status_code, ready.json()["hooks_broken"]) == (200, 2)
         assert not put(server, "/invoices/a.csv", b"new")
-        assert server.files("acme").visible("/invoices/a.csv").read_bytes() == b"old"
+        assert server.stored.visible("acme", "/invoices/a.csv") == b"old"
         assert put(server, "/notes.txt", b"new")
         server.put("acme", people("ann"))
         assert server.wait("acme")["state"] == "completed"
@@ -59,4 +59,4 @@ def test_a_module_that_cannot_be_imported_refuses_its_files_while_others_work(tm
         module.write_text(MODULE)
         server.start()
         assert put(server, "/invoices/a.csv", b"new")
-        assert server.files("acme").visible("/invoices/a.csv").read_bytes() == b"new"
+        assert server.stored.visible("acme", "/invoices/a.csv") == b"new"

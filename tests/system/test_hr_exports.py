@@ -22,7 +22,8 @@ def test_an_export_of_an_hr_system_fits_with_suggested_settings(tmp_path: Path) 
         server.put("acme", BY_NUMBER.replace(b"3/30/2015", b"someday"))
         assert server.wait("acme")["counts"] | {"created": 2, "rejected": 1} == server.wait("acme")["counts"]
         # The fixed row is recognized as a correction although the file has semicolons.
-        errors = (server.files("acme").results / "sync_users-1.errors.csv").read_bytes()
+        errors = server.stored.visible("acme", "/results/sync_users-1.errors.csv")
+        assert errors
         server.cli("tenant", "set", "acme", "deactivate_missing=true")
         server.put("acme", errors.replace(b"someday", b"3/30/2015"))
         fixed = server.wait("acme")

@@ -13,7 +13,6 @@ from tests.support.clients import needs
 from tests.support.importing import people, sheet
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
-from tests.support.writing import being_written
 
 pytestmark = needs("sftp")
 
@@ -78,8 +77,9 @@ def test_the_report_and_the_rejected_rows_can_be_fetched_over_sftp(
 def test_a_correction_file_deactivates_no_absent_user(server: ServerProcess, complete: str) -> None:
     server.put(complete, people(*TWENTY) + b"Bob,Smith,nonsense\n")
     assert server.wait(complete)["state"] == "completed_with_errors"
-    rejected = server.files(complete).results / "sync_users-2.errors.csv"
-    server.put(complete, rejected.read_bytes().replace(b"nonsense", b"bob@example.com"))
+    rejected = server.stored.visible(complete, "/results/sync_users-2.errors.csv")
+    assert rejected
+    server.put(complete, rejected.replace(b"nonsense", b"bob@example.com"))
     report = server.wait(complete)
     assert (report["state"], report["counts"]["created"], report["counts"]["deactivated"]) == ("completed", 1, 0)
     assert active(server, complete) == addresses(*TWENTY, "bob")
@@ -137,7 +137,7 @@ def test_a_newer_file_replaces_a_held_import(server: ServerProcess, complete: st
 
 
 def test_only_the_newest_of_waiting_complete_lists_runs(server: ServerProcess, complete: str) -> None:
-    with being_written(server.files(complete).users_db):
+    with server.stored.writing_users(complete):
         server.put(complete, people(*TWENTY[1:]))
         server.reaches(complete, 2, "running")
         server.put(complete, people(*TWENTY[2:]))
@@ -156,7 +156,7 @@ def test_a_dry_run_reports_what_would_happen_and_changes_nothing(server: ServerP
     assert (report["state"], report["dry_run"], report["counts"]["created"]) == ("completed", True, 2)
     assert server.users(tenant) == {}
     assert server.result(tenant, 1) == report
-    assert not server.files(tenant).copy(1).exists()
+    assert server.stored.copy(tenant, 1) is None
 
 
 def test_lists_of_changes_all_run_in_the_order_of_upload(server: ServerProcess, tenant: str) -> None:
@@ -198,7 +198,7 @@ async def test_an_interrupted_upload_is_listed_and_imports_nothing(server: Serve
     report = server.report(tenant, 1)
     assert report["file"]["size"] == len(people("ann"))
     assert server.users(tenant) == {}
-    assert not server.files(tenant).visible("/sync_users.csv").exists()
+    assert server.stored.visible(tenant, "/sync_users.csv") is None
 
 
 def test_a_file_without_a_required_column_fails_and_names_it(server: ServerProcess, tenant: str) -> None:

@@ -24,7 +24,6 @@ from tests.support.mailserver import MailHost
 from tests.support.screens import AXE
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
-from tests.support.writing import by_hand
 from tests.system.test_screens import DESK, LOOKS, SAMPLES, ids, take_picture
 
 MAILS = {
@@ -84,15 +83,10 @@ def move_to_the_week_before(server: ServerProcess) -> None:
     """Change when the company was added and its imports ended, so that its digest is due and its feed is stale."""
     ends = week_before(utc_now()).ends
     days = (ends - timedelta(days=7 - day) for day in range(1, 5))
-    by_hand(
-        server.data / "headcount.db",
-        "UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'",
-        *(
-            f"UPDATE imports SET uploaded_at = '{rfc3339(day)}', finished_at = '{rfc3339(day)}' WHERE id = {number}"
-            for number, day in enumerate(days, start=1)
-        ),
-    )
-    (server.data / "digests").unlink()
+    server.stored.date_tenants("2020-01-01T00:00:00.000Z")
+    for number, day in enumerate(days, start=1):
+        server.stored.date_imports(rfc3339(day), "acme", number)
+    server.stored.forget_digests()
 
 
 def found(host: MailHost, part: str) -> list[EmailMessage]:

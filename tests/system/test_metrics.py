@@ -17,7 +17,6 @@ from tests.support.importing import people
 from tests.support.monitored import held_import
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
-from tests.support.writing import by_hand
 
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 DOCUMENTED = set(
@@ -130,8 +129,8 @@ def test_a_killed_server_counts_the_current_users_at_its_next_start(tmp_path: Pa
         server.put("acme", people("ann", "ben", "cy"))
         assert server.wait("acme")["state"] == "completed"
         server.kill()
-        by_hand(
-            server.files("acme").users_db,
+        server.stored.change_users(
+            "acme",
             "DELETE FROM users WHERE email = 'ann@example.com'",
             "UPDATE users SET state = 'deactivated' WHERE email = 'ben@example.com'",
         )

@@ -16,7 +16,6 @@ from tests.support.mortal_server import INVITE_STEPS, TELL_STEPS, WEBHOOK_STEPS
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 from tests.support.webhost import WebHost
-from tests.support.writing import by_hand
 
 pytestmark = needs("sftp")
 
@@ -199,7 +198,7 @@ def test_a_stale_feed_is_notified_once(server: ServerProcess, mail: MailHost) ->
 
 
 def made_long_ago(server: ServerProcess) -> None:
-    by_hand(server.data / "headcount.db", "UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
+    server.stored.date_tenants("2020-01-01T00:00:00.000Z")
 
 
 def test_mails_without_links_are_warned_of_at_the_start(server: ServerProcess) -> None:
@@ -218,7 +217,7 @@ def test_a_weekly_digest_is_sent_once_also_over_restarts(server: ServerProcess, 
     server.add_tenant("globex", notify_email="hr@globex.example")
     server.stop()
     made_long_ago(server)
-    (server.data / "digests").unlink()
+    server.stored.forget_digests()
     for _ in range(2):
         server.start()
         all_sent(server, 1)

@@ -74,9 +74,9 @@ async def test_revoking_a_key_ends_its_sessions_and_their_uploads(server: Server
         await file.write(people("ann"))
         await asyncio.to_thread(server.cli, "key", "revoke", tenant, fingerprint(server, tenant))
         await asyncio.wait_for(connection.wait_closed(), SOON_S)
-    assert not (server.files(tenant).files / "sync_users.csv").exists()
+    assert server.stored.visible(tenant, "/sync_users.csv") is None
     await asyncio.to_thread(server.reaches, tenant, 1, "aborted")
-    assert not list(server.files(tenant).staging.iterdir())
+    assert server.stored.unfinished(tenant) == []
 
 
 async def test_an_expired_key_ends_its_sessions(server: ServerProcess) -> None:

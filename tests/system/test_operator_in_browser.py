@@ -14,7 +14,6 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
-from tests.support.writing import being_written
 
 pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
 both = pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
@@ -61,7 +60,7 @@ async def test_the_queue_of_the_server_is_live(server: ServerProcess, browser: B
         await open_server_page(page, server)
         await expect(page.get_by_text("No import runs, and none waits.")).to_be_visible()
         await page.evaluate("window.remembered = true")
-        with being_written(server.data / "tenants" / "acme" / "users.db"):
+        with server.stored.writing_users("acme"):
             server.put("acme", people("ann"))
             await expect(page.get_by_role("link", name="acme #1")).to_be_visible()
         await expect(page.get_by_text("No import runs, and none waits.")).to_be_visible()

@@ -56,9 +56,10 @@ def server_with(folder: Path, *entries: str) -> ServerProcess:
 
 def ended(server: ServerProcess, hook: str, run_id: int = 1, tenant: str = "acme") -> Any:
     """Wait for the report of a run in /results, and return it."""
-    report = server.files(tenant).results / f"{hook}-{run_id}.json"
-    wait_until(report.exists, what=f"run {run_id} of {hook} to end")
-    return json.loads(report.read_text())
+    report = f"/results/{hook}-{run_id}.json"
+    return json.loads(
+        wait_until(lambda: server.stored.visible(tenant, report), what=f"run {run_id} of {hook} to end")
+    )
 
 
 def error_of(server: ServerProcess, hook: str) -> str | None:
@@ -97,11 +98,10 @@ def test_a_file_is_handed_to_a_command_and_its_output_is_the_report(server: Serv
 
 def test_an_exit_code_fails_the_run_and_its_words_reach_the_tenant(server: ServerProcess) -> None:
     server.put("acme", b"amount\n\n", "/broken/march.csv")
-    wait_until(lambda: [*server.files("acme").results.glob("broken-*.json")], what="the run to end")
-    (file,) = server.files("acme").results.glob("broken-*.json")
-    report = json.loads(file.read_text())
+    (run_id,) = [run["id"] for run in server.runs("acme") if run["hook"] == "broken"]
+    report = ended(server, "broken", run_id)
     assert (report["state"], report["message"]) == ("failed", "No amount on line 2.")
-    assert "Traceback" not in file.read_text()
+    assert "Traceback" not in json.dumps(report)
     assert wait_until(lambda: error_of(server, "broken"), what="the end to be stored") == "exit code 3: Traceback"
     assert any(line.get("event") == "hook_failed" and line.get("hook") == "broken" for line in server.lines())
 
@@ -122,7 +122,7 @@ def test_a_file_is_posted_to_a_url_with_a_signature(server: ServerProcess, host:
 def test_a_command_that_is_missing_refuses_uploads_and_is_listed(server: ServerProcess) -> None:
     done = server.sftp("acme", f'put "{__file__}" /lost/march.csv')
     assert done.returncode != 0
-    assert not server.files("acme").visible("/lost/march.csv").exists()
+    assert server.stored.visible("acme", "/lost/march.csv") is None
     listed = {each["name"]: each["error"] for each in server.cli("hook", "list", "--json").json}
     assert listed["lost"] == "the program no-such-program cannot be found or run"
     assert listed["counted"] is None

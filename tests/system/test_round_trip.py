@@ -161,7 +161,7 @@ def test_an_invalid_checksum_is_refused_with_the_reason(server: ServerProcess, t
     done = server.sftp("hasty", f'put "{local}" {CHECKSUM}')
     assert done.returncode != 0
     assert "Failure" in done.stderr
-    assert not server.files("hasty").visible(CHECKSUM).exists()
+    assert server.stored.visible("hasty", CHECKSUM) is None
     (listed,) = server.cli("import", "list", "hasty", "--json").json
     assert listed["state"] == "aborted"
     assert listed["message"].startswith("The checksum was not accepted: sync_users.csv.sha256 must hold one line")

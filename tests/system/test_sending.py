@@ -70,7 +70,7 @@ def send(server: ServerProcess, content: bytes = NEW) -> Any:
 
 
 def shows(server: ServerProcess, content: bytes) -> bool:
-    return server.files("acme").visible("/sync_users.csv").read_bytes() == content
+    return server.stored.visible("acme", "/sync_users.csv") == content
 
 
 def is_whole(server: ServerProcess, number: int) -> None:
@@ -81,7 +81,7 @@ def is_whole(server: ServerProcess, number: int) -> None:
     assert server.result("acme", number) == report
     assert len(server.users("acme")) == 302
     assert shows(server, NEW)
-    assert [*server.files("acme").staging.iterdir()] == []
+    assert server.stored.unfinished("acme") == []
 
 
 def is_nothing(server: ServerProcess, *numbers: int) -> None:
@@ -89,9 +89,9 @@ def is_nothing(server: ServerProcess, *numbers: int) -> None:
     assert shows(server, OLD)
     states = {number: server.state("acme", number) for number in numbers}
     assert set(states.values()) <= {"aborted", None}
-    assert not [number for number in numbers if server.files("acme").copy(number).exists()]
+    assert not [number for number in numbers if server.stored.copy("acme", number) is not None]
     assert len(server.users("acme")) == 2
-    assert [*server.files("acme").staging.iterdir()] == []
+    assert server.stored.unfinished("acme") == []
 
 
 @pytest.mark.parametrize("step", UPLOAD_STEPS)
@@ -117,11 +117,10 @@ def test_a_2xx_survives_a_kill(server: ServerProcess) -> None:
 
 def test_a_body_that_a_kill_interrupts_lands_nothing_and_is_listed(server: ServerProcess) -> None:
     server.start()
-    staging = server.files("acme").staging
 
     def half() -> Iterator[bytes]:
         yield NEW[:5000]
-        wait_until(lambda: [file for file in staging.iterdir() if file.stat().st_size], what="a part of the file")
+        wait_until(lambda: any(server.stored.unfinished("acme")), what="a part of the file")
         server.kill()
         yield NEW[5000:]
 
@@ -135,11 +134,10 @@ def test_a_body_that_a_kill_interrupts_lands_nothing_and_is_listed(server: Serve
 
 def test_a_body_that_a_stop_interrupts_lands_nothing_and_is_listed(server: ServerProcess) -> None:
     server.start()
-    staging = server.files("acme").staging
 
     def half() -> Iterator[bytes]:
         yield NEW[:5000]
-        wait_until(lambda: [file for file in staging.iterdir() if file.stat().st_size], what="a part of the file")
+        wait_until(lambda: any(server.stored.unfinished("acme")), what="a part of the file")
         assert server.stop() == 0
         yield NEW[5000:]
 
@@ -194,7 +192,7 @@ def test_a_tested_file_is_complete_or_absent_after_a_kill(server: ServerProcess,
     else:  # a start keeps no tested file
         assert (again.status_code, "Test the file again." in again.text) == (409, True)
         is_nothing(server, 3)
-        assert not server.files("acme").copy(2).exists()
+        assert server.stored.copy("acme", 2) is None
         sent = click(server, a_test(server))
         assert sent is not None
         assert sent.status_code == 303
@@ -205,9 +203,9 @@ def test_a_tested_file_is_complete_or_absent_after_a_kill(server: ServerProcess,
 def test_a_stop_leaves_no_tested_file(server: ServerProcess) -> None:
     server.start()
     number = a_test(server)
-    assert server.files("acme").copy(number).exists()
+    assert server.stored.copy("acme", number) is not None
     assert server.stop() == 0
-    assert not server.files("acme").copy(number).exists()
+    assert server.stored.copy("acme", number) is None
     server.start()
     again = click(server, number)
     assert again is not None

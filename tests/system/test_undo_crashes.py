@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.tenant.users import SqliteUsers
 from importer.rules.identity import BY_ADDRESS
 from tests.support.clients import needs
 from tests.support.importing import people
@@ -38,7 +37,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def undone(server: ServerProcess) -> Counter[str]:
     """Return the number of users whose field was set back, by field."""
-    async with SqliteUsers(server.files("acme")).history(BY_ADDRESS) as history:
+    async with server.stored.open() as tenants, tenants.users("acme").history(BY_ADDRESS) as history:
         changes = [change async for page in history.of_import(2) for change in page]
     return Counter(change["field"] for change in changes if change["undo"])
 

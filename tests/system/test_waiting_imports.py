@@ -70,8 +70,8 @@ def test_a_file_is_refused_with_the_reason_while_too_many_imports_wait(tmp_path:
         for name in ("ann", "bob"):
             server.put("acme", people(name))
         asyncio.run(two_refused(server))
-        assert server.files("acme").visible("/sync_users.csv").read_bytes() == people("bob")
-        assert server.files("acme").visible("/new.csv").read_bytes() == people("cy")
+        assert server.stored.visible("acme", "/sync_users.csv") == people("bob")
+        assert server.stored.visible("acme", "/new.csv") == people("cy")
         assert [server.state("acme", number) for number in (1, 2, 3, 4)] == ["queued", "queued", "aborted", "aborted"]
         server.cli("tenant", "set", "acme", "require_checksum=false")
         assert server.reaches("acme", 2, "completed")
@@ -91,13 +91,6 @@ async def sent_until_refused(server: ServerProcess, content: bytes, most: int) -
     return None
 
 
-def on_disk(server: ServerProcess) -> int:
-    """Return the bytes of the tenant's files and copies, each inode once."""
-    folder = server.files("acme")
-    found = [file.stat() for place in (folder.files, folder.uploads) for file in place.rglob("*.csv")]
-    return sum({each.st_ino: each.st_size for each in found}.values())
-
-
 def test_waiting_files_use_no_more_disk_than_the_quota(tmp_path: Path) -> None:
     content = people(*(f"p{number}" for number in range(2000)), job_title="x" * 200)
     with ServerProcess(tmp_path) as server:
@@ -105,7 +98,7 @@ def test_waiting_files_use_no_more_disk_than_the_quota(tmp_path: Path) -> None:
         refused = asyncio.run(sent_until_refused(server, content, 20))
         assert refused is not None
         assert "quota exceeded" in refused
-        assert 2 * len(content) <= on_disk(server) <= 4 * len(content)
+        assert 2 * len(content) <= server.stored.sent_bytes("acme") <= 4 * len(content)
 
 
 def test_complete_lists_fit_in_a_quota_of_three_times_their_size(tmp_path: Path) -> None:

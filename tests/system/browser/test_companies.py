@@ -60,7 +60,7 @@ async def test_the_operator_sets_a_company_up_and_removes_it_without_a_shell(
         await owner.reload()
         await expect(owner.get_by_label("Access token")).to_be_visible()
     assert server.sftp(name, "ls").returncode != 0
-    assert [path.name.startswith(name) for path in (server.data / "removed").iterdir()].count(True) == 1
+    assert server.stored.removed().count(name) == 1
 
 
 async def first_token(page: Page) -> str:

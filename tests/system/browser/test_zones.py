@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -29,8 +26,7 @@ async def test_list_and_chart_have_one_zone_which_the_page_names(
     for number, names in enumerate((("ann",), ("ann", "bo")), 1):
         server.put(tenant, people(*names))
         assert server.reaches(tenant, number, "completed")
-    with closing(sqlite3.connect(server.data / "headcount.db", timeout=30)) as db, db:
-        db.execute("UPDATE imports SET uploaded_at = ?, finished_at = ? WHERE tenant = ?", (LATE, LATE, tenant))
+    server.stored.date_imports(LATE, tenant)
     async with open_page(browser, url(server), javascript=javascript) as page:
         await sign_in(page, token(server, tenant))
         await expect(page.locator("footer")).to_contain_text(f"Times are in {zone}")
