@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from importer.folder import TenantFolder
+from server.settings import ServerSettings
 from server.tenants.tenants import Tenants, open_tenants
 from tests.support.waiting import DEADLINE_S
 from tests.support.writing import being_written, by_hand
@@ -26,6 +27,9 @@ class EmbeddedInstallation:
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         return open_tenants(self.data, serving=serving, public_url=public_url)
 
+    def settings(self, **chosen: Any) -> ServerSettings:
+        return ServerSettings(data_dir=self.data, **chosen)
+
     def folder(self, tenant: str) -> TenantFolder:
         return TenantFolder(self.data / "tenants" / tenant)
 
@@ -40,14 +44,27 @@ class EmbeddedInstallation:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
+    def is_folder(self, tenant: str, path: str) -> bool:
+        return self.folder(tenant).visible(path).is_dir()
+
+    def make_folder(self, tenant: str, path: str) -> None:
+        self.folder(tenant).visible(path).mkdir(parents=True)
+
+    def unpublish(self, tenant: str, path: str) -> None:
+        self.folder(tenant).visible(path).unlink()
+
     def unfinished(self, tenant: str) -> list[int]:
-        return [file.stat().st_size for file in self.folder(tenant).staging.iterdir()]
+        return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
 
     def copy(self, tenant: str, import_id: int) -> bytes | None:
         return _content(self.folder(tenant).copy(import_id))
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
         self.folder(tenant).copy(import_id).write_bytes(content)
+
+    def shares(self, tenant: str, path: str, import_id: int) -> bool:
+        folder = self.folder(tenant)
+        return folder.copy(import_id).samefile(folder.visible(path))
 
     def run_copy(self, tenant: str, run_id: int) -> bytes | None:
         return _content(self.folder(tenant).run_copy(run_id))
@@ -115,6 +132,14 @@ class EmbeddedInstallation:
         change = f"UPDATE imports SET uploaded_at = '{at}', finished_at = '{at}' WHERE tenant = '{tenant}'"
         by_hand(self._server_database(), *([f"{change} AND id = {each}" for each in import_ids] or [change]))
 
+    def have_import(self, tenant: str, import_id: int, state: str) -> None:
+        by_hand(
+            self._server_database(),
+            "INSERT OR REPLACE INTO imports"
+            " (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
+            f" VALUES ('{tenant}', {import_id}, '{state}', 0, {import_id}, '/sync_users.csv', 1, '2026', '2026')",
+        )
+
     def forget_digests(self) -> None:
         (self.data / "digests").unlink()
 
@@ -125,7 +150,7 @@ class EmbeddedInstallation:
 def _content(file: Path) -> bytes | None:
     try:
         return file.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 
 

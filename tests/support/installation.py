@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from importer.folder import TenantFolder
+from server.settings import ServerSettings
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.embedded import EmbeddedInstallation
 
 
 class Installation(Protocol):
-    """All that one server stores. Methods that are not coroutines block, and work whether or not a server runs."""
+    """All that one server stores. Its methods block, and work whether or not a server runs.
+
+    A path is that of a tenant, with or without a slash at its beginning.
+    """
 
     data: Path
     """The folder of the test to which it belongs. An engine may have its files there."""
@@ -28,6 +32,9 @@ class Installation(Protocol):
 
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         """Open its tenants in this process, as `server.tenants.tenants.open_tenants` does."""
+
+    def settings(self, **chosen: Any) -> ServerSettings:
+        """Return the settings of a server in this process that uses it, with those chosen."""
 
     def folder(self, tenant: str) -> TenantFolder:
         """Return the folder of a tenant, for tests of the engine that has one."""
@@ -40,8 +47,17 @@ class Installation(Protocol):
     def names(self, tenant: str, folder: str = "/") -> list[str]:
         """Return the names in a folder, sorted."""
 
+    def is_folder(self, tenant: str, path: str) -> bool:
+        """Return whether there is a folder at `path`."""
+
     def publish(self, tenant: str, path: str, content: bytes) -> None:
         """Have a file at `path` that no client has sent, with the folders above it."""
+
+    def make_folder(self, tenant: str, path: str) -> None:
+        """Have a folder at `path` that no client has made, with the folders above it."""
+
+    def unpublish(self, tenant: str, path: str) -> None:
+        """Remove the file at `path`, as no client does."""
 
     def unfinished(self, tenant: str) -> list[int]:
         """Return the sizes so far of the uploads that have not landed."""
@@ -53,6 +69,9 @@ class Installation(Protocol):
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
         """Keep `content` as the copy that an import reads."""
+
+    def shares(self, tenant: str, path: str, import_id: int) -> bool:
+        """Return whether the file at `path` and the copy that an import reads are stored once."""
 
     def run_copy(self, tenant: str, run_id: int) -> bytes | None:
         """Return the copy that a run reads, or None if it is not kept."""
@@ -105,6 +124,9 @@ class Installation(Protocol):
 
     def date_imports(self, at: str, tenant: str, *import_ids: int) -> None:
         """Let imports, without ids all of the tenant, be uploaded and ended at another time."""
+
+    def have_import(self, tenant: str, import_id: int, state: str) -> None:
+        """Have an import in a state, however it got there. An older one of this id is replaced."""
 
     def forget_digests(self) -> None:
         """Let the stopped server not know up to which week the digests are written."""

@@ -13,16 +13,17 @@ from typing import Any
 
 import asyncssh
 
-from importer.folder import TenantFolder
 from server.files.hooks import Arrival, Hooked, HookRefused, HookTable, Upload
+from server.files.limits import Usage
 from server.files.local.files import AllLocalFiles
+from server.files.local.leftovers import clear_staging
 from server.files.local.measuring import measure_usage
 from server.files.patterns import Pattern
-from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from tests.support.clients import client
+from tests.support.installation import Installation, installation
 from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually
 
@@ -34,7 +35,7 @@ HooksOf = Callable[[Tenants], Iterable[Hooked]]
 class HeardHook:
     """A hook that keeps copies as imports do, and records its calls in order."""
 
-    def __init__(self, folder: Callable[[str], TenantFolder], numbers: Iterator[int]) -> None:
+    def __init__(self, tenants: Tenants, stored: Installation, numbers: Iterator[int]) -> None:
         self.heard: list[tuple[str, Upload]] = []
         self.reasons: list[str] = []
         self.refuse: str | None = None
@@ -50,8 +51,9 @@ class HeardHook:
         self.placed = asyncio.Event()
         self.may_land = asyncio.Event()
         self.may_land.set()
-        self.copies: list[Path] = []
-        self._folder = folder
+        self._copies: list[tuple[str, int]] = []
+        self._tenants = tenants
+        self._stored = stored
         self._numbers = numbers
 
     async def accepting(self, upload: Upload, file: Path) -> None:
@@ -68,19 +70,19 @@ class HeardHook:
             raise HookRefused(self.refuse)
         self.heard.append(("arriving", upload))
         number = next(self._numbers)
-        self.copies.append(self._folder(upload.tenant).copy(number))
-        return Arrival(number, self.copies[-1])
+        self._copies.append((upload.tenant, number))
+        return Arrival(number, self._tenants.folder(upload.tenant).copy(number))
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         self.placed.set()
         await self.may_land.wait()
         if self.fail_landed is not None:
             raise self.fail_landed
-        assert os.stat(arrival.copy).st_ino == os.stat(self._folder(upload.tenant).visible(upload.path)).st_ino
+        assert self._stored.shares(upload.tenant, upload.path, arrival.id)
         self.heard.append(("landed", upload))
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        assert not arrival.copy.exists()
+        assert self._stored.copy(upload.tenant, arrival.id) is None
         self._hear("failed", upload, reason)
 
     async def aborted(self, upload: Upload, reason: str) -> None:
@@ -96,6 +98,10 @@ class HeardHook:
     @property
     def events(self) -> list[str]:
         return [what for what, _ in self.heard]
+
+    def kept(self) -> list[bytes | None]:
+        """Return the copy of each upload that arrived, None for one that is not kept."""
+        return [self._stored.copy(*copy) for copy in self._copies]
 
     @property
     def last(self) -> Upload:
@@ -134,17 +140,20 @@ class Counted:
 class SftpHouse:
     """The server, its tenant `acme`, and clients for it."""
 
-    def __init__(self, tenants: Tenants, work: Path, hooked: HooksOf | Sequence[str], **settings: Any) -> None:
+    def __init__(
+        self, stored: Installation, tenants: Tenants, work: Path, hooked: HooksOf | Sequence[str], **settings: Any
+    ) -> None:
         """`hooked`: the paths of `other`, a hook that is not for imports; or what makes hooks for the tenants."""
         self.tenants = tenants
+        self.stored = stored
         self.work = work
         self.accounts = Accounts(tenants)
         self.metrics = Counted()
         numbers = itertools.count(1)
-        self.real = HeardHook(tenants.folder, numbers)
-        self.dry = HeardHook(tenants.folder, numbers)
+        self.real = HeardHook(tenants, self.stored, numbers)
+        self.dry = HeardHook(tenants, self.stored, numbers)
         imports = {"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry}
-        self.other = HeardHook(tenants.folder, numbers)
+        self.other = HeardHook(tenants, self.stored, numbers)
         self.on: list[str] | None = None
         """The hooks that are on for all tenants; None: all."""
         if callable(hooked):
@@ -152,7 +161,7 @@ class SftpHouse:
         else:
             others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
         self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
-        self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
+        self.settings = stored.settings(sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]
         self.all_files = AllLocalFiles(
             self.hooks, self.metrics, self.accounts.waiting_copies, self.settings.max_read_bytes
@@ -166,13 +175,24 @@ class SftpHouse:
 
     @property
     def files(self) -> Path:
-        """The folder that the tenant sees as `/`."""
+        """The folder that the tenant sees as `/`, for tests of the engine that has one."""
         return self.folder.files
 
     @property
-    def visible(self) -> Path:
-        """The file at the hook's path."""
-        return self.files / "sync_users.csv"
+    def visible(self) -> bytes | None:
+        """The content of the file at the hook's path; None without one."""
+        return self.at("sync_users.csv")
+
+    def at(self, path: str) -> bytes | None:
+        """Return the content of the file that the tenant sees at `path`; None without one."""
+        return self.stored.visible("acme", path)
+
+    def publish(self, path: str, content: bytes) -> None:
+        """Have a file that no client has sent."""
+        self.stored.publish("acme", path, content)
+
+    def names(self, folder: str = "/") -> list[str]:
+        return self.stored.names("acme", folder)
 
     async def limit(self, **limits: int) -> None:
         """Change the tenant's limits, and wait until they apply to new connections."""
@@ -189,9 +209,18 @@ class SftpHouse:
         (space,) = self.listener._sessions._opened.values()
         return await space.usage() == measure_usage(space.folder.fd, space._fixed)
 
-    def staged(self) -> list[Path]:
-        """Return the files in staging."""
-        return list(self.folder.staging.iterdir())
+    async def usage(self) -> Usage:
+        """Return what counts against the quota, by the running total."""
+        (space,) = self.listener._sessions._opened.values()
+        return await space.usage()
+
+    def staged(self) -> list[int]:
+        """Return the sizes of the uploads that have not landed."""
+        return self.stored.unfinished("acme")
+
+    async def begin_anew(self) -> int:
+        """Do with unfinished uploads what a start does after a crash; return how many there were."""
+        return await clear_staging(self.folder.root, "acme", self.hooks)
 
     async def nothing_open(self) -> None:
         """Wait until no SFTP session is open and staging is empty."""
@@ -251,7 +280,7 @@ class SftpHouse:
 
     async def half_way(self, size: int = 600_000) -> None:
         """Wait until an upload has sent `size` bytes."""
-        await eventually(lambda: any(path.stat().st_size >= size for path in self.staged()), what="half an upload")
+        await eventually(lambda: any(each >= size for each in self.staged()), what="half an upload")
 
     async def scp(self, *arguments: str) -> tuple[int, str]:
         """Run OpenSSH's scp; `remote:PATH` is a path on the server."""
@@ -283,13 +312,13 @@ async def sftp_house(
     tmp_path: Path, *, hooked: HooksOf | Sequence[str] = (), **settings: Any
 ) -> AsyncIterator[SftpHouse]:
     """Yield a listening house with hooks at the paths `hooked`; close it at the end."""
-    data = tmp_path / "data"
+    stored = installation(tmp_path / "data")
     work = tmp_path / "work"
     work.mkdir(exist_ok=True)
-    async with open_tenants(data) as tenants:
+    async with stored.open() as tenants:
         if not await tenants.list():
             await tenants.add("acme", [public_line()])
-        house = SftpHouse(tenants, work, hooked, **settings)
+        house = SftpHouse(stored, tenants, work, hooked, **settings)
         _, house.port = await house.listener.start()
         try:
             yield house

@@ -66,6 +66,7 @@ async def test_refused_logins_ban_only_their_source(house: SftpHouse, caplog: py
     assert house.metrics.bans == 1
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 async def test_clients_of_a_broken_tenant_ban_no_address(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, penalty_no_login_s=0) as house:
         house.folder.users_db.write_bytes(b"garbage" * 1000)

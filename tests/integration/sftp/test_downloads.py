@@ -20,7 +20,7 @@ CONTENT = os.urandom(1500 * KIB + 7)
 
 @pytest.fixture(autouse=True)
 def _there(house: SftpHouse) -> None:
-    (house.files / "big").write_bytes(CONTENT)
+    house.publish("big", CONTENT)
 
 
 async def fetched(sftp: asyncssh.SFTPClient) -> bytes:

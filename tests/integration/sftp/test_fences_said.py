@@ -79,7 +79,7 @@ async def test_a_session_that_does_not_end_in_time_is_canceled_at_a_stop(house: 
         await asyncio.wait_for(house.listener.close(0), 30)
         with pytest.raises((asyncssh.Error, OSError)):
             await closing
-    assert not house.visible.exists()
+    assert house.visible is None
 
 
 async def _stranger(

@@ -48,7 +48,7 @@ async def test_every_file_that_matches_a_pattern_lands_at_its_hook(house: SftpHo
         ("/invoices/april.csv", "rename", len(TWO)),
         ("/invoices/april.csv", "resize", 3),
     ]
-    assert [copy.read_bytes() for copy in house.other.copies] == [ONE, TWO, TWO[:3]]
+    assert house.other.kept() == [ONE, TWO, TWO[:3]]
     assert house.real.events == []
 
 
@@ -108,6 +108,7 @@ async def test_a_file_in_the_place_of_a_folder_of_a_hook_can_be_removed(tmp_path
         assert house.other.events == LANDED
 
 
+@pytest.mark.only_on("sqlite", "no other engine has links")
 async def test_a_link_in_the_place_of_a_folder_of_a_hook_leads_nowhere(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -146,6 +147,7 @@ async def test_similar_names_and_interrupted_uploads_are_reported_to_the_hook(ho
     await house.nothing_open()
 
 
+@pytest.mark.only_on("sqlite", "a file is left in the folder of drafts")
 async def test_an_upload_that_a_killed_server_left_is_reported_to_the_hook(house: SftpHouse) -> None:
     house.folder.staging.mkdir(exist_ok=True)
     left = house.folder.staging / "0123"
@@ -171,7 +173,7 @@ async def test_a_name_that_a_hook_cannot_be_told_is_refused_in_words(house: Sftp
             await sftp.rename(b"other", name)
         await file.close()
     assert house.other.events == []
-    assert (house.files / "other").exists()
+    assert house.at("other") is not None
 
 
 async def sent(sftp: asyncssh.SFTPClient) -> None:
@@ -197,10 +199,10 @@ async def test_a_refused_file_does_not_land_and_the_old_one_stays(house: SftpHou
         house.other.unwanted = "this file has a virus"
         with pytest.raises(asyncssh.SFTPFailure, match="this file has a virus"):
             await WAYS[way](sftp)
-        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert house.at("invoices/march.csv") == ONE
         assert await house.counts_truly()
         if way == "rename":
-            assert (house.files / "part").read_bytes() == TWO
+            assert house.at("part") == TWO
     assert house.other.events == LANDED
     assert house.staged() == []
     assert house.metrics.uploads[-1] == ("acme", "refused")
@@ -215,7 +217,7 @@ async def test_a_hook_is_offered_the_complete_file_while_others_land(house: Sftp
         sending = asyncio.ensure_future(WAYS[way](sftp))
         await house.other.asked.wait()
         assert house.other.offered[-1].read_bytes() == (ONE[:2] if way == "resize" else TWO)
-        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert house.at("invoices/march.csv") == ONE
         await put(other, "sync_users.csv", ONE)
         assert house.real.events == LANDED
         house.other.may_answer.set()
@@ -250,7 +252,7 @@ async def test_an_offered_file_is_on_disk_and_cannot_be_written(
         house.other.may_answer.set()
         await closing
         await late.close()
-    assert [copy.read_bytes() for copy in house.other.copies] == [ONE, b"late"]
+    assert house.other.kept() == [ONE, b"late"]
 
 
 @asynccontextmanager
@@ -275,7 +277,7 @@ async def test_a_file_replaced_while_a_hook_decides_on_its_rename_does_not_land(
             await put(sftp, "part", TWO)
         with pytest.raises(asyncssh.SFTPError, match="another session removed, moved or replaced the file"):
             await rename
-        assert (house.files / "part").read_bytes() == TWO
+        assert house.at("part") == TWO
         assert await house.counts_truly()
     assert house.other.events == house.staged() == []
 
@@ -307,13 +309,13 @@ async def test_a_file_renamed_to_a_hook_lands_at_the_path_that_the_hook_was_told
             await sftp.rename("stores/x", "plain")
         with pytest.raises(asyncssh.SFTPNoSuchFile):
             await rename
-        assert list((house.files / "plain").iterdir()) == []
+        assert house.names("plain") == []
         await sftp.mkdir("stores/x")
         async with renaming(house, "part", "stores/x/report.pdf") as rename:
             await sftp.rename("stores/x", "plain/x")
             await sftp.mkdir("stores/x")
         await rename
-        assert (house.files / "stores/x/report.pdf").read_bytes() == ONE
+        assert house.at("stores/x/report.pdf") == ONE
         assert await house.counts_truly()
     assert house.other.events == LANDED
 
@@ -329,11 +331,11 @@ async def test_a_server_that_stops_while_a_hook_decides_lands_nothing(tmp_path: 
         await house.listener.close(0)
         with pytest.raises((asyncssh.Error, OSError, asyncio.CancelledError)):
             await sending
-        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert house.at("invoices/march.csv") == ONE
         assert house.other.events == LANDED
-    await clear_staging(house.folder.root, "acme", house.hooks)
+    await house.begin_anew()
     assert house.other.events == ([*LANDED, "aborted"] if way == "close" else LANDED)
-    assert (house.files / "part").exists() is (way == "rename")
+    assert (house.at("part") is not None) is (way == "rename")
     assert house.staged() == []
 
 
@@ -349,8 +351,8 @@ async def test_a_client_that_leaves_while_a_hook_decides_lands_nothing(house: Sf
             connection.abort()
             await sending
     await eventually(lambda: not house.listener._sessions.tasks, what="the session to end")
-    assert (house.files / "invoices/march.csv").read_bytes() == ONE
-    assert (house.files / "part").exists() is (way == "rename")
+    assert house.at("invoices/march.csv") == ONE
+    assert (house.at("part") is not None) is (way == "rename")
     assert house.other.events == (LANDED if way == "rename" else [*LANDED, "aborted"])
     assert house.other.reasons == ([] if way == "rename" else ["the client left before the hook accepted the file"])
     assert house.staged() == []
@@ -383,8 +385,8 @@ async def test_two_files_that_a_hook_decides_on_at_once_land_one_after_the_other
         await house.other.asked.wait()
         house.other.may_answer.set()
         await asyncio.gather(first, second)
-        visible = (house.files / "invoices/march.csv").read_bytes()
-    assert visible == house.other.copies[-1].read_bytes()
+        visible = house.at("invoices/march.csv")
+    assert visible == house.other.kept()[-1]
     assert house.other.events == LANDED * 2
 
 
@@ -401,7 +403,7 @@ async def test_a_fault_in_the_decision_of_a_hook_lands_nothing(
         with pytest.raises(asyncssh.SFTPFailure) as refused:
             await WAYS[way](sftp)
         assert "a cell of the file" not in str(refused.value)
-        assert (house.files / "invoices/march.csv").read_bytes() == ONE
+        assert house.at("invoices/march.csv") == ONE
         assert await house.counts_truly()
     assert house.other.events == LANDED
     assert house.staged() == []

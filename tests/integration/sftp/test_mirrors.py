@@ -45,10 +45,10 @@ def tree(house: SftpHouse) -> Path:
     tree = house.work / "tree"
     tree.mkdir()
     (tree / "sync_users.csv").write_bytes(b"first_name,last_name,email\n")
-    (house.files / "results" / "sync_users-1.json").write_bytes(b"{}")
-    (house.files / "test" / "sync_users.csv").write_bytes(b"")
-    (house.files / "old").mkdir()
-    (house.files / "old" / "file").write_bytes(b"")
+    house.publish("results/sync_users-1.json", b"{}")
+    house.publish("test/sync_users.csv", b"")
+    house.stored.make_folder("acme", "old")
+    house.publish("old/file", b"")
     return tree
 
 
@@ -68,9 +68,9 @@ async def test_a_mirror_with_the_exclusions_of_the_guide_exits_with_0(
         status, said = await mirror(house, program, words)
         assert status == 0, said
     assert house.real.events == ["arriving", "landed"]
-    assert not (house.files / "old").exists()
-    assert (house.files / "results" / "sync_users-1.json").exists()
-    assert (house.files / "test" / "sync_users.csv").exists()
+    assert house.at("old") is None
+    assert house.at("results/sync_users-1.json") is not None
+    assert house.at("test/sync_users.csv") is not None
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -84,4 +84,4 @@ async def test_a_mirror_without_exclusions_exits_with_1_and_the_file_arrives(
     assert status == 1, said
     assert "results" in said
     assert house.real.events == ["arriving", "landed"]
-    assert (house.files / "results" / "sync_users-1.json").exists()
+    assert house.at("results/sync_users-1.json") is not None

@@ -63,12 +63,12 @@ async def test_a_rename_to_the_path_of_a_hook_lands_every_day(house: SftpHouse, 
         assert len(house.real.events) == 2 * day
         await peer.rename("sync_users.part", "sync_users.csv")
         await landed(house, day + 1, content)
-        assert not (house.files / "sync_users.part").exists()
-    assert house.real.copies[0].read_bytes() == CONTENT
+        assert house.at("sync_users.part") is None
+    assert house.real.kept()[0] == CONTENT
 
 
 async def test_a_report_is_fetched_completely(house: SftpHouse, peer: Peer) -> None:
-    (house.files / "results" / "sync_users-1.json").write_bytes(REPORT)
+    house.publish("results/sync_users-1.json", REPORT)
     await peer.get("results/sync_users-1.json", house.work / "report.json")
     assert (house.work / "report.json").read_bytes() == REPORT
     assert house.real.events == []

@@ -28,8 +28,8 @@ def local(house: SftpHouse) -> Path:
 def landed_whole(house: SftpHouse, content: bytes = CONTENT) -> None:
     """Check that one more upload has landed at the hook, complete, and that its record does not look cut."""
     assert house.real.events[-2:] == ["arriving", "landed"]
-    assert house.visible.read_bytes() == content
-    assert house.real.copies[-1].read_bytes() == content
+    assert house.visible == content
+    assert house.real.kept()[-1] == content
     assert house.real.last.size == len(content)
     written = house.real.last.written
     assert written is not None
@@ -59,7 +59,7 @@ async def test_openssh_put_and_rename_lands_with_the_record_of_the_upload(house:
     assert house.real.events == ["arriving", "landed"]
     assert house.real.last.origin == "rename"
     landed_whole(house)
-    assert not (house.files / "sync_users.csv.filepart").exists()
+    assert house.at("sync_users.csv.filepart") is None
 
 
 @needs("sftp")
@@ -70,7 +70,7 @@ async def test_openssh_rename_over_an_older_file_replaces_it(house: SftpHouse, l
     assert status == 0, said
     assert house.real.events == ["arriving", "landed"] * 2
     landed_whole(house, SHORTER)
-    assert house.real.copies[0].read_bytes() == CONTENT
+    assert house.real.kept()[0] == CONTENT
 
 
 @needs("sftp")
@@ -79,8 +79,8 @@ async def test_openssh_reput_completes_an_older_file_and_its_record_shows_it(hou
     await house.sftp(f"put {house.work / 'half'} sync_users.csv")
     status, said = await house.sftp(f"reput {local} sync_users.csv")
     assert status == 0, said
-    assert house.visible.read_bytes() == CONTENT
-    assert house.real.copies[0].read_bytes() == CONTENT[:50_000]
+    assert house.visible == CONTENT
+    assert house.real.kept()[0] == CONTENT[:50_000]
     assert house.real.last.written is not None
     assert house.real.last.written.foreign
 
@@ -165,7 +165,7 @@ async def test_scp_of_a_shorter_or_empty_file_replaces_the_longer_file_completel
 
 @needs("scp")
 async def test_scp_fetches_files_and_folders(house: SftpHouse) -> None:
-    (house.files / "results" / "sync_users-1.json").write_bytes(b"{}")
+    house.publish("results/sync_users-1.json", b"{}")
     status, said = await house.scp("-r", "remote:results", str(house.work / "results"))
     assert status == 0, said
     assert (house.work / "results" / "sync_users-1.json").read_bytes() == b"{}"
@@ -209,8 +209,9 @@ async def test_rclone_copies_moves_lists_and_checks(house: SftpHouse, local: Pat
     ):
         status, said = await run(client("rclone"), *command, env=env)
         assert status == 0, (command, said)
-    assert (house.work / "back").read_bytes() == (house.files / "moved").read_bytes() == big.read_bytes()
-    assert int((house.files / "moved").stat().st_mtime) == int(big.stat().st_mtime)
+    assert (house.work / "back").read_bytes() == house.at("moved") == big.read_bytes()
+    async with house.client() as sftp:
+        assert (await sftp.stat("moved")).mtime == int(big.stat().st_mtime)
     assert house.real.events == ["arriving", "landed"]
     landed_whole(house)
 
@@ -220,7 +221,7 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     tree = house.work / "tree"
     (tree / "sub").mkdir(parents=True)
     (tree / "sub" / "file").write_bytes(b"x" * 100_000)
-    (house.files / "resumed.csv").write_bytes(CONTENT[: len(CONTENT) // 2])
+    house.publish("resumed.csv", CONTENT[: len(CONTENT) // 2])
     ssh = " ".join([client("ssh"), "-a", "-x", *house.ssh_options()])
     script = [
         f"set sftp:connect-program '{ssh}'",
@@ -237,9 +238,9 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     ]
     status, said = await run(client("lftp"), "-c", "; ".join(script), env={"HOME": str(house.work)})
     assert status == 0, said
-    assert (house.files / "resumed.csv").read_bytes() == CONTENT
+    assert house.at("resumed.csv") == CONTENT
     assert (house.work / "back" / "sub" / "file").read_bytes() == b"x" * 100_000
-    assert not (house.files / "tree").exists()
+    assert house.at("tree") is None
     assert house.real.events == ["arriving", "landed"]
     landed_whole(house)
 
@@ -249,7 +250,7 @@ async def test_curl_appends(house: SftpHouse, local: Path) -> None:
     async with Curl(house) as curl:
         await curl.put(local, "sync_users.csv")
         await curl.run(*curl.base, "--append", "-T", str(local), f"{curl.url}sync_users.csv")
-    assert house.visible.read_bytes() == CONTENT * 2
+    assert house.visible == CONTENT * 2
 
 
 async def test_paramiko_puts_gets_and_seeks(house: SftpHouse, local: Path) -> None:
@@ -279,7 +280,7 @@ async def test_paramiko_puts_gets_and_seeks(house: SftpHouse, local: Path) -> No
 
     await asyncio.to_thread(session)
     assert (house.work / "back").read_bytes() == CONTENT
-    assert (house.files / "another").read_bytes() == b"one TWO three"
+    assert house.at("another") == b"one TWO three"
     assert house.real.events == ["arriving", "landed"]
     landed_whole(house)
 

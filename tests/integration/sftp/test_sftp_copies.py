@@ -13,11 +13,9 @@ from importer.model import ImportState
 from server.files.local import space as space_module
 from server.files.local.measuring import measure_copies
 from server.files.local.space import FEW_COPIES
-from server.tenants.local.folder import server_database
 from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
-from tests.support.writing import by_hand
 
 KIB = 1024
 FILE = b"x" * 100 * KIB
@@ -32,11 +30,7 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
 
 def set_state(house: SftpHouse, number: int, state: str) -> None:
     """Put import `number` into `state`."""
-    by_hand(
-        server_database(house.tenants.data_dir),
-        "INSERT OR REPLACE INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
-        f" VALUES ('acme', {number}, '{state}', 0, {number}, '/sync_users.csv', 1, '2026', '2026')",
-    )
+    house.stored.have_import("acme", number, state)
 
 
 async def put(sftp: asyncssh.SFTPClient, content: bytes = FILE, path: str = "sync_users.csv") -> None:
@@ -67,7 +61,7 @@ async def test_a_copy_that_an_import_needs_counts_once_its_file_is_replaced(hous
             await put(sftp, path="other")
         set_state(house, 1, "completed")
         await put(sftp, path="other")
-        assert (house.files / "other").read_bytes() == FILE
+        assert house.at("other") == FILE
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "superseded", "unchanged", "discarded", "aborted"])
@@ -80,9 +74,9 @@ async def test_a_copy_of_an_import_that_ended_does_not_count(house: SftpHouse, s
 
 
 async def test_a_copy_that_a_run_of_a_hook_needs_counts_until_the_run_ends(house: SftpHouse) -> None:
-    runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
+    runs = house.tenants.store.runs()
     number = await put_in_line(runs)
-    folder.run_copy(number).write_bytes(FILE)
+    house.stored.keep_run_copy("acme", number, FILE)
     async with house.client() as sftp:
         await put(sftp, path="other")
         assert await free(sftp) == 48
@@ -93,6 +87,7 @@ async def test_a_copy_that_a_run_of_a_hook_needs_counts_until_the_run_ends(house
         await put(sftp, path="third")
 
 
+@pytest.mark.only_on("sqlite", "copies are measured on the disk")
 async def test_many_copies_are_not_measured_at_every_upload_and_never_count_too_low(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

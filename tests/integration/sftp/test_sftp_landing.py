@@ -19,9 +19,9 @@ from importer.model import Written
 from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused, Upload
 from server.files.local import changes
-from server.files.local.measuring import measure_usage
 from server.files.local.space import Space
 from server.files.paths import parse_path
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.disk import DiskLog
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
@@ -30,6 +30,8 @@ ONE = b"email\nada@example.org\n"
 TWO = b"email\ngrace@example.org\nada@example.org\n"
 BEFORE = b"email\nlinus@example.org\n"
 LANDED = ["arriving", "landed"]
+STEPS = "it is about the calls to the disk"
+MEASURED = "it is about the moment at which a folder on the disk is measured"
 
 
 async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
@@ -43,15 +45,15 @@ async def test_the_old_file_stays_complete_and_the_new_one_unseen_until_the_clos
         file = await sftp.open("sync_users.csv", "wb")
         await file.write(TWO)
         await file.fsync()
-        assert house.visible.read_bytes() == ONE
+        assert house.visible == ONE
         assert sorted(await other.listdir()) == [".", "..", "results", "sync_users.csv", "test"]
         assert (await other.stat("sync_users.csv")).size == len(ONE)
         reader = await other.open("sync_users.csv", "rb")
         await file.close()
-        assert house.visible.read_bytes() == TWO
+        assert house.visible == TWO
         assert await reader.read() == ONE
     assert house.real.events == LANDED * 2
-    assert [copy.read_bytes() for copy in house.real.copies] == [ONE, TWO]
+    assert house.real.kept() == [ONE, TWO]
 
 
 async def test_the_hook_gets_the_facts_of_an_upload(house: SftpHouse) -> None:
@@ -81,13 +83,13 @@ async def test_a_rename_lands_with_the_record_of_the_upload(house: SftpHouse, ho
     assert house.real.events == LANDED
     assert house.real.last.origin == "rename"
     assert house.real.last.written == Written(1, len(ONE), len(ONE), foreign=False)
-    assert house.visible.read_bytes() == ONE
-    assert not (house.files / "part").exists()
+    assert house.visible == ONE
+    assert house.at("part") is None
 
 
 def contents(house: SftpHouse) -> dict[str, bytes]:
     """Return the files at the top of the tenant's folder, by name."""
-    return {path.name: path.read_bytes() for path in house.files.iterdir() if path.is_file()}
+    return {name: content for name in house.names() if (content := house.at(name)) is not None}
 
 
 MEANWHILE: dict[str, Callable[[asyncssh.SFTPClient], Awaitable[object]]] = {
@@ -145,7 +147,7 @@ async def test_a_renamed_file_lands_although_its_old_name_changes_meanwhile(
     assert house.staged() == []
     assert house.real.events == [*LANDED, "arriving", "failed" if refusal else "landed"]
     assert house.real.last.size == len(ONE)
-    assert refusal or house.real.copies[-1].read_bytes() == ONE
+    assert refusal or house.real.kept()[-1] == ONE
 
 
 @asynccontextmanager
@@ -192,9 +194,9 @@ async def test_a_plain_rename_to_a_hook_replaces_the_older_file(house: SftpHouse
         await sftp.rename(path, path)
         assert await house.counts_truly()
     assert heard.events == LANDED * 3
-    assert (house.files / path).read_bytes() == ONE
-    assert [copy.read_bytes() for copy in heard.copies] == [ONE, TWO, ONE]
-    assert not (house.files / "part").exists()
+    assert house.at(path) == ONE
+    assert heard.kept() == [ONE, TWO, ONE]
+    assert house.at("part") is None
 
 
 async def test_a_plain_rename_elsewhere_replaces_nothing(house: SftpHouse) -> None:
@@ -209,9 +211,9 @@ async def test_a_plain_rename_elsewhere_replaces_nothing(house: SftpHouse) -> No
             await sftp.rename("folder", "sync_users.csv")
         await sftp.posix_rename("sync_users.csv", "sync_users.csv")
     assert house.real.events == LANDED
-    assert (house.files / "file").read_bytes() == ONE
-    assert (house.files / "part").read_bytes() == TWO
-    assert house.visible.read_bytes() == ONE
+    assert house.at("file") == ONE
+    assert house.at("part") == TWO
+    assert house.visible == ONE
 
 
 @pytest.mark.parametrize("path", ["/", "/test", "/results", "/folder"])
@@ -237,7 +239,7 @@ async def test_times_and_modes_of_the_folders_of_the_server_are_accepted_and_ign
 
 
 async def test_a_file_without_a_record_of_its_writes_lands(house: SftpHouse) -> None:
-    (house.files / "by_hand").write_bytes(ONE)
+    house.publish("by_hand", ONE)
     async with house.client() as sftp:
         await sftp.rename("by_hand", "sync_users.csv")
     assert house.real.events == LANDED
@@ -252,7 +254,7 @@ async def test_appending_and_writing_in_the_middle_work_on_a_copy(house: SftpHou
         async with sftp.open("sync_users.csv", "r+b") as file:
             await file.write(b"EMAIL", 0)
             assert await file.read(5, 0) == b"EMAIL"
-    assert [copy.read_bytes() for copy in house.real.copies] == [
+    assert house.real.kept() == [
         ONE,
         ONE + b"linus@example.org\n",
         b"EMAIL" + ONE[5:] + b"linus@example.org\n",
@@ -266,7 +268,7 @@ async def test_appending_ignores_the_offset_of_a_write(house: SftpHouse) -> None
         async with sftp.open("log", "ab") as file:
             await file.write(b" two", 0)
             await file.write(b" three", 1)
-    assert (house.files / "log").read_bytes() == b"one two three"
+    assert house.at("log") == b"one two three"
 
 
 async def test_a_change_of_size_by_path_lands(house: SftpHouse) -> None:
@@ -275,10 +277,10 @@ async def test_a_change_of_size_by_path_lands(house: SftpHouse) -> None:
         await sftp.truncate("sync_users.csv", 6)
         assert house.real.events == LANDED * 2
         assert (house.real.last.origin, house.real.last.size) == ("resize", 6)
-        assert house.visible.read_bytes() == TWO[:6]
-        assert house.real.copies[0].read_bytes() == TWO
+        assert house.visible == TWO[:6]
+        assert house.real.kept()[0] == TWO
         await sftp.truncate("sync_users.csv", 0)
-        assert house.visible.read_bytes() == b""
+        assert house.visible == b""
         with pytest.raises(asyncssh.SFTPNoSuchFile):
             await sftp.truncate("missing", 0)
     assert house.real.events == LANDED * 3
@@ -287,7 +289,7 @@ async def test_a_change_of_size_by_path_lands(house: SftpHouse) -> None:
 async def test_a_handle_that_changed_nothing_starts_no_import(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "sync_users.csv", ONE)
-        before = house.visible.stat()
+        before = await sftp.stat("sync_users.csv")
         for mode in ("rb", "r+b", "ab"):
             async with sftp.open("sync_users.csv", mode):
                 pass
@@ -297,10 +299,11 @@ async def test_a_handle_that_changed_nothing_starts_no_import(house: SftpHouse) 
             await file.chmod(0o777)
         await sftp.chmod("sync_users.csv", 0o4777)
         await sftp.utime("sync_users.csv", (3_000, 4_000))
+        after = await sftp.stat("sync_users.csv")
     assert house.real.events == LANDED
-    after = house.visible.stat()
-    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
-    assert (after.st_atime, after.st_mtime) == (3_000, 4_000)
+    assert house.stored.shares("acme", "sync_users.csv", 1), "it is the same file"
+    assert (after.permissions, after.size) == (before.permissions, before.size)
+    assert (after.atime, after.mtime) == (3_000, 4_000)
 
 
 async def test_times_set_while_nothing_was_written_are_kept(house: SftpHouse) -> None:
@@ -308,7 +311,7 @@ async def test_times_set_while_nothing_was_written_are_kept(house: SftpHouse) ->
         await put(sftp, "file", ONE)
         async with sftp.open("file", "r+b") as file:
             await file.utime((1_000, 2_000))
-    assert (house.files / "file").stat().st_mtime == 2_000
+        assert (await sftp.stat("file")).mtime == 2_000
 
 
 @pytest.mark.parametrize("mode", ["wb", "ab", "xb"])
@@ -335,7 +338,7 @@ async def test_an_exclusive_open_fails_if_the_file_exists_at_the_open_or_at_the_
             await sftp._handler.close(handle)
         with pytest.raises(asyncssh.SFTPFailure):
             await sftp.open("sync_users.csv", "xb")
-    assert house.visible.read_bytes() == ONE
+    assert house.visible == ONE
     assert house.real.events == [*LANDED, "aborted"]
 
 
@@ -346,7 +349,7 @@ async def test_the_last_close_of_two_uploads_is_visible_and_has_the_higher_id(ho
             await first.write(b"1" * number)
             await second.write(b"2" * number)
             await asyncio.gather(first.close(), second.close())
-            assert house.visible.read_bytes() == house.real.copies[-1].read_bytes()
+            assert house.visible == house.real.kept()[-1]
     assert house.real.events == LANDED * 40
 
 
@@ -392,7 +395,7 @@ async def test_a_file_lands_although_its_client_disconnects_during_the_landing(h
         await eventually(lambda: house.real.events == LANDED)
         with pytest.raises(asyncssh.Error):
             await landing
-    assert house.visible.read_bytes() == ONE
+    assert house.visible == ONE
 
 
 async def test_long_files_are_replaced_renamed_and_removed_like_short_ones(house: SftpHouse) -> None:
@@ -407,7 +410,7 @@ async def test_long_files_are_replaced_renamed_and_removed_like_short_ones(house
         broken = await sftp.open("sync_users.csv", "wb")
         await broken.write(long)
     await house.nothing_open()
-    assert sorted(path.name for path in house.files.iterdir()) == ["results", "sync_users.csv", "test"]
+    assert house.names() == ["results", "sync_users.csv", "test"]
     assert house.real.events == [*LANDED, *LANDED, "aborted"]
 
 
@@ -432,6 +435,7 @@ ON_DISK = [
 ]
 
 
+@pytest.mark.only_on("sqlite", STEPS)
 @pytest.mark.parametrize("how", LANDINGS)
 async def test_file_copy_and_name_are_each_on_disk_before_the_next_step(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
@@ -443,12 +447,13 @@ async def test_file_copy_and_name_are_each_on_disk_before_the_next_step(
             await put(sftp, "sync_users.csv", ONE)
         disk = DiskLog(monkeypatch, house.real)
         await LANDINGS[how](sftp)
-        steps = disk.of(file=house.visible, uploads=house.folder.uploads, files=house.files)
+        steps = disk.of(file=house.files / "sync_users.csv", uploads=house.folder.uploads, files=house.files)
         assert steps == ON_DISK
         if how.startswith("renamed"):
             assert disk.of(folder=house.files / "folder")[-1] == "fsync folder"
 
 
+@pytest.mark.only_on("sqlite", STEPS)
 @pytest.mark.parametrize("how", LANDINGS)
 async def test_an_undone_landing_is_on_disk_before_the_hook_gets_the_failure(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
@@ -469,12 +474,13 @@ async def test_an_undone_landing_is_on_disk_before_the_hook_gets_the_failure(
         ]
 
 
+@pytest.mark.only_on("sqlite", STEPS)
 async def test_a_client_can_have_its_writes_synced_to_disk(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.client() as sftp, sftp.open("file", "wb") as file:
         await file.write(ONE)
         disk = DiskLog(monkeypatch, house.real)
         await file.fsync()
-        (staged,) = house.staged()
+        (staged,) = house.folder.staging.iterdir()
         assert disk.of(file=staged) == ["fsync file"]
 
 
@@ -486,6 +492,7 @@ async def answer_to(request: Awaitable[object]) -> str:
     return "OK"
 
 
+@pytest.mark.only_on("sqlite", STEPS)
 @pytest.mark.parametrize("name", ["link", "rename", "fsync"])
 @pytest.mark.parametrize("how", LANDINGS)
 async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_is_reported_once(
@@ -513,7 +520,7 @@ async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_is_reported
                 break
             assert "No space left on device" in answer
             assert contents(house) == before
-            assert (house.files / "folder" / "part").read_bytes() == TWO
+            assert house.at("folder/part") == TWO
             assert (house.staged(), await house.counts_truly()) == ([], True)
             assert [what for what in house.real.events if what != "arriving"] in (["failed"], ["aborted"], [])
             assert ("arriving" in house.real.events) == ("failed" in house.real.events)
@@ -548,7 +555,7 @@ async def test_a_new_file_that_another_session_makes_first_is_counted_once(house
         async with sftp.open("file", "wb") as file:
             await file.write(TWO)
             await put(other, "file", ONE)
-        assert (house.files / "file").read_bytes() == TWO
+        assert house.at("file") == TWO
         assert await house.counts_truly()
 
 
@@ -571,7 +578,7 @@ async def test_a_file_under_a_similar_name_is_kept_and_reported_to_the_hook(
     assert house.real.events == ["ignored"]
     assert (house.real.last.path, house.real.last.size) == (f"/{path}", len(ONE))
     assert "/sync_users.csv" in house.real.reasons[0]
-    assert (house.files / path).read_bytes() == ONE
+    assert house.at(path) == ONE
 
 
 @pytest.mark.parametrize(
@@ -595,7 +602,7 @@ async def test_a_file_moved_away_from_its_path_is_not_reported(house: SftpHouse)
 
 
 async def test_the_results_folder_can_only_be_read(house: SftpHouse) -> None:
-    (house.folder.results / "report.json").write_bytes(b"{}")
+    house.publish("results/report.json", b"{}")
     async with house.client() as sftp:
         await put(sftp, "mine", ONE)
         assert await sftp.listdir("results") == [".", "..", "report.json"]
@@ -618,7 +625,7 @@ async def test_the_results_folder_can_only_be_read(house: SftpHouse) -> None:
         ):
             with pytest.raises(asyncssh.SFTPPermissionDenied):
                 await refused
-    assert (house.folder.results / "report.json").read_bytes() == b"{}"
+    assert house.at("results/report.json") == b"{}"
 
 
 async def test_the_test_folder_can_be_filled_but_not_removed_renamed_or_replaced(house: SftpHouse) -> None:
@@ -635,7 +642,7 @@ async def test_the_test_folder_can_be_filled_but_not_removed_renamed_or_replaced
         ):
             with pytest.raises(asyncssh.SFTPPermissionDenied):
                 await refused
-    assert house.folder.test.is_dir()
+    assert house.stored.is_folder("acme", "test")
 
 
 async def test_a_folder_at_the_hooks_path_is_refused_by_every_upload_and_stays(house: SftpHouse) -> None:
@@ -646,7 +653,7 @@ async def test_a_folder_at_the_hooks_path_is_refused_by_every_upload_and_stays(h
             await put(sftp, "sync_users.csv", ONE)
         with pytest.raises(asyncssh.SFTPError):
             await sftp.posix_rename("part", "sync_users.csv")
-    assert house.visible.is_dir()
+    assert house.stored.is_folder("acme", "sync_users.csv")
     assert house.real.events == []
 
 
@@ -661,19 +668,21 @@ async def test_folders_can_be_moved_but_not_too_deep_or_into_themselves(house: S
         await sftp.makedirs("/".join("e" * 40))
         with pytest.raises(asyncssh.SFTPError, match="folders"):
             await sftp.rename("e", f"{deep}/e")
-    assert (house.files / "z" / "y").is_dir()
+    assert house.stored.is_folder("acme", "z/y")
 
 
+@pytest.mark.only_on("sqlite", MEASURED)
 async def test_a_file_that_replaces_a_folder_during_its_rename_does_not_land_unseen(house: SftpHouse) -> None:
     async with renaming(house, "folder", "sync_users.csv", replace=True) as (_, rename):
         (house.files / "folder").rename(house.files / "aside")
-        (house.files / "folder").write_bytes(ONE)
+        house.publish("folder", ONE)
         with pytest.raises(FileNotFoundError):
             await rename
-    assert not house.visible.exists()
+    assert house.visible is None
     assert house.real.events == []
 
 
+@pytest.mark.only_on("sqlite", MEASURED)
 async def test_a_folder_made_during_a_plain_rename_is_not_replaced(house: SftpHouse) -> None:
     async with renaming(house, "folder", "new", replace=False) as (space, rename):
         await changes.make_folder(space, parse_path(b"/new"), TenantLimits())
@@ -681,12 +690,13 @@ async def test_a_folder_made_during_a_plain_rename_is_not_replaced(house: SftpHo
             await rename
 
 
+@pytest.mark.only_on("sqlite", MEASURED)
 async def test_an_empty_folder_removed_by_two_at_once_is_counted_once(house: SftpHouse) -> None:
-    (house.files / "empty").mkdir()
+    house.stored.make_folder("acme", "empty")
     async with renaming(house, "folder", "empty", replace=True) as (space, rename):
         await changes.remove_folder(space, parse_path(b"/empty"))
         await rename
-        assert await space.usage() == measure_usage(space.folder.fd)
+        assert await house.counts_truly()
 
 
 @asynccontextmanager
@@ -694,7 +704,7 @@ async def renaming(
     house: SftpHouse, old: str, new: str, *, replace: bool
 ) -> AsyncIterator[tuple[Space, asyncio.Task[None]]]:
     """Yield while a folder is being renamed, at the moment when it is measured."""
-    (house.files / old).mkdir()
+    house.stored.make_folder("acme", old)
     async with house.client() as sftp:
         await sftp.statvfs("/")
         (space,) = house.listener._sessions._opened.values()
@@ -720,7 +730,7 @@ async def test_a_missing_folder_is_reported_when_it_is_opened(house: SftpHouse) 
 async def test_a_large_folder_is_listed_completely(house: SftpHouse) -> None:
     names = {f"file {number}" for number in range(1000)}
     for name in names:
-        (house.files / name).touch()
+        house.publish(name, b"")
     async with house.client() as sftp:
         assert set(await sftp.listdir()) == names | {".", "..", "results", "test"}
 
@@ -728,7 +738,8 @@ async def test_a_large_folder_is_listed_completely(house: SftpHouse) -> None:
 async def test_clients_see_neither_owners_nor_modes_of_this_machine(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", ONE)
-        os.chmod(house.files / "file", 0o4777)
+        if chosen_engine() == EMBEDDED:
+            os.chmod(house.files / "file", 0o4777)
         attrs = await sftp.stat("file")
         assert (attrs.uid, attrs.gid, attrs.permissions) == (0, 0, 0o100600)
         assert (await sftp.stat("results")).permissions == 0o040500
@@ -741,7 +752,7 @@ async def test_a_client_gets_the_reason_of_a_hook_that_refuses_at_the_end(house:
         house.real.fail_landed = HookRefused("this is not a list")
         with pytest.raises(asyncssh.SFTPFailure, match="this is not a list"):
             await put(sftp, "sync_users.csv", TWO)
-    assert house.visible.read_bytes() == ONE
+    assert house.visible == ONE
     assert house.real.reasons == ["this is not a list"]
     assert house.staged() == []
 
@@ -756,4 +767,4 @@ async def test_a_file_under_a_similar_name_stays_if_it_cannot_be_recorded(
     monkeypatch.setattr(house.real, "ignored", fails)
     async with house.client() as sftp, sftp.open("sync_users.CSV", "wb") as file:
         await file.write(b"x")
-    assert (house.files / "sync_users.CSV").read_bytes() == b"x"
+    assert house.at("sync_users.CSV") == b"x"

@@ -14,7 +14,6 @@ import pytest
 from asyncssh import constants as c
 from asyncssh.packet import String, UInt32, UInt64
 
-from server.files.local.measuring import measure_usage
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
 
@@ -98,13 +97,12 @@ async def test_random_requests_leave_nothing_open_and_the_total_correct(
     await house.nothing_open()
     # A thread closes long files, and sockets are closed a moment after their sessions.
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 1, what="all descriptors to be closed")
-    (space,) = house.listener._sessions._opened.values()
-    assert await space.usage() == measure_usage(space.folder.fd)
+    assert await house.counts_truly()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     for hook in (house.real, house.dry):
         assert hook.events.count("arriving") == hook.events.count("landed") > 0
-    assert {path.name for path in house.files.iterdir()} >= {"results", "test"}
-    assert list(house.folder.results.iterdir()) == []
+    assert {*house.names()} >= {"results", "test"}
+    assert house.names("results") == []
 
 
 async def _send(house: SftpHouse, requests: Requests) -> None:

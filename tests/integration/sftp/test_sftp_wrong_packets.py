@@ -15,7 +15,6 @@ import pytest
 from asyncssh import constants as c
 from asyncssh.packet import Byte, String, UInt32, UInt64
 
-from server.files.local.measuring import measure_usage
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 from tests.support.wrong_packets import WrongPackets, framed
@@ -46,7 +45,7 @@ async def test_a_client_of_a_version_before_3_is_refused(
     house: SftpHouse, version: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await answers_to(house, framed(Byte(c.FXP_INIT) + UInt32(version)), MKDIR) == b""
-    assert not (house.files / "made").exists()
+    assert house.at("made") is None
     assert not faults(caplog)
 
 
@@ -93,8 +92,7 @@ async def test_no_request_of_a_tenant_causes_a_traceback_or_stays_open(
         for _ in range(SESSIONS):
             await _session(connection, packets)
     await house.nothing_open()
-    (space,) = house.listener._sessions._opened.values()
-    assert await space.usage() == measure_usage(space.folder.fd)
+    assert await house.counts_truly()
     assert house.listener._sessions.entrance.handles.taken_by("acme") == 0
     assert not faults(caplog)
 
