@@ -8,9 +8,12 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, cont
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from importer.folder import TenantFolder
 from server.settings import ServerSettings
 from server.tenants.tenants import Tenants, open_tenants
+from tests.support.importing import Company
 from tests.support.waiting import DEADLINE_S
 from tests.support.writing import being_written, by_hand
 
@@ -56,23 +59,32 @@ class EmbeddedInstallation:
     def unfinished(self, tenant: str) -> list[int]:
         return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
 
+    def kept(self, tenant: str, name: str) -> bytes | None:
+        return _content(self.folder(tenant).root / name)
+
+    def keep(self, tenant: str, name: str, content: bytes) -> None:
+        file = self.folder(tenant).root / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+
+    def drop(self, tenant: str, name: str) -> None:
+        (self.folder(tenant).root / name).unlink()
+
     def copy(self, tenant: str, import_id: int) -> bytes | None:
-        return _content(self.folder(tenant).copy(import_id))
+        return self.kept(tenant, f"uploads/{import_id}.csv")
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
-        self.folder(tenant).copy(import_id).write_bytes(content)
+        self.keep(tenant, f"uploads/{import_id}.csv", content)
 
     def shares(self, tenant: str, path: str, import_id: int) -> bool:
         folder = self.folder(tenant)
         return folder.copy(import_id).samefile(folder.visible(path))
 
     def run_copy(self, tenant: str, run_id: int) -> bytes | None:
-        return _content(self.folder(tenant).run_copy(run_id))
+        return self.kept(tenant, f"runs/{run_id}.file")
 
     def keep_run_copy(self, tenant: str, run_id: int, content: bytes) -> None:
-        copy = self.folder(tenant).run_copy(run_id)
-        copy.parent.mkdir(exist_ok=True)
-        copy.write_bytes(content)
+        self.keep(tenant, f"runs/{run_id}.file", content)
 
     def state(self, tenant: str, import_id: int) -> str | None:
         with _reading(self._server_database()) as db:
@@ -113,8 +125,31 @@ class EmbeddedInstallation:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert ("users_manager",) in db.execute("SELECT name FROM sqlite_master").fetchall()
 
+    def holds(self, text: str) -> bool:
+        return any(text.encode() in each.read_bytes() for each in self.data.rglob("*") if each.is_file())
+
+    def everything(self) -> str:
+        found = []
+        files = [
+            each for each in self.data.rglob("*") if each.is_file() and each.suffix not in {".db-wal", ".db-shm"}
+        ]
+        for path in sorted(files):
+            if path.suffix == ".db":
+                with _reading(path) as db:
+                    content = "\n".join(db.iterdump())
+            else:
+                content = path.read_bytes().decode("latin-1")
+            found.append(f"{path}\n{content}\n")
+        return "".join(found)
+
     def writing_users(self, tenant: str) -> AbstractContextManager[None]:
         return being_written(self.folder(tenant).users_db)
+
+    def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
+        monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", wait_s)
+
+    def company(self, tenant: str) -> Company:
+        return Company(self.folder(tenant).root)
 
     def holding_writes(self) -> AbstractContextManager[None]:
         return being_written(self._server_database())

@@ -11,11 +11,14 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from importer.folder import TenantFolder
 from server.settings import ServerSettings
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.embedded import EmbeddedInstallation
+from tests.support.importing import Company
 
 
 class Installation(Protocol):
@@ -64,6 +67,15 @@ class Installation(Protocol):
 
     # What is kept of imports and runs
 
+    def kept(self, tenant: str, name: str) -> bytes | None:
+        """Return a kept file by its path in `TenantFolder`, such as `messages/7.jsonl`; None if it is not kept."""
+
+    def keep(self, tenant: str, name: str, content: bytes) -> None:
+        """Keep `content` as the file with this path."""
+
+    def drop(self, tenant: str, name: str) -> None:
+        """Remove a kept file, as no part of the server does."""
+
     def copy(self, tenant: str, import_id: int) -> bytes | None:
         """Return the copy that an import reads, or None if it is not kept."""
 
@@ -105,6 +117,12 @@ class Installation(Protocol):
     def check_users(self, tenant: str) -> None:
         """Assert that the users are as the engine needs them after any import."""
 
+    def holds(self, text: str) -> bool:
+        """Return whether a text is stored anywhere, whether or not anything shows it."""
+
+    def everything(self) -> str:
+        """Return all that is stored, whether or not anything shows it: rows as SQL, other files with their paths."""
+
     # What another program does
 
     def writing_users(self, tenant: str) -> AbstractContextManager[None]:
@@ -112,6 +130,12 @@ class Installation(Protocol):
 
         Other writers wait for it, at most ten seconds.
         """
+
+    def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
+        """Let no writer of this process wait for another one longer than `wait_s`."""
+
+    def company(self, tenant: str) -> Company:
+        """Return what imports files into the users of `tenant` without the server."""
 
     def holding_writes(self) -> AbstractContextManager[None]:
         """Let no one write what does not belong to the users of one tenant: tenants, tokens, imports, notices."""

@@ -37,7 +37,6 @@ from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import sign_in_mails
 from server.runs.registry import RegisteredHook, Registry
-from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
@@ -47,7 +46,6 @@ from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import open_tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.metrics import Metrics
@@ -57,6 +55,7 @@ from server.web.health import Check, Health
 from server.web.listener import WebListener
 from server.web.live import Live
 from server.web.office import Office
+from tests.support.installation import Installation, installation
 from tests.support.queues import Watching
 from tests.support.runs import end_in, put_in_line
 from tests.support.waiting import eventually
@@ -78,6 +77,7 @@ class Site:
     def __init__(
         self,
         app: FastAPI,
+        stored: Installation,
         office: Office,
         closing: Closing,
         checks: dict[str, Check],
@@ -86,6 +86,7 @@ class Site:
         clients: AsyncExitStack,
     ) -> None:
         self.app = app
+        self.stored = stored
         self.office = office
         self.closing = closing
         self.checks = checks
@@ -108,7 +109,7 @@ class Site:
             uploaded_at=utc_now(),
             dry_run=dry_run,
         )
-        self.office.tenants.folder(tenant).copy(number).write_bytes(content)
+        self.stored.keep_copy(tenant, number, content)
         await queue.landed(tenant, number)
         return number
 
@@ -125,9 +126,7 @@ class Site:
         if state is not ImportState.QUEUED:
             await end_in(self.office.runs, number, state, tenant)
         if copy is not None:
-            kept = self.office.tenants.folder(tenant).run_copy(number)
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_bytes(copy)
+            self.stored.keep_run_copy(tenant, number, copy)
         return number
 
     async def run(self) -> None:
@@ -191,11 +190,12 @@ async def open_site(
     `chosen` are settings of the server, `found` its hooks, and `known` those that tenants may set.
     """
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(open_tenants(data, serving=True))
+        stored = installation(data)
+        opened = await stack.enter_async_context(stored.open(serving=True))
         opened.hooks = lambda: known or {}
         for name in tenants:
             await opened.add(name)
-        settings = ServerSettings(data_dir=data, **chosen)
+        settings = stored.settings(**chosen)
         accounts = Accounts(opened)
         stack.callback(accounts.close)
         store, looking = opened.store, opened.store.looking()
@@ -258,7 +258,7 @@ async def open_site(
         stack.push_async_callback(listener.close)
         stack.push_async_callback(live.close)
         clients = await stack.enter_async_context(AsyncExitStack())
-        yield Site(app, office, closing, checks, texts, f"http://{host}:{port}", clients)
+        yield Site(app, stored, office, closing, checks, texts, f"http://{host}:{port}", clients)
 
 
 async def _up() -> bool:

@@ -32,8 +32,6 @@ WHY = {
     "integration/users/test_query_plans.py": "query plans",
     "integration/users/test_shared_records.py": "a history is made as older versions wrote it",
     "integration/web/test_api_users.py": "a checkpoint is asked for, which a reader could hold up",
-    "integration/web/test_rights.py": "all that is stored is compared, whether or not anything shows it",
-    "integration/web/test_sign_in_links.py": "a lock of another process",
     "integration/worker/test_advising.py": "a fault is raised as the driver raises it",
     "soak/world.py": "a simulated year compares each day, beside a server that runs",
     "support/backups.py": "two data folders are compared, and whether the databases of one fit together",

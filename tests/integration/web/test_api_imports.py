@@ -144,8 +144,9 @@ async def test_the_users_that_a_dry_run_would_change_are_a_csv(site: Site) -> No
     await site.imported(sheet(rows[0], header=header).replace(b",", b";"))
     next_file = sheet(("Ann", "Lee", "ann@example.com", "Chief"), rows[1], header=header)
     number = await site.imported(next_file.replace(b",", b";"), dry_run=True)
-    file = site.office.tenants.folder("acme").touched(number)
-    file.write_text(file.read_text("utf-8").replace("Zoë Day", "=1+1 Zoë"), "utf-8")
+    name = f"messages/{number}.touched.jsonl"
+    touched = (site.stored.kept("acme", name) or b"").decode()
+    site.stored.keep("acme", name, touched.replace("Zoë Day", "=1+1 Zoë").encode())
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}/touched.csv")
     assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.touched.csv"'
     assert (
@@ -208,7 +209,7 @@ async def test_rejected_rows_are_a_file(site: Site) -> None:
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}/errors.csv")
     assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.errors.csv"'
     assert answer.headers["content-type"] == "text/csv"
-    assert answer.content == site.office.tenants.folder("acme").errors(number).read_bytes()
+    assert answer.content == site.stored.kept("acme", f"messages/{number}.errors.csv")
 
 
 async def test_an_upload_is_downloaded_byte_by_byte_under_its_name(site: Site) -> None:

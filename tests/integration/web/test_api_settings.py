@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.database import open_database
 from server.tenants.settings import TenantRefused, TenantSettings, etag
 from server.web.api.settings import merged
 from tests.support.site import Site, open_site
@@ -159,13 +158,9 @@ async def test_every_change_is_recorded_with_its_author(site: Site) -> None:
 async def test_settings_cannot_change_while_an_import_locks_the_users(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.1)
-    db = await open_database(site.office.tenants.folder("acme").users_db, "tenant")
-    try:
-        await db.execute("BEGIN IMMEDIATE")
+    site.stored.impatient(monkeypatch, 0.1)
+    with site.stored.writing_users("acme"):
         answer = await site.api("owner").patch(SETTINGS, json={"retention_days": 30})
-    finally:
-        await db.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "database_busy")
     assert int(answer.headers["retry-after"]) > 0
 

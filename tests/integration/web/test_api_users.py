@@ -159,6 +159,7 @@ async def test_a_download_whose_client_stops_reading_is_ended(site: Site, monkey
     assert made < 1000
 
 
+@pytest.mark.only_on("sqlite", "no other engine has checkpoints that a reader could hold up")
 async def test_a_download_does_not_block_a_checkpoint_of_the_database(site: Site) -> None:
     await site.imported(people(*(f"user{number}" for number in range(600))))
     async with site.api("viewer").stream("GET", f"{USERS}.jsonl") as answer:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.importing import people
 from tests.support.site import Site, open_site
+
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 
 
 def spoil(site: Site) -> Path:

@@ -95,7 +95,7 @@ async def messages_of(folder: Path, content: str | bytes, **settings: Any) -> li
     await company.run(sheet(*people, header=HEADER))
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'cy@dee.test'")
     await company.sql("UPDATE users SET role = 'admin' WHERE email = 'ann@lee.test'")
-    await company.sql("UPDATE users SET protected = 1 WHERE email = 'di@orr.test'")
+    await company.sql("UPDATE users SET protected = true WHERE email = 'di@orr.test'")
     raw = content.encode() if isinstance(content, str) else content
     outcome = await company.run(raw, **{"detect_truncation": False, **settings})
     return list(outcome.messages)

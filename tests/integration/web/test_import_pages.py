@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.sqlite.tenant.users import open_users
 from tests.support.importing import people, sheet
 from tests.support.pages import IMPORTS, done, page, seen, settings
 from tests.support.site import Site, open_site
@@ -142,8 +141,7 @@ async def test_the_newest_applied_import_can_be_undone_and_shows_the_effect(site
 async def test_values_that_an_undo_did_not_restore_are_listed(site: Site) -> None:
     await site.imported(people("ann"))
     await site.imported(people("ann", job_title="Head"))
-    async with open_users(site.office.tenants.folder("acme")) as db:
-        await db.execute("UPDATE users SET job_title = 'Chief'")
+    site.stored.change_users("acme", "UPDATE users SET job_title = 'Chief'")
     await post(site, f"{IMPORTS}/2/undo")
     await site.run()
     text = seen(await page(site, f"{IMPORTS}/2"))
@@ -191,7 +189,7 @@ async def test_messages_are_filtered_by_severity_and_code_page_by_page(site: Sit
 
 async def test_messages_deleted_by_retention_are_read_from_the_report(site: Site) -> None:
     await site.imported(sheet(("Ann", "Lee", "nowhere"), ("Bo", "Lee", "bo@example.com")))
-    site.office.tenants.folder("acme").said(1).unlink()
+    site.stored.drop("acme", "messages/1.jsonl")
     assert lines_of(await page(site, f"{IMPORTS}/1?severity=error")) == [2]
     assert lines_of(await page(site, f"{IMPORTS}/1?severity=warning")) == []
 

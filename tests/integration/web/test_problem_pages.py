@@ -68,6 +68,7 @@ async def test_the_page_of_a_problem_leads_back_to_the_page_above(site: Site, pa
     assert (await browser.get(back)).status_code == 200
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 @pytest.mark.parametrize("broken", ["users.db is missing", "the folder is missing"])
 async def test_the_page_of_a_broken_company_leads_the_operator_to_the_server(site: Site, broken: str) -> None:
     root = site.office.tenants.folder("acme").root

@@ -15,9 +15,7 @@ import pytest
 
 from engine.tokens import Role
 from ground.moments import rfc3339, utc_now
-from importer.folder import TenantFolder
 from importer.queue.entry import Entry
-from importer.worker.results import report_file
 from server.hooks import receiving
 from tests.support.importing import people
 from tests.support.site import Site, open_site
@@ -34,14 +32,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-def folder(site: Site) -> TenantFolder:
-    return site.office.tenants.folder("acme")
-
-
 def visible(site: Site) -> bytes | None:
     """Return the content of the file that the tenant sees over SFTP; None if there is none."""
-    path = folder(site).visible("/sync_users.csv")
-    return path.read_bytes() if path.exists() else None
+    return site.stored.visible("acme", "/sync_users.csv")
 
 
 async def send(
@@ -73,12 +66,12 @@ async def test_a_file_sent_over_the_api_is_imported_and_its_report_says_who_sent
     assert (report["state"], report["dry_run"], report["sent_by"]) == ("queued", False, "Ann")
     assert report["file"] == {"name": "sync_users.csv", "size": len(FILE), "sha256": None, "rows": None}
     assert visible(site) == FILE
-    assert folder(site).copy(1).samefile(folder(site).visible("/sync_users.csv"))
+    assert site.stored.shares("acme", "/sync_users.csv", 1)
     await site.run()
     ended = (await client.get(answer.headers["location"])).json()
     assert (ended["state"], ended["counts"]["created"], ended["sent_by"]) == ("completed", 2, "Ann")
-    assert '"sent_by": "Ann"' in report_file(folder(site), 1).read_text()
-    assert not [*folder(site).staging.iterdir()]
+    assert b'"sent_by": "Ann"' in (site.stored.visible("acme", "/results/sync_users-1.json") or b"")
+    assert not site.stored.unfinished("acme")
 
 
 async def test_the_sender_without_a_comment_is_named_by_role_and_token(site: Site) -> None:
@@ -170,15 +163,15 @@ async def test_a_file_above_a_limit_is_refused_and_the_old_file_stays(
     site: Site, settings: dict[str, int], status: int, code: str
 ) -> None:
     if "quota_files" in settings:
-        (folder(site).files / "other.csv").write_bytes(b"x")
+        site.stored.publish("acme", "/other.csv", b"x")
     else:
-        folder(site).visible("/sync_users.csv").write_bytes(b"old")
+        site.stored.publish("acme", "/sync_users.csv", b"old")
     before = visible(site)
     await site.office.tenants.change_settings("acme", settings)
     answer = await send(site)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert visible(site) == before
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     await site.office.tenants.change_settings("acme", dict.fromkeys(settings))
     assert (await send(site)).status_code == 202  # what the refused file took of the quota is free again
 
@@ -217,7 +210,7 @@ async def _message(site: Site, number: int, beginning: str) -> bool:
 
 
 async def test_a_folder_in_the_place_of_the_file_is_named(site: Site) -> None:
-    folder(site).visible("/sync_users.csv").mkdir()
+    site.stored.make_folder("acme", "/sync_users.csv")
     answer = await send(site)
     assert (answer.status_code, answer.json()["code"]) == (409, "not_landed")
     assert "/sync_users.csv" in answer.json()["detail"]
@@ -307,7 +300,7 @@ async def raw(site: Site, rest: bytes, more: bytes = b"", *, reset: bool = False
     reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
     try:
         writer.write((HEAD % site.tokens["owner"]).encode() + rest)
-        await eventually(lambda: any(file.stat().st_size for file in folder(site).staging.iterdir()))
+        await eventually(lambda: any(site.stored.unfinished("acme")))
         if reset:
             writer.transport.abort()
             return b""
@@ -330,13 +323,13 @@ async def raw(site: Site, rest: bytes, more: bytes = b"", *, reset: bool = False
 async def test_a_body_that_ends_too_early_lands_nothing_and_is_answered_with_400(
     site: Site, rest: bytes, more: bytes, code: bytes
 ) -> None:
-    folder(site).visible("/sync_users.csv").write_bytes(b"old")
+    site.stored.publish("acme", "/sync_users.csv", b"old")
     answer = await raw(site, rest, more)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert code in answer
     await eventually(lambda: _is_listed(site, "aborted"))
     assert visible(site) == b"old"
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     (entry,) = await listed(site)
     assert (entry.message or "").startswith(f"The upload was interrupted after {entry.file.size} bytes (the client ")
     assert entry.sent_by == "owner, token 2"
@@ -358,7 +351,7 @@ async def test_a_reset_connection_lands_nothing(site: Site, rest: bytes) -> None
     await raw(site, rest, reset=True)
     await eventually(lambda: _is_listed(site, "aborted"))
     assert visible(site) is None
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
 
 
 async def _is_listed(site: Site, state: str) -> bool:
@@ -377,12 +370,12 @@ async def test_a_file_that_stops_coming_is_refused(site: Site, monkeypatch: pyte
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
 async def test_a_token_that_is_revoked_during_its_body_lands_nothing(site: Site, dry_run: str) -> None:
-    folder(site).visible("/sync_users.csv").write_bytes(b"old")
+    site.stored.publish("acme", "/sync_users.csv", b"old")
     token, text = await site.office.tokens.create("acme", Role.OWNER, comment="Ann")
 
     async def body() -> AsyncIterator[bytes]:
         yield FILE[:10]
-        await eventually(lambda: any(file.stat().st_size for file in folder(site).staging.iterdir()))
+        await eventually(lambda: any(site.stored.unfinished("acme")))
         await site.office.tokens.revoke(token.id)
         yield FILE[10:]
 
@@ -391,7 +384,7 @@ async def test_a_token_that_is_revoked_during_its_body_lands_nothing(site: Site,
     assert (answer.status_code, answer.json()["code"]) == (401, "no_token")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert visible(site) == b"old"
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     entries = await listed(site)
     assert [each.state.value for each in entries] == ["aborted"] * (dry_run == "false")
     for each in entries:

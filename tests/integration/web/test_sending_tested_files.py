@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from ground.moments import rfc3339, utc_now
-from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.worker.pruning import trim_copies
@@ -34,13 +33,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-def folder(site: Site) -> TenantFolder:
-    return site.office.tenants.folder("acme")
-
-
 def visible(site: Site) -> bytes | None:
-    path = folder(site).visible("/sync_users.csv")
-    return path.read_bytes() if path.exists() else None
+    return site.stored.visible("acme", "/sync_users.csv")
 
 
 async def a_test(site: Site, content: bytes = FILE) -> str:
@@ -76,7 +70,7 @@ async def test_the_tested_bytes_land_and_the_import_links_to_its_test(site: Site
     shown = await page(site, f"{IMPORTS}/2")
     assert "Sent by owner, token 2" in seen(shown)
     assert f'<dt>Tested as</dt><dd><a href="{IMPORTS}/1">Import #1</a>' in shown
-    await eventually(lambda: not folder(site).copy(1).exists())
+    await eventually(lambda: site.stored.copy("acme", 1) is None)
 
 
 async def test_a_second_click_leads_to_the_same_import(site: Site) -> None:
@@ -148,8 +142,8 @@ async def test_settings_are_tested_on_a_file_whose_test_failed(site: Site) -> No
     tested = await entry(site, 2)
     assert tested.trial
     assert (tested.trial.of, tested.state) == (1, ImportState.COMPLETED)
-    assert folder(site).copy(1).exists()
-    assert not folder(site).copy(2).exists()
+    assert site.stored.copy("acme", 1) is not None
+    assert site.stored.copy("acme", 2) is None
 
 
 async def test_settings_are_tested_on_an_imported_list_rather_than_on_a_tested_file(site: Site) -> None:
@@ -182,7 +176,7 @@ async def refused(site: Site, test: str, sentence: str) -> None:
     assert answer.status_code == 409
     assert sentence in seen(answer.text)
     assert visible(site) == before
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
 
 
 async def test_no_tested_file_is_sent_with_other_settings(site: Site) -> None:
@@ -215,7 +209,7 @@ async def test_a_file_that_lands_during_the_click_is_not_replaced(
     answer = await send(site, test)
     assert (answer.status_code, visible(site)) == (409, None)
     assert "Import 2 arrived after this test. Test the file again." in seen(answer.text)
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
 
 
@@ -225,12 +219,12 @@ async def test_settings_that_change_while_another_file_lands_stop_the_click(site
     with site.office.sending._files_of("acme", tenants.folder("acme").root) as files:
         async with files.landing:
             click = asyncio.create_task(send(site, test))
-            await eventually(lambda: any(each.stat().st_size for each in folder(site).staging.iterdir()))
+            await eventually(lambda: any(site.stored.unfinished("acme")))
             await tenants.change_settings("acme", {"deactivate_missing": True})
         answer = await click
     assert (answer.status_code, visible(site)) == (409, None)
     assert "The settings changed after this test. Test the file again." in seen(answer.text)
-    assert not [*folder(site).staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     assert [each.id for each in await site.office.reader.page("acme")] == [2, 1]
 
 
@@ -309,7 +303,7 @@ async def test_no_tested_file_is_sent_after_an_undo(site: Site) -> None:
 async def test_only_the_newest_tested_file_is_kept(site: Site) -> None:
     first = await a_test(site)
     second = await a_test(site, people("cy"))
-    await eventually(lambda: not folder(site).copy(1).exists())
+    await eventually(lambda: site.stored.copy("acme", 1) is None)
     await refused(site, first, "The file of this test is no longer kept. Test the file again.")
     assert (await send(site, second)).status_code == 303
     assert visible(site) == people("cy")
@@ -317,19 +311,19 @@ async def test_only_the_newest_tested_file_is_kept(site: Site) -> None:
 
 async def test_a_tested_file_takes_nothing_of_the_storage_for_past_files(site: Site) -> None:
     earlier = [await site.imported(people(*names)) for names in ("a", "ab")]
-    sizes = [folder(site).copy(number).stat().st_size for number in earlier]
+    sizes = [len(site.stored.copy("acme", number) or b"") for number in earlier]
     test = await a_test(site)
-    await trim_copies(site.office.queue, "acme", folder(site), kept_bytes=sum(sizes))
-    assert [folder(site).copy(number).exists() for number in (*earlier, 3)] == [True, True, True]
-    await trim_copies(site.office.queue, "acme", folder(site), kept_bytes=0)
-    assert [folder(site).copy(number).exists() for number in (*earlier, 3)] == [False, True, True]
+    await trim_copies(site.office.queue, "acme", site.office.tenants.folder("acme"), kept_bytes=sum(sizes))
+    assert [site.stored.copy("acme", number) is not None for number in (*earlier, 3)] == [True, True, True]
+    await trim_copies(site.office.queue, "acme", site.office.tenants.folder("acme"), kept_bytes=0)
+    assert [site.stored.copy("acme", number) is not None for number in (*earlier, 3)] == [False, True, True]
     assert (await send(site, test)).status_code == 303
     assert visible(site) == FILE
 
 
 async def test_a_changed_copy_is_not_sent(site: Site) -> None:
     test = await a_test(site)
-    folder(site).copy(1).write_bytes(people("eve"))
+    site.stored.keep_copy("acme", 1, people("eve"))
     answer = await send(site, test)
     assert answer.status_code == 409
     assert "The file of this test is no longer kept. Test the file again." in seen(answer.text)
@@ -347,8 +341,8 @@ async def test_a_test_of_settings_or_over_sftp_has_no_button(site: Site) -> None
         answer = await send(site, f"{IMPORTS}/{number}")
         assert answer.status_code == 409
         assert f"Import {number} of acme is not the test of a file: there is nothing to send." in seen(answer.text)
-    assert not folder(site).copy(over_sftp).exists()
-    assert not folder(site).copy(of_settings).exists()
+    assert site.stored.copy("acme", over_sftp) is None
+    assert site.stored.copy("acme", of_settings) is None
 
 
 async def test_limits_hold_for_a_tested_file(site: Site) -> None:

@@ -105,6 +105,7 @@ async def test_a_long_queue_shows_the_oldest_imports(site: Site, monkeypatch: py
     assert "beta #1" not in text
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 async def test_a_broken_company_is_named_with_the_reason(site: Site) -> None:
     shutil.rmtree(site.office.tenants.folder("beta").root)
     await site.api("operator").get("/api/v1/tenants/beta/imports")

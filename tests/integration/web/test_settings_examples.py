@@ -292,11 +292,12 @@ async def test_a_garbled_file_never_breaks_the_form(
     assert not any("Jörg" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.only_on("sqlite", "a file has a hole of many gigabytes")
 async def test_only_the_beginning_of_a_huge_file_is_read(site: Site, owner: httpx.AsyncClient) -> None:
     rows = b"Ann,Lee,a@x.example\n" * 4000
     assert len(rows) > SAMPLE_BYTES
     number = await site.upload(b"first_name,last_name,email\n" + rows + b"Unseen,Lee,u@x.example\n")
-    copy = site.office.tenants.folder("acme").copy(number)
+    copy = site.stored.folder("acme").copy(number)
     with copy.open("r+b") as file:
         file.truncate(50 * 2**30)  # a file with a hole: it takes no space, and reading all of it takes minutes
     text = await page(owner)
@@ -304,11 +305,12 @@ async def test_only_the_beginning_of_a_huge_file_is_read(site: Site, owner: http
     assert "Unseen" not in text
 
 
+@pytest.mark.only_on("sqlite", "a folder is in the place of a file")
 async def test_a_file_that_cannot_be_opened_leaves_the_form_without_examples(
     site: Site, owner: httpx.AsyncClient
 ) -> None:
     number = await site.imported(GERMAN)
-    copy = site.office.tenants.folder("acme").copy(number)
+    copy = site.stored.folder("acme").copy(number)
     copy.unlink()
     copy.mkdir()
     assert previews(await page(owner)) == {}

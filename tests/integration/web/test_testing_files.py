@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from engine.sqlite.tenant.users import open_users
 from tests.support.importing import people
 from tests.support.pages import IMPORTS, done, listed, page, seen, settings
 from tests.support.site import Site, open_site
@@ -34,13 +33,11 @@ async def test_the_test_of_a_file_changes_nothing(site: Site) -> None:
     assert "1 user would be created. Dry run: nothing was changed." in text
     assert "New people.csv" in text
     assert "Tested by owner, token" in text
-    async with open_users(site.office.tenants.folder("acme")) as db:
-        assert [tuple(row) for row in await db.execute_fetchall("SELECT count(*) FROM users")] == [(1,)]
+    assert len(site.stored.users("acme")) == 1
 
 
 async def test_a_file_above_the_limit_is_refused_during_the_upload(site: Site) -> None:
     await settings(site, max_file_bytes=1000)
-    staging = site.office.tenants.folder("acme").staging
 
     async def endless() -> AsyncIterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
@@ -56,7 +53,7 @@ async def test_a_file_above_the_limit_is_refused_during_the_upload(site: Site) -
         assert answer.status_code == 413
         assert "The file is too large: the limit is" in seen(answer.text)
         assert 'type="file"' in answer.text
-    assert not [*staging.iterdir()]
+    assert not site.stored.unfinished("acme")
     assert listed(await page(site)) == []
 
 
@@ -83,6 +80,5 @@ async def test_a_browser_that_disconnects_leaves_no_file_behind(site: Site) -> N
     kind = {"content-type": "multipart/form-data; boundary=b"}
     with pytest.raises(OSError, match="cable"):
         await browser.post("/tenants/acme/try", content=half(), headers=kind)
-    staging = site.office.tenants.folder("acme").staging
-    await eventually(lambda: not [*staging.iterdir()])
+    await eventually(lambda: not site.stored.unfinished("acme"))
     assert listed(await page(site)) == []

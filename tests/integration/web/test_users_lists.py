@@ -12,12 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from importer.folder import TenantFolder
 from server.web.pages import user_lists
 from tests.support.importing import Company, people, sheet
 from tests.support.pages import done, page, seen
 from tests.support.site import Site, open_site
-from tests.support.writing import being_written
 
 USERS = "/tenants/acme/users"
 HEADER = ("first_name", "last_name", "email", "primary_team", "secondary_team", "location")
@@ -37,7 +35,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def company(site: Site) -> Company:
-    acme = Company(TenantFolder(site.office.settings.data_dir / "tenants" / "acme").root)
+    acme = site.stored.company("acme")
     await acme.run(sheet(*STAFF, header=HEADER))
     return acme
 
@@ -63,7 +61,7 @@ async def listed(site: Site, query: str = "") -> list[str]:
 async def test_users_are_filtered_and_sorted_by_the_address(
     site: Site, company: Company, query: str, names: list[str]
 ) -> None:
-    await company.sql("UPDATE users SET protected = 1 WHERE email = 'bo@example.com'")
+    await company.sql("UPDATE users SET protected = true WHERE email = 'bo@example.com'")
     text = await page(site, f"{USERS}{query}", role="viewer")
     assert LINE.findall(text) == names
     assert "<b>Ops" not in text
@@ -170,7 +168,7 @@ async def test_a_download_has_exactly_the_users_of_the_filter(site: Site, compan
 
 @pytest.mark.parametrize("query", ["?state=deactivated", "?search=cy", "?search=example", "?search=nomail"])
 async def test_a_download_of_a_list_has_every_user_on_the_page(site: Site, company: Company, query: str) -> None:
-    await company.sql("UPDATE users SET state = 'deactivated', known = 0 WHERE email = 'cy@example.com'")
+    await company.sql("UPDATE users SET state = 'deactivated', known = false WHERE email = 'cy@example.com'")
     await company.sql("UPDATE users SET email = NULL, email_key = NULL, last_name = 'Nomail' WHERE first_name = 'Bo'")
     browser = await site.browser("viewer")
     text = (await browser.get(f"{USERS}{query}")).text
@@ -184,7 +182,7 @@ async def test_a_download_of_a_list_has_every_user_on_the_page(site: Site, compa
 
 
 async def test_the_file_of_all_users_says_which_users_it_leaves_out(site: Site, company: Company) -> None:
-    await company.sql("UPDATE users SET state = 'deactivated', known = 0 WHERE email = 'cy@example.com'")
+    await company.sql("UPDATE users SET state = 'deactivated', known = false WHERE email = 'cy@example.com'")
     browser = await site.browser("viewer")
     as_csv, as_lines = [(await browser.get(f"{USERS}.{ending}")).text.splitlines() for ending in ("csv", "jsonl")]
     assert [row["first_name"] for row in csv.DictReader(as_csv)] == ["Ann", "Bo"]
@@ -202,7 +200,7 @@ async def test_a_download_is_in_the_order_of_creation_and_its_link_says_so(site:
 
 async def test_the_api_takes_the_same_filters(site: Site, company: Company) -> None:
     api = site.api("viewer")
-    await company.sql("UPDATE users SET protected = 1 WHERE email = 'bo@example.com'")
+    await company.sql("UPDATE users SET protected = true WHERE email = 'bo@example.com'")
     for query, names in (("team=sales", ["Ann", "Bo"]), ("location=Bergen", ["Cy"]), ("protected=true", ["Bo"])):
         answer = await api.get(f"/api/v1/tenants/acme/users?{query}")
         assert [user["first_name"] for user in answer.json()["users"]] == names, query
@@ -242,7 +240,7 @@ async def test_others_cannot_protect_a_user(site: Site, company: Company) -> Non
     assert (await protect(site, "true", role="elsewhere")).status_code == 404
     assert (await protect(site, "true", role="owner", user="nobody")).status_code == 404
     assert (await protect(site, "odd", role="owner")).status_code == 422
-    await company.sql("UPDATE users SET protected = 1 WHERE email = 'bo@example.com'")
+    await company.sql("UPDATE users SET protected = true WHERE email = 'bo@example.com'")
     text = seen(await page(site, f"{USERS}/bo@example.com", role="viewer"))
     assert "No import deactivates Bo. An owner can end this protection." in text
     assert "End the protection" not in text
@@ -252,8 +250,8 @@ async def test_others_cannot_protect_a_user(site: Site, company: Company) -> Non
 async def test_while_an_import_writes_the_users_page_says_why_nothing_changed(
     site: Site, company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.05)
-    with being_written(company.database):
+    site.stored.impatient(monkeypatch, 0.05)
+    with site.stored.writing_users("acme"):
         answer = await protect(site, "true", role="owner")
     assert answer.status_code == 503
     assert "Not possible now" in seen(answer.text)

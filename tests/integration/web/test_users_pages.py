@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import pytest
 
-from importer.folder import TenantFolder
 from tests.support.importing import Company, people, sheet
 from tests.support.site import Site, open_site
 
@@ -28,7 +27,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 @pytest.fixture
 def company(site: Site) -> Company:
-    return Company(TenantFolder(site.office.settings.data_dir / "tenants" / "acme").root)
+    return site.stored.company("acme")
 
 
 async def page(site: Site, path: str, status: int = 200, role: str = "viewer") -> str:
@@ -105,7 +104,7 @@ async def test_one_user_has_all_fields_links_and_reports(site: Site, company: Co
             header=LINKED,
         )
     )
-    await company.sql("UPDATE users SET protected = 1 WHERE email = 'ann@example.com'")
+    await company.sql("UPDATE users SET protected = true WHERE email = 'ann@example.com'")
     ann = await page(site, f"{USERS}/ann@example.com")
     for text in ("Head", "Sales", "Choir, Chess", "Protected", "Users who report to Ann", "Users coached by Ann"):
         assert text in ann, text
