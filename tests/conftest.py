@@ -30,9 +30,23 @@ hypothesis.settings.load_profile("everywhere")
 ONLY_IF_NAMED = [ROOT / "tests" / "container"]
 """These tests download a Debian, and take minutes: `make container` runs them, `make test` does not."""
 
+WITHOUT_A_CHOICE = [
+    *(
+        "unit",
+        "contract",
+        "integration/advice",
+        "integration/ground",
+        "integration/postgres",
+        "integration/test_apart.py",
+    ),
+    *("integration/test_disks.py", "integration/test_missing_clients.py", "integration/test_wheel.py"),
+    *("system/test_compose.py", "system/test_demo.py", "system/test_dist.py", "system/test_in_production.py"),
+    *("system/test_machine.py", "system/test_soak.py"),
+]
+"""These tests are the same for each engine of a run: a run with another one than the usual leaves them out, too."""
+
 if chosen_engine() != EMBEDDED:
-    ONLY_IF_NAMED += [ROOT / "tests" / room for room in ("unit", "contract", "integration/postgres")]
-    # They are the same for each choice of an engine.
+    ONLY_IF_NAMED += [ROOT / "tests" / place for place in WITHOUT_A_CHOICE]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

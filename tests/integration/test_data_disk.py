@@ -8,6 +8,8 @@ import pytest
 
 from server.data_disk import DataDisk
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about files of the engine")
+
 
 @pytest.mark.logs("disk_unseen", "disk_unusable", "disk_usable")
 def test_a_data_folder_that_cannot_be_checked_stores_nothing_until_it_can(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from engine.sqlite.database import open_database
 from importer.errors import DatabaseUnusable
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about files of the engine")
+
 
 def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     before = set(threading.enumerate())

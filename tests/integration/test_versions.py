@@ -23,6 +23,8 @@ from importer.undo.undo import UndoJob, undo_import
 from tests.support import ROOT
 from tests.support.runs import put_in_line, start
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about files of older schemas")
+
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
 """A data folder of one company after eight files, as each version wrote it: see tests/support/fill_databases.py."""
 

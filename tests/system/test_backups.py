@@ -25,7 +25,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.writing import by_hand
 
-pytestmark = needs("sftp")
+pytestmark = [pytest.mark.only_on("sqlite", "Headcount backs up no other engine"), needs("sftp")]
 
 TENANTS = ("acme", "bolt", "cord")
 ROUNDS = 10

@@ -15,6 +15,8 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
+
 Break = Callable[[TenantFolder], None]
 
 REPAIRED_S = 20.0

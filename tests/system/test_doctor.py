@@ -6,9 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from tests.support.doctoring import is_well
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
 NAMES = ("acme", "bolt", "core")
 

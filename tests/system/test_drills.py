@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 from tests.support.webhost import WebHost
 from tests.support.writing import by_hand
 
-pytestmark = needs("sftp")
+pytestmark = [pytest.mark.only_on("sqlite", "Headcount backs up no other engine"), needs("sftp")]
 
 HR = "hr@customer.example"
 LONG_AGO = "2026-01-01T00:00:00.000Z"

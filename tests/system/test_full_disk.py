@@ -17,7 +17,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 from tests.support.writing import by_hand
 
-pytestmark = needs("sftp", TMPFS)
+pytestmark = [pytest.mark.only_on("sqlite", "it is about a full or failing disk of the data"), needs("sftp", TMPFS)]
 
 SOON_S = 20.0
 """The server checks the disk every 2 seconds; the rest is for a busy machine."""

@@ -17,7 +17,7 @@ from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
-pytestmark = needs("sftp", EXT4)
+pytestmark = [pytest.mark.only_on("sqlite", "it is about a full or failing disk of the data"), needs("sftp", EXT4)]
 
 SOON_S = 20.0
 

@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from importer.users.search import FEW
 from tests.support import ROOT
 from tests.support.clients import needs
@@ -13,7 +15,7 @@ from tests.support.importing import sheet
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
-pytestmark = needs("sftp")
+pytestmark = [pytest.mark.only_on("sqlite", "it is about files of older schemas"), needs("sftp")]
 
 # Only an index ignores accents.
 ZOE = sheet(("Zoë", "Åström", "z@example.com"), *((f"Ann{n}", "Ash", f"a{n}@example.com") for n in range(FEW)))

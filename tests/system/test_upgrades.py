@@ -27,6 +27,8 @@ from tests.support.steps import section, steps
 from tests.support.waiting import wait_until
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about files of older schemas")
+
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
 
 Versions = dict[str, int]

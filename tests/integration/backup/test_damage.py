@@ -16,6 +16,8 @@ from tests.support.cli import Ran
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 NOTE = "tenants/acme/files/note.txt"
 
 

@@ -20,7 +20,7 @@ from tests.support.disks import fill, small_disk
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
-pytestmark = needs(TMPFS)
+pytestmark = [pytest.mark.only_on("sqlite", "Headcount backs up no other engine"), needs(TMPFS)]
 
 
 @pytest.fixture(params=[True, False], ids=["has backup", "first"])

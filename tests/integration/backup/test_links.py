@@ -14,6 +14,8 @@ import pytest
 from tests.support.backups import brought_back, content, saved
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> ServerProcess:

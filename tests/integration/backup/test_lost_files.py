@@ -20,6 +20,8 @@ from tests.support.run_house import open_run_house
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 
 async def wait_in_line(data: Path) -> None:
     """Let an import and a run wait."""

@@ -28,6 +28,8 @@ from tests.support.run_house import RunHouse, open_run_house
 from tests.support.server_process import ServerProcess
 from tests.support.writing import being_written, by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 Act = Callable[[House], Awaitable[object]]
 ANN, BOB = people("ann").decode(), people("bob").decode()
 

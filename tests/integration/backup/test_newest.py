@@ -17,6 +17,8 @@ from tests.support.clients import TMPFS, needs
 from tests.support.disks import fill, small_disk
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 FIRST, SECOND = (datetime(2026, 3, day, 2, 30, tzinfo=UTC) for day in (1, 2))
 
 

@@ -10,6 +10,8 @@ from tests.support.backups import brought_back, content, saved
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> ServerProcess:

@@ -18,6 +18,8 @@ from tests.support.doctoring import OTHER
 from tests.support.operating import at, commands
 from tests.support.server_process import Ran, ServerProcess
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 AS_USER = "sudo -u headcount "
 
 

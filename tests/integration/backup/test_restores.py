@@ -18,6 +18,8 @@ from server.tenants.settings import TenantRefused
 from tests.support.backups import brought_back, content, saved
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
+
 STEPS = 5
 """The names that a restore moves: backup.id, headcount.db, host_keys, removed and tenants."""
 

@@ -21,7 +21,10 @@ from tests.support.queues import open_house
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
-pytestmark = needs(TMPFS)  # only root can become another user
+pytestmark = [
+    pytest.mark.only_on("sqlite", "Headcount backs up no other engine"),
+    needs(TMPFS),
+]  # only root can become another user
 OTHER = 65534
 
 

@@ -15,6 +15,8 @@ from tests.support.doctoring import diagnosed, is_well, obey, places, restore_pa
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
+
 
 def _users(server: ServerProcess) -> Path:
     return server.files("acme").users_db

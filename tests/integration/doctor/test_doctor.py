@@ -8,6 +8,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from server.doctor.examining import examine
 from tests.support.backups import content
 from tests.support.clients import TMPFS, needs
@@ -15,6 +17,8 @@ from tests.support.disks import fill, small_disk
 from tests.support.doctoring import diagnosed, is_well, obey, of_another_user, places
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
+
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
 
 def test_a_data_folder_that_a_server_used_is_well(server: ServerProcess) -> None:

@@ -21,6 +21,8 @@ from tests.support.clients import TMPFS, needs
 from tests.support.doctoring import OTHER, diagnosed, is_well, obey, of_another_user, places, restore_part
 from tests.support.server_process import ServerProcess
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
+
 
 @pytest.mark.parametrize(
     "place",

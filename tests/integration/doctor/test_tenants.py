@@ -16,6 +16,8 @@ from tests.support.run_house import open_run_house
 from tests.support.server_process import ServerProcess
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
+
 
 def test_a_missing_folder_is_found_and_well_when_the_tenant_is_removed(server: ServerProcess) -> None:
     shutil.rmtree(server.files("bolt").root)

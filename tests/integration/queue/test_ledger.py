@@ -17,6 +17,8 @@ from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.ledger import Ledger
 from importer.errors import DatabaseUnusable, TryAgain
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about the engine itself")
+
 
 async def test_a_busy_database_raises_tryagain_for_readers(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:

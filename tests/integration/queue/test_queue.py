@@ -17,6 +17,8 @@ from importer.queue.notices import Notice
 from importer.queue.queue import Queue
 from tests.support.queues import NOON, enqueue, found, open_house, open_queue, outcome, promise
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about the engine itself")
+
 
 @pytest.fixture
 async def queue(tmp_path: Path) -> AsyncIterator[Queue]:

@@ -8,8 +8,11 @@ from asyncio import selector_events
 from typing import Any
 
 import aiosqlite
+import pytest
 
 from server.sftp.wire import Corked
+
+pytestmark = pytest.mark.only_on("sqlite", "it is about the engine itself")
 
 
 class Reader(asyncio.Protocol):

@@ -37,6 +37,8 @@ from tests.support.keypairs import public_line
 from tests.support.queues import enqueue
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
+
 
 @pytest.fixture
 async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:

@@ -38,6 +38,8 @@ from tests.support.queues import NOON, enqueue, run_to
 from tests.support.waiting import eventually
 from tests.support.writing import by_hand
 
+pytestmark = pytest.mark.only_on("sqlite", "no other engine has a file to open for each tenant")
+
 SOUND = Found(None)
 OPENED: list[str] = []
 """The users.db and search.db that this process opened, while it is being recorded."""

@@ -31,7 +31,10 @@ from tests.support.importing import Company, people
 from tests.support.queues import NOON, open_house, open_queue
 from tests.support.runs import put_in_line
 
-pytestmark = pytest.mark.usefixtures("indexed_however_few")
+pytestmark = [
+    pytest.mark.only_on("sqlite", "it is about the engine itself"),
+    pytest.mark.usefixtures("indexed_however_few"),
+]
 
 BY_INDEX = re.compile(
     r"SEARCH |COMPOUND QUERY$|LEFT-MOST SUBQUERY$|UNION ALL$|"

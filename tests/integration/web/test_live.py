@@ -9,6 +9,8 @@ import pytest
 from engine.sqlite.server.hints import SqliteHints
 from server.web.live import Live
 
+pytestmark = pytest.mark.only_on("sqlite", "it is about files of the engine")
+
 
 @pytest.mark.logs("live_fault")
 async def test_live_events_end_if_the_database_cannot_be_read(tmp_path: Path) -> None:
