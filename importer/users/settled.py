@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from importer.rules.identity import Identity
 
@@ -37,10 +36,3 @@ class Settled:
     changes: Sequence[SettingChange]
     identity: Identity | None = None
     means_otherwise: bool = False
-
-
-class ReadsSettings(Protocol):
-    """Where the stored settings of one tenant are read from: its users, or what a login reads."""
-
-    def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
-        """See `Users.read_settings`."""

@@ -19,9 +19,11 @@ from typing import NamedTuple, Protocol
 
 from engine.store import Store
 from engine.tenants import Tenant
+from importer.archive import Archive
 from importer.folder import TenantFolder
-from importer.users.settled import ReadsSettings
 from importer.users.users import Users
+from importer.worker.results_folder import Results
+from keys.ring import KeyRing
 
 Signature = str
 """A text that changes when something of a tenant is replaced, or gets another owner."""
@@ -92,6 +94,14 @@ class Home(Looks, Protocol):
     def store(self) -> Store: ...
 
     @property
+    def archive(self) -> Archive:
+        """The files of imports and runs that outlive the process."""
+
+    @property
+    def results(self) -> Results:
+        """The folders /results of the tenants."""
+
+    @property
     def root(self) -> Path:
         """The folder in which the folders of the tenants are."""
 
@@ -101,11 +111,8 @@ class Home(Looks, Protocol):
     def users(self, name: str) -> Users:
         """Return the tenant's users. Raises TenantRefused for an invalid name."""
 
-    def reads_settings(self, name: str) -> ReadsSettings:
-        """Return what a login reads the tenant's settings from: on the event loop itself, so without a long wait."""
-
-    def why_broken(self, name: str) -> str | None:
-        """Return why the tenant cannot be used; None if it can. Blocks shortly. Raises TryAgain."""
+    def ring(self, name: str) -> KeyRing:
+        """Return the tenant's keys. Raises TenantRefused for an invalid name."""
 
     def refuse_absent(self, name: str) -> None:
         """Raise TenantRefused if the data of this tenant, which has a row, is missing."""

@@ -21,7 +21,3 @@ def valid_name(name: str) -> str:
 
 def tenant_exists(name: str) -> TenantRefused:
     return TenantRefused("tenant_exists", f"the tenant {name} exists already")
-
-
-def no_tenant(name: str) -> TenantRefused:
-    return TenantRefused("no_tenant", f"there is no tenant {name}; see: headcount tenant list")

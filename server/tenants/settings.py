@@ -24,7 +24,7 @@ from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings, Unfit
-from importer.users.settled import ReadsSettings, SettingChange, Settled, Texts
+from importer.users.settled import SettingChange, Settled, Texts
 from importer.users.users import Users
 from server.networks import Networks
 from server.setting_errors import Quoted, nearest, place, reason
@@ -274,7 +274,7 @@ def from_texts(texts: Texts) -> TenantSettings:
     return _validated({key: json.loads(value) for key, value in texts.items()})
 
 
-def read_settings(users: ReadsSettings, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
+def read_settings(users: Users, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
     """Read the settings stored with `users`. Blocks, but does not wait for a running import.
 
     The last process to close users.db locks it while it tidies up, for seconds after a big import. `timeout_s` limits

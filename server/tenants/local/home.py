@@ -22,16 +22,17 @@ from engine.store import Store
 from engine.tenants import Tenant
 from ground.files import fsync_folder
 from ground.moments import rfc3339, utc_now
+from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.users.users import Users
+from importer.worker.results_folder import LOCAL_RESULTS, Results
 from keys.errors import KeyRefused
-from keys.ring import KeyRing
-from server.tenants.inspection import inspect
+from keys.file_ring import FileRing
 from server.tenants.local.folder import had_tenants, make_data_dir, server_database, users_in
 from server.tenants.local.looks import FolderLooks
 from server.tenants.local.measuring import bytes_below
-from server.tenants.names import no_tenant, tenant_exists, valid_name
-from server.tenants.settings import TenantRefused, from_texts
+from server.tenants.names import tenant_exists, valid_name
+from server.tenants.settings import TenantRefused, from_texts, no_tenant
 
 
 class FolderHome(FolderLooks):
@@ -48,6 +49,14 @@ class FolderHome(FolderLooks):
         return self._store
 
     @property
+    def archive(self) -> Archive:
+        return LOCAL
+
+    @property
+    def results(self) -> Results:
+        return LOCAL_RESULTS
+
+    @property
     def root(self) -> Path:
         return self._data_dir
 
@@ -57,11 +66,8 @@ class FolderHome(FolderLooks):
     def users(self, name: str) -> Users:
         return users_in(self.folder(name))
 
-    def reads_settings(self, name: str) -> Users:
-        return self.users(name)
-
-    def why_broken(self, name: str) -> str | None:
-        return inspect(self.folder(name)).why
+    def ring(self, name: str) -> FileRing:
+        return FileRing(self.folder(name).keys)
 
     def refuse_absent(self, name: str) -> None:
         if not self.folder(name).root.is_dir():
@@ -139,7 +145,7 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
     """Create what is missing in a tenant's folder, on disk when this returns. Only `make` creates users.db."""
     await asyncio.to_thread(_make_places, folder)
     from_texts(await users_in(folder).prepare(make=make))
-    await asyncio.to_thread(_add_keys, folder, list(keys))
+    await _add_keys(folder, list(keys))
 
 
 def _move(old: Path, new: Path) -> None:
@@ -163,16 +169,16 @@ def _make_places(folder: TenantFolder) -> None:
         place.mkdir(mode=0o700, exist_ok=True)
 
 
-def _add_keys(folder: TenantFolder, keys: Iterable[str]) -> None:
-    ring = KeyRing(folder.keys)
+async def _add_keys(folder: TenantFolder, keys: Iterable[str]) -> None:
+    ring = FileRing(folder.keys)
     for line in keys:
         try:
-            ring.add(line)
+            await ring.add(line)
         except KeyRefused as error:
             if error.code != "key_duplicate":
                 raise
     for path in (folder.files, folder.root):
-        fsync_folder(path)
+        await asyncio.to_thread(fsync_folder, path)
 
 
 async def _highest_import(folder: TenantFolder) -> int:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from engine.tenants import Tenant
 from importer.folder import FolderOf
 from keys.errors import RingUnreadable
-from keys.ring import KeyRing
+from keys.file_ring import FileRing
 from server.tenants.home import Found, Glance, Look, Signature
 from server.tenants.inspection import glance, inspect, signature_of, unusable_copy
 
@@ -71,7 +71,7 @@ class FolderLooks:
         found = inspect(folder, whole=whole)
         if found.why is None:
             with suppress(OSError, RingUnreadable):  # the next inspection reports it
-                KeyRing(folder.keys).note()
+                FileRing(folder.keys).note()
         return found
 
     def _unusable_copies(self, needed: dict[str, list[tuple[int, int]]]) -> dict[str, str]:

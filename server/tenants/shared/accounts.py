@@ -19,10 +19,10 @@ from importer.folder import FolderOf
 from server.files.contracts import TenantLimits
 from server.seldom import Seldom
 from server.tenants.accounts import SETTINGS_AGE_S, TenantAccount, limits_of, waiting_copies
+from server.tenants.names import NAME
 from server.tenants.settings import TenantRefused, from_texts
 from server.tenants.shared.rings import KnownKeys, UnknownKeys
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import NAME
 
 log = logging.getLogger(__name__)
 
