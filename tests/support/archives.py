@@ -24,6 +24,12 @@ from tests.support.importing import make_users
 from tests.support.postgres import database_for
 
 
+class Publish(Protocol):
+    """Let a kept file be /sync_users.csv too."""
+
+    async def __call__(self, copy: Path) -> None: ...
+
+
 class Look(Protocol):
     """Return what is in /results, by name."""
 
@@ -41,6 +47,7 @@ class House:
     folder: TenantFolder
     others: TenantFolder
     in_results: Look
+    publish: Publish
 
 
 OpenHouse = Callable[[], AbstractAsyncContextManager[House]]
@@ -60,9 +67,12 @@ def local(folder: Path) -> OpenHouse:
         async def in_results() -> dict[str, bytes]:
             return {name: (acme.results / name).read_bytes() for name in os.listdir(acme.results)}
 
+        async def publish(copy: Path) -> None:
+            os.link(copy, acme.visible("/sync_users.csv"))
+
         make_users(acme.users_db)
         async with sqlite(folder)("acme", "globex") as store:
-            yield House(store, SqliteUsers(acme), LOCAL, LOCAL_RESULTS, acme, globex, in_results)
+            yield House(store, SqliteUsers(acme), LOCAL, LOCAL_RESULTS, acme, globex, in_results, publish)
 
     return opened
 
@@ -88,6 +98,14 @@ def postgres(folder: Path) -> OpenHouse:
                     os.fsdecode(name): await contents.read("acme", content, 0, size) for name, content, size in rows
                 }
 
+            async def publish(copy: Path) -> None:
+                (kept,) = await store.kept_files().find("acme", [f"uploads/{copy.name}"])
+                names = await store.names().open("acme")
+                async with names.together():
+                    await names.hold()
+                    place = await names.look([b"sync_users.csv"])
+                    await names.put(place, b"sync_users.csv", kept.content, kept.size, (0, 0), None)
+
             yield House(
                 store,
                 users,
@@ -96,6 +114,7 @@ def postgres(folder: Path) -> OpenHouse:
                 TenantFolder(scratch / "tenants" / "acme"),
                 TenantFolder(scratch / "tenants" / "globex"),
                 in_results,
+                publish,
             )
 
     return opened

@@ -10,17 +10,20 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from engine.store import Store
+from importer.archive import Archive
 from importer.queue.checksums import Checksums
 from importer.users.users import Users
+from importer.worker.results_folder import Results
 from tests.support import ROOT
 
 CONTRACT = ROOT / "tests" / "contract"
-ROOTS = (Store, Users, Checksums)
+ROOTS = (Store, Users, Checksums, Archive, Results)
 """The protocols that an engine is entered by; their methods return the other protocols."""
 
 PLAYED_IN = {
     "AccountStore": "tenants/test_tenants.py",
     "Applied": "users/test_importing.py",
+    "Archive": "files/test_archive.py",
     "BanStore": "tenants/test_bans.py",
     "Checksums": "queue/test_checksums.py",
     "Directory": "users/test_directory.py",
@@ -35,6 +38,7 @@ PLAYED_IN = {
     "Memory": "users/test_memory.py",
     "OutboxStore": "notify/test_outbox.py",
     "Queue": "queue",
+    "Results": "files/test_results.py",
     "RowsAside": "users/test_importing.py",
     "RowsForLater": "users/test_importing.py",
     "RunStore": "runs",

@@ -39,9 +39,9 @@ LONG_S = 600
 """The longest time in seconds for which a lock is held; PostgreSQL ends it then."""
 
 MARK = "content_id || ' ' || extract(epoch FROM kept_at)"
+NAMED = "EXISTS (SELECT 1 FROM names WHERE tenant_id = kept.tenant_id AND content_id = kept.content_id)"
 LINKED = (
-    "EXISTS (SELECT 1 FROM names WHERE tenant_id = kept.tenant_id AND content_id = kept.content_id)"
-    " OR EXISTS (SELECT 1 FROM kept_files AS other WHERE other.tenant_id = kept.tenant_id"
+    f"{NAMED} OR EXISTS (SELECT 1 FROM kept_files AS other WHERE other.tenant_id = kept.tenant_id"  # noqa: S608 - constants
     " AND other.content_id = kept.content_id AND other.name <> kept.name)"
 )
 STORED = (
@@ -52,6 +52,7 @@ STORED_ONE = (
     f"SELECT size, {LINKED}, {MARK} FROM kept_files AS kept"  # noqa: S608 - constants
     f" WHERE kept.{OF} AND name = %(name)s"
 )
+PUBLISHED = f"SELECT {NAMED} FROM kept_files AS kept WHERE kept.{OF} AND name = %(name)s"  # noqa: S608 - constants
 DROP_IF = f"DELETE FROM kept_files WHERE tenant_id = %(id)s AND name = %(name)s AND {MARK} = %(mark)s"  # noqa: S608
 
 
@@ -126,7 +127,8 @@ class PostgresArchive:
         return {name.removeprefix(f"{start}/"): Stored(*facts) for name, *facts in rows}
 
     async def was_published(self, folder: TenantFolder, copy: Path, visible: Path) -> bool:
-        return not await self.lacks(folder, copy)  # one transaction keeps the copy and publishes the file
+        rows = await self._database.read(PUBLISHED, tenant=folder.root.name, name=_name(folder, copy))
+        return bool(rows and rows[0][0])
 
     @asynccontextmanager
     async def locked(self, folder: TenantFolder, place: Path) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from engine.files import ROOT, AllNames, Contents, KeptFiles, Names, TenantGone
+from engine.files import ROOT, AllNames, ContentGone, Contents, KeptFiles, Names, TenantGone
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.worker.results_folder import ResultsFolder
@@ -43,6 +43,8 @@ class PostgresResults:
                     await _apply(names, noted.changes, contents)
         except (TenantGone, Refused):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tenant) from None
+        except ContentGone:  # the archive replaced a file meanwhile
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), tenant) from None
 
     async def _stored(self, folder: TenantFolder, changes: Mapping[str, bytes | Path | None]) -> dict[str, Content]:
         """Return the content of each new file. A file that is kept in the archive has one already."""

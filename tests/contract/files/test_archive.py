@@ -117,6 +117,19 @@ async def test_a_file_that_was_replaced_is_not_deleted_as_the_one_before(house: 
     assert await read(archive, folder, folder.copy(7)) is None
 
 
+async def test_a_file_is_published_when_it_is_the_visible_file(house: House) -> None:
+    archive, folder = house.archive, house.folder
+    copy, visible = folder.copy(7), folder.visible("/sync_users.csv")
+    assert not await archive.was_published(folder, copy, visible)
+    await put(archive, folder, copy)
+    assert not await archive.was_published(folder, copy, visible)
+    await house.publish(copy)
+    assert await archive.was_published(folder, copy, visible)
+    found = await archive.find(folder, copy)
+    assert found is not None
+    assert found.linked
+
+
 async def test_an_import_keeps_and_fetches_in_its_own_event_loop(house: House) -> None:
     archive, folder = house.archive, house.folder
 
