@@ -11,10 +11,12 @@ import pytest
 
 from engine.files import ROOT
 from engine.postgres.database import alone
+from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames, PostgresNames
+from importer.folder import TenantFolder
 from tests.integration.postgres.test_query_plans import EXPLAIN, Scene
 from tests.support.clients import POSTGRES, needs
 
@@ -50,6 +52,8 @@ class FilesScene(Scene):
     contents: PostgresContents
     kept: PostgresKeptFiles
     drafts: PostgresDraftStore
+    archive: PostgresArchive
+    folder: Path
     fd: int
 
 
@@ -63,6 +67,7 @@ async def scene(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
         scene.names = await PostgresAllNames(database).open("t7")
         scene.contents, scene.kept = PostgresContents(database, unneeded_s=0), PostgresKeptFiles(database)
         scene.drafts = PostgresDraftStore(database, "mine")
+        scene.archive, scene.folder = PostgresArchive(database, scene.contents, tmp_path), tmp_path
         scene.fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
         os.pwrite(scene.fd, b"abc", 0)
         async with database._lend() as connection:
@@ -106,6 +111,17 @@ async def is_kept(scene: FilesScene) -> None:
     await scene.kept.list("t7", "uploads/77")
 
 
+async def is_archived(scene: FilesScene) -> None:
+    archive, large = scene.archive, TenantFolder(scene.folder / "t7")
+    await archive.find(large, large.copy(9))
+    await archive.was_published(large, large.copy(9), large.visible("/9"))
+    found = await archive.find(large, large.copy(10))
+    assert found
+    await archive.drop_if(large, large.copy(10), found)
+    small = TenantFolder(scene.folder / "t9")
+    assert len(await archive.stored(small, small.uploads)) <= EACH
+
+
 async def is_read(scene: FilesScene) -> None:
     await scene.contents.read("t7", 9, 0, 3)
     await scene.contents.fetch("t7", 9, scene.fd)
@@ -124,6 +140,7 @@ DOES: dict[str, Callable[[FilesScene], Awaitable[Any]]] = {
     "names are changed": changes,
     "a page of a long folder": lambda scene: scene.names.page(ROOT, b"2", 9),
     "copies are kept": is_kept,
+    "files are archived": is_archived,
     "contents are read": is_read,
     "contents are collected": lambda scene: scene.contents.collect(2),
     "drafts are noted": is_noted,
