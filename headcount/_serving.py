@@ -19,7 +19,6 @@ from engine.runs import Run as StoredRun
 from engine.runs import RunStore
 from headcount.hooks import MARK, Declared, Message, Refuse, Retry
 from headcount.testing import TIMEOUT_S, Run, Server, UploadFailed
-from importer.folder import FolderOf
 from importer.model import ImportState
 from server.app import open_server
 from server.files.files import AllFiles
@@ -32,6 +31,7 @@ from server.runs.reported import open_report, report_names
 from server.runs.service import Found
 from server.runs.sources import Source, registry
 from server.settings import ServerSettings, environment_of_hooks
+from server.signing import WebhookSecrets
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants
 
@@ -95,7 +95,7 @@ class _Given:
     def __init__(self, hooks: Sequence[Declared]) -> None:
         self._hooks = hooks
 
-    async def find(self, settings: ServerSettings, store: RunStore, folder_of: FolderOf) -> Found:
+    async def find(self, settings: ServerSettings, store: RunStore, secrets: WebhookSecrets) -> Found:
         """Return the hooks. Raises ValueError if one cannot run."""
         workshop = Workshop(Pool(environment_of_hooks()), threads=True)
         found = registry([Source("test", "test", [_registered(each, workshop) for each in self._hooks])])

@@ -24,7 +24,7 @@ from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
-from keys.host import ShownHostKey, host_keys, shown_host_keys
+from keys.host import HostKey, ShownHostKey, shown_host_keys
 from server.data_disk import Disk
 from server.faults import Faults
 from server.files.local.files import AllLocalFiles
@@ -109,6 +109,7 @@ class Server:
         soundness: Soundness,
         disk: Disk,
         found: Found,
+        own_keys: Sequence[HostKey],
     ) -> None:
         store, looking = tenants.store, tenants.store.looking()
         queue, listing = store.imports(), looking.imports()
@@ -164,7 +165,6 @@ class Server:
             *(queue, self._closing, tenants.folder, admission, self._hooks.entries(), accounts.hooks_on),
             archive=tenants.archive,
         )
-        own_keys = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in own_keys]
         self._key_uses = KeyUses(store.key_uses(), tenants.ring)
         self.files = AllLocalFiles(
@@ -333,9 +333,9 @@ async def open_server(settings: ServerSettings, disk: Disk, find: Find = find) -
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
         try:
-            found = await find(settings, tenants.store.runs(), tenants.folder)
+            found = await find(settings, tenants.store.runs(), tenants.home.secrets)
             tenants.hooks = lambda: known_hooks(found.registry.hooks)
-            yield Server(settings, tenants, accounts, soundness, disk, found)
+            yield Server(settings, tenants, accounts, soundness, disk, found, await home.host_keys())
         finally:
             accounts.close()
 

@@ -1,10 +1,8 @@
-"""Signatures of Standard Webhooks, and the secret that signs what a tenant's receivers get.
-
-The secret is a small file in the tenant's folder, created at its first use.
-"""
+"""Signatures of Standard Webhooks, and the secret that signs what a tenant's receivers get."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,11 +11,36 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from ground.files import replace_file
+from importer.folder import FolderOf
 
 PREFIX = "whsec_"
 RANDOM_BYTES = 32
+
+
+class WebhookSecrets(Protocol):
+    """The secrets of all tenants, `whsec_...`."""
+
+    async def webhook_secret(self, tenant: str) -> str:
+        """Return the secret of a tenant. The first call creates it, even if several processes call at once."""
+
+    async def renew_webhook_secret(self, tenant: str) -> str:
+        """Replace the secret of a tenant, and return the new one."""
+
+
+class SecretFiles:
+    """The `WebhookSecrets` in the folders of tenants: a small file each. Its methods raise OSError."""
+
+    def __init__(self, folder_of: FolderOf) -> None:
+        self._folder_of = folder_of
+
+    async def webhook_secret(self, tenant: str) -> str:
+        return await asyncio.to_thread(webhook_secret, self._folder_of(tenant).webhook_secret)
+
+    async def renew_webhook_secret(self, tenant: str) -> str:
+        return await asyncio.to_thread(renew_secret, self._folder_of(tenant).webhook_secret)
 
 
 def webhook_secret(file: Path) -> str:

@@ -17,6 +17,7 @@ from engine.postgres.server.figures import PostgresFigureStore
 from engine.postgres.server.hints import PostgresHints
 from engine.postgres.server.key_uses import PostgresKeyUseStore
 from engine.postgres.server.keys import PostgresKeyStore
+from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
@@ -67,6 +68,9 @@ class PostgresStore:
 
     def keys(self) -> PostgresKeyStore:
         return PostgresKeyStore(self.database, self._looking.database)
+
+    def marks(self) -> PostgresMarkStore:
+        return PostgresMarkStore(self.database)
 
     def secrets(self) -> PostgresSecretStore:
         return PostgresSecretStore(self.database)

@@ -36,7 +36,7 @@ from server.backup.manifest import BackupUnusable, Entry, Manifest
 from server.backup.moving import RESTORED, RESTORING, begin, clear, drops, move, moved
 from server.backup.objects import BLOCK, MANIFEST, Objects, naming, unchanged
 from server.backup.selecting import HEADCOUNT_DB
-from server.tenants.sending import MARK, Sending
+from server.tenants.sending import MARK, is_off_in, turn_off_in
 from server.tenants.settings import TenantRefused
 
 ALLOWED = {RESTORING, RESTORED, "lost+found", "headcount.lock"}
@@ -159,12 +159,12 @@ class _Restoring:
             _make_durable(self.place / entry.path, entry)
         for entry in reversed(folders):
             _finish(self.place / entry.path, entry)
-        sending = Sending(self.place)  # the source may have had the mark, too, perhaps one that was not readable
         if drop or MARK in self.damaged or MARK in self.manifest.skipped:
-            sending.turn_off(now)
+            turn_off_in(self.place, now)  # the source may have had the mark, too, perhaps one that was not readable
         os.sync()  # the names in all folders: a flush of each would take most of the time
         waiting = sum(len(facts.imports) + len(facts.runs) for facts in known.values())
-        return Restored(self.manifest, len(known), len(files), owed, waiting, sending.is_off(), tuple(self.damaged))
+        off, damaged = is_off_in(self.place), tuple(self.damaged)
+        return Restored(self.manifest, len(known), len(files), owed, waiting, off, damaged)
 
     def _is_made(self, entry: Entry) -> bool:
         """Make the file of `entry`; return False if it is damaged and left out."""

@@ -12,8 +12,6 @@ from server.cli.output import json_option, list_options, print_json, print_list,
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.settings import load_settings
-from server.signing import renew_secret, webhook_secret
-from server.tenants.sending import Sending
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants
 
@@ -35,7 +33,7 @@ async def list_(tenant: str, limit: int, as_json: bool) -> None:
     """
     async with tenants() as opened:
         await opened.get(tenant)
-        _warn_if_off(opened)
+        await _warn_if_off(opened)
         rows = [message.to_json() for message in await Outbox(opened.store.outbox()).newest(tenant, limit)]
     columns = {"created_at": "CREATED", "channel": "BY", "topic": "ABOUT", "state": "STATE"}
     columns |= {"attempts": "TRIES", "error": "ERROR"}
@@ -55,8 +53,8 @@ async def secret(tenant: str, renew: bool, as_json: bool) -> None:
     """
     async with tenants() as opened:
         await opened.get(tenant)
-        file = opened.folder(tenant).webhook_secret
-    text = renew_secret(file) if renew else webhook_secret(file)
+        secrets = opened.home.secrets
+        text = await (secrets.renew_webhook_secret(tenant) if renew else secrets.webhook_secret(tenant))
     if as_json:
         print_json({"tenant": tenant, "secret": text})
     else:
@@ -83,7 +81,7 @@ async def test(tenant: str, as_json: bool) -> None:
                 f"headcount tenant set {tenant} notify_email=ADDRESS",
             )
         await Outbox(opened.store.outbox()).put(notices)
-        _warn_if_off(opened)
+        await _warn_if_off(opened)
     where = [*settings.notify_email, *([settings.notify_webhook] if settings.notify_webhook else [])]
     if as_json:
         print_json({"tenant": tenant, "told": where})
@@ -101,10 +99,10 @@ async def off(as_json: bool) -> None:
     Sign-in links are still sent, because the person who gets one requests it.
     """
     async with tenants() as opened:
-        sending = Sending(opened.data_dir)
-        sending.turn_off(utc_now())
+        await opened.sending.turn_off(utc_now())
+        since = await opened.sending.off_since()
     if as_json:
-        print_json({"sending": "off", "since": sending.off_since()})
+        print_json({"sending": "off", "since": since})
     else:
         click.echo("Turned sending off: no mail, webhook or invitation is sent. To turn it on: headcount notify on")
 
@@ -123,8 +121,8 @@ async def on(drop: bool, send: bool, as_json: bool) -> None:
     if drop and send:
         raise click.UsageError("--drop-owed and --send-owed exclude each other")
     async with tenants() as opened:
-        sending = Sending(opened.data_dir)
-        if not sending.is_off():
+        sending = opened.sending
+        if not await sending.is_off():
             raise TenantRefused("sending_on", "sending is on already")
         from server.notify.owing import Owing  # imports much, and no other command needs it
 
@@ -138,7 +136,7 @@ async def on(drop: bool, send: bool, as_json: bool) -> None:
             )
         if not send:
             await owing.drop(patiently)
-        sending.turn_on()
+        await sending.turn_on()
     if as_json:
         print_json({"sending": "on", "owed": owed, "dropped": not send})
     else:
@@ -148,8 +146,8 @@ async def on(drop: bool, send: bool, as_json: bool) -> None:
     tell_without_backup(opened.data_dir)
 
 
-def _warn_if_off(opened: Tenants) -> None:
-    if why := Sending(opened.data_dir).why_off():
+async def _warn_if_off(opened: Tenants) -> None:
+    if why := await opened.sending.why_off():
         tell(why, "sending_off", "warning")
 
 

@@ -15,8 +15,8 @@ from functools import partial
 from engine.outbox import Message
 from ground.waits import Growing
 from importer.errors import TryAgain
-from importer.folder import FolderOf
 from importer.queue.notices import Channel
+from keys.errors import SecretRefused
 from server.notify.herald import SettingsOf, destination
 from server.notify.layout import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
@@ -24,7 +24,7 @@ from server.notify.outbox import Outbox
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.rounds import Work, again, insist
 from server.seldom import Seldom
-from server.signing import webhook_secret
+from server.signing import WebhookSecrets
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
 from server.trouble import LOGGED_EVERY_S, Trouble, tell
@@ -46,14 +46,14 @@ BROKEN_S = 10.0
 """Seconds until a message of a broken tenant is tried again."""
 
 
-IsOff = Callable[[], bool]
+IsOff = Callable[[], Awaitable[bool]]
 """Returns whether nothing may be sent now (`server.tenants.sending`)."""
 
 Send = Callable[[Message, TenantSettings], Awaitable[str | None]]
 """Sends a message; returns a note to record with it, or None."""
 
 
-def sending_is_on() -> bool:
+async def sending_is_on() -> bool:
     """Let everything be sent: an `IsOff`."""
     return False
 
@@ -68,7 +68,7 @@ class Courier:
         self,
         outbox: Outbox,
         settings_of: SettingsOf,
-        folder_of: FolderOf,
+        secrets: WebhookSecrets,
         mailer: Mailer | None,
         webhooks: Webhooks,
         metrics: Metrics,
@@ -78,7 +78,7 @@ class Courier:
     ) -> None:
         self._outbox = outbox
         self._settings_of = settings_of
-        self._folder_of = folder_of
+        self._secrets = secrets
         self._mailer = mailer
         self._webhooks = webhooks
         self._metrics = metrics
@@ -126,13 +126,13 @@ class Courier:
     async def _send_mails(self) -> float:
         """Send the mails that are due; return the seconds until the next look."""
         assert self._mailer
-        while not self._may_not_send() and (due := await self._outbox.due(Channel.MAIL)):
+        while not await self._may_not_send() and (due := await self._outbox.due(Channel.MAIL)):
             for message in due:
                 try:
                     await self._deliver(message, self._mail)
                 except ServerAway as error:
                     return self._away(error)
-                if self._may_not_send():
+                if await self._may_not_send():
                     break
         await self._mailer.leave()
         return LOOK_S
@@ -154,7 +154,7 @@ class Courier:
     async def _look_for_webhooks(self) -> float:
         due = await self._outbox.due(Channel.WEBHOOK)
         for message in sorted(due, key=lambda each: self._called_at.get(each.tenant, 0.0)):
-            if self._may_not_send():
+            if await self._may_not_send():
                 break
             if len(self._under_way) < AT_ONCE and message.tenant not in self._under_way:
                 task = asyncio.create_task(self._call(message), name=f"webhook of {message.tenant}")
@@ -173,13 +173,16 @@ class Courier:
             self._held_up(error)
 
     async def _post(self, message: Message, settings: TenantSettings) -> None:
-        secret = await asyncio.to_thread(webhook_secret, self._folder_of(message.tenant).webhook_secret)
+        try:
+            secret = await self._secrets.webhook_secret(message.tenant)
+        except SecretRefused as error:
+            raise WebhookFailed(str(error)) from error
         await self._webhooks.send(settings.notify_webhook or "", secret, message.message_id, message.content)
 
     # Both
 
-    def _may_not_send(self) -> bool:
-        return self._ending.is_set() or self._is_off()
+    async def _may_not_send(self) -> bool:
+        return self._ending.is_set() or await self._is_off()
 
     async def _deliver(self, due: Message, send: Send) -> None:
         """Try to send one message, and record the result in the outbox. Raises ServerAway, TryAgain."""

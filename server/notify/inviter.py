@@ -108,9 +108,9 @@ class Inviter:
 
     async def _round(self) -> float:
         """Visit the tenants that may have users to invite until none is left; then wait for the next visit."""
-        if self._was_off and not self._is_off():
+        if self._was_off and not await self._is_off():
             self._all_due_at = 0.0
-        self._was_off = self._is_off()
+        self._was_off = await self._is_off()
         turn: set[str] = set()
         away_times = 0
         while (turn := turn | self._just_ended() | await self._all_waiting()) and not self._ending.is_set():
@@ -163,11 +163,11 @@ class Inviter:
             invitations = DueInvitations(opened, self._clock, self._retries, on_hire_date=on_hire_date)
             if settings.invitations == "off":
                 await invitations.withdraw()
-            wanted = settings.invitations != "off" and not self._is_off()
+            wanted = settings.invitations != "off" and not await self._is_off()
             due = await invitations.due() if wanted else []
             try:
                 for user_id in due:
-                    if self._ending.is_set() or self._is_off():
+                    if self._ending.is_set() or await self._is_off():
                         break
                     if invitation := await invitations.begin(user_id):
                         await self._send(tenant, settings, invitations, invitation)

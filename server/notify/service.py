@@ -21,7 +21,6 @@ from server.rounds import again
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.figures import FigureBook
-from server.tenants.sending import Sending
 from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -56,11 +55,11 @@ class Notifications:
         self._lengths = Outbox(tenants.store.looking().outbox())  # a scrape waits for no write
         self._metrics = metrics
         self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url, tenants.archive)
-        self._sending = Sending(tenants.data_dir)
+        self._sending = tenants.sending
         self._ending = asyncio.Event()
         self._reminding: asyncio.Task[None] | None = None
         webhooks, off = Webhooks(allow_private=settings.webhook_allow_private), self._sending.is_off
-        of_outbox = outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics
+        of_outbox = outbox, self._settings_of, tenants.home.secrets, self._mailer(), webhooks, metrics
         self._courier = Courier(*of_outbox, is_off=off)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         url = settings.http_public_url
@@ -131,7 +130,7 @@ class Notifications:
 
     async def _remind(self) -> float:
         """Log that sending is off."""
-        if why := self._sending.why_off():
+        if why := await self._sending.why_off():
             log.warning("%s", as_sentence(why), extra={"event": "sending_off"})
         return REMIND_S
 

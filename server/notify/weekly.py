@@ -13,9 +13,7 @@ import logging
 import time
 from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 
-from ground.files import replace_file
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import TryAgain
 from importer.queue.entry import Entry
@@ -49,6 +47,9 @@ HELD_LONGEST = timedelta(days=30)
 
 PAGE = 100
 
+WRITTEN = "digests"
+"""The name of the mark with the newest week whose digests are written."""
+
 
 class Weekly:
     """Writes digests between `start()` and `stop()`, except while `is_off`: they are written when sending is on."""
@@ -71,7 +72,7 @@ class Weekly:
         self._links = links
         self._clock = clock
         self._is_off = is_off
-        self._written = tenants.data_dir / "digests"
+        self._marks = tenants.home.marks
         self._week: Week | None = None
         self._left: list[str] = []
         self._trouble = Trouble(log, "The weekly digests cannot be written", {"event": "digests_unwritten"})
@@ -92,7 +93,7 @@ class Weekly:
         """Write the digests of the newest week that are not written yet. Raises TryAgain, OSError."""
         week = week_before(self._clock())
         if week != self._week:
-            if await asyncio.to_thread(_newest_in, self._written) == week.day:
+            if await self._marks.find(WRITTEN) == week.day:
                 self._left = []
             else:
                 tenants = await self._tenants.list()
@@ -119,7 +120,7 @@ class Weekly:
             await self._note(week)
 
     async def _note(self, week: Week) -> None:
-        await asyncio.to_thread(replace_file, self._written, f"{week.day}\n".encode())
+        await self._marks.put(WRITTEN, week.day)
 
     async def _write_one(self, name: str, week: Week) -> bool:
         """Write the digest of one tenant, if it wants one; return whether that succeeded. Raises nothing."""
@@ -161,7 +162,7 @@ class Weekly:
         return found
 
     async def _round(self) -> float:
-        if self._is_off():
+        if await self._is_off():
             self._week = None  # `skip` may change what is due
         else:
             await self.write()
@@ -170,11 +171,3 @@ class Weekly:
     def _failed(self, error: Exception) -> float:
         self._trouble.met(error)
         return LOOK_S
-
-
-def _newest_in(file: Path) -> str | None:
-    """Return the date in `file`; None if there is none."""
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None

@@ -27,6 +27,7 @@ from server.runs.run_hook import table_entries
 from server.runs.runner import Runner, WhyNot
 from server.runs.turns import WaitOf
 from server.settings import ServerSettings, environment_of_hooks
+from server.signing import WebhookSecrets
 from server.tenants.settings import TenantSettings
 
 
@@ -42,15 +43,15 @@ class Found:
     wait: WaitOf | None = None
 
 
-Find = Callable[[ServerSettings, RunStore, FolderOf], Awaitable[Found]]
+Find = Callable[[ServerSettings, RunStore, WebhookSecrets], Awaitable[Found]]
 """Return the hooks of a server."""
 
 
-async def find(settings: ServerSettings, store: RunStore, folder_of: FolderOf) -> Found:
+async def find(settings: ServerSettings, store: RunStore, secrets: WebhookSecrets) -> Found:
     """Import the modules of all hooks, read `hooks_file`, and remember their paths. Blocks the event loop."""
     env = environment_of_hooks()
     workshop = Workshop(Pool(env))
-    files = read_hooks_file(settings.hooks_file, Runners(folder_of, settings.webhook_allow_private))
+    files = read_hooks_file(settings.hooks_file, Runners(secrets, settings.webhook_allow_private))
 
     def runnable(declared: Declared, module: str) -> Calling:
         return Calling(declared, module, workshop)

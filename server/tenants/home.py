@@ -6,6 +6,8 @@ Only these two folders and `server/places/` know which one it is. All other code
 |---|---|---|
 | `Home.folder` | everything of the tenant | working files of this process, which end with it |
 | `Home.add`, `remove` | a folder is renamed | one transaction; removed rows are kept for a while |
+| `Home.secrets`, `host_keys` | files of mode 0600 | sealed rows, and the operator's secret file |
+| `Home.marks`, `perhaps_paused` | small files | rows; the settings themselves |
 | `Looks.look` | inode, size and times of users.db | the newest transaction that wrote users or settings |
 | `Looks.inspect` | the folder, users.db and the keys | the settings |
 """
@@ -15,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from engine.marks import MarkStore
 from engine.store import Store
 from engine.tenants import Tenant
 from importer.archive import Archive
@@ -24,6 +27,10 @@ from importer.folder import TenantFolder
 from importer.users.users import Users
 from importer.worker.results_folder import Results
 from keys.ring import KeyRing
+from server.signing import WebhookSecrets
+
+if TYPE_CHECKING:
+    from keys.host import HostKey
 
 Signature = str
 """A text that changes when something of a tenant is replaced, or gets another owner."""
@@ -113,6 +120,29 @@ class Home(Looks, Protocol):
 
     def ring(self, name: str) -> KeyRing:
         """Return the tenant's keys. Raises TenantRefused for an invalid name."""
+
+    @property
+    def secrets(self) -> WebhookSecrets:
+        """The secrets that sign what the tenants' receivers get."""
+
+    @property
+    def marks(self) -> MarkStore:
+        """The marks of the installation. In a data folder, they also raise OSError."""
+
+    async def host_keys(self) -> Sequence[HostKey]:
+        """Return the host keys of the server, Ed25519 first; the required ones are created.
+
+        Raises HostKeyRefused, and SecretRefused if the secret file that opens them cannot be used.
+        """
+
+    async def perhaps_paused(self, names: Sequence[str]) -> Sequence[str]:
+        """Return those of these tenants whose settings may have a pause."""
+
+    async def note_pause(self, name: str) -> None:
+        """Let `perhaps_paused` return this tenant: called before and after its settings get a pause."""
+
+    async def end_pause(self, name: str) -> None:
+        """Let `perhaps_paused` not return this tenant: its settings have no pause."""
 
     def refuse_absent(self, name: str) -> None:
         """Raise TenantRefused if the data of this tenant, which has a row, is missing."""

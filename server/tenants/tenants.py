@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from keys.ring import KeyRing
 from server.tenants.home import Home
 from server.tenants.hook_settings import KnownHooks
 from server.tenants.local.home import open_folder
+from server.tenants.sending import Sending
 from server.tenants.settings import (
     TenantSettings,
     change_settings,
@@ -82,6 +83,11 @@ class Tenants:
         """Return the tenant's keys."""
         return self.home.ring(name)
 
+    @property
+    def sending(self) -> Sending:
+        """Whether mails, webhooks and invitations are sent."""
+        return Sending(self.home.marks)
+
     async def add(self, name: str, keys: Iterable[str] = ()) -> Tenant:
         """Create a tenant, its folder and its databases, with these public keys (lines of .pub files).
 
@@ -122,9 +128,8 @@ class Tenants:
         Raises TryAgain while an import of the tenant locks the database.
         """
         await self.get(name)
-        mark = self.folder(name).paused
         if changes.get("paused_until"):
-            mark.touch()
+            await self.home.note_pause(name)
         after = await change_settings(
             *(self.users(name), changes),
             by=by,
@@ -134,12 +139,8 @@ class Tenants:
             hooks=self.hooks(),
         )
         if after.paused_until and "paused_until" in changes:
-            mark.touch()  # the server may have removed it before the change
+            await self.home.note_pause(name)  # the server may have removed it before the change
         return after
-
-    def perhaps_paused(self, names: Iterable[str]) -> Sequence[str]:
-        """Return those of these tenants whose settings may have a pause: `change_settings` leaves a mark. Blocks."""
-        return [name for name in names if self.folder(name).paused.exists()]
 
     def changed(self, now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
         """Return the settings `now` as `change_settings` would change them. Raises TenantRefused."""

@@ -1,11 +1,10 @@
 """Notifies a day before the pause of a feed ends: its waiting files are imported then.
 
-Only tenants that were paused are looked at (`Tenants.perhaps_paused`).
+Only tenants that were paused are looked at (`Home.perhaps_paused`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -46,7 +45,7 @@ class EndingPauses:
     async def look(self) -> None:
         """Queue a notification for every pause that ends soon. One tenant that fails stops no other."""
         names = [each.name for each in await self._tenants.list()]
-        for name in await asyncio.to_thread(self._tenants.perhaps_paused, names):
+        for name in await self._tenants.home.perhaps_paused(names):
             try:
                 await self._look_at(name)
             except Exception as error:
@@ -58,7 +57,7 @@ class EndingPauses:
         now = self._clock()
         pause = pause_of(await self._tenants.settings(name), now)
         if pause is None:
-            await asyncio.to_thread(self._tenants.folder(name).paused.unlink, missing_ok=True)
+            await self._tenants.home.end_pause(name)
         elif self._notifier and ends_soon(await self._figures.read_pauses(name), now):
             queued = await self._queue.queued(name)
             await self._notifier.notify_pause_ending(name, pause, sum(waits_by(pause, each) for each in queued))

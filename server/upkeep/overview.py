@@ -69,7 +69,8 @@ class Overview:
         stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock(), figures.pauses)}
         without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}
         disk = await self._disk.usage([tenant.name for tenant in found])
-        pauses = await asyncio.to_thread(self._pauses, [tenant.name for tenant in found])
+        paused = await self._tenants.home.perhaps_paused([tenant.name for tenant in found])
+        pauses = await asyncio.to_thread(self._pauses, paused)
         sessions = self._open_sessions()
         return [
             TenantFacts(
@@ -91,9 +92,9 @@ class Overview:
         return sum(figures.inviting for figures in self._counting.figures.all.values())
 
     def _pauses(self, names: Sequence[str]) -> dict[str, Pause]:
-        """In a thread: return the pauses of the tenants that are paused now."""
+        """In a thread: return the pauses of those of these tenants that are paused now."""
         now, found = self._clock(), {}
-        for name in self._tenants.perhaps_paused(names):
+        for name in names:
             with suppress(ImporterError, DatabaseFault, TenantRefused):
                 if pause := pause_of(read_settings(self._tenants.users(name)), now):
                     found[name] = pause

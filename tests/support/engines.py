@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
+from engine.marks import MarkStore
 from engine.postgres import store as postgres_store
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from engine.tenants import Tenant
+from importer.folder import TenantFolder
 from keys.file_ring import FileRing
 from keys.ring import KeyRing
+from server.signing import SecretFiles, WebhookSecrets
+from server.tenants.local.marks import FileMarks
 from server.tenants.shared.rings import StoredRing
+from server.tenants.shared.vault import Vault
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import Company
 from tests.support.postgres import database_for
@@ -61,6 +66,15 @@ RINGS: dict[str, Callable[[Path, Any, str], KeyRing]] = {
     "postgres": lambda folder, store, tenant: StoredRing(store.keys(), tenant),
 }
 """Return the keys of a tenant, by the engine whose store and folder these are."""
+SECRETS: dict[str, Callable[[Path, Any], WebhookSecrets]] = {
+    "sqlite": lambda folder, store: SecretFiles(lambda tenant: TenantFolder(folder / tenant)),
+    "postgres": lambda folder, store: Vault(store.secrets(), folder / "secret"),
+}
+MARKS: dict[str, Callable[[Path, Any], MarkStore]] = {
+    "sqlite": lambda folder, store: FileMarks(folder),
+    "postgres": lambda folder, store: store.marks(),
+}
+"""Return the secrets of webhooks, and the marks, by the engine whose store and folder these are."""
 
 NEEDED = {"postgres": needs(POSTGRES)}
 

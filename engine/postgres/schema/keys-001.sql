@@ -39,3 +39,9 @@ CREATE TABLE proof (
     one    boolean PRIMARY KEY DEFAULT true CHECK (one),
     sealed bytea NOT NULL
 );
+
+-- Short texts, each under a name: whether sending is off, and the newest week whose digests are written.
+CREATE TABLE marks (
+    name text COLLATE "C" PRIMARY KEY,
+    text text NOT NULL
+);

@@ -21,7 +21,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from headcount.hooks import MAX_SECONDS, why_not_name, why_not_path
-from importer.folder import FolderOf
 from server.guarded import Poster
 from server.runs.outside.command import CommandHook
 from server.runs.outside.posting import UrlHook
@@ -29,6 +28,7 @@ from server.runs.registry import RegisteredHook, Runnable
 from server.runs.sources import Source
 from server.setting_errors import nearest, place, reason
 from server.settings import environment_of_programs
+from server.signing import WebhookSecrets
 from server.tenants.settings import WebAddress
 
 MAY_HOLD_PASSWORDS = {"command", "url"}
@@ -59,13 +59,13 @@ def not_run(entry: Outside, folder: Path) -> None:
 class Runners:
     """Makes what runs the entries. `allow_private`: URLs may be private addresses."""
 
-    folder_of: FolderOf
+    secrets: WebhookSecrets
     allow_private: bool
 
     def __call__(self, entry: Outside, folder: Path) -> Runnable:
         if entry.command is not None:
             return CommandHook(entry.command, environment_of_programs(), folder, entry.timeout_s)
-        return UrlHook(entry.url or "", Poster(allow_private=self.allow_private), self.folder_of, entry.timeout_s)
+        return UrlHook(entry.url or "", Poster(allow_private=self.allow_private), self.secrets, entry.timeout_s)
 
 
 def read_hooks_file(file: Path | None, runnable: MakeOutside = not_run) -> list[Source]:

@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 from ground.moments import Clock, utc_now
 from ground.words import as_sentence
 from headcount.hooks import Result
-from importer.folder import FolderOf
+from importer.errors import TryAgain
+from keys.errors import SecretRefused
 from server.guarded import NoAnswer, Poster
 from server.runs.ends import Again, Done, End, Failed
 from server.runs.outside import facts
 from server.runs.registry import Attempt
-from server.signing import signed_headers, webhook_secret
+from server.signing import WebhookSecrets, signed_headers
 
 PIECE = 256 * 1024
 ANSWERS_TO_REPEAT = frozenset({408, 425, 429})
@@ -36,11 +37,11 @@ class UrlHook:
     """Posts files to one URL, with the secret of each tenant's webhooks. Has no `accept`."""
 
     def __init__(
-        self, url: str, poster: Poster, folder_of: FolderOf, timeout_s: float, clock: Clock = utc_now
+        self, url: str, poster: Poster, secrets: WebhookSecrets, timeout_s: float, clock: Clock = utc_now
     ) -> None:
         self._url = url
         self._poster = poster
-        self._folder_of = folder_of
+        self._secrets = secrets
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -61,7 +62,7 @@ class UrlHook:
 
     async def _post(self, attempt: Attempt) -> int:
         """Return the status of the answer. Raises NoAnswer and CannotRead."""
-        signed = await asyncio.to_thread(self._signed, attempt)
+        signed = await asyncio.to_thread(self._signed, attempt, await self._secret_of(attempt.tenant))
         headers = {
             "content-type": "application/octet-stream",
             "content-length": str(attempt.size),
@@ -71,9 +72,16 @@ class UrlHook:
         async with aclosing(_sent(attempt.copy)) as body:
             return await self._poster.post(self._url, headers, body, self._timeout_s)
 
-    def _signed(self, attempt: Attempt) -> dict[str, str]:
+    async def _secret_of(self, tenant: str) -> str:
         try:
-            secret = webhook_secret(self._folder_of(attempt.tenant).webhook_secret)
+            return await self._secrets.webhook_secret(tenant)
+        except OSError as error:
+            raise CannotRead(f"{type(error).__name__}: {error}") from error
+        except (SecretRefused, TryAgain) as error:
+            raise CannotRead(str(error)) from error
+
+    def _signed(self, attempt: Attempt, secret: str) -> dict[str, str]:
+        try:
             with attempt.copy.open("rb") as file:
                 if (size := os.fstat(file.fileno()).st_size) != attempt.size:
                     raise CannotRead(f"the copy of the file has {size:,} bytes, not {attempt.size:,}")

@@ -13,9 +13,10 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.sqlite.store import open_store
 from engine.store import Store
@@ -28,11 +29,16 @@ from importer.users.users import Users
 from importer.worker.results_folder import LOCAL_RESULTS, Results
 from keys.errors import KeyRefused
 from keys.file_ring import FileRing
+from server.signing import SecretFiles
 from server.tenants.local.folder import had_tenants, make_data_dir, server_database, users_in
 from server.tenants.local.looks import FolderLooks
+from server.tenants.local.marks import FileMarks
 from server.tenants.local.measuring import bytes_below
 from server.tenants.names import tenant_exists, valid_name
 from server.tenants.settings import TenantRefused, from_texts, no_tenant
+
+if TYPE_CHECKING:
+    from keys.host import HostKey
 
 
 class FolderHome(FolderLooks):
@@ -68,6 +74,29 @@ class FolderHome(FolderLooks):
 
     def ring(self, name: str) -> FileRing:
         return FileRing(self.folder(name).keys)
+
+    @property
+    def secrets(self) -> SecretFiles:
+        return SecretFiles(self.folder)
+
+    @property
+    def marks(self) -> FileMarks:
+        return FileMarks(self._data_dir)
+
+    async def host_keys(self) -> list[HostKey]:
+        # Imported here: it takes 0.25 s, which commands should not spend.
+        from keys.host import host_keys
+
+        return await asyncio.to_thread(host_keys, self._data_dir / "host_keys")
+
+    async def perhaps_paused(self, names: Sequence[str]) -> Sequence[str]:
+        return await asyncio.to_thread(lambda: [name for name in names if self.folder(name).paused.exists()])
+
+    async def note_pause(self, name: str) -> None:
+        self.folder(name).paused.touch()
+
+    async def end_pause(self, name: str) -> None:
+        await asyncio.to_thread(self.folder(name).paused.unlink, missing_ok=True)
 
     def refuse_absent(self, name: str) -> None:
         if not self.folder(name).root.is_dir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from starlette.responses import Response
 from engine.outbox import Message
 from importer.queue.notices import Channel
 from server.notify.herald import destination
-from server.tenants.sending import Sending
 from server.web.access import Looking, Owning
 from server.web.http_problem import HttpProblem
 from server.web.office import Visit
@@ -76,7 +74,7 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         most=SHOWN if len(messages) == SHOWN else None,
         addresses={CHANNELS[channel]: destination(settings, channel) for channel in Channel},
         mails=visit.office.settings.smtp_url is not None,
-        sending_off=await asyncio.to_thread(Sending(visit.office.settings.data_dir).is_off),
+        sending_off=await visit.office.tenants.sending.is_off(),
     )
 
 

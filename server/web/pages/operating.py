@@ -16,7 +16,6 @@ from ground.words import as_sentence
 from importer.queue.entry import Entry
 from server.data_disk import free_at
 from server.tenants.bans import BanRefused
-from server.tenants.sending import Sending
 from server.web.access import Operating
 from server.web.http_problem import HttpProblem
 from server.web.office import Visit
@@ -66,7 +65,7 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
     moved = await office.reader.newest_move()
     under_way = await office.reader.all_under_way(SHOWN)
     bans, broken = await office.bans.list(), sorted(office.soundness.broken.items())
-    health, sending = await office.parts_up(), Sending(office.settings.data_dir)
+    health, sending = await office.parts_up(), office.tenants.sending
     return render(
         request,
         "server.html",
@@ -86,8 +85,8 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         lengths=await office.outbox.lengths(),
         inviting=office.overview.inviting(),
         mails=office.settings.smtp_url is not None,
-        sending_off=await asyncio.to_thread(sending.is_off),
-        off_since=await asyncio.to_thread(sending.off_since),
+        sending_off=await sending.is_off(),
+        off_since=await sending.off_since(),
         bans=bans[:SHOWN],
         more_bans=max(0, len(bans) - SHOWN),
         broken=broken[:SHOWN],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from server.tenants.sending import Sending
+from server.tenants.sending import is_off_in
 from tests.support.backups import manifest_of, saved
 from tests.support.clients import TMPFS, needs
 from tests.support.doctoring import OTHER
@@ -112,7 +112,7 @@ def test_no_backup_of_a_copy_for_a_drill_replaces_that_of_the_server(tmp_path: P
     for line in commands("A drill", -1):
         obey(source, line)
     source.data = drill(source)
-    assert Sending(source.data).is_off()
+    assert is_off_in(source.data)
     ran = source.cli("backup", str(backup), check=False)
     assert (ran.code, "has the backup of another data folder" in ran.err) == (1, True)
     assert manifest_of(backup) == before

@@ -9,7 +9,8 @@ import pytest
 
 from ground.moments import utc_now
 from server.notify.digest import week_before
-from server.tenants.sending import MARK, Sending
+from server.tenants.local.marks import FileMarks
+from server.tenants.sending import MARK, Sending, is_off_in
 from tests.support.backups import rows
 from tests.support.server_process import ServerProcess
 from tests.support.writing import being_written, by_hand
@@ -52,8 +53,7 @@ def invitations(server: ServerProcess) -> int:
 def test_sending_is_turned_off_once_and_its_time_stays(server: ServerProcess) -> None:
     shown = server.cli("notify", "off").text
     assert shown == "Turned sending off: no mail, webhook or invitation is sent. To turn it on: headcount notify on\n"
-    since = Sending(server.data).off_since()
-    assert since
+    since = (server.data / MARK).read_text().strip()
     assert server.cli("notify", "off", "--json").json == {"sending": "off", "since": since}
     assert (server.data / MARK).stat().st_mode & 0o777 == 0o600
 
@@ -73,7 +73,7 @@ def test_sending_stays_off_until_the_operator_decides_about_what_waits(server: S
     assert "1 mail, 1 webhook and 1 invitation wait. To drop them: headcount notify on --drop-owed." in ran.err
     assert "To send them: headcount notify on --send-owed" in ran.err
     assert server.cli("notify", "on", "--send-owed", "--drop-owed", check=False).code == 2
-    assert Sending(server.data).is_off()
+    assert is_off_in(server.data)
     assert (set(states(server).values()), invitations(server)) == ({"waiting"}, 1)
 
 
@@ -86,7 +86,7 @@ def test_what_waits_and_what_is_due_is_dropped_if_told(server: ServerProcess) ->
     assert states(server) == {"t0": "dropped", "t1": "dropped", "stale since None": "dropped"}
     assert invitations(server) == 0
     assert (server.data / "digests").read_text().strip() == week_before(utc_now()).day
-    assert not Sending(server.data).is_off()
+    assert not is_off_in(server.data)
     assert "No file of acme" not in ran.err
 
 
@@ -109,7 +109,7 @@ def test_an_import_that_writes_delays_the_drop_and_sending_stays_off(
         ran = server.cli("notify", "on", "--drop-owed", check=False)
     assert ran.code == 1
     assert "An import of this tenant is running. Waiting for it to end" in ran.err
-    assert Sending(server.data).is_off()
+    assert is_off_in(server.data)
     server.cli("notify", "on", "--drop-owed")
     assert invitations(server) == 0
 
@@ -120,7 +120,7 @@ def test_a_broken_tenant_does_not_keep_sending_off(server: ServerProcess) -> Non
     server.cli("notify", "off")
     ran = server.cli("notify", "on", "--drop-owed")
     assert "the tenant bolt is broken: invitations that wait there are sent when it works" in ran.err
-    assert not Sending(server.data).is_off()
+    assert not is_off_in(server.data)
 
 
 @pytest.mark.parametrize("command", [("notify", "list", "acme"), ("notify", "test", "acme")])
@@ -131,14 +131,14 @@ def test_commands_of_notifications_warn_that_sending_is_off(server: ServerProces
     assert sentence in server.cli(*command).warned
 
 
-def test_a_mark_that_cannot_be_read_keeps_sending_off(server: ServerProcess) -> None:
+async def test_a_mark_that_cannot_be_read_keeps_sending_off(server: ServerProcess) -> None:
     (server.data / MARK).symlink_to("nowhere")
-    sending = Sending(server.data)
-    assert sending.is_off()
-    assert sending.off_since() is None
-    assert str(sending.why_off()).startswith("sending is off: the server sends no mail")
+    sending = Sending(FileMarks(server.data))
+    assert await sending.is_off()
+    assert await sending.off_since() is None
+    assert str(await sending.why_off()).startswith("sending is off: the server sends no mail")
     server.cli("notify", "on")
-    assert not sending.is_off()
+    assert not await sending.is_off()
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -28,6 +28,7 @@ from server.notify.mail import Mailer, MailServer
 from server.notify.outbox import Outbox
 from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
+from server.signing import SecretFiles
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
 from tests.support.mailserver import MailHost
@@ -54,7 +55,7 @@ class Desk:
     async def settings_of(self, tenant: str) -> TenantSettings:
         return self.settings[tenant]
 
-    def is_off(self) -> bool:
+    async def is_off(self) -> bool:
         self.looks += 1
         return self.off
 
@@ -69,7 +70,7 @@ class Desk:
         courier = Courier(
             self.outbox,
             self.settings_of,
-            self.house.folder,
+            SecretFiles(self.house.folder),
             mailer,
             webhooks,
             self.metrics,
@@ -409,7 +410,7 @@ async def test_a_stop_waits_for_a_webhook_in_progress_but_not_for_ever(desk: Des
         desk.settings["acme"] = TenantSettings(notify_webhook=hanging.url)
         await desk.tell("acme", Channel.WEBHOOK)
         webhooks = Webhooks(allow_private=True)
-        courier = Courier(desk.outbox, desk.settings_of, desk.house.folder, None, webhooks, desk.metrics)
+        courier = Courier(desk.outbox, desk.settings_of, SecretFiles(desk.house.folder), None, webhooks, desk.metrics)
         courier.start()
         await eventually(lambda: hanging.calls)
         async with asyncio.timeout(5):

@@ -72,7 +72,7 @@ class Office:
             retries=retries,
             round_s=round_s,
             away=Growing(0.04, 300.0),
-            is_off=lambda: self.off,
+            is_off=self.is_off,
         )
 
     @asynccontextmanager
@@ -83,6 +83,9 @@ class Office:
             yield inviter
         finally:
             await inviter.stop(5)
+
+    async def is_off(self) -> bool:
+        return self.off
 
     async def looked(self) -> None:
         """Send all invitations that are due now."""

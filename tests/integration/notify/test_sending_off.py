@@ -11,7 +11,6 @@ from server.notify import service
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.settings import ServerSettings
-from server.tenants.sending import Sending
 from server.tenants.tenants import open_tenants
 from server.upkeep.metrics import Metrics
 from tests.support.waiting import eventually
@@ -31,7 +30,7 @@ async def test_the_log_says_at_the_start_and_again_that_sending_is_off(
     async with open_tenants(tmp_path) as tenants:
         settings = ServerSettings(data_dir=tmp_path)
         notifications = Notifications(settings, tenants, Outbox(tenants.store.outbox()), Metrics())
-        Sending(tmp_path).turn_off(from_rfc3339(SINCE))
+        await tenants.sending.turn_off(from_rfc3339(SINCE))
         notifications.start()
         try:
             await eventually(lambda: [record.message for record in caplog.records].count(SENTENCE) > 1)

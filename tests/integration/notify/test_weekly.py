@@ -49,7 +49,10 @@ class Desk:
         listing, outbox = self.house.queue, Outbox(self.tenants.store.outbox())
         links = Links("https://hr.example.com")
         parts = self.tenants, listing, outbox, self.settings_of, links
-        return Weekly(*parts, clock=lambda: self.now, is_off=lambda: self.off)
+        return Weekly(*parts, clock=lambda: self.now, is_off=self.is_off)
+
+    async def is_off(self) -> bool:
+        return self.off
 
     async def settings_of(self, tenant: str) -> TenantSettings:
         self.read.append(tenant)

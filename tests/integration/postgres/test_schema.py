@@ -20,8 +20,8 @@ OWN = {
     "users": {"searched"},
 }
 """The columns that only PostgreSQL needs."""
-KEYS = {"host_keys", "keys", "proof", "secrets"}
-"""The tables of keys and secrets, which are in files with SQLite."""
+KEYS = {"host_keys", "keys", "marks", "proof", "secrets"}
+"""The tables of keys, secrets and marks, which are in files with SQLite."""
 FILES = {"chunks", "contents", "drafts", "kept_files", "names", "usage"}
 """The tables of what is in folders with SQLite."""
 OF_SQLITE = {"sqlite_sequence": set(), "search_log": set(), "meta": {"one", "base"}, "before": {"one"}}

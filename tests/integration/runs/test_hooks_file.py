@@ -13,6 +13,7 @@ from server.runs.outside.hooks_toml import Runners, read_hooks_file
 from server.runs.outside.said import said
 from server.runs.registry import RegisteredHook
 from server.runs.sources import Source
+from server.signing import SecretFiles
 from tests.support import ROOT
 from tests.support.attempts import attempt_of
 from tests.support.webhost import WebHost
@@ -23,7 +24,7 @@ GOOD = '[[hooks]]\nname = "good"\npath = "/good/*.csv"\ncommand = ["cat"]\n'
 def read(folder: Path, text: str | bytes) -> Source:
     file = folder / "hooks.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    runners = Runners(lambda tenant: TenantFolder(folder), allow_private=True)
+    runners = Runners(SecretFiles(lambda tenant: TenantFolder(folder)), allow_private=True)
     (source,) = read_hooks_file(file, runners)
     assert source.name == "hooks.toml"
     assert source.package == str(file)

@@ -14,14 +14,15 @@ from importer.folder import TenantFolder
 from server.guarded import Poster
 from server.runs.ends import Again, Done, Failed
 from server.runs.outside.posting import PIECE, UrlHook
-from server.signing import key_of, webhook_secret
+from server.signing import SecretFiles, key_of, webhook_secret
 from tests.support.attempts import attempt_of
 from tests.support.waiting import eventually
 from tests.support.webhost import WebHost
 
 
 def url_hook(url: str, folder: Path, *, allow_private: bool = True, timeout_s: float = 30) -> UrlHook:
-    return UrlHook(url, Poster(allow_private=allow_private), lambda tenant: TenantFolder(folder), timeout_s)
+    secrets = SecretFiles(lambda tenant: TenantFolder(folder))
+    return UrlHook(url, Poster(allow_private=allow_private), secrets, timeout_s)
 
 
 async def test_a_receiver_gets_the_file_and_can_verify_its_signature(tmp_path: Path) -> None:

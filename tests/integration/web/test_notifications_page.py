@@ -13,7 +13,6 @@ import pytest
 from ground.moments import utc_now
 from importer.model import ImportState
 from importer.queue.notices import Channel
-from server.tenants.sending import Sending
 from tests.support.pages import done, page, seen, settings
 from tests.support.runs import end_in
 from tests.support.site import Site, open_site
@@ -71,11 +70,11 @@ async def test_a_test_without_an_address_is_refused_with_the_reason(site: Site) 
 
 async def test_a_company_reads_that_sending_is_off(site: Site) -> None:
     sentence = "The operator has turned sending off. Mails and webhooks wait, and are given up after 7 days."
-    Sending(site.office.settings.data_dir).turn_off(utc_now())
+    await site.office.tenants.sending.turn_off(utc_now())
     assert sentence not in seen(await page(site, HERE)), "there is no address"
     await settings(site, notify_email=[MAIL])
     assert sentence in seen(await page(site, HERE, role="viewer"))
-    Sending(site.office.settings.data_dir).turn_on()
+    await site.office.tenants.sending.turn_on()
     assert sentence not in seen(await page(site, HERE))
 
 

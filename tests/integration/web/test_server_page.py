@@ -13,7 +13,7 @@ import pytest
 from engine.bans import Ban
 from ground.moments import rfc3339, utc_now
 from importer.queue.notices import Channel
-from server.tenants.sending import MARK, Sending
+from server.tenants.sending import MARK
 from server.web.pages import operating
 from server.web.pages.operating import Disk, disk_of
 from tests.support.importing import people
@@ -54,15 +54,15 @@ async def test_the_server_page_says_that_sending_is_off(site: Site) -> None:
     await site.office.outbox.put(await site.office.herald.test_notices("acme", utc_now()))
     sentence = "To turn it on: headcount notify on"
     assert sentence not in await text_of(site)
-    sending = Sending(site.office.settings.data_dir)
-    sending.turn_off(datetime(2026, 3, 31, 2, 10, tzinfo=UTC))
+    sending = site.office.tenants.sending
+    await sending.turn_off(datetime(2026, 3, 31, 2, 10, tzinfo=UTC))
     text = await text_of(site)
     assert "Sending is off since 31 Mar 2026, 02:10 UTC" in text
     assert f"No mail, webhook or invitation is sent. {sentence}" in text
     assert "Not tried: sending is off." in text
     (site.office.settings.data_dir / MARK).write_text("<b>")
     assert "Sending is off. No mail" in await text_of(site)
-    sending.turn_on()
+    await sending.turn_on()
     assert sentence not in await text_of(site)
 
 

@@ -1,0 +1,21 @@
+"""The marks of an installation, as stored in a database."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class MarkStore(Protocol):
+    """Short texts, each under a name."""
+
+    async def has(self, name: str) -> bool:
+        """Return whether there is a mark of this name."""
+
+    async def find(self, name: str) -> str | None:
+        """Return the text of a mark; None if there is none."""
+
+    async def put(self, name: str, text: str) -> None:
+        """Store a mark in place of any other of its name: it is on disk when this returns."""
+
+    async def drop(self, name: str) -> None:
+        """Remove a mark, if there is one: that is on disk when this returns."""
