@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.sqlite.tenant.users import SqliteUsers
+from engine.store import Store
 from importer.folder import TenantFolder
+from importer.users.users import Users
 from server.settings import ServerSettings
 from server.tenants.tenants import Tenants, open_tenants
-from tests.support.importing import Company
+from tests.support.engines import sqlite
+from tests.support.importing import Company, make_users
 from tests.support.waiting import DEADLINE_S
 from tests.support.writing import being_written, by_hand
 
@@ -29,6 +34,32 @@ class EmbeddedInstallation:
 
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         return open_tenants(self.data, serving=serving, public_url=public_url)
+
+    @asynccontextmanager
+    async def store(self, *tenants: str) -> AsyncIterator[Store]:
+        async with sqlite(self.data)(*tenants) as store:
+            for name in tenants:
+                self.make_folder_of(name)
+            yield store
+
+    def add(self, tenant: str) -> None:
+        self.make_folder_of(tenant)
+        by_hand(self._server_database(), f"INSERT INTO tenants (name, created_at) VALUES ('{tenant}', '2026')")
+
+    def remove(self, tenant: str) -> None:
+        delete = f"DELETE FROM tenants WHERE name = '{tenant}'"
+        by_hand(self._server_database(), "PRAGMA foreign_keys=ON", delete)
+        (self.data / "removed").mkdir(exist_ok=True)
+        self.folder(tenant).root.rename(self.data / "removed" / f"{tenant}-20260101T000000.000000Z")
+
+    def make_folder_of(self, tenant: str) -> None:
+        folder = self.folder(tenant)
+        for each in (folder.files / "test", folder.results, folder.uploads, folder.messages, folder.staging):
+            each.mkdir(parents=True, exist_ok=True)
+        make_users(folder.users_db)
+
+    def users_of(self, tenant: str) -> Users:
+        return SqliteUsers(self.folder(tenant))
 
     def settings(self, **chosen: Any) -> ServerSettings:
         return ServerSettings(data_dir=self.data, **chosen)
@@ -56,6 +87,20 @@ class EmbeddedInstallation:
     def unpublish(self, tenant: str, path: str) -> None:
         self.folder(tenant).visible(path).unlink()
 
+    def land(self, tenant: str, path: str, content: bytes, import_id: int) -> None:
+        folder = self.folder(tenant)
+        new = folder.staging / "new"
+        new.write_bytes(content)
+        os.link(new, folder.copy(import_id))
+        new.rename(folder.visible(path))
+
+    def show_copy(self, tenant: str, path: str, run_id: int) -> None:
+        folder = self.folder(tenant)
+        visible, new = folder.visible(path), folder.staging / "new"
+        visible.parent.mkdir(exist_ok=True)
+        os.link(folder.run_copy(run_id), new)
+        new.rename(visible)
+
     def unfinished(self, tenant: str) -> list[int]:
         return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
 
@@ -66,6 +111,9 @@ class EmbeddedInstallation:
         file = self.folder(tenant).root / name
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(content)
+
+    def kept_names(self, tenant: str, place: str) -> set[str]:
+        return {path.name for path in (self.folder(tenant).root / place).iterdir()}
 
     def drop(self, tenant: str, name: str) -> None:
         (self.folder(tenant).root / name).unlink()

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from engine.store import Store
 from importer.folder import TenantFolder
+from importer.users.users import Users
 from server.settings import ServerSettings
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
@@ -36,11 +38,26 @@ class Installation(Protocol):
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         """Open its tenants in this process, as `server.tenants.tenants.open_tenants` does."""
 
+    def store(self, *tenants: str) -> AbstractAsyncContextManager[Store]:
+        """Open its store in this process. The tenants of these names exist then, without users, made in no time."""
+
+    def add(self, tenant: str) -> None:
+        """Add a tenant without users in no time, beside a store that is open."""
+
+    def remove(self, tenant: str) -> None:
+        """Remove a tenant, beside a store that is open. Nothing else is told of it."""
+
+    def users_of(self, tenant: str) -> Users:
+        """Return the users of a tenant, for parts of a server in this process."""
+
     def settings(self, **chosen: Any) -> ServerSettings:
         """Return the settings of a server in this process that uses it, with those chosen."""
 
     def folder(self, tenant: str) -> TenantFolder:
-        """Return the folder of a tenant, for tests of the engine that has one."""
+        """Return the folder of a tenant in which parts of a server in this process work.
+
+        An engine may store nothing there: what is stored is read by other methods.
+        """
 
     # The files that a tenant sees
 
@@ -65,6 +82,12 @@ class Installation(Protocol):
     def unfinished(self, tenant: str) -> list[int]:
         """Return the sizes so far of the uploads that have not landed."""
 
+    def land(self, tenant: str, path: str, content: bytes, import_id: int) -> None:
+        """Have a file at `path` as if it had landed: the copy of its import is the same one."""
+
+    def show_copy(self, tenant: str, path: str, run_id: int) -> None:
+        """Have the copy that a run reads as the file at `path`, too."""
+
     # What is kept of imports and runs
 
     def kept(self, tenant: str, name: str) -> bytes | None:
@@ -72,6 +95,9 @@ class Installation(Protocol):
 
     def keep(self, tenant: str, name: str, content: bytes) -> None:
         """Keep `content` as the file with this path."""
+
+    def kept_names(self, tenant: str, place: str) -> set[str]:
+        """Return the names of the kept files in `uploads`, `messages` or `runs`."""
 
     def drop(self, tenant: str, name: str) -> None:
         """Remove a kept file, as no part of the server does."""

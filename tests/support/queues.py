@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
@@ -18,9 +16,9 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.users.users import Users
 from importer.worker.closing import Closing
-from importer.worker.results import report_file
-from tests.support.engines import OpenStore, sqlite
-from tests.support.importing import make_users
+from tests.support.embedded import EmbeddedInstallation
+from tests.support.engines import OpenStore
+from tests.support.installation import Installation, installation
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
@@ -31,14 +29,6 @@ async def open_queue(data: Path, *tenants: str) -> AsyncIterator[Queue]:
     """Open the queue of the data folder `data`, in which these tenants exist."""
     async with open_house(data, *tenants) as house:
         yield house.queue
-
-
-def make_folder(data: Path, tenant: str) -> TenantFolder:
-    folder = TenantFolder(data / "tenants" / tenant)
-    for each in (folder.files / "test", folder.results, folder.uploads, folder.messages, folder.staging):
-        each.mkdir(parents=True, exist_ok=True)
-    make_users(folder.users_db)
-    return folder
 
 
 class Watching:
@@ -56,18 +46,19 @@ class Watching:
 class House:
     """A queue, the ends of its imports, and the folders around it: the base of most tests of imports."""
 
-    def __init__(self, data: Path, store: Store) -> None:
-        self.data = data
+    def __init__(self, stored: Installation, store: Store) -> None:
+        self.stored = stored
         self.store = store
         self.queue = queue = store.imports()
         self.watching = Watching()
         self.closing = Closing(queue, self.folder, self.watching)
 
     def folder(self, tenant: str = "acme") -> TenantFolder:
-        return TenantFolder(self.data / "tenants" / tenant)
+        """Return the folder in which the parts of the house work."""
+        return self.stored.folder(tenant)
 
     def users(self, tenant: str = "acme") -> Users:
-        return SqliteUsers(self.folder(tenant))
+        return self.stored.users_of(tenant)
 
     async def upload(self, text: str = "x\n", tenant: str = "acme", *, dry_run: bool = False) -> int:
         """Add a published file: visible, copied, queued."""
@@ -77,30 +68,36 @@ class House:
         return import_id
 
     def put(self, import_id: int, text: str, tenant: str = "acme", *, dry_run: bool = False) -> None:
-        """Publish a file as an upload does: a new inode, a second name for it, then the visible name."""
-        folder = self.folder(tenant)
-        copy, visible = (
-            folder.copy(import_id),
-            folder.visible("/test/sync_users.csv" if dry_run else "/sync_users.csv"),
-        )
-        new = folder.staging / "new"
-        new.write_text(text)
-        os.link(new, copy)
-        new.rename(visible)
+        """Publish a file as an upload does."""
+        path = "/test/sync_users.csv" if dry_run else "/sync_users.csv"
+        self.stored.land(tenant, path, text.encode(), import_id)
+
+    def copy(self, import_id: int, tenant: str = "acme") -> bytes | None:
+        """Return the kept copy of an import; None without one."""
+        return self.stored.copy(tenant, import_id)
 
     def shown(self, import_id: int, tenant: str = "acme") -> Any:
         """Return the report in /results, or None if there is none."""
-        file = report_file(self.folder(tenant), import_id)
-        return json.loads(file.read_text()) if file.exists() else None
+        content = self.stored.visible(tenant, f"/results/sync_users-{import_id}.json")
+        return None if content is None else json.loads(content)
 
 
 @asynccontextmanager
 async def open_house(data: Path, *tenants: str, engine: OpenStore | None = None) -> AsyncIterator[House]:
-    """Open a house on the data folder `data`, in which these tenants exist. Without `engine`, its store is SQLite."""
-    async with (engine or sqlite(data))(*tenants) as store:
-        for name in tenants:
-            make_folder(data, name)
-        yield House(data, store)
+    """Open a house in `data`, in which these tenants exist.
+
+    With `engine`, its store is of that engine, and its folders are embedded.
+    """
+    if engine is None:
+        stored = installation(data)
+        async with stored.store(*tenants) as store:
+            yield House(stored, store)
+    else:
+        folders = EmbeddedInstallation(data)
+        async with engine(*tenants) as store:
+            for name in tenants:
+                folders.make_folder_of(name)
+            yield House(folders, store)
 
 
 async def promise(queue: Queue, tenant: str = "acme", *, dry_run: bool = False, size: int = 5) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -16,8 +15,8 @@ from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.notices import Channel, Notice
 from server.runs.ending import Ending
-from tests.support.engines import sqlite
-from tests.support.queues import NOON, make_folder
+from tests.support.installation import Installation, installation
+from tests.support.queues import NOON
 
 SHA256 = "ab" * 32
 
@@ -45,8 +44,8 @@ class Telling:
 class RunHouse:
     """The runs of a store, and their ends: the base of most tests of runs."""
 
-    def __init__(self, data: Path, store: Store) -> None:
-        self.data = data
+    def __init__(self, stored: Installation, store: Store) -> None:
+        self.stored = stored
         self.store = store
         self.runs = store.runs()
         self.clock = RunClock()
@@ -54,7 +53,12 @@ class RunHouse:
         self.ending = Ending(self.runs, self.folder, self._ended, self.clock, Telling())
 
     def folder(self, tenant: str = "acme") -> TenantFolder:
-        return TenantFolder(self.data / "tenants" / tenant)
+        """Return the folder in which the parts of the house work."""
+        return self.stored.folder(tenant)
+
+    def copy(self, run_id: int, tenant: str = "acme") -> bytes | None:
+        """Return the kept copy of a run; None without one."""
+        return self.stored.run_copy(tenant, run_id)
 
     def _ended(self, run: Run) -> None:
         self.ends.append((run.hook, run.id, run.state))
@@ -64,12 +68,7 @@ class RunHouse:
     ) -> Run:
         """Add an arriving upload with its copy."""
         number = await self.runs.arriving(tenant, hook, f"/{hook}/a.csv", size=len(text), uploaded_at=NOON)
-        folder = self.folder(tenant)
-        folder.runs.mkdir(mode=0o700, exist_ok=True)
-        new = folder.staging / f"new-{number}"
-        new.write_text(text)
-        os.link(new, folder.run_copy(number))
-        new.unlink()
+        self.stored.keep_run_copy(tenant, number, text.encode())
         return await self.runs.require(tenant, number)
 
     async def upload(self, text: str = "x\n", tenant: str = "acme", hook: str = "invoices") -> Run:
@@ -93,11 +92,11 @@ class RunHouse:
 
     def shown(self, run: Run) -> Any:
         """Return the report in /results, or None if there is none."""
-        file = self.folder(run.tenant).results / f"{run.hook}-{run.id}.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        content = self.stored.visible(run.tenant, f"/results/{run.hook}-{run.id}.json")
+        return None if content is None else json.loads(content)
 
     def in_results(self, tenant: str = "acme") -> list[str]:
-        return sorted(file.name for file in self.folder(tenant).results.iterdir())
+        return self.stored.names(tenant, "/results")
 
     async def told(self, tenant: str = "acme") -> list[str]:
         """Return the topics of the notices, oldest first."""
@@ -106,8 +105,7 @@ class RunHouse:
 
 @asynccontextmanager
 async def open_run_house(data: Path, *tenants: str) -> AsyncIterator[RunHouse]:
-    """Open a house on the data folder `data`, in which these tenants exist."""
-    async with sqlite(data)(*tenants) as store:
-        for name in tenants:
-            make_folder(data, name)
-        yield RunHouse(data, store)
+    """Open a house in `data`, in which these tenants exist."""
+    stored = installation(data)
+    async with stored.store(*tenants) as store:
+        yield RunHouse(stored, store)

@@ -22,7 +22,6 @@ from server.hooks.import_hook import ImportHook
 from server.tenants.settings import TenantSettings
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house, promise
-from tests.support.writing import being_written
 
 STAFF = people("ann")
 UPLOAD = Upload("acme", "/sync_users.csv", 8, Written(1, 8, 8, foreign=False), NOON, "close")
@@ -90,6 +89,7 @@ async def test_the_hook_in_test_queues_dry_runs(house: House) -> None:
     assert (await found(house.queue, arrival.id)).dry_run
 
 
+@pytest.mark.only_on("sqlite", "no other engine has links")
 async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> None:
     house.folder().uploads.rmdir()
     arrival = await hook(house).arriving(UPLOAD)
@@ -98,10 +98,11 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
     os.link(visible, arrival.copy)
 
 
+@pytest.mark.only_on("sqlite", "another process locks all rows of the server")
 @pytest.mark.logs("upload_unrecorded")
 async def test_a_client_gets_an_error_when_its_import_cannot_be_queued(house: House) -> None:
     await house.queue._ledger.db.execute("PRAGMA busy_timeout=1")
-    with being_written(house.data / "headcount.db"):
+    with house.stored.holding_writes():
         with pytest.raises(HookRefused, match="another process holds the database"):
             await hook(house).arriving(UPLOAD)
         await hook(house).aborted(UPLOAD, "the connection was lost")
@@ -144,7 +145,7 @@ async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: H
             await land(house, chosen, dry_run=dry_run)
     assert await states(house) == "queued queued aborted aborted"
     assert house.shown(3)["message"].startswith("The file was refused: 2 imports wait already")
-    assert not house.folder().copy(3).exists()
+    assert house.copy(3) is None
     await house.queue.claim("acme", 1)  # a running import does not wait
     await land(house, chosen)
     assert await states(house) == "running queued aborted aborted queued"
@@ -173,7 +174,7 @@ async def test_a_newer_list_supersedes_waiting_lists_while_an_import_runs(house:
     new = await land(house, chosen)
     assert await states(house) == "running superseded queued"
     assert f"import {new}" in house.shown(old)["message"]
-    assert [house.folder().copy(number).exists() for number in (running, old, new)] == [True, False, True]
+    assert [house.copy(number) is not None for number in (running, old, new)] == [True, False, True]
 
 
 async def test_a_correction_file_and_a_dry_run_supersede_no_waiting_list(house: House) -> None:

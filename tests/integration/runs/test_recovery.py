@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +27,7 @@ async def state(house: RunHouse, run: Run) -> ImportState:
 
 def publish(house: RunHouse, run: Run) -> None:
     """Make the visible file, as the last step that a client sees does."""
-    folder = house.folder(run.tenant)
-    visible = folder.visible(run.path)
-    visible.parent.mkdir(exist_ok=True)
-    new = folder.staging / "new"
-    os.link(folder.run_copy(run.id), new)
-    new.rename(visible)
+    house.stored.show_copy(run.tenant, run.path, run.id)
 
 
 @pytest.mark.logs("run_recovered")
@@ -42,7 +36,7 @@ async def test_a_file_that_became_visible_is_queued_for_its_hook(house: RunHouse
     publish(house, run)
     await start(house)
     assert await state(house, run) is ImportState.QUEUED
-    assert house.folder().run_copy(run.id).exists()
+    assert house.copy(run.id) is not None
 
 
 async def test_a_file_that_did_not_become_visible_is_aborted(house: RunHouse) -> None:
@@ -53,14 +47,14 @@ async def test_a_file_that_did_not_become_visible_is_aborted(house: RunHouse) ->
     await start(house)
     assert await state(house, old) is ImportState.QUEUED
     assert await state(house, new) is ImportState.ABORTED
-    assert not house.folder().run_copy(new.id).exists()
+    assert house.copy(new.id) is None
     assert house.shown(new)["state"] == "aborted"
     assert await house.told() == [f"run {new.id} aborted"]
 
 
 async def test_a_promise_without_a_copy_is_aborted(house: RunHouse) -> None:
     run = await house.arrive()
-    house.folder().run_copy(run.id).unlink()
+    house.stored.drop("acme", f"runs/{run.id}.file")
     await start(house)
     assert await state(house, run) is ImportState.ABORTED
 
@@ -73,7 +67,7 @@ async def test_a_run_that_was_running_is_queued_again_and_the_attempt_counts(hou
         await start(house)
         found = await house.found(run)
         assert (found.state, found.attempts, found.not_before) == (ImportState.QUEUED, attempts, 0.0)
-        assert [path.name for path in house.folder().runs.iterdir()] == [f"{run.id}.file"]
+        assert house.stored.kept_names("acme", "runs") == {f"{run.id}.file"}
 
 
 async def test_a_run_is_given_up_after_five_attempts_that_a_stop_cut_off(house: RunHouse) -> None:
@@ -84,7 +78,7 @@ async def test_a_run_is_given_up_after_five_attempts_that_a_stop_cut_off(house: 
     found = await house.found(run)
     assert (found.state, found.error) == (ImportState.FAILED, "the server stopped during 5 attempts")
     assert house.shown(run)["message"].startswith("The server stopped 5 times during this run.")
-    assert house.folder().run_copy(run.id).exists(), "it can be run again"
+    assert house.copy(run.id) is not None, "it can be run again"
 
 
 async def test_only_the_runs_that_are_named_are_recovered(house: RunHouse) -> None:
@@ -102,10 +96,10 @@ async def test_a_second_recovery_changes_nothing(house: RunHouse) -> None:
     await house.start(await house.upload(hook="scans"))
     await start(house)
     before = await house.runs.page("acme")
-    files = sorted(house.folder().runs.iterdir())
+    files = house.stored.kept_names("acme", "runs")
     await start(house)
     assert await house.runs.page("acme") == before
-    assert sorted(house.folder().runs.iterdir()) == files
+    assert house.stored.kept_names("acme", "runs") == files
 
 
 async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(

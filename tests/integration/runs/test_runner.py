@@ -16,8 +16,6 @@ from server.runs import runner as runner_module
 from server.runs.ends import ATTEMPTS, Again, Done, End, Failed
 from server.runs.registry import Attempt
 from server.runs.runner import AT_ONCE, MISSING, NEVER_HOOK, NO_HOOK, NOT_WRITTEN
-from tests.support.engines import add_tenants
-from tests.support.queues import make_folder
 from tests.support.run_house import RunHouse
 from tests.support.run_stage import FINE, Stage
 from tests.support.waiting import eventually
@@ -144,9 +142,8 @@ async def test_a_rerun_follows_those_that_wait(stage: Stage) -> None:
 
 async def test_a_hook_runs_for_a_limited_number_of_tenants_at_once(house: RunHouse) -> None:
     names = [f"t{number}" for number in range(AT_ONCE + 2)]
-    await add_tenants(house.store, tuple(names))
     for name in names:
-        make_folder(house.data, name)
+        house.stored.add(name)
     stage, go = Stage(house), asyncio.Event()
 
     async def wait(attempt: Attempt) -> End:
@@ -213,7 +210,7 @@ async def test_runs_of_a_hook_that_stays_away_fail_when_their_files_are_too_old(
 async def test_a_run_whose_copy_is_missing_fails(stage: Stage) -> None:
     played = stage.play()
     run, next_ = await stage.house.upload(), await stage.house.upload()
-    stage.house.folder().run_copy(run.id).unlink()
+    stage.house.stored.drop("acme", f"runs/{run.id}.file")
     stage.runner.start()
     ended = await stage.ended(run)
     assert (ended.state, ended.message) == (ImportState.FAILED, MISSING)
@@ -221,6 +218,7 @@ async def test_a_run_whose_copy_is_missing_fails(stage: Stage) -> None:
     assert played.seen == [("acme", 2)]
 
 
+@pytest.mark.only_on("sqlite", "a folder of the engine is away")
 @pytest.mark.logs("run_left")
 async def test_a_run_whose_folder_cannot_be_read_waits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "LATER_S", 0.1)
@@ -314,6 +312,7 @@ async def test_a_run_of_a_removed_tenant_ends_without_a_trace(stage: Stage) -> N
     assert stage.house.in_results() == []
 
 
+@pytest.mark.only_on("sqlite", "a folder is in the way of a report")
 async def test_a_report_that_could_not_be_written_is_written_while_no_hook_runs(stage: Stage) -> None:
     blocker = stage.house.folder().staging / "invoices-1.json.new"
     blocker.mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,9 +21,10 @@ from importer.worker.results import KEPT
 from server.runs.again import run_again
 from server.runs.registry import RegisteredHook, Registry
 from server.tenants.settings import TenantSettings
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from server.upkeep.expired_runs import prune_runs
 from server.upkeep.keeping import Keeper
+from tests.support.installation import Installation, installation
 from tests.support.queues import House, run_to
 from tests.support.runs import arrive, end_in, put_in_line, start
 from tests.support.waiting import eventually
@@ -37,6 +37,7 @@ INVOICES = RegisteredHook("invoices", "/invoices/*.csv", "acme")
 class Yard:
     """The runs of a tenant, and the keeper that prunes them."""
 
+    stored: Installation
     tenants: Tenants
     keeper: Keeper
     folder: TenantFolder
@@ -48,7 +49,7 @@ class Yard:
     async def put(self, size: int = 5, hook: str = "invoices") -> int:
         """Queue a run with a copy of its file, and a report of an earlier attempt."""
         number = await put_in_line(self.runs, hook=hook, size=size)
-        self.folder.run_copy(number).write_bytes(b"x" * size)
+        self.stored.keep_run_copy("acme", number, b"x" * size)
         self.folder.run_reports(number).mkdir()
         (self.folder.run_reports(number) / "sums.csv").write_text("1")
         return number
@@ -59,7 +60,7 @@ class Yard:
         return number
 
     def files(self) -> set[str]:
-        return {path.name for path in self.folder.runs.iterdir()}
+        return self.stored.kept_names("acme", "runs")
 
     async def rows(self) -> list[int]:
         return [each.id for each in await self.runs.page("acme", limit=1000)]
@@ -70,10 +71,11 @@ class Yard:
 
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_tenants(tmp_path) as tenants:
+    stored = installation(tmp_path)
+    async with stored.open() as tenants:
         await tenants.add("acme")
         keeper = Keeper(tenants, tenants.store.imports(), lambda: datetime.now(UTC))
-        yield Yard(tenants, keeper, tenants.folder("acme"))
+        yield Yard(stored, tenants, keeper, tenants.folder("acme"))
 
 
 @pytest.mark.logs("runs_pruned")
@@ -117,9 +119,9 @@ async def test_a_tenant_with_runs_alone_is_pruned_when_the_first_expires(yard: Y
 
 
 async def test_copies_of_failed_runs_count_in_kept_bytes_with_those_of_imports(yard: Yard) -> None:
-    house = House(yard.tenants.data_dir, yard.tenants.store)
+    house = House(yard.stored, yard.tenants.store)
     await run_to(house.queue, await house.upload("x" * 10), ImportState.FAILED)
-    (yard.folder.files / "sync_users.csv").unlink()
+    yard.stored.unpublish("acme", "/sync_users.csv")
     first, second = [await yard.ended(ImportState.FAILED, size=10) for _ in range(2)]
     waiting = await yard.put(10)
 
@@ -127,7 +129,7 @@ async def test_copies_of_failed_runs_count_in_kept_bytes_with_those_of_imports(y
         failed = await yard.runs.failed("acme")
         await trim_copies(house.queue, "acme", yard.folder, kept_bytes=kept_bytes, failed_runs=failed)
         copies = {name for name in yard.files() if name.endswith(".file")}
-        return {path.name for path in yard.folder.uploads.iterdir()}, copies
+        return yard.stored.kept_names("acme", "uploads"), copies
 
     of_run = {number: f"{number}.file" for number in (first, second, waiting)}
     assert await trimmed(30) == ({"1.csv"}, {*of_run.values()})
@@ -138,7 +140,7 @@ async def test_copies_of_failed_runs_count_in_kept_bytes_with_those_of_imports(y
 
 async def test_a_copy_of_a_failed_run_that_is_the_visible_file_does_not_count(yard: Yard) -> None:
     number = await yard.ended(ImportState.FAILED, size=10)
-    os.link(yard.folder.run_copy(number), yard.folder.files / "march.csv")
+    yard.stored.show_copy("acme", "/march.csv", number)
     failed = await yard.runs.failed("acme")
     assert await trim_copies(yard.tenants.store.imports(), "acme", yard.folder, kept_bytes=0, failed_runs=failed), (
         "it may be too much soon"
@@ -169,7 +171,7 @@ async def test_a_run_that_is_run_again_meanwhile_keeps_its_file_or_stays_failed(
         await yard.keeper._trim("acme", (await yard.tenants.settings("acme")).model_copy(update={"kept_bytes": 0}))
     with pytest.raises(Refused, match="no longer kept"):
         await tasks[0]
-    assert not folder.run_copy(number).exists()
+    assert yard.stored.run_copy("acme", number) is None
     assert (await runs.require("acme", number)).state is ImportState.FAILED
 
 
@@ -179,7 +181,7 @@ async def test_the_server_deletes_copies_above_kept_bytes_when_a_run_ends(yard: 
     yard.keeper.start()
     try:
         yard.keeper.run_ended(await yard.runs.require("acme", second))
-        await eventually(lambda: not yard.folder.run_copy(first).exists())
-        assert yard.folder.run_copy(second).exists()
+        await eventually(lambda: yard.stored.run_copy("acme", first) is None)
+        assert yard.stored.run_copy("acme", second) is not None
     finally:
         await yard.keeper.stop()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from importer.model import ImportState
-from importer.worker.results import KEPT, errors_file
-from tests.support.queues import NOON, House, enqueue, found, make_folder, open_house, outcome, promise
+from importer.worker.results import KEPT
+from tests.support.chosen import EMBEDDED, chosen_engine
+from tests.support.queues import NOON, House, enqueue, found, open_house, outcome, promise
 
 REJECTED = "first_name,email,_line,_code,_message\n"
 
@@ -19,6 +20,17 @@ REJECTED = "first_name,email,_line,_code,_message\n"
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with open_house(tmp_path, "acme") as built:
         yield built
+
+
+def reject(house: House, import_id: int) -> None:
+    """Keep rejected rows of an import."""
+    house.stored.keep("acme", f"messages/{import_id}.errors.csv", REJECTED.encode())
+
+
+def rejected(house: House, import_id: int) -> str | None:
+    """Return the rejected rows in /results; None without any."""
+    content = house.stored.visible("acme", f"/results/sync_users-{import_id}.errors.csv")
+    return None if content is None else content.decode()
 
 
 async def end(house: House, import_id: int, state: ImportState, **counts: int) -> None:
@@ -33,40 +45,38 @@ async def test_the_end_of_an_import_is_in_results(house: House) -> None:
     assert shown == (await found(house.queue, 1)).report().to_json()
     assert (shown["state"], shown["counts"]["created"], shown["file"]["rows"]) == ("completed", 3, 3)
     assert house.watching.ends == [(1, ImportState.COMPLETED)]
-    assert (house.folder().results / "sync_users-1.json").stat().st_mode & 0o777 == 0o600
-    assert list(house.folder().staging.iterdir()) == []
+    if chosen_engine() == EMBEDDED:
+        assert (house.folder().results / "sync_users-1.json").stat().st_mode & 0o777 == 0o600
+    assert house.stored.unfinished("acme") == []
 
 
 async def test_rejected_rows_are_beside_the_report(house: House) -> None:
     await house.upload()
-    house.folder().errors(1).write_text(REJECTED)
+    reject(house, 1)
     await end(house, 1, ImportState.COMPLETED_WITH_ERRORS, rejected=1)
-    assert errors_file(house.folder(), 1).read_text() == REJECTED
+    assert rejected(house, 1) == REJECTED
     entry = await found(house.queue, 1)
     assert await house.closing._publish(entry)
-    assert sorted(file.name for file in house.folder().results.iterdir()) == [
-        "sync_users-1.errors.csv",
-        "sync_users-1.json",
-    ]
-    assert list(house.folder().staging.iterdir()) == []
+    assert house.stored.names("acme", "/results") == ["sync_users-1.errors.csv", "sync_users-1.json"]
+    assert house.stored.unfinished("acme") == []
 
 
 async def test_rejected_rows_of_an_earlier_start_do_not_stay(house: House) -> None:
     await house.upload()
-    house.folder().errors(1).write_text(REJECTED)
+    reject(house, 1)
     await end(house, 1, ImportState.HELD, rejected=1)
     await house.queue.approve("acme", 1, by="operator", users=frozenset())
-    house.folder().errors(1).unlink()
+    house.stored.drop("acme", "messages/1.errors.csv")
     await end(house, 1, ImportState.COMPLETED)
-    assert not errors_file(house.folder(), 1).exists()
+    assert rejected(house, 1) is None
 
 
 async def test_a_superseded_import_gets_a_report_and_loses_its_copy(house: House) -> None:
     old, new = await house.upload(), await house.upload()
     await house.closing.supersede(await found(house.queue, old), await found(house.queue, new))
     assert house.shown(old)["state"] == "superseded"
-    assert not house.folder().copy(old).exists()
-    assert house.folder().copy(new).exists()
+    assert house.copy(old) is None
+    assert house.copy(new) is not None
 
 
 async def test_an_upload_that_became_no_import_has_a_report(house: House) -> None:
@@ -78,13 +88,13 @@ async def test_an_upload_that_became_no_import_has_a_report(house: House) -> Non
 
 async def test_a_decision_by_another_process_is_published(house: House) -> None:
     await end(house, await house.upload(), ImportState.HELD)
-    assert house.folder().copy(1).exists()
+    assert house.copy(1) is not None
     await house.queue.discard("acme", 1, by="operator")
     assert house.shown(1)["state"] == "held"
     await house.closing.catch_up()
     assert house.shown(1)["state"] == "discarded"
     assert house.shown(1)["decided_by"] == "operator"
-    assert not house.folder().copy(1).exists()
+    assert house.copy(1) is None
     assert house.watching.ends[-1] == (1, ImportState.DISCARDED)
 
 
@@ -93,9 +103,10 @@ async def test_an_approved_import_is_shown_as_queued(house: House) -> None:
     await house.queue.approve("acme", 1, by="operator", users=frozenset())
     await house.closing.catch_up()
     assert house.shown(1)["state"] == "queued"
-    assert house.folder().copy(1).exists()
+    assert house.copy(1) is not None
 
 
+@pytest.mark.only_on("sqlite", "a folder is in the way of a report")
 @pytest.mark.logs("report_owed")
 async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(house: House) -> None:
     blocker = house.folder().staging / "sync_users-1.json.new"
@@ -113,6 +124,7 @@ async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(h
     assert house.watching.ends.count((1, ImportState.COMPLETED)) == 1
 
 
+@pytest.mark.only_on("sqlite", "a folder is in the way of reports")
 async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(tmp_path: Path) -> None:
     async with open_house(tmp_path, "acme", "globex") as house:
 
@@ -137,18 +149,17 @@ async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(
 
 async def test_the_newest_reports_of_imports_and_of_dry_runs_are_kept(house: House) -> None:
     for each in range(KEPT + 2):
-        house.folder().errors(each + 1).write_text(REJECTED)
+        reject(house, each + 1)
         await end(house, await house.upload(dry_run=each < 2), ImportState.HELD, rejected=1)
     assert house.shown(1)
     assert house.shown(KEPT + 2)
-    own = house.folder().results / "notes.txt"
-    own.write_text("mine")
+    house.stored.publish("acme", "/results/notes.txt", b"mine")
     await end(house, await house.upload(), ImportState.COMPLETED)
     assert house.shown(3) is None
-    assert not errors_file(house.folder(), 3).exists()
+    assert rejected(house, 3) is None
     assert house.shown(1)
     assert house.shown(4)
-    assert own.exists()
+    assert house.stored.visible("acme", "/results/notes.txt") == b"mine"
 
 
 async def test_simultaneous_ends_keep_each_others_reports(house: House) -> None:
@@ -197,41 +208,41 @@ async def test_a_decision_does_not_publish_a_report_that_is_too_old(house: House
 async def test_copies_of_dry_runs_are_deleted_at_once_and_of_applied_imports_kept(house: House) -> None:
     await end(house, await house.upload(dry_run=True), ImportState.COMPLETED)
     await end(house, await house.upload(), ImportState.COMPLETED)
-    assert not house.folder().copy(1).exists()
-    assert house.folder().copy(2).exists()
+    assert house.copy(1) is None
+    assert house.copy(2) is not None
 
 
 async def test_the_copy_of_a_failed_import_is_deleted_after_ten_more_failures(house: House) -> None:
     for _ in range(10):
         await end(house, await house.upload(), ImportState.FAILED)
-    assert house.folder().copy(1).exists()
+    assert house.copy(1) is not None
     await end(house, await house.upload(), ImportState.FAILED)
-    assert not house.folder().copy(1).exists()
-    assert house.folder().copy(2).exists()
+    assert house.copy(1) is None
+    assert house.copy(2) is not None
 
 
 async def test_an_import_of_a_removed_tenant_leaves_no_files(house: House) -> None:
     import_id = await enqueue(house.queue)
     entry = await house.queue.claim("acme", import_id)
     assert entry
-    await house.queue._ledger.db.execute("DELETE FROM tenants")
-    (house.data / "tenants" / "acme").rename(house.data / "removed")
+    house.stored.remove("acme")
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))
-    assert not (house.data / "tenants" / "acme").exists()
+    if chosen_engine() == EMBEDDED:
+        assert not house.folder().root.exists()
     assert house.watching.ends == []
 
 
 async def test_a_tenant_added_again_gets_no_report_of_an_import_that_still_ran(house: House) -> None:
     entry = await house.queue.claim("acme", await enqueue(house.queue))
     assert entry
-    await house.queue._ledger.db.execute("DELETE FROM tenants")
-    (house.data / "tenants" / "acme").rename(house.data / "removed")
-    make_folder(house.data, "acme")
+    house.stored.remove("acme")
+    house.stored.add("acme")
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))
-    assert list(house.folder().results.iterdir()) == []
+    assert house.stored.names("acme", "/results") == []
     assert house.watching.ends == []
 
 
+@pytest.mark.only_on("sqlite", "no other engine has links")
 @pytest.mark.parametrize("place", ["results", "files", "staging"])
 async def test_reports_do_not_follow_a_link_in_place_of_a_folder(house: House, tmp_path: Path, place: str) -> None:
     """A restored backup or an operator may leave such a link, whose target is not the tenant's."""
@@ -254,15 +265,16 @@ async def test_reports_do_not_follow_a_link_in_place_of_a_folder(house: House, t
     assert house.shown(1)["state"] == "completed"
 
 
+@pytest.mark.only_on("sqlite", "no other engine has links")
 async def test_a_link_in_results_is_replaced_or_removed_and_never_followed(house: House, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("theirs")
-    house.folder().errors(1).write_text(REJECTED)
+    reject(house, 1)
     for name in ("sync_users-1.json", "sync_users-1.errors.csv", "sync_users-7.json"):
         (house.folder().results / name).symlink_to(outside)
     await house.upload()
     await end(house, 1, ImportState.COMPLETED_WITH_ERRORS, rejected=1)
     assert outside.read_text() == "theirs"
     assert house.shown(1)["state"] == "completed_with_errors"
-    assert errors_file(house.folder(), 1).read_text() == REJECTED
+    assert rejected(house, 1) == REJECTED
     assert not any(file.is_symlink() for file in house.folder().results.iterdir())

@@ -27,10 +27,16 @@ def list_of(*users: tuple[str, int | None]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def keep_list(house: House, number: int, *losing: int) -> None:
+    """Keep the list of the users that an import would deactivate."""
+    text = list_of(*(("deactivated", user) for user in losing))
+    house.stored.keep("acme", f"messages/{number}.touched.jsonl", text.encode())
+
+
 async def held(house: House, *losing: int) -> Entry:
     """Return an import that is held for these users, with its list."""
     number = await house.upload()
-    house.folder().touched(number).write_text(list_of(*(("deactivated", user) for user in losing)))
+    keep_list(house, number, *losing)
     await run_to(house.queue, number, ImportState.HELD)
     return await found(house.queue, number)
 
@@ -39,7 +45,7 @@ async def hold_again(house: House, entry: Entry, *losing: int) -> None:
     """Let another person approve the import; it runs, writes another list and is held for it, a minute later."""
     running = await house.queue.claim(*entry.key)
     assert running
-    house.folder().touched(entry.id).write_text(list_of(*(("deactivated", user) for user in losing)))
+    keep_list(house, entry.id, *losing)
     later = datetime.fromisoformat(entry.finished_at or "") + timedelta(minutes=1)
     assert await house.queue.finish(running.ended(outcome(ImportState.HELD), later), published=True)
 

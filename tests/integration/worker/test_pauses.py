@@ -80,7 +80,7 @@ class Yard(House):
 async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
     monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
     async with open_house(tmp_path, "acme", "globex") as house:
-        yard = Yard(house.data, house.store)
+        yard = Yard(house.stored, house.store)
         yard.clock = Clock()
         yield yard
 
@@ -147,7 +147,7 @@ async def test_a_newer_list_supersedes_a_paused_one_when_it_lands(yard: Yard) ->
     await yard.import_("ann", "bob")
     await Turns(yard.queue, yard.closing, yard.starter).give_way("acme")
     assert (await found(yard.queue, 1)).state is ImportState.SUPERSEDED
-    assert not yard.folder().copy(1).exists()
+    assert yard.copy(1) is None
     assert (await found(yard.queue, 2)).state is ImportState.QUEUED
 
 

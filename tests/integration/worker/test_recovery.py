@@ -46,7 +46,7 @@ async def test_a_file_that_became_visible_is_queued(house: House) -> None:
     house.put(await promise(house.queue), "a\n")
     await start(house)
     assert await state(house, 1) is ImportState.QUEUED
-    assert house.folder().copy(1).exists()
+    assert house.copy(1) is not None
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -54,10 +54,10 @@ async def test_a_file_that_did_not_become_visible_is_aborted(house: House, dry_r
     house.put(await promise(house.queue, dry_run=dry_run), "old\n", dry_run=dry_run)
     await house.queue.landed("acme", 1)
     number = await promise(house.queue, dry_run=dry_run)
-    house.folder().copy(number).write_text("new\n")
+    house.stored.keep_copy("acme", number, b"new\n")
     await start(house)
     assert await state(house, number) is ImportState.ABORTED
-    assert not house.folder().copy(number).exists()
+    assert house.copy(number) is None
     assert house.shown(number)["state"] == "aborted"
     assert await state(house, 1) is ImportState.QUEUED
 
@@ -86,7 +86,7 @@ async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
     first = await promise(house.queue)
     house.put(first, "first\n")
     second = await promise(house.queue)
-    house.folder().copy(second).write_text("second\n")
+    house.stored.keep_copy("acme", second, b"second\n")
     left, end_upload = await house.queue.cut_off(), house.queue.end_upload
     monkeypatch.setattr(house.queue, "end_upload", full)
     with pytest.raises(TryAgain):
@@ -105,14 +105,16 @@ async def test_a_promise_without_a_copy_is_aborted(house: House) -> None:
     assert await state(house, number) is ImportState.ABORTED
 
 
+@pytest.mark.only_on("sqlite", "it is about files on a disk without links")
 async def test_without_links_a_file_with_the_same_bytes_is_the_same(house: House) -> None:
     number = await promise(house.queue)
-    house.folder().copy(number).write_text("same\n")
-    house.folder().visible("/sync_users.csv").write_text("same\n")
+    house.stored.keep_copy("acme", number, b"same\n")
+    house.stored.publish("acme", "/sync_users.csv", b"same\n")
     await start(house)
     assert await state(house, number) is ImportState.QUEUED
 
 
+@pytest.mark.only_on("sqlite", "it is about files on a disk without links")
 async def test_without_links_a_file_with_other_bytes_is_another(house: House) -> None:
     number = await promise(house.queue)
     copy, visible = house.folder().copy(number), house.folder().visible("/sync_users.csv")
@@ -146,7 +148,7 @@ async def test_an_import_that_was_running_is_queued_again_and_the_start_counts(h
         await start(house)
         entry = await found(house.queue, 1)
         assert (entry.state, entry.attempts) == (ImportState.QUEUED, attempts)
-    assert house.folder().copy(1).exists()
+    assert house.copy(1) is not None
 
 
 async def test_an_import_is_given_up_after_five_starts_that_did_not_end(house: House) -> None:
@@ -175,16 +177,11 @@ async def test_files_that_no_import_needs_are_removed(house: House) -> None:
     await house.queue.discard("acme", 2, by="an owner")
     await run_to(house.queue, await house.upload(dry_run=True), ImportState.COMPLETED)
     waiting = await house.upload()
-    stranger, odd = house.folder().copy(99), house.folder().uploads / "1.csv.tmp"
-    unfinished, message = house.folder().messages / ".7.jsonl.new", house.folder().messages / "7.jsonl"
-    for file in (unfinished, message):
-        file.touch()
-    stranger.touch()
-    odd.touch()
+    for name in ("uploads/99.csv", "uploads/1.csv.tmp", "messages/.7.jsonl.new", "messages/7.jsonl"):
+        house.stored.keep("acme", name, b"")
     await start(house)
-    left = {file.name for file in house.folder().uploads.iterdir()}
-    assert left == {"1.csv", "3.csv", f"{waiting}.csv"}
-    assert list(house.folder().messages.iterdir()) == [message]
+    assert house.stored.kept_names("acme", "uploads") == {"1.csv", "3.csv", f"{waiting}.csv"}
+    assert house.stored.kept_names("acme", "messages") == {"7.jsonl"}
 
 
 async def test_only_the_newest_copies_of_failed_imports_survive_a_crash(house: House) -> None:
@@ -192,7 +189,7 @@ async def test_only_the_newest_copies_of_failed_imports_survive_a_crash(house: H
     for number in failed:
         await run_to(house.queue, number, ImportState.FAILED)
     await start(house)
-    assert [number for number in failed if house.folder().copy(number).exists()] == failed[2:]
+    assert [number for number in failed if house.copy(number) is not None] == failed[2:]
 
 
 # Uploads in progress when the server was killed

@@ -20,7 +20,6 @@ from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
 from tests.support.waiting import eventually
-from tests.support.writing import by_hand
 
 
 @pytest.fixture
@@ -96,9 +95,9 @@ async def test_an_end_that_cannot_be_written_is_retried(house: House, monkeypatc
 async def test_an_end_that_cannot_be_read_counts_as_not_applied(house: House) -> None:
     await house.upload(people("ann").decode())
     entry = await found(house.queue, 1)
-    by_hand(house.folder().users_db, "ALTER TABLE applied RENAME TO away")
+    house.stored.change_users("acme", "ALTER TABLE applied RENAME TO away")
     assert await known_end(house.users(), entry) is None
-    by_hand(house.folder().users_db, "ALTER TABLE away RENAME TO applied")
+    house.stored.change_users("acme", "ALTER TABLE away RENAME TO applied")
     async with working(house):
         await eventually(lambda: house.shown(1), what="the report")
     assert await known_end(house.users(), entry)
