@@ -13,8 +13,8 @@ import pytest
 from engine.runs import RunStore
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
+from tests.support.installation import open_tenants
 from tests.support.runs import end_in, ended, put_in_line, start
 
 HOOKS = """

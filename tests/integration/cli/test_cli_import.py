@@ -18,8 +18,8 @@ from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.queue import Queue
 from server import process
 from server.cli import import_ as module
-from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
+from tests.support.installation import open_tenants
 from tests.support.queues import GUARD, NOON, enqueue, outcome, promise, run_to
 from tests.support.waiting import eventually
 

@@ -19,8 +19,8 @@ from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from server.cli.output import shown
 from server.tenants.settings import read_settings
-from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
+from tests.support.installation import open_tenants
 from tests.support.keypairs import public_line
 from tests.support.queues import enqueue, run_to
 from tests.support.runs import put_in_line

@@ -11,8 +11,8 @@ from server.notify import service
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.settings import ServerSettings
-from server.tenants.tenants import open_tenants
 from server.upkeep.metrics import Metrics
+from tests.support.installation import open_tenants
 from tests.support.waiting import eventually
 
 SINCE = "2026-03-31T02:10:00.000Z"

@@ -21,7 +21,8 @@ from server.notify.outbox import Outbox
 from server.notify.weekly import Weekly
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
+from tests.support.installation import open_tenants
 from tests.support.queues import House, open_house, run_to
 from tests.support.waiting import eventually
 

@@ -18,8 +18,8 @@ from server.runs.python import pool
 from server.runs.python.child import declared_in
 from server.runs.sources import registry
 from server.settings import environment_of_hooks
-from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
+from tests.support.installation import open_tenants
 
 HOOK = """
 from headcount import hook

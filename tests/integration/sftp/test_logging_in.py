@@ -15,8 +15,9 @@ import pytest
 
 from server.sftp.auth import KeyAuthentication
 from server.tenants.accounts import Accounts
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from tests.support.clients import client, needs
+from tests.support.installation import open_tenants
 from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually, wait_until
 

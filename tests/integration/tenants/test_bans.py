@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from server.sftp import ban_keeper
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from tests.contract.tenants.test_bans import A, House, ban
+from tests.support.installation import open_tenants
 from tests.support.waiting import eventually
 
 

@@ -12,8 +12,9 @@ from engine.sqlite.store import open_store
 from server.tenants import key_uses as key_uses_module
 from server.tenants.key_uses import KeyUses
 from server.tenants.local.folder import server_database
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from tests.contract.tenants.test_key_uses import ANN, FIRST, Stand
+from tests.support.installation import open_tenants
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
 

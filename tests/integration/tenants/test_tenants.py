@@ -19,7 +19,8 @@ from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
 from server.tenants.accounts import Accounts
 from server.tenants.settings import TenantRefused, TenantSettings, etag, read_settings
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
+from tests.support.installation import open_tenants
 from tests.support.keypairs import blob, public_line
 from tests.support.runs import put_in_line
 from tests.support.waiting import eventually

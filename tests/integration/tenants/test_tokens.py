@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.tokens import Role
-from server.tenants.tenants import open_tenants
 from server.tenants.tokens import Tokens
+from tests.support.installation import open_tenants
 
 
 async def test_the_text_of_a_token_is_stored_nowhere(tmp_path: Path) -> None:

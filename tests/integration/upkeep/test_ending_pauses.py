@@ -14,10 +14,11 @@ from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.tenants.pauses import Span
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from server.upkeep.ending_pauses import ends_soon
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
+from tests.support.installation import open_tenants
 from tests.support.queues import enqueue
 from tests.support.waiting import eventually
 

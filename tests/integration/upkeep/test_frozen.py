@@ -14,9 +14,9 @@ from server.notify import weekly
 from server.notify.layout import Links
 from server.notify.outbox import Outbox
 from server.notify.weekly import Weekly
-from server.tenants.tenants import open_tenants
 from server.upkeep import keeping
 from server.upkeep.keeping import Keeper
+from tests.support.installation import open_tenants
 from tests.support.queues import open_house
 from tests.support.waiting import DEADLINE_S
 

@@ -27,13 +27,14 @@ from importer.worker.worker import Worker
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.tenants.feeds import Feed
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from server.upkeep import keeping
 from server.upkeep.counting import Counting
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview
 from tests.support.importing import people
+from tests.support.installation import open_tenants
 from tests.support.queues import NOON, House, found, open_house, run_to
 from tests.support.waiting import eventually
 

@@ -19,12 +19,13 @@ from importer.model import ImportState
 from importer.queue.queue import Queue
 from server.tenants.local.folder import server_database
 from server.tenants.local.measuring import bytes_below
-from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tenants import Tenants
 from server.upkeep import disk as disk_module
 from server.upkeep.counting import Counting
 from server.upkeep.disk import DiskUsage
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview, TenantFacts
+from tests.support.installation import open_tenants
 from tests.support.queues import enqueue, run_to
 from tests.support.waiting import eventually
 
