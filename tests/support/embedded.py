@@ -15,7 +15,9 @@ from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from importer.folder import TenantFolder
 from importer.users.users import Users
+from server import process
 from server.settings import ServerSettings
+from server.tenants.sending import is_off_in
 from server.tenants.tenants import Tenants, open_tenants
 from tests.support.engines import sqlite
 from tests.support.importing import Company, make_users
@@ -31,6 +33,12 @@ class EmbeddedInstallation:
 
     def environment(self) -> dict[str, str]:
         return {"HEADCOUNT_DATA_DIR": str(self.data)}
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+            monkeypatch.delenv(name)
+        for name, value in self.environment().items():
+            monkeypatch.setenv(name, value)
 
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         return open_tenants(self.data, serving=serving, public_url=public_url)
@@ -160,6 +168,9 @@ class EmbeddedInstallation:
         with _reading(self.folder(tenant).users_db) as db:
             return db.execute("SELECT state, attempts FROM invitations").fetchall()
 
+    def sending_is_off(self) -> bool:
+        return is_off_in(self.data)
+
     def removed(self) -> list[str]:
         return sorted(path.name.rpartition("-")[0] for path in (self.data / "removed").iterdir())
 
@@ -190,8 +201,11 @@ class EmbeddedInstallation:
             found.append(f"{path}\n{content}\n")
         return "".join(found)
 
-    def writing_users(self, tenant: str) -> AbstractContextManager[None]:
-        return being_written(self.folder(tenant).users_db)
+    def writing_users(self, tenant: str, statement: str = "") -> AbstractContextManager[None]:
+        return being_written(self.folder(tenant).users_db, statement)
+
+    def served(self) -> AbstractContextManager[None]:
+        return process.hold(self.data)
 
     def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
         monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", wait_s)
@@ -222,6 +236,10 @@ class EmbeddedInstallation:
             " (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
             f" VALUES ('{tenant}', {import_id}, '{state}', 0, {import_id}, '/sync_users.csv', 1, '2026', '2026')",
         )
+
+    def digests_written(self) -> str | None:
+        content = _content(self.data / "digests")
+        return None if content is None else content.decode().strip()
 
     def forget_digests(self) -> None:
         (self.data / "digests").unlink()

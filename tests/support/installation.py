@@ -35,6 +35,9 @@ class Installation(Protocol):
     def environment(self) -> dict[str, str]:
         """Return the variables by which a server and the commands find it."""
 
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let commands in this process use it, with no other setting of Headcount."""
+
     def open(self, *, serving: bool = False, public_url: str | None = None) -> AbstractAsyncContextManager[Tenants]:
         """Open its tenants in this process, as `server.tenants.tenants.open_tenants` does."""
 
@@ -134,6 +137,9 @@ class Installation(Protocol):
     def invitations(self, tenant: str) -> list[tuple[str, int]]:
         """Return the state of each invitation, and how often it was tried."""
 
+    def sending_is_off(self) -> bool:
+        """Return whether an operator has turned sending off."""
+
     def removed(self) -> list[str]:
         """Return the names of the tenants that were removed, each as often as it was."""
 
@@ -149,13 +155,19 @@ class Installation(Protocol):
     def everything(self) -> str:
         """Return all that is stored, whether or not anything shows it: rows as SQL, other files with their paths."""
 
+    def digests_written(self) -> str | None:
+        """Return the newest week, by a day of it, whose digests are all written; None if no week is known."""
+
     # What another program does
 
-    def writing_users(self, tenant: str) -> AbstractContextManager[None]:
+    def writing_users(self, tenant: str, statement: str = "") -> AbstractContextManager[None]:
         """Write to a tenant's users without an end, as a long import does, and change nothing at the end.
 
         Other writers wait for it, at most ten seconds.
         """
+
+    def served(self) -> AbstractContextManager[None]:
+        """Let it be as while a server runs on it: commands wait for what the server does."""
 
     def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
         """Let no writer of this process wait for another one longer than `wait_s`."""

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.cli import run_cli
+from tests.support.installation import installation
 from tests.support.waiting import DEADLINE_S, wait_until
 
 MOMENTS = 30
@@ -35,7 +36,7 @@ def not_ignored() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    installation(tmp_path / "data").use(monkeypatch)
     assert run_cli("tenant", "add", "acme").code == 0
     return tmp_path / "data"
 

@@ -142,11 +142,12 @@ async def test_cells_with_text_around_an_address_are_reported_wherever_advice_is
 ) -> None:
     advice = await advised(site, WRAPPED)
     assert [gap.startswith(said) for gap, said in zip(advice["gaps"], CALLED, strict=True)] == [True] * len(CALLED)
-    acme = site.office.tenants.folder("acme")
-    assert json.loads((acme.results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
+    report = site.stored.visible("acme", "/results/sync_users-1.json")
+    assert report
+    assert json.loads(report)["advice"] == advice
     shown = seen(await page(site, f"{IMPORTS}/1"))
     (tmp_path / "new.csv").write_text(WRAPPED, encoding="utf-8")
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(acme.root.parent.parent))
+    site.stored.use(monkeypatch)
     checked = await asyncio.to_thread(run_cli, "check", "acme", str(tmp_path / "new.csv"))
     for gap in advice["gaps"]:
         assert f"{gap} No setting can fix this." in shown

@@ -41,10 +41,11 @@ async def test_page_api_report_and_check_have_the_same_advice(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     advice = await advised(site, content, dry_run=True)
-    acme = site.office.tenants.folder("acme")
-    assert json.loads((acme.results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
+    report = site.stored.visible("acme", "/results/sync_users-1.json")
+    assert report
+    assert json.loads(report)["advice"] == advice
     (tmp_path / "new.csv").write_bytes(content)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(acme.root.parent.parent))
+    site.stored.use(monkeypatch)
     check = ("check", "acme", str(tmp_path / "new.csv"))
     assert (await asyncio.to_thread(run_cli, *check, "--json")).json["advice"] == advice
     shown, printed = seen(await page(site, f"{IMPORTS}/1")), (await asyncio.to_thread(run_cli, *check)).text

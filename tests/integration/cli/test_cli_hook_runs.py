@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.runs import RunStore
-from importer.folder import TenantFolder
 from importer.model import ImportState
 from tests.support.cli import run_cli
-from tests.support.installation import open_tenants
+from tests.support.installation import installation, open_tenants
 from tests.support.runs import end_in, ended, put_in_line, start
 
 HOOKS = """
@@ -27,9 +25,7 @@ command = ["true"]
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path))
+    installation(tmp_path).use(monkeypatch)
     (tmp_path / "hooks.toml").write_text(HOOKS)
     monkeypatch.setenv("HEADCOUNT_HOOKS_FILE", str(tmp_path / "hooks.toml"))
     assert run_cli("tenant", "add", "acme").code == 0
@@ -53,9 +49,7 @@ def filed(data: Path, state: ImportState, hook: str = "invoices") -> None:
         number = await put_in_line(runs, hook=hook)
         if state is not ImportState.QUEUED:
             await end_in(runs, number, state)
-        copy = TenantFolder(data / "tenants" / "acme").run_copy(number)
-        copy.parent.mkdir(exist_ok=True)
-        copy.write_bytes(b"No,Sum\n")
+        installation(data).keep_run_copy("acme", number, b"No,Sum\n")
 
     on_runs(data, end)
 
@@ -139,7 +133,7 @@ def test_a_run_whose_hook_is_gone_is_not_queued_again(data: Path) -> None:
 def test_a_run_that_cannot_be_run_again_is_refused_in_a_sentence(data: Path) -> None:
     filed(data, ImportState.COMPLETED)
     filed(data, ImportState.FAILED)
-    TenantFolder(data / "tenants" / "acme").run_copy(2).unlink()
+    installation(data).drop("acme", "runs/2.file")
     see = "; see: headcount hook runs acme\n"
     for number, why in (
         (1, "run 1 of acme is completed: only a failed run can be run again"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,22 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from importer.folder import TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.queue import Queue
-from server import process
 from server.cli import import_ as module
 from tests.support.cli import run_cli
-from tests.support.installation import open_tenants
+from tests.support.installation import installation, open_tenants
 from tests.support.queues import GUARD, NOON, enqueue, outcome, promise, run_to
 from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path))
+    installation(tmp_path).use(monkeypatch)
     assert run_cli("tenant", "add", "acme").code == 0
     return tmp_path
 
@@ -55,8 +50,8 @@ def ended(data: Path, *states: ImportState, dry_run: bool = False) -> None:
 
 @contextmanager
 def played_server(data: Path, work: Callable[[Queue], Awaitable[object]]) -> Iterator[None]:
-    """Hold the server's lock, and run `work` on the queue meanwhile."""
-    with process.hold(data):
+    """Be a server that runs, and run `work` on the queue meanwhile."""
+    with installation(data).served():
         thread = threading.Thread(target=on_queue, args=(data, work))
         thread.start()
         try:
@@ -134,9 +129,9 @@ def test_a_report_has_plurals_messages_and_no_control_characters(data: Path) -> 
 
 def test_a_held_import_shows_the_users_that_it_would_deactivate(data: Path) -> None:
     ended(data, ImportState.HELD)
-    touched = TenantFolder(data / "tenants" / "acme").touched(1)
     users = [{"action": "deactivated", "user_id": number, "name": f"Name {number}"} for number in range(25)]
-    touched.write_text("".join(json.dumps(user) + "\n" for user in users))
+    text = "".join(json.dumps(user) + "\n" for user in users)
+    installation(data).keep("acme", "messages/1.touched.jsonl", text.encode())
     text = run_cli("import", "show", "acme").text
     assert "It would deactivate 15 of 20 active users (more than half).\n" in text
     assert "  Name 19\n" in text
@@ -220,8 +215,8 @@ def test_import_approve_waits_for_the_end_and_exits_by_the_outcome(data: Path) -
 def test_an_approval_keeps_the_users_on_its_list(data: Path) -> None:
     ended(data, ImportState.HELD)
     users = [{"action": "deactivated", "user_id": 4}, {"action": "updated", "user_id": 5}]
-    touched = TenantFolder(data / "tenants" / "acme").touched(1)
-    touched.write_text("".join(json.dumps(user) + "\n" for user in users))
+    text = "".join(json.dumps(user) + "\n" for user in users)
+    installation(data).keep("acme", "messages/1.touched.jsonl", text.encode())
     assert run_cli("import", "approve", "acme", "1", "--no-wait").code == 0
 
     async def look(queue: Queue) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +10,14 @@ from pathlib import Path
 import pytest
 
 from engine.bans import Ban
-from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import rfc3339, utc_now
-from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from server.cli.output import shown
 from server.tenants.settings import read_settings
 from tests.support.cli import run_cli
-from tests.support.installation import open_tenants
+from tests.support.installation import installation, open_tenants
 from tests.support.keypairs import public_line
 from tests.support.queues import enqueue, run_to
 from tests.support.runs import put_in_line
@@ -31,9 +28,7 @@ NAME = "a-company-with-a-very-long-name"
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    installation(tmp_path / "data").use(monkeypatch)
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert run_cli("tenant", "add", NAME).code == 0
     return tmp_path / "data"
@@ -65,11 +60,12 @@ def fill(data: Path) -> None:
     run_cli("token", "create", NAME, "--role", "owner", "--email", "anna.long@example.com", "--comment", "Anna Long")
     run_cli("tenant", "set", NAME, "notify_email=anna.maria@subsidiary.example.com")
     run_cli("notify", "test", NAME)
-    folder = TenantFolder(data / "tenants" / NAME)
+    stored = installation(data)
+    folder, users = stored.folder(NAME), stored.users_of(NAME)
     file = folder.uploads / "1.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(USERS)
     job = Job(NAME, 1, file, "sync_users.csv", False, None, None, utc_now())
-    users = SqliteUsers(folder)
     asyncio.run(run_import(job, users, read_settings(users), folder.messages))
     asyncio.run(_fill_queues(data))
 

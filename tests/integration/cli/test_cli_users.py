@@ -6,16 +6,13 @@ import asyncio
 import csv
 import io
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import utc_now
-from importer.folder import TenantFolder
 from importer.model import Guard, GuardReason, ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
@@ -24,7 +21,7 @@ from importer.users.settled import Settled
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings, read_settings
 from tests.support.cli import Ran, run_cli
-from tests.support.writing import being_written, by_hand
+from tests.support.installation import Installation, installation
 
 HEADER = (
     "first_name,last_name,email,job_title,manager,coach,primary_team,secondary_team,role,language,location,time_zone,"
@@ -41,23 +38,22 @@ PEOPLE = HEADER + (
 
 
 @pytest.fixture(autouse=True)
-def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TenantFolder:
-    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    stored = installation(tmp_path / "data")
+    stored.use(monkeypatch)
     assert run_cli("tenant", "add", "acme").code == 0
-    folder = TenantFolder(tmp_path / "data" / "tenants" / "acme")
     # Bob must exist before a row can deactivate him.
-    assert apply(folder, PEOPLE.replace(",,,1\r\n", ",,,\r\n"), 1).counts.created == 5
-    assert apply(folder, PEOPLE, 2).counts.deactivated == 1
-    return folder
+    assert apply(stored, PEOPLE.replace(",,,1\r\n", ",,,\r\n"), 1).counts.created == 5
+    assert apply(stored, PEOPLE, 2).counts.deactivated == 1
+    return stored
 
 
-def apply(folder: TenantFolder, text: str, number: int, **settings: Any) -> Outcome:
+def apply(stored: Installation, text: str, number: int, tenant: str = "acme", **settings: Any) -> Outcome:
+    folder, users = stored.folder(tenant), stored.users_of(tenant)
     file = folder.uploads / f"{number}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text.encode())
-    job = Job("acme", number, file, "sync_users.csv", False, None, None, utc_now())
-    users = SqliteUsers(folder)
+    job = Job(tenant, number, file, "sync_users.csv", False, None, None, utc_now())
     chosen = TenantSettings(**settings) if settings else read_settings(users)
     return asyncio.run(run_import(job, users, chosen, folder.messages))
 
@@ -115,39 +111,34 @@ def test_an_unknown_user_is_refused_with_the_command_that_lists_users() -> None:
         assert "headcount users list acme" in ran.err
 
 
-def test_a_protected_user_survives_a_file_without_them() -> None:
+def test_a_protected_user_survives_a_file_without_them(stored: Installation) -> None:
     assert done("users", "protect", "acme", "zoe@example.com", "--json").json["protected"] is True
     rest = "".join(line for line in PEOPLE.splitlines(keepends=True) if not line.startswith('"Zoë'))
-    outcome = apply(acme_folder(), rest, 3, deactivate_missing=True)
+    outcome = apply(stored, rest, 3, deactivate_missing=True)
     assert outcome.counts.deactivated == 0
     assert done("users", "unprotect", "acme", "zoe@example.com", "--json").json["protected"] is False
-    assert apply(acme_folder(), rest, 4, deactivate_missing=True).counts.deactivated == 1
+    assert apply(stored, rest, 4, deactivate_missing=True).counts.deactivated == 1
 
 
-def acme_folder() -> TenantFolder:
-    return TenantFolder(Path(os.environ["HEADCOUNT_DATA_DIR"]) / "tenants" / "acme")
-
-
-def test_importing_an_export_changes_no_user(acme: TenantFolder) -> None:
+def test_importing_an_export_changes_no_user(stored: Installation) -> None:
     text = done("users", "export", "acme").text
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert len(rows) == 6
-    outcome = apply(acme, text, 3, deactivate_missing=True)
+    outcome = apply(stored, text, 3, deactivate_missing=True)
     assert (outcome.state, outcome.counts.unchanged, outcome.messages) == (ImportState.UNCHANGED, 5, ())
 
 
-def test_an_export_builds_the_same_users_elsewhere(acme: TenantFolder, tmp_path: Path) -> None:
+def test_an_export_builds_the_same_users_elsewhere(stored: Installation, tmp_path: Path) -> None:
     text = done("users", "export", "acme").text
     assert run_cli("tenant", "add", "twin").code == 0
-    twin = TenantFolder(acme.root.parent / "twin")
-    apply(twin, text.replace(",1\r\n", ",\r\n"), 1)  # a new user cannot be created as deactivated
-    apply(twin, text, 2)
+    apply(stored, text.replace(",1\r\n", ",\r\n"), 1, "twin")  # a new user cannot be created as deactivated
+    apply(stored, text, 2, "twin")
     assert done("users", "export", "twin").text == text
 
 
-def test_an_export_is_a_snapshot_while_an_import_writes(acme: TenantFolder) -> None:
+def test_an_export_is_a_snapshot_while_an_import_writes(stored: Installation) -> None:
     before = done("users", "export", "acme").out
-    with being_written(acme.users_db, "UPDATE users SET first_name = 'half done'"):
+    with stored.writing_users("acme", "UPDATE users SET first_name = 'half done'"):
         assert done("users", "export", "acme").out == before
 
 
@@ -159,17 +150,18 @@ def test_an_export_is_a_snapshot_while_an_import_writes(acme: TenantFolder) -> N
         (2, "2 users have no identifier and were left out: a row cannot identify them.\n"),
     ],
 )
-def test_an_export_counts_the_users_without_an_identifier(acme: TenantFolder, without: int, sentence: str) -> None:
+def test_an_export_counts_the_users_without_an_identifier(stored: Installation, without: int, sentence: str) -> None:
     done("tenant", "set", "acme", 'custom_fields=[{"key": "badge"}]')
-    by_hand(acme.users_db, "UPDATE users SET custom = json_object('badge', 'B' || id)")
+    for number in range(1, 6):
+        stored.change_users("acme", f'UPDATE users SET custom = \'{{"badge": "B{number}"}}\' WHERE id = {number}')
     done("tenant", "set", "acme", "identifier=badge")
-    by_hand(acme.users_db, f"UPDATE users SET custom = '{{}}' WHERE id <= {without}")
+    stored.change_users("acme", f"UPDATE users SET custom = '{{}}' WHERE id <= {without}")
     ran = run_cli("users", "export", "acme")
     assert (ran.code, ran.err) == (0, sentence)
     assert len(list(csv.reader(io.StringIO(ran.text, newline="")))) == 6 - without
 
 
-def test_a_check_shows_the_expected_result_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
+def test_a_check_shows_the_expected_result_and_changes_nothing(stored: Installation, tmp_path: Path) -> None:
     before = done("users", "export", "acme").out
     file = tmp_path / "new.csv"
     file.write_text(PEOPLE.replace("Analysts", "Engineers") + "New,Person,new@example.com,,,,,,,,,,,,\r\n")
@@ -181,10 +173,10 @@ def test_a_check_shows_the_expected_result_and_changes_nothing(acme: TenantFolde
     assert done("import", "list", "acme", "--json").json == []
 
 
-def test_a_check_waits_for_no_import(acme: TenantFolder, tmp_path: Path) -> None:
+def test_a_check_waits_for_no_import(stored: Installation, tmp_path: Path) -> None:
     file = tmp_path / "same.csv"
     file.write_bytes(done("users", "export", "acme").out)
-    with being_written(acme.users_db, "UPDATE users SET first_name = 'half done'"):
+    with stored.writing_users("acme", "UPDATE users SET first_name = 'half done'"):
         assert done("check", "acme", str(file), "--json").json["state"] == "unchanged"
 
 
@@ -231,8 +223,10 @@ def test_a_check_names_the_users_that_a_held_import_would_deactivate(tmp_path: P
     assert "headcount import approve" not in told
 
 
-def test_a_report_is_printed_in_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    outcome = apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,,\r\n", 3)
+def test_a_report_is_printed_in_sentences(
+    stored: Installation, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    outcome = apply(stored, PEOPLE + "Ada,X,nonsense,,,,,,,,,,,,\r\n", 3)
     report = Report(
         id=7, tenant="acme", state=ImportState.HELD, dry_run=False, file=outcome.file, messages=outcome.messages,
         uploaded_at="2026-01-01T08:00:00.000Z", started_at="2026-01-01T08:00:00.000Z",
@@ -259,8 +253,7 @@ def test_a_report_is_printed_in_sentences(capsys: pytest.CaptureFixture[str], tm
     assert "  finished  2026-01-01T08:00:01.500Z\n" in capsys.readouterr().out, "nothing lasts less than no time"
 
 
-def test_a_check_prints_a_message_about_many_rows_once(acme: TenantFolder, tmp_path: Path) -> None:
-    assert acme
+def test_a_check_prints_a_message_about_many_rows_once(stored: Installation, tmp_path: Path) -> None:
     done("tenant", "set", "acme", "encoding=cp1252")
     file = tmp_path / "many.csv"
     bad = "".join(f"Bad,Row,bad{number}@example.com,,,,,,,,,,{number}th,,\r\n" for number in range(150))
@@ -275,12 +268,12 @@ def test_a_check_prints_a_message_about_many_rows_once(acme: TenantFolder, tmp_p
     assert next(line for line in lines if line.endswith("]")).endswith("[perhaps_utf_8]")
 
 
-def test_a_custom_field_called_active_is_kept_but_cannot_be_added(tmp_path: Path) -> None:
+def test_a_custom_field_called_active_is_kept_but_cannot_be_added(stored: Installation, tmp_path: Path) -> None:
     fields = 'custom_fields=[{"key": "active"}]'
     refused = run_cli("tenant", "set", "acme", fields)
     assert refused.code == 1
     assert "cannot have the key active" in refused.err
-    users = SqliteUsers(TenantFolder(tmp_path / "data" / "tenants" / "acme"))
+    users = stored.users_of("acme")
     older = Settled({"custom_fields": '[{"key": "active"}]'}, [])
     asyncio.run(users.change_settings(lambda _: older))
     assert done("tenant", "set", "acme", "retention_days=30").code == 0

@@ -189,7 +189,7 @@ async def test_a_removed_tenant_has_no_digest(desk: Desk, caplog: pytest.LogCapt
     await weekly.write()
     assert caplog.records == []
     assert desk.start_anew()._week is None
-    assert (desk.tenants.data_dir / "digests").read_text() == f"{week_before(desk.now).day}\n"
+    assert desk.house.stored.digests_written() == week_before(desk.now).day
 
 
 @pytest.mark.logs("digests_unwritten")
@@ -202,7 +202,7 @@ async def test_digests_of_an_unreadable_list_of_tenants_are_retried(
     weekly.start()
     await eventually(lambda: "The weekly digests cannot be written" in caplog.text)
     await desk.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO tenants")  # type: ignore[attr-defined]
-    await eventually(lambda: (desk.tenants.data_dir / "digests").exists())
+    await eventually(lambda: desk.house.stored.digests_written() is not None)
     await weekly.stop()
     assert len(await desk.mails()) == 1
     assert rfc3339(datetime.now(UTC)) < rfc3339(desk.now)

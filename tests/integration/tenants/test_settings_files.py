@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from server.tenants.settings import TenantSettings, changed
 from server.tenants.settings_toml import from_toml, to_toml
 from tests.integration.reconcile.test_hr_exports import HR_EXPORT
 from tests.support.cli import run_cli
+from tests.support.installation import installation
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 EDITED: dict[str, Any] = {
@@ -36,9 +36,7 @@ EDITED: dict[str, Any] = {
 
 @pytest.fixture
 def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    installation(tmp_path / "data").use(monkeypatch)
     assert run_cli("tenant", "add", "acme").code == 0
 
 
