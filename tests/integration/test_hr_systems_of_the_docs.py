@@ -14,7 +14,8 @@ from importer.model import ImportState, Severity
 from server.tenants.settings import TenantSettings, changed
 from server.tenants.settings_toml import from_toml
 from tests.support import ROOT
-from tests.support.importing import Company, sheet
+from tests.support.importing import sheet
+from tests.support.installation import company_in
 
 PAGE = (ROOT / "docs" / "from-your-hr-system.md").read_text(encoding="utf-8")
 SYSTEMS = ("Workday", "BambooHR", "ADP", "SAP SuccessFactors", "Personio", "HiBob")
@@ -64,7 +65,7 @@ def seeded(text: str, settings: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("system", SYSTEMS)
 async def test_the_example_is_read_to_the_right_users(system: str, tmp_path: Path) -> None:
     text, settings = example(system)
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     plain_settings = {name: settings[name] for name in ("identifier", "custom_fields") if name in settings}
     await company.run(seeded(text, settings), **plain_settings)
 

@@ -59,7 +59,7 @@ def postgres(folder: Path) -> OpenStore:
 
 
 ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite, "postgres": postgres}
-COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company, "postgres": PostgresCompany}
+COMPANIES: dict[str, Callable[..., Company]] = {"sqlite": Company, "postgres": PostgresCompany}
 """Return a company in a folder, without users or with those already there, by the engine that stores them."""
 RINGS: dict[str, Callable[[Path, Any, str], KeyRing]] = {
     "sqlite": lambda folder, store, tenant: FileRing(folder / f"{tenant}.json"),

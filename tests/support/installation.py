@@ -20,6 +20,7 @@ from server.settings import ServerSettings
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.embedded import EmbeddedInstallation
+from tests.support.engines import COMPANIES
 from tests.support.importing import Company
 
 
@@ -196,6 +197,11 @@ class Installation(Protocol):
 
 INSTALLATIONS: dict[str, Callable[[Path], Installation]] = {EMBEDDED: EmbeddedInstallation}
 """The installation that belongs to a folder of a test, by engine."""
+
+
+def company_in(folder: Path, *options: Any, **more: Any) -> Company:
+    """Return a company without a server, whose users belong to `folder`; the options are those of `Company`."""
+    return COMPANIES[chosen_engine()](folder, *options, **more)
 
 
 def installation(data: Path) -> Installation:

@@ -21,7 +21,8 @@ from server.notify.mail import Mailer, MailServer
 from server.notify.retries import THREE_DAYS, Retries
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
-from tests.support.importing import Company, people, sheet
+from tests.support.importing import people, sheet
+from tests.support.installation import company_in
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to
 from tests.support.waiting import eventually
@@ -38,7 +39,7 @@ class Office:
     def __init__(self, folder: Path, host: MailHost) -> None:
         self.host = host
         (folder / "acme").mkdir()
-        self.company = Company(folder / "acme")
+        self.company = company_in(folder / "acme")
         self.now = NOON
         self.settings: dict[str, Any] = {"invitations": "immediately"}
         self.metrics = Metrics()

@@ -14,6 +14,7 @@ from importer.rules.identity import Identity
 from importer.users.columns import NEW_USER
 from importer.users.importing.addresses import SetAside
 from tests.support.importing import SMALL, Company, sheet
+from tests.support.installation import company_in
 
 STAFF = Identity("staff")
 PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
@@ -26,7 +27,7 @@ async def move(
 
     Return all addresses afterwards, the rejected rows, and the codes of the notices.
     """
-    company = Company(folder)
+    company = company_in(folder)
     await _populate(company, gone)
     async with company.kept.importing(2, STAFF, lambda work: work()) as keeps:
         roster = Roster(keeps.users, STAFF)
@@ -118,7 +119,7 @@ NUMBERED_HEADER = ("employee_id", "first_name", "last_name", "email", "End Date"
 async def test_an_address_with_a_space_goes_to_the_first_row_with_it(
     tmp_path: Path, address: str, batch_rows: int
 ) -> None:
-    company = Company(tmp_path, batch_rows)
+    company = company_in(tmp_path, batch_rows)
     before = [(str(number), "A", "S", f"a{number}@example.com", "") for number in range(1, 3)]
     await company.run(sheet(*before, header=NUMBERED_HEADER), **NUMBERED)
     asks, takes = ("1", "A", "S", address, "2020-01-31"), ("900", "New", "One", "new@example.com", "")
@@ -131,7 +132,7 @@ async def test_an_address_with_a_space_goes_to_the_first_row_with_it(
 async def test_a_changed_address_with_a_space_is_not_given_to_a_new_user_below(
     tmp_path: Path, pieces: Pieces | None
 ) -> None:
-    company = Company(tmp_path, pieces=pieces)
+    company = company_in(tmp_path, pieces=pieces)
     rows = [(str(number), "A", "S", f"a{number}@example.com", "") for number in range(1, 200)]
     await company.run(sheet(*rows, header=NUMBERED_HEADER), **NUMBERED)
     rows[119:120] = [

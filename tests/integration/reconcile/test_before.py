@@ -12,6 +12,7 @@ import pytest
 from importer.reconcile.before import can_be_compared
 from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import SMALL, Company, sheet
+from tests.support.installation import company_in
 
 PEOPLE = [(f"P{number}", "Smith", f"p{number}@example.com", "Baker") for number in range(80)]
 HEADER = ("first_name", "last_name", "email", "job_title")
@@ -24,7 +25,7 @@ def people(**titles: str) -> bytes:
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ async def test_an_error_is_reported_as_if_the_file_were_read_alone(tmp_path: Pat
     said = []
     for name, alone in (("beside", False), ("alone", True)):
         (tmp_path / name).mkdir()
-        company = Company(tmp_path / name)
+        company = company_in(tmp_path / name)
         await company.run(people())
         if alone:
             company.pieces = None
@@ -183,7 +184,7 @@ async def test_the_end_of_a_file_is_judged_as_if_it_were_read_alone(
     said = []
     for name, pieces in (("beside", SMALL), ("alone", None)):
         (tmp_path / name).mkdir()
-        company = Company(tmp_path / name, batch_rows=batch_rows, pieces=pieces)
+        company = company_in(tmp_path / name, batch_rows=batch_rows, pieces=pieces)
         await company.run(people() + b"Report by,Ann,x at y,z\n" * left_out, skip_last_lines=left_out)
         content = people(P70="Boss") + b"Report by,Ann,x at y,z\n" * left_out + tail
         said.append((await company.run(content, skip_last_lines=left_out)).to_json())
@@ -211,7 +212,7 @@ async def test_the_next_import_corrects_rows_replaced_in_the_database(tmp_path: 
     said = []
     for name, pieces in (("beside", SMALL), ("alone", None)):
         (tmp_path / name).mkdir()
-        company = Company(tmp_path / name, pieces=pieces)
+        company = company_in(tmp_path / name, pieces=pieces)
         await company.run(content)
         await company.sql(statement)
         outcome = await company.run(content, deactivate_missing=False)

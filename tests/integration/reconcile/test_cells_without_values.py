@@ -11,6 +11,7 @@ import pytest
 
 from importer.model import ImportState, Outcome, Severity
 from tests.support.importing import HEADER, Company, codes, sheet
+from tests.support.installation import company_in
 
 TRUSTING: dict[str, Any] = {"detect_truncation": False}
 
@@ -18,7 +19,7 @@ TRUSTING: dict[str, Any] = {"detect_truncation": False}
 @pytest.fixture(params=[1, 2, 5000])
 def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
     """A company with batches of one row, of two rows, or of all."""
-    return Company(tmp_path, request.param)
+    return company_in(tmp_path, request.param)
 
 
 def staff(*cells: tuple[str, ...], columns: tuple[str, ...] = ("job_title",)) -> bytes:
@@ -109,7 +110,7 @@ async def test_a_formula_in_a_rejected_row_is_named_in_errors_csv_which_makes_it
 
 
 async def test_a_column_of_placeholders_is_counted_over_all_batches(tmp_path: Path) -> None:
-    company = Company(tmp_path, 100)
+    company = company_in(tmp_path, 100)
     outcome = await company.run(staff(*[("-",)] * 1000))
     assert outcome.messages[0].message.startswith("job_title: 1,000 cells hold “-” (lines 2, 3, 4, 5, 6, …).")
     assert codes(outcome) == ["placeholder"]

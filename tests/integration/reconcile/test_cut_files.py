@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from importer.model import APPLIED, ImportState
-from tests.support.importing import Company, passing_folder, sheet
+from tests.support.importing import passing_folder, sheet
+from tests.support.installation import company_in
 
 UNGUARDED: dict[str, Any] = {
     "require_final_newline": False,
@@ -29,7 +30,7 @@ SHOWN = ("first_name", "manager", "job_title", "state")
 async def users_after(content: bytes, **settings: Any) -> tuple[ImportState, dict[str, tuple[Any, ...]]]:
     """Return the outcome of importing `content` after the whole file with other titles, and all users then."""
     with passing_folder() as folder:
-        company = Company(Path(folder))
+        company = company_in(Path(folder))
         before = sheet(*((*row[:-1], "Before") for row in ROWS), header=HEADER)
         await company.run(before)
         outcome = await company.run(content, **UNGUARDED, **settings)
@@ -73,7 +74,7 @@ async def test_a_cut_identifier_in_the_last_cell_may_be_that_of_another_user(tmp
         "custom_fields": [{"key": "staff", "label": "Staff", "type": "text"}],
     }
     header = ("first_name", "last_name", "email", "staff")
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(
         sheet(("Ann", "A", "ann@example.com", "7"), ("Bo", "B", "bo@example.com", "71"), header=header), **chosen
     )

@@ -10,6 +10,7 @@ import pytest
 
 from importer.model import ImportState, Outcome, Problem, Severity
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 LEAVING = (*HEADER, "deactivate")
 BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": ({"key": "employee_id"},)}
@@ -20,7 +21,7 @@ OTHERS = [(f"N{number}", "S", f"n{number}@example.com", "") for number in range(
 
 @pytest.fixture(params=[1, 2, 2000])
 def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
-    return Company(tmp_path, request.param)
+    return company_in(tmp_path, request.param)
 
 
 async def state_of(company: Company, address: str) -> str:

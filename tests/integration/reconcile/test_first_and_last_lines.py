@@ -8,6 +8,7 @@ import pytest
 
 from importer.model import ImportState, Problem
 from tests.support.importing import Company, codes, people, sheet
+from tests.support.installation import company_in
 
 HEADER = "first_name,last_name,email\n"
 THREE = HEADER + "Ann,Smith,ann@example.com\nBo,Smith,bo@example.com\nCy,Smith,cy@example.com\n"
@@ -16,7 +17,7 @@ TWO = HEADER + "Ann,Smith,ann@example.com\nCy,Smith,cy@example.com\n"
 
 @pytest.fixture
 def acme(tmp_path: Path) -> Company:
-    return Company(tmp_path, batch_rows=2)
+    return company_in(tmp_path, batch_rows=2)
 
 
 async def active(company: Company) -> list[str]:
@@ -110,7 +111,7 @@ async def test_last_lines_are_never_applied_wherever_a_batch_ends(tmp_path: Path
     names = ["ann", "bo", "cy", "di", "ed"][:rows]
     for batch_rows in (1, 2, 5):
         (folder := tmp_path / f"{batch_rows}").mkdir()
-        company = Company(folder, batch_rows=batch_rows)
+        company = company_in(folder, batch_rows=batch_rows)
         text = people(*names).decode() + "Total,Total\n" * skip
         outcome = await company.run(text.encode(), skip_last_lines=skip)
         assert (outcome.counts.created, outcome.counts.rejected) == (rows, 0)

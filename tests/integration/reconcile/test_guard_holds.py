@@ -11,6 +11,7 @@ import pytest
 from importer.model import GuardReason, ImportState, Outcome, Written
 from importer.requests import Approval
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 TEN = [f"user{number}" for number in range(10)]
 APPROVED_AT = "2026-01-01T00:00:00.000Z"
@@ -18,7 +19,7 @@ APPROVED_AT = "2026-01-01T00:00:00.000Z"
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people(*TEN))
     return company
 
@@ -91,7 +92,7 @@ async def test_creations_are_limited_once_there_are_users_even_deactivated_ones(
     assert outcome.guard is not None
     assert outcome.guard.reasons == (GuardReason.TOO_MANY_CREATIONS,)
     (tmp_path / "empty").mkdir()
-    first = Company(tmp_path / "empty")
+    first = company_in(tmp_path / "empty")
     assert (await first.run(people(*TEN), max_creations_percent=10)).counts.created == 10
     await first.undo()
     again = await first.run(people(*TEN), max_creations_percent=10)

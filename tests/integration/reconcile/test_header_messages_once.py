@@ -8,13 +8,14 @@ import pytest
 
 from importer.model import ImportState
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 ANN = ("Ann", "Smith", "ann@example.com")
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 def file(*columns: str, name: str = "Ann") -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from importer.model import ImportState
 from tests.support.importing import Company, codes, people, sheet
+from tests.support.installation import company_in
 
 OWN: dict[str, Any] = {
     "custom_fields": [
@@ -47,7 +48,7 @@ HR_SETTINGS: dict[str, Any] = {
 
 @pytest.fixture
 def company(tmp_path: Any) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 async def test_an_export_from_another_system_is_imported_with_settings_alone(company: Company) -> None:
@@ -170,7 +171,7 @@ async def test_new_users_are_the_same_row_by_row_and_column_by_column(company: C
     wrong = [*rows[:10], ("", "", "x@example.com", "x", ""), *rows[10:]]
     other = company.folder / "other"
     other.mkdir()
-    one_by_one = Company(other)
+    one_by_one = company_in(other)
     await one_by_one.run(sheet(*wrong, header=header), **OWN)
     assert await one_by_one.sql("SELECT email, custom FROM users ORDER BY email") == together
     assert json.loads(dict(together)["a3@example.com"]) == {"shift": "Late", "shoe_size": 3}

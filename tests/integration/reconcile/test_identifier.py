@@ -18,6 +18,7 @@ from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from tests.support.importing import Company, codes, sheet
+from tests.support.installation import company_in
 
 FIELD: Any = ({"key": "employee_id"},)
 BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": FIELD}
@@ -40,7 +41,7 @@ def staff_with(column: str, **people: tuple[str, str]) -> bytes:
 
 @pytest.fixture(params=[1, 2, 2000])
 async def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
-    company = Company(tmp_path, request.param)
+    company = company_in(tmp_path, request.param)
     await run(company, staff(e1="ann", e2="ben", e3="cleo"))
     return company
 
@@ -328,7 +329,7 @@ async def test_an_address_is_set_back_for_a_user_whose_name_changed_since(compan
 
 
 async def test_an_undo_does_not_set_back_the_current_identifier(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(sheet(("Ann", "S", "ann@e.com"), header=HEADER[1:]), custom_fields=FIELD)
     await company.run(staff(e1="ann"), custom_fields=FIELD)
     db = await open_database(company.database, "tenant")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from importer.model import ImportState
 from tests.support.importing import Company, passing_folder, sheet
+from tests.support.installation import company_in
 
 BY_NUMBER: dict[str, Any] = {
     "identifier": "employee_id",
@@ -95,7 +96,7 @@ def test_the_users_equal_a_plain_model_after_any_moves_of_addresses(
 ) -> None:
     async def scenario() -> None:
         with passing_folder() as folder:
-            company, model = Company(Path(folder), batch_rows), Model()
+            company, model = company_in(Path(folder), batch_rows), Model()
             for rows, missing in steps:
                 before = {number: User(user.name, user.email, user.active) for number, user in model.users.items()}
                 model.apply(rows, missing=missing)
@@ -115,7 +116,7 @@ def test_with_leavers_too_every_user_matches_their_row_or_is_reported(
 ) -> None:
     async def scenario() -> None:
         with passing_folder() as folder:
-            company = Company(Path(folder), batch_rows)
+            company = company_in(Path(folder), batch_rows)
             done = []
             for rows, missing in steps:
                 content = sheet(*rows, header=HEADER)

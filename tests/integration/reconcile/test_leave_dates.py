@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from importer.model import ImportState, Outcome
 from importer.rules.settings import ImportSettings
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 ANN = ("Ann", "Lee", "ann@example.com")
 BO = ("Bo", "Ng", "bo@example.com")
@@ -27,7 +28,7 @@ def day(text: str, hour: int = 12) -> datetime:
 
 @pytest.fixture(params=[1, 2, 2000])
 def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
-    return Company(tmp_path, request.param)
+    return company_in(tmp_path, request.param)
 
 
 async def states(company: Company) -> dict[str, str]:

@@ -13,11 +13,12 @@ from importer.reconcile.links import Links, find_loops
 from importer.reconcile.roster import Roster
 from importer.rules.identity import BY_ADDRESS
 from tests.support.importing import HEADER, Company, codes, sheet
+from tests.support.installation import company_in
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 def staff(deactivate: tuple[str, ...] = (), **managers: str) -> bytes:
@@ -79,7 +80,7 @@ async def test_a_known_user_whose_new_manager_comes_later_counts_as_updated_once
 @pytest.fixture
 def row_by_row(tmp_path: Path) -> Company:
     """A company with batches of one row: every link to a later row waits."""
-    return Company(tmp_path, batch_rows=1)
+    return company_in(tmp_path, batch_rows=1)
 
 
 def titled(title: str, **managers: str) -> bytes:

@@ -8,12 +8,13 @@ import pytest
 
 from importer.messages.spool import messages_in, touched_in
 from tests.support.importing import Company, people, sheet
+from tests.support.installation import company_in
 
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
     """An import with five rejected rows and two rows with warnings."""
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     bad = [(f"Bad{number}", "Smith", "nowhere", "") for number in range(5)]
     good = [("Ann", "Smith", "ann@example.com", "nobody@example.com"), ("Bob", "Smith", "bob@example.com", "bob@")]
     await company.run(sheet(*bad, *good, header=("first_name", "last_name", "email", "manager")))
@@ -48,7 +49,7 @@ async def test_an_import_without_messages_has_an_empty_page(tmp_path: Path) -> N
 
 
 async def test_users_that_a_dry_run_would_change_are_found_by_action(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "bob"))
     await company.run(people("ann", "cid", job_title="Clerk"), dry_run=True, deactivate_missing=True)
     path = company.messages / "2.touched.jsonl"

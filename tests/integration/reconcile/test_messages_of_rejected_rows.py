@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.importing import HEADER, Company, codes, sheet
+from tests.support.installation import company_in
 
 ANN = ("Ann", "Smith", "ann@example.com")
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 async def test_a_rejected_row_has_its_warnings_too(company: Company) -> None:

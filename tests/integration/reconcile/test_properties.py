@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from importer.model import ImportState, Outcome, Problem
 from tests.support.importing import Company, passing_folder, sheet
+from tests.support.installation import company_in
 from tests.support.reference import Model, Row
 
 PEOPLE = [f"{name}@example.com" for name in ("ann", "ben", "cleo", "dora", "eve", "finn")]
@@ -109,7 +110,7 @@ def test_the_users_equal_a_plain_model_after_any_imports(
     async def scenario() -> None:
         now, last = datetime(2026, 1, 1, 12, tzinfo=UTC), steps[0][0]
         with passing_folder() as folder:
-            company, model = Company(Path(folder), batch_rows), Model()
+            company, model = company_in(Path(folder), batch_rows), Model()
             for sent, days, missing, returning, keep, tried_first, same in steps:
                 last = rows = last if same else sent
                 now += timedelta(days=days, seconds=1)
@@ -151,7 +152,7 @@ def test_any_file_reconciled_twice_is_unchanged_the_second_time(
 ) -> None:
     async def scenario() -> None:
         with passing_folder() as folder:
-            company = Company(Path(folder), batch_rows)
+            company = company_in(Path(folder), batch_rows)
             await company.run(written(first), **TRUSTING)
             await company.run(written(second), deactivate_missing=missing, **TRUSTING)
             users, history = await company.users(), await company.sql("SELECT * FROM changes")
@@ -170,7 +171,7 @@ def test_the_size_of_batches_makes_no_difference(steps: list[tuple[list[Row], bo
         found = []
         for batch_rows in (1, 2, 3, 2000):
             with passing_folder() as folder:
-                company, said = Company(Path(folder), batch_rows), []
+                company, said = company_in(Path(folder), batch_rows), []
                 for rows, missing in steps:
                     outcome = await company.run(written(rows), deactivate_missing=missing, **TRUSTING)
                     messages = [(each.line or 0, each.code, each.message) for each in outcome.messages]
@@ -193,7 +194,7 @@ def test_rows_in_any_order_give_the_same_users(
 ) -> None:
     async def scenario() -> None:
         with passing_folder() as one, passing_folder() as other:
-            companies = Company(Path(one)), Company(Path(other), batch_rows)
+            companies = company_in(Path(one)), company_in(Path(other), batch_rows)
             for rows in (first, second):
                 shuffled = order.sample(rows, len(rows))
                 outcomes = [

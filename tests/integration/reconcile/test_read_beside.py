@@ -15,7 +15,8 @@ from importer.file.sidebyside import PIECES
 from importer.reconcile import beside
 from importer.reconcile.beside import Beside, Task
 from importer.rules.settings import ImportSettings
-from tests.support.importing import Company, sheet
+from tests.support.importing import sheet
+from tests.support.installation import company_in
 from tests.support.waiting import wait_until
 
 HEADER = ("first_name", "last_name", "email", "job_title", "manager", "primary_team", "leave_date")
@@ -37,7 +38,7 @@ async def both(tmp_path: Path, content: bytes, **settings: object) -> list[tuple
     for name, beside_bytes in (("here", 1 << 40), ("beside", 0)):
         folder = tmp_path / name
         folder.mkdir()
-        company = Company(folder, 5, beside_bytes=beside_bytes)
+        company = company_in(folder, 5, beside_bytes=beside_bytes)
         outcome = await company.run(content, **settings)
         users = await company.sql("SELECT * FROM users ORDER BY id")
         found.append((outcome, users, company.errors_csv() if outcome.counts.rejected else b""))
@@ -115,7 +116,7 @@ async def test_a_hanging_reader_is_replaced_by_the_server(
     start = Beside.start
     monkeypatch.setattr(Beside, "start", stopped)
     monkeypatch.setattr(beside, "PATIENCE_S", 0.2)
-    company = Company(tmp_path, 5, beside_bytes=0)
+    company = company_in(tmp_path, 5, beside_bytes=0)
     if when == "hangs":
         assert (await company.run(WHOLE)).counts.created > 40
     else:

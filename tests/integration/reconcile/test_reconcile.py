@@ -16,6 +16,7 @@ from importer.reconcile.sheet import Sheet
 from importer.rules.doubts import Doubts
 from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 from tests.support.waiting import eventually
 
 TEN = [f"user{number}" for number in range(10)]
@@ -23,7 +24,7 @@ TEN = [f"user{number}" for number in range(10)]
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 async def test_an_unknown_identifier_creates_an_active_user(company: Company) -> None:
@@ -201,7 +202,7 @@ async def test_the_first_of_two_rows_with_one_identifier_counts(company: Company
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 2000])
 async def test_the_first_row_counts_even_if_a_later_one_is_the_unchanged_row(tmp_path: Path, batch_rows: int) -> None:
-    company = Company(tmp_path, batch_rows)
+    company = company_in(tmp_path, batch_rows)
     await company.run(people("ann", "ben"))
     rows = [
         ("Ann", "New", "ann@example.com"),
@@ -226,7 +227,7 @@ async def test_a_rejected_first_row_still_makes_the_second_a_duplicate(company: 
 
 
 async def test_a_duplicate_names_the_first_line_also_across_batches(tmp_path: Path) -> None:
-    company = Company(tmp_path, batch_rows=2)
+    company = company_in(tmp_path, batch_rows=2)
     rows = [("", "Smith", "ann@example.com")] * 3 + [("Ben", "Smith", "ben@example.com")]
     outcome = await company.run(sheet(*rows))
     said = [problem.message for problem in outcome.messages if problem.code == "duplicate_identifier"]
@@ -350,7 +351,7 @@ UP_TO_A_BORDER = pytest.mark.parametrize("rows", [2, 3, 4, 5])
 async def test_only_the_row_without_a_line_end_is_unfinished_whatever_its_batch(
     tmp_path: Path, rows: int, known: bool
 ) -> None:
-    company = Company(tmp_path, batch_rows=2)
+    company = company_in(tmp_path, batch_rows=2)
     content = people(*TEN[:rows])
     if known:
         await company.run(content, deactivate_missing=True)
@@ -364,7 +365,7 @@ async def test_only_the_row_without_a_line_end_is_unfinished_whatever_its_batch(
 
 @UP_TO_A_BORDER
 async def test_a_file_cut_within_its_last_row_changes_nothing_whatever_its_batch(tmp_path: Path, rows: int) -> None:
-    company = Company(tmp_path, batch_rows=2)
+    company = company_in(tmp_path, batch_rows=2)
     outcome = await company.run(people(*TEN[:rows])[: -len("example.com\n,Smith") - len(TEN[0])])
     assert outcome.state is ImportState.FAILED
     assert f"ine {rows + 1}" in (outcome.message or "")
@@ -376,7 +377,7 @@ async def test_a_file_cut_within_its_last_row_changes_nothing_whatever_its_batch
 async def test_a_blank_last_line_leaves_the_row_before_it_whole_whatever_its_batch(
     tmp_path: Path, rows: int, end: bytes
 ) -> None:
-    company = Company(tmp_path, batch_rows=2)
+    company = company_in(tmp_path, batch_rows=2)
     outcome = await company.run(people(*TEN[:rows]).rstrip(b"\n") + end)
     assert (outcome.counts.created, outcome.counts.rejected) == (rows, 0)
 
@@ -393,7 +394,7 @@ async def test_a_cut_address_deactivates_no_user_even_without_detect_truncation(
 async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow_it(
     tmp_path: Path, rows: int
 ) -> None:
-    company = Company(tmp_path, batch_rows=2)
+    company = company_in(tmp_path, batch_rows=2)
     content = people(*TEN[:rows]).rstrip(b"\n")
     outcome = await company.run(content, require_final_newline=False)
     assert (outcome.counts.created, outcome.counts.warnings) == (rows, 0)
@@ -414,7 +415,7 @@ async def test_messages_about_the_header_and_the_file_are_reported_once(company:
 async def test_the_same_rows_in_reverse_order_are_unchanged_and_no_user_is_absent(
     tmp_path: Path, batch_rows: int
 ) -> None:
-    company = Company(tmp_path, batch_rows)
+    company = company_in(tmp_path, batch_rows)
     settings = {"deactivate_missing": True, "max_deactivations_percent": 100}
     await company.run(people(*TEN), **settings)
     before = await company.sql("SELECT * FROM users")
@@ -425,7 +426,7 @@ async def test_the_same_rows_in_reverse_order_are_unchanged_and_no_user_is_absen
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 2000])
 async def test_the_same_file_again_writes_no_user_though_managers_come_later(tmp_path: Path, batch_rows: int) -> None:
-    company = Company(tmp_path, batch_rows)
+    company = company_in(tmp_path, batch_rows)
     rows = [
         (name.title(), "S", f"{name}@example.com", f"{boss}@example.com" if boss else "")
         for name, boss in zip(TEN, [*TEN[1:], ""], strict=True)
@@ -439,7 +440,7 @@ async def test_the_same_file_again_writes_no_user_though_managers_come_later(tmp
 
 @pytest.mark.parametrize("batch_rows", [1, 2000])
 async def test_a_wrong_link_of_a_new_user_is_reported_each_time(tmp_path: Path, batch_rows: int) -> None:
-    company = Company(tmp_path, batch_rows)
+    company = company_in(tmp_path, batch_rows)
     rows = [("Ann", "S", "ann@e.com", "ben@e.com", "ann@e.com"), ("Ben", "S", "ben@e.com", "", "")]
     content = sheet(*rows, header=(*HEADER, "manager", "coach"))
     for _ in range(2):
@@ -491,7 +492,7 @@ async def test_known_rows_are_not_checked_however_long_the_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
     """Most imports are fast only with this, and no other test would notice."""
-    company = Company(tmp_path, batch_rows=3)
+    company = company_in(tmp_path, batch_rows=3)
     rows = [("P", "Smith", f"p{number}@example.com") for number in range(90)]
     await company.run(sheet(*rows), blank_cells="keep")
     await company.run(sheet(*rows))  # other settings: unchanged, and recorded again
@@ -576,7 +577,7 @@ async def test_other_settings_make_every_row_be_checked_again(company: Company) 
 
 @pytest.mark.parametrize("batch_rows", [1, 50])
 async def test_new_teams_get_their_ids_in_the_order_of_the_file(tmp_path: Path, batch_rows: int) -> None:
-    company = Company(tmp_path, batch_rows=batch_rows)
+    company = company_in(tmp_path, batch_rows=batch_rows)
     teams = ("Ops", "Care", "Sales", "CARE")
     rows = [("Ann", "Lee", f"ann{number}@x.org", team) for number, team in enumerate(teams)]
     await company.run(sheet(*rows, header=(*HEADER, "primary_team")))

@@ -11,6 +11,7 @@ import pytest
 from importer.model import GuardReason, ImportState, Outcome, Severity
 from importer.requests import Approval
 from tests.support.importing import HEADER, Company, codes, sheet
+from tests.support.installation import company_in
 
 NUMBERED = ("employee_id", *HEADER)
 BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": ({"key": "employee_id"},)}
@@ -35,7 +36,7 @@ ZEROS = {"00123": "123", "00124": "124", "00125": "125"}
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 def pairs(outcome: Outcome) -> list[str]:

@@ -18,6 +18,7 @@ from importer.errors import Refused, Stopped
 from importer.model import ImportState
 from tests.integration.reconcile.test_properties import TRUSTING, batches, files, quick, run, written
 from tests.support.importing import Company, codes, people, sheet
+from tests.support.installation import company_in
 from tests.support.reference import Row
 
 ALL = {"deactivate_missing": True, **TRUSTING}
@@ -25,7 +26,7 @@ JOBS = ("first_name", "last_name", "email", "job_title")
 
 
 async def test_users_whose_creation_was_undone_are_the_same_users_when_created_again(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben"))
     before = await company.sql("SELECT id, email FROM users ORDER BY id")
     undone = await company.undo()
@@ -43,7 +44,7 @@ async def test_users_whose_creation_was_undone_are_the_same_users_when_created_a
 
 @pytest.mark.parametrize("back", [timedelta(minutes=1), timedelta(days=7), timedelta(0)])
 async def test_the_newest_is_the_one_applied_last_when_the_clock_steps_back(tmp_path: Path, back: timedelta) -> None:
-    company, noon = Company(tmp_path), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    company, noon = company_in(tmp_path), datetime(2026, 3, 1, 12, tzinfo=UTC)
     await company.run(people("ann"), now=noon)
     await company.run(people("ann", job_title="Boss"), now=noon - back)
     with pytest.raises(Refused, match="undo import 2 first"):
@@ -53,13 +54,13 @@ async def test_the_newest_is_the_one_applied_last_when_the_clock_steps_back(tmp_
 
 
 async def test_the_newest_is_found_by_index(tmp_path: Path) -> None:
-    await Company(tmp_path).run(people("ann"))
-    plan = await Company(tmp_path).sql(f"EXPLAIN QUERY PLAN {NEWEST_CHANGE}")
+    await company_in(tmp_path).run(people("ann"))
+    plan = await company_in(tmp_path).sql(f"EXPLAIN QUERY PLAN {NEWEST_CHANGE}")
     assert [row[3] for row in plan] == ["SCAN applied USING INDEX applied_in_order"]  # and it sorts no other row
 
 
 async def test_a_user_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:
-    company = Company(tmp_path, batch_rows=1)
+    company = company_in(tmp_path, batch_rows=1)
     await company.run(people("ann"))
     await company.undo()
     again = await company.run(people("ann", "ann"))
@@ -67,7 +68,7 @@ async def test_a_user_created_again_by_two_rows_is_created_once(tmp_path: Path) 
 
 
 async def test_undo_sets_back_values_and_reactivates_deactivated_users(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", job_title="Baker", primary_team="Ops"))
     before = await company.users()
     await company.run(people("ann", job_title="Boss", primary_team="Sales", manager="ben@example.com"), **ALL)
@@ -80,7 +81,7 @@ async def test_undo_sets_back_values_and_reactivates_deactivated_users(tmp_path:
 
 
 async def test_undo_keeps_and_reports_fields_changed_since_the_import(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", job_title="Baker", role="hr"))
     await company.run(people("ann", job_title="Boss", role="admin"))
     await company.sql("UPDATE users SET job_title = 'Queen'")
@@ -95,7 +96,7 @@ async def test_undo_keeps_and_reports_fields_changed_since_the_import(tmp_path: 
 
 
 async def test_a_team_removed_since_the_import_is_not_set_back(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", primary_team="Ops", location="Rome"))
     await company.run(people("ann", primary_team="Sales", location="Oslo"))
     await company.sql("DELETE FROM teams WHERE name = 'Ops'")
@@ -106,7 +107,7 @@ async def test_a_team_removed_since_the_import_is_not_set_back(tmp_path: Path) -
 
 
 async def test_secondary_teams_removed_since_are_not_set_back(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", secondary_team="Ops,Cooks"))
     await company.run(people("ann", secondary_team="Ops"))
     await company.sql("DELETE FROM teams WHERE name = 'Cooks'")
@@ -119,7 +120,7 @@ async def test_secondary_teams_removed_since_are_not_set_back(tmp_path: Path) ->
 
 
 async def test_a_new_user_is_not_mistaken_for_one_removed_by_hand(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", role="hr"), invitations="immediately")
     await company.run(people("ben", role="admin"))
     await company.sql("UPDATE invitations SET state = 'sent', sent_at = '2026-01-01T00:00:00Z'")
@@ -132,7 +133,7 @@ async def test_a_new_user_is_not_mistaken_for_one_removed_by_hand(tmp_path: Path
 
 
 async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_a_history(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", role="hr"))
     await company.run(people("ben", role="admin"))
     await company.sql("DELETE FROM users WHERE email = 'ben@example.com'")
@@ -143,7 +144,7 @@ async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_a_history(
 
 
 async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_an_invitation(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben"), invitations="immediately")
     await company.sql("UPDATE invitations SET state = 'sent', sent_at = '2026-01-01T00:00:00Z'")
     await company.sql("DELETE FROM users WHERE email = 'ben@example.com'")
@@ -153,7 +154,7 @@ async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_an_invitat
 
 
 async def test_undone_and_deactivated_users_are_not_counted_as_active(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", "cleo"))
     await company.run(people("ann", "cleo"), **ALL)
     await company.run(people("ann", "cleo", "dora", "eve"))
@@ -163,7 +164,7 @@ async def test_undone_and_deactivated_users_are_not_counted_as_active(tmp_path: 
 
 
 async def test_an_undo_deactivates_no_protected_user(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     await company.sql("UPDATE users SET protected = 1")
     undone = await company.undo()
@@ -172,7 +173,7 @@ async def test_an_undo_deactivates_no_protected_user(tmp_path: Path) -> None:
 
 
 async def test_a_protected_user_that_the_import_reactivated_stays_active(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", job_title="Baker"))
     await company.run(people("ann", job_title="Baker"), **ALL)
     await company.run(people("ann", "ben", job_title="Boss"))
@@ -184,7 +185,7 @@ async def test_a_protected_user_that_the_import_reactivated_stays_active(tmp_pat
 
 
 async def test_a_user_that_the_import_deactivated_is_active_again_though_protected(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben"))
     await company.run(people("ann"), **ALL)
     await company.sql("UPDATE users SET protected = 1 WHERE email = 'ben@example.com'")
@@ -195,7 +196,7 @@ async def test_a_user_that_the_import_deactivated_is_active_again_though_protect
 
 async def test_a_user_who_changed_since_in_another_field_is_undone_and_keeps_that(tmp_path: Path) -> None:
     own: dict[str, Any] = {"custom_fields": ({"key": "desk"}, {"key": "floor"}, {"key": "room"})}
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", job_title="Baker", desk="a", floor="1"), **own)
     await company.run(people("ann", job_title="Boss", desk="b", floor="2"), **own)
     await company.sql("UPDATE users SET role = 'hr', custom = json_set(custom, '$.room', 'by hand')")
@@ -207,7 +208,7 @@ async def test_a_user_who_changed_since_in_another_field_is_undone_and_keeps_tha
 
 
 async def test_a_link_set_by_hand_to_a_user_it_created_is_a_warning_in_the_next_import(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     await company.run(people("ben"))
     await company.sql("UPDATE users SET manager_id = 2 WHERE id = 1")
@@ -218,7 +219,7 @@ async def test_a_link_set_by_hand_to_a_user_it_created_is_a_warning_in_the_next_
 
 
 async def test_imports_that_changed_users_are_undone_newest_first(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     await company.run(people("ann", "ben"))
     assert (await company.run(people("ann", "ben"))).state is ImportState.UNCHANGED
@@ -235,7 +236,7 @@ async def test_imports_that_changed_users_are_undone_newest_first(tmp_path: Path
 
 
 async def test_an_import_that_changed_no_user_is_not_undone(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     assert (await company.run(people("ann", deactivate="1"))).state is ImportState.UNCHANGED
     with pytest.raises(Refused) as refused:
         await company.undo()
@@ -243,7 +244,7 @@ async def test_an_import_that_changed_no_user_is_not_undone(tmp_path: Path) -> N
 
 
 async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     assert await company.kept.outcome_of_undo(1) is None
     undone = await company.undo()
@@ -252,7 +253,7 @@ async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
 
 
 async def test_the_next_file_is_compared_with_the_import_before(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     all_users = [f"p{number}" for number in range(20)]
     await company.run(people(*all_users[:10]), deactivate_missing=True)
     await company.run(people(*all_users), deactivate_missing=True)
@@ -263,7 +264,7 @@ async def test_the_next_file_is_compared_with_the_import_before(tmp_path: Path) 
 
 
 async def test_the_first_import_after_the_first_was_undone_has_no_limit_of_creations(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben"))
     await company.undo()
     again = await company.run(people("ann", "ben"), max_creations_percent=1)
@@ -271,7 +272,7 @@ async def test_the_first_import_after_the_first_was_undone_has_no_limit_of_creat
 
 
 async def test_the_creation_of_thousands_of_users_is_undone(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     rows = [(f"N{i}", "Smith", f"n{i}@example.com") for i in range(5000)]
     await company.run(sheet(*rows))
     before = await company.users()
@@ -284,7 +285,7 @@ async def test_the_creation_of_thousands_of_users_is_undone(tmp_path: Path) -> N
 
 
 async def test_a_link_does_not_find_a_user_whose_creation_was_undone(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     await company.run(people("ben"))
     await company.undo()
@@ -293,7 +294,7 @@ async def test_a_link_does_not_find_a_user_whose_creation_was_undone(tmp_path: P
 
 
 async def test_a_user_reactivated_by_hand_is_found_again(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann"))
     await company.undo()
     await company.sql("UPDATE users SET state = 'active'")
@@ -310,7 +311,7 @@ def test_undo_restores_the_users_as_they_were(
 ) -> None:
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            company = Company(Path(folder), batch_rows)
+            company = company_in(Path(folder), batch_rows)
             before: list[tuple[int, Any, Any]] = []
             for rows, missing in steps:
                 now = await _known(company)
@@ -338,7 +339,7 @@ def test_undo_sets_back_all_fields_but_those_changed_since(
 ) -> None:
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            company = Company(Path(folder), batch_rows)
+            company = company_in(Path(folder), batch_rows)
             await company.run(written(first), **TRUSTING)
             before = await company.users()
             outcome = await company.run(written(second), **TRUSTING)
@@ -369,7 +370,7 @@ async def _known(company: Company) -> dict[str, Any]:
 
 def test_an_undo_that_is_told_to_stop_changes_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        company = Company(tmp_path)
+        company = company_in(tmp_path)
         await company.run(people("ann", job_title="Baker"))
         await company.run(people("ann", job_title="Boss"))
         with pytest.raises(Stopped):

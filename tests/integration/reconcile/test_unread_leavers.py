@@ -13,6 +13,7 @@ import pytest
 from importer.messages.spool import messages_in
 from importer.model import ImportState, Outcome, Problem
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 ANN, BO, CY = (("Ann", "Lee", "ann@a.test"), ("Bo", "Ng", "bo@a.test"), ("Cy", "Oh", "cy@a.test"))
 JUNE = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -21,7 +22,7 @@ TRUSTING: dict[str, Any] = {"max_deactivations_percent": 100}
 
 @pytest.fixture(params=[1, 2, 2000])
 def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
-    return Company(tmp_path, request.param)
+    return company_in(tmp_path, request.param)
 
 
 def listed(column: str, *cells: str) -> bytes:

@@ -12,6 +12,7 @@ from importer.messages.spool import Spool, counted_in, messages_in
 from importer.messages.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem, Severity
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.installation import company_in
 
 BAD_ROWS = MESSAGES_IN_REPORT + 50
 WHOLE: dict[str, Any] = {"deactivate_missing": True, "detect_truncation": False}
@@ -19,7 +20,7 @@ WHOLE: dict[str, Any] = {"deactivate_missing": True, "detect_truncation": False}
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path, batch_rows=40)
+    return company_in(tmp_path, batch_rows=40)
 
 
 def with_bad_rows(*rows: tuple[str, str, str]) -> bytes:

@@ -25,7 +25,8 @@ from importer.users.history import ChangesGone
 from importer.worker.pruning import prune
 from tests.integration.test_versions import DUMPS, restored
 from tests.support import ROOT
-from tests.support.importing import Company, people, sheet
+from tests.support.importing import people, sheet
+from tests.support.installation import company_in
 from tests.support.site import Site, open_site
 
 API = "/api/v1/tenants/acme"
@@ -229,7 +230,7 @@ async def test_no_number_of_a_removed_tenant_is_followed_in_a_new_one_of_its_nam
 async def test_the_numbers_of_changes_are_exact_in_javascript(tmp_path: Path) -> None:
     firsts = set()
     for number in range(20):
-        company = Company(tmp_path / str(number))
+        company = company_in(tmp_path / str(number))
         await company.run(people("ann"))
         async with company.kept.history(Identity()) as history:
             firsts.add((await history.following(0))[1])
@@ -250,7 +251,7 @@ async def test_another_tenants_changes_are_not_followed(site: Site) -> None:
 
 
 async def test_changes_deleted_by_any_program_are_noticed(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben"))
     async with company.kept.history(Identity()) as history:
         _, newest = await history.following(0)
@@ -279,7 +280,7 @@ async def test_an_older_database_is_followed_from_its_upgrade_on(tmp_path: Path,
 
 async def test_a_user_whose_address_an_undo_gives_to_another_user_has_that_change(tmp_path: Path) -> None:
     """An undone creation leaves a user who is unknown to later imports, but keeps the address until then."""
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     own: dict[str, Any] = {"identifier": "staff", "custom_fields": ({"key": "staff"},)}
     header = ("staff", "first_name", "last_name", "email")
     await company.run(sheet(("1", "Ann", "Lee", "ann@example.com"), header=header), **own)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from importer.rules.identity import Identity
-from tests.support.importing import Company, people
+from tests.support.importing import people
+from tests.support.installation import company_in
 
 OWN: dict[str, Any] = {"custom_fields": ({"key": "floor", "type": "number"}, {"key": "desk"})}
 
 
 async def test_a_record_removed_since_is_shown_by_its_number(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", location="Rome"))
     await company.run(people("ann", location="Oslo"))
     await company.sql("DELETE FROM locations WHERE name = 'Rome'")
@@ -22,7 +23,7 @@ async def test_a_record_removed_since_is_shown_by_its_number(tmp_path: Path) -> 
 
 
 async def test_a_custom_field_is_set_back_unless_it_changed_since_the_import(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", floor="1", desk="a"), **OWN)
     await company.run(people("ann", floor="2", desk="b"), **OWN)
     await company.sql("UPDATE users SET custom = json_set(custom, '$.desk', 'by hand')")

@@ -22,6 +22,7 @@ from importer.users import search as search_module
 from importer.users.directory import Wanted
 from importer.users.search import clean
 from tests.support.importing import Company, people, sheet
+from tests.support.installation import company_in
 from tests.support.writing import being_written
 
 pytestmark = pytest.mark.usefixtures("indexed_however_few")
@@ -40,7 +41,7 @@ EVERYBODY = (
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
     """Yield a company whose users are indexed."""
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     header = ("first_name", "last_name", "email", "staff")
     await company.run(sheet(*EVERYBODY, header=header), **STAFF)
     catch_up(TenantFolder(tmp_path))
@@ -178,7 +179,7 @@ async def test_pages_follow_each_other_and_miss_no_user(company: Company) -> Non
 
 
 async def test_no_user_of_another_tenant_is_found(company: Company, tmp_path: Path) -> None:
-    other = Company(tmp_path / "other")
+    other = company_in(tmp_path / "other")
     await other.run(people("zelda"))
     catch_up(TenantFolder(other.folder))
     assert await found(company, "zelda") == []
@@ -245,7 +246,7 @@ async def test_an_index_too_far_behind_is_not_used(company: Company) -> None:
 
 
 async def test_an_index_stopped_halfway_continues_the_next_time(tmp_path: Path) -> None:
-    company, folder = Company(tmp_path), TenantFolder(tmp_path)
+    company, folder = company_in(tmp_path), TenantFolder(tmp_path)
     await company.run(people("ann", "ben"))
     assert catch_up(folder, lambda: True) == 0
     assert await by_index(company, "ann") == [1]
@@ -282,7 +283,7 @@ STEPS = st.one_of(
 def test_a_search_finds_users_as_they_are_now_whatever_changed_them(steps: list[tuple[Any, ...]]) -> None:
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as name:
-            company = Company(Path(name))
+            company = company_in(Path(name))
             await company.run(people("ann"))
             catch_up(TenantFolder(company.folder))
             for step in steps:

@@ -16,6 +16,7 @@ from importer.rules.settings import ImportSettings
 from importer.users.history import Changes
 from importer.users.runs import LONGEST
 from tests.support.importing import Company, people, sheet
+from tests.support.installation import company_in
 from tests.support.waiting import eventually
 
 HEADER = ("employee_id", "first_name", "last_name", "email")
@@ -49,7 +50,7 @@ async def with_a_record_each(company: Company, folder: Path) -> Company:
     """Return a copy of `company` with one record of the history for each user, as older versions wrote it."""
     await eventually(lambda: not (company.folder / "users.db-wal").exists(), what="the log to be put away")
     shutil.copytree(company.folder, folder)
-    copy = Company(folder, company.batch_rows)
+    copy = company_in(folder, company.batch_rows)
     copy.imports, copy.undos = company.imports, company.undos
     shared = await copy.sql("SELECT id, import_id, user_id, undo, more FROM changes WHERE more > 0")
     await copy.sql("DELETE FROM changes WHERE more > 0")
@@ -97,7 +98,7 @@ async def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
 
     Some creations were undone and made again, and some users were removed by hand in between.
     """
-    company = Company(tmp_path / "company", request.param)
+    company = company_in(tmp_path / "company", request.param)
     everyone = [f"n{number}" for number in range(1, MANY + 1)]
     # Two rows want one address: n500 is rejected, and n499 is created last.
     created = await company.run(staff(*everyone, n500="n499"), **BY_NUMBER)
@@ -114,7 +115,7 @@ async def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
 
 
 async def test_users_created_in_a_row_share_a_record(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people(*(f"p{number}" for number in range(2 * LONGEST + 1))))
     assert await records(company, 1) == [LONGEST, LONGEST, 1]
     await company.undo()
@@ -153,7 +154,7 @@ async def test_an_undo_deactivates_the_same_users_as_if_each_had_a_record(compan
 
 
 async def test_a_held_import_lists_and_an_applied_one_invites_every_user_of_a_run(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", "cy"))
     content = people("dee", "eve", "fay", "ann", "guy")
     held = await company.run(content, deactivate_missing=True, max_deactivations_percent=10)
@@ -170,7 +171,7 @@ async def test_a_held_import_lists_and_an_applied_one_invites_every_user_of_a_ru
 
 
 async def test_an_id_in_a_run_is_never_reused(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(people("ann", "ben", "cy"))
     await company.sql("DELETE FROM users")
     await company.run(people("dee"))

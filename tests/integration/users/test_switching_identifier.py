@@ -12,6 +12,7 @@ from importer.rules.identity import identity_of
 from server.tenants.settings import TenantRefused, TenantSettings, change_settings
 from tests.integration.reconcile.test_identifier import HEADER, staff
 from tests.support.importing import Company, sheet
+from tests.support.installation import company_in
 
 FIELD: dict[str, Any] = {"custom_fields": ({"key": "employee_id"},)}
 BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", **FIELD}
@@ -19,7 +20,7 @@ BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", **FIELD}
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(staff(e1="ann", e2="ben"), **FIELD)
     await change_settings(company.kept, FIELD, by="operator")
     return company

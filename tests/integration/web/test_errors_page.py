@@ -12,7 +12,8 @@ import pytest
 
 from importer.model import Problem
 from tests.support import ROOT
-from tests.support.importing import Company, sheet
+from tests.support.importing import sheet
+from tests.support.installation import company_in
 from tests.unit.docs.test_errors_docs import CUSTOM_FIELDS, FAILS, HOLDS, REJECTS, SAYS, UNDOES
 
 HEADER = ("first_name", "last_name", "email", "manager")
@@ -85,7 +86,7 @@ ELSEWHERE = {
 
 async def messages_of(folder: Path, content: str | bytes, **settings: Any) -> list[Problem]:
     """Import `content` for a company with the users of the docs, and return the messages."""
-    company = Company(folder)
+    company = company_in(folder)
     people = [
         ("Ann", "Lee", "ann@lee.test", "bo@ng.test"),
         ("Bo", "Ng", "bo@ng.test", ""),

@@ -9,13 +9,14 @@ import pytest
 
 from importer.model import GuardReason, ImportState
 from tests.support.importing import HEADER, Company, codes, sheet
+from tests.support.installation import company_in
 
 WHOLE: dict[str, Any] = {"deactivate_missing": True}
 
 
 @pytest.fixture
 def company(tmp_path: Path) -> Company:
-    return Company(tmp_path)
+    return company_in(tmp_path)
 
 
 def staff(*numbers: int, **columns: str) -> bytes:

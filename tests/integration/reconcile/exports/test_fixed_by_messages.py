@@ -38,6 +38,7 @@ from tests.integration.reconcile.exports.broken import (
     with_names,
 )
 from tests.support.importing import Company, codes
+from tests.support.installation import company_in
 
 WHOLE: dict[str, Any] = {"deactivate_missing": True}
 IDS = [case[0].replace(" ", "-") for case in CASES]
@@ -49,7 +50,7 @@ DEACTIVATES = "an address shared by two"
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
     """A company that has imported its list, so that the effect of a broken file shows."""
-    found = Company(tmp_path)
+    found = company_in(tmp_path)
     await found.run(LIST.encode(), **WHOLE)
     return found
 
@@ -237,7 +238,7 @@ async def test_a_change_of_domain_keeps_its_users_if_the_message_is_followed(com
 
 
 async def test_numbers_without_leading_zeros_are_fixed_by_exporting_as_text(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = company_in(tmp_path)
     await company.run(with_badges(), **BY_BADGE)
     before = await active_users(company)
     outcome = await company.run(with_badges(badge=lambda number: str(number + 400)), **BY_BADGE)
