@@ -1,7 +1,6 @@
 """The files of runs in a tenant's /results: a report of each run, and beside it what the hook reported.
 
-Only the newest of each hook are kept. What blocks on files is called in a thread: `publish` and `prune` by
-`Results.change`.
+Only the newest of each hook are kept. `publish` and `prune` block on files: `Results.change` calls them in a thread.
 """
 
 from __future__ import annotations

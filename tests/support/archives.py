@@ -38,7 +38,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What one process has of the tenant `acme`. `others` is the folder of another one."""
+    """The parts that one process has of the tenant `acme`. `others` is the folder of another one."""
 
     store: Store
     users: Users
