@@ -40,7 +40,7 @@ class Contents(Protocol):
         """
 
     async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes from `offset`, fewer only at the end. Raises ContentGone."""
+        """Return up to `size` bytes from `offset`, fewer only at the end, in one statement. Raises ContentGone."""
 
     async def fetch(self, tenant: str, content: int, fd: int) -> int:
         """Write a whole content to the beginning of an open file; return its size. Raises ContentGone, OSError."""
@@ -178,6 +178,9 @@ class Names(Protocol):
     async def let_count(self, entry: Entry, *, counts: bool) -> None:
         """Let an entry count against the quota, or not."""
 
+    async def uncounted(self) -> list[Entry]:
+        """Return the folders that do not count against the quota."""
+
     async def depth(self, folder: int) -> int:
         """Return the levels of entries below a folder: 0 if it has none."""
 
@@ -188,8 +191,11 @@ class Names(Protocol):
 class AllNames(Protocol):
     """The names of all tenants."""
 
+    def of(self, tenant: str, tenant_id: int) -> Names:
+        """Return the names of the tenant with this id, as long as it has this name."""
+
     async def open(self, tenant: str) -> Names:
-        """Return the names of a tenant. Raises TenantGone."""
+        """Return the names of the tenant that has this name now. Raises TenantGone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +221,13 @@ class DraftStore(Protocol):
 
     async def take_left(self, tenant: str) -> list[LeftDraft]:
         """Remove and return the notes of a tenant by other processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """All that files need of a database."""
+
+    names: AllNames
+    contents: Contents
+    kept: KeptFiles
+    drafts: DraftStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from engine.files import FileStore
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
@@ -93,11 +94,10 @@ class PostgresStore:
     def kept_files(self) -> PostgresKeptFiles:
         return PostgresKeptFiles(self.database)
 
-    def names(self) -> PostgresAllNames:
-        return PostgresAllNames(self.database)
-
-    def drafts(self, process: str) -> PostgresDraftStore:
-        return PostgresDraftStore(self.database, process)
+    def files(self, process: str) -> FileStore:
+        """Return the files of tenants. `process`: a name that no other process has, before or after."""
+        drafts = PostgresDraftStore(self.database, process)
+        return FileStore(PostgresAllNames(self.database), self.contents(), self.kept_files(), drafts)
 
     async def ask_to_write(self) -> None:
         # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.

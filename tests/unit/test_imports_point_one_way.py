@@ -70,6 +70,7 @@ KNOW_SSH = {
 }
 
 PURE = {
+    "engine.files",
     "engine.imports",
     "headcount.hooks",
     "ground.addresses",
@@ -206,6 +207,7 @@ PURE = {
     "server.files.paths",
     "server.files.patterns",
     "server.files.sentences",
+    "server.files.shared.facts",
     "server.files.written",
     "server.cli.layout",
     "server.web.api.examples",
@@ -373,7 +375,7 @@ def test_only_these_modules_know_ssh() -> None:
 
 
 def test_only_the_code_that_builds_the_server_knows_where_files_are() -> None:
-    places = ("server.files.local",)
+    places = ("server.files.local", "server.files.shared")
     knowing = {
         name
         for name in MODULES

@@ -63,12 +63,8 @@ class PostgresContents:
         return content
 
     async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
-        found = await self._size(tenant, content)
-        end = min(offset + size, found)
-        if offset >= end:
-            return b""
-        data = await self._part(tenant, content, offset, end)
-        if len(data) != end - offset:
+        data = await self._part(tenant, content, offset, offset + size) if size > 0 else b""
+        if len(data) < size and offset + len(data) < await self._size(tenant, content):
             raise _gone(content)
         return data
 

@@ -56,6 +56,7 @@ ROOT_TOUCHED = (
     "INSERT INTO usage (tenant_id, modified) VALUES (%(id)s, %(now)s)"
     " ON CONFLICT (tenant_id) DO UPDATE SET modified = excluded.modified"
 )
+UNCOUNTED = f"SELECT {COLUMNS} FROM names WHERE {OF} AND content_id IS NULL AND NOT counts ORDER BY id"  # noqa: S608
 DEPTH = (
     "WITH RECURSIVE tree AS ("  # noqa: S608 - constants
     f" SELECT 1 AS depth, id, content_id FROM names WHERE {OF} AND folder_id = %(folder)s"
@@ -85,7 +86,10 @@ class PostgresAllNames:
         found = await self._database.read("SELECT id FROM tenants WHERE name = %s", tenant)
         if not found:
             raise TenantGone(tenant)
-        return PostgresNames(self._database, tenant, found[0][0])
+        return self.of(tenant, found[0][0])
+
+    def of(self, tenant: str, tenant_id: int) -> PostgresNames:
+        return PostgresNames(self._database, tenant, tenant_id)
 
 
 class PostgresNames:
@@ -169,6 +173,9 @@ class PostgresNames:
 
     async def let_count(self, entry: Entry, *, counts: bool) -> None:
         await self._change(COUNTED, entry=entry.id, counts=counts)
+
+    async def uncounted(self) -> list[Entry]:
+        return [_entry(row) for row in await self._read(UNCOUNTED)]
 
     async def depth(self, folder: int) -> int:
         ((depth,),) = await self._read(DEPTH, folder=folder)

@@ -62,6 +62,7 @@ CREATE TABLE names (
     CHECK (content_id IS NOT NULL OR (size = 0 AND written IS NULL))
 );
 CREATE INDEX names_of_content ON names (tenant_id, content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX names_uncounted ON names (tenant_id) WHERE content_id IS NULL AND NOT counts;
 
 -- The files and folders of each tenant that count, and their bytes. Triggers of `names` keep it.
 CREATE TABLE usage (
