@@ -1,0 +1,292 @@
+"""Kill a process that lands files in PostgreSQL, and stop PostgreSQL itself, at random moments.
+
+`python -m tests.support.landing_kills --kills 200 --stops 50 --seed 1` does so 200 and 50 times and prints what
+became of the files. It exits with 1 if a file that was acknowledged is lost, half, or there twice, if one that was
+not is there in part, or if the quota is not true.
+
+The process lands files by several clients at once: uploads and renames to a hook's path, and other files. It writes
+each intention and each OK to a pipe, which outlives it. `OK` is what a client would have got.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.postgres.database import alone
+from engine.postgres.migrations import migrate
+from engine.postgres.store import PostgresStore, open_store
+from engine.tenants import Tenant
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.model import ImportState
+from tests.support import ROOT
+from tests.support.engines import SINCE
+from tests.support.file_house import MAKE, TENANT, FileHouse, done
+from tests.support.own_postgres import OwnPostgres, own_postgres
+
+CLIENTS = 4
+LONGEST = 400_000
+HOOKED = ["/invoices/*.csv"]
+AWAY = {errno.EIO, errno.ENOENT}
+"""PostgreSQL is away; or it was, when the file to rename was uploaded."""
+FIRST_S, LAST_S = 0.02, 1.5
+"""The shortest and the longest time from the first landing of a process to its end."""
+
+RUNS = "SELECT id, path, state, sequence, size FROM runs ORDER BY sequence"
+COUNTED = "SELECT (SELECT coalesce(sum(size), 0) FROM names WHERE counts), (SELECT count(*) FROM names WHERE counts)"
+
+
+# The process that lands files.
+
+
+def content(number: int) -> bytes:
+    """Return the bytes of a file: different for each, and mostly short."""
+    dice = random.Random(number)
+    return f"{number}\n".encode() + dice.randbytes(dice.choice((0, 10, 2000, LONGEST)))
+
+
+class Lander:
+    """Clients that land files, one after another each, until the process ends."""
+
+    def __init__(self, house: FileHouse, first: int) -> None:
+        self.house = house
+        self.number = first
+
+    async def client(self, name: int) -> None:
+        while True:
+            self.number += 1
+            await self.one(name, self.number)
+
+    async def one(self, name: int, number: int) -> None:
+        way = random.Random(number).choice(("put", "put", "rename", "again", "plain"))
+        where = {"again": f"/invoices/again-{name}.csv", "plain": f"/plain-{name}"}.get(
+            way, f"/invoices/{number}.csv"
+        )
+        say(f"begin {number} {way} {where}")
+        try:
+            if way == "rename":
+                part = f"/part-{number}"
+                await self.put(part, number)
+                await self.house.rename(part, where)
+            else:
+                await self.put(where, number)
+        except OSError as error:
+            if error.errno not in AWAY:
+                raise
+            await asyncio.sleep(0.02)
+        else:
+            say(f"ok {number}")
+
+    async def put(self, where: str, number: int) -> None:
+        draft = await self.house.begin(where)
+        await done(draft.write(0, content(number), at_once=True))
+        await self.house.files.finish(draft)
+
+
+def say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())  # one write a line: a kill leaves no half of one
+
+
+async def land(url: str, folder: Path, first: int) -> None:
+    """Be the process: report what the one before left, then land files."""
+    logging.disable()  # each stop of PostgreSQL would be told many times
+    while True:
+        with suppress(TryAgain, DatabaseUnusable, OSError):
+            async with open_store(url, serving=True, login_wait_s=5) as store:
+                house = FileHouse(store, folder / "tenants" / TENANT, MAKE["postgres"], HOOKED)
+                await house.restart(f"process-{os.getpid()}-{time.time_ns()}")
+                lander = Lander(house, first)
+                say("ready")
+                await asyncio.gather(*(lander.client(name) for name in range(CLIENTS)))
+
+
+# The one that kills it.
+
+
+@dataclass
+class Ledger:
+    """What was begun and what was acknowledged, in order."""
+
+    begun: dict[int, tuple[str, str]] = field(default_factory=dict)
+    acknowledged: list[int] = field(default_factory=list)
+
+    def read(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            what, *facts = line.split()
+            if what == "begin":
+                self.begun[int(facts[0])] = (facts[1], facts[2])
+            elif what == "ok":
+                self.acknowledged.append(int(facts[0]))
+
+
+class Killer:
+    """Runs the process, ends it or the server at random moments, and looks at what is left."""
+
+    def __init__(self, server: OwnPostgres, folder: Path, seed: int) -> None:
+        self.server = server
+        self.folder = folder
+        self.dice = random.Random(seed)
+        self.ledger = Ledger()
+        self.lives = 0
+
+    def play(self, kills: int, stops: int) -> None:
+        """Kill the process and stop the server so many times, in random order."""
+        ends = ["kill"] * kills + ["stop"] * stops
+        self.dice.shuffle(ends)
+        while ends:
+            self.lives += 1
+            process = self._begin()
+            assert process.stdout
+            try:
+                self._wait_for_first(process)
+                while ends:
+                    time.sleep(self.dice.uniform(FIRST_S, LAST_S))
+                    if process.poll() is not None or ends.pop() == "kill":
+                        break
+                    self.server.stop()
+                    self.server.start()
+            finally:
+                failed = process.poll() is not None
+                process.kill()
+                self.ledger.read(iter(process.stdout.read().decode().splitlines()))
+                process.wait()
+            assert not failed, "the process ended by itself"
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.support.landing_kills", "--land", self.server.url]
+        first = str(self.lives * 1_000_000)
+        return subprocess.Popen(
+            [*command, str(self.folder / f"life-{self.lives}"), first], cwd=ROOT, stdout=subprocess.PIPE
+        )
+
+    def _wait_for_first(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        while (line := process.stdout.readline().decode()) != "ready\n":
+            assert line, "the process does not start"
+
+    async def look(self) -> Counter[str]:
+        """Compare the database with the ledger; return how many files have which fate."""
+        async with open_store(self.server.url) as store:
+            house = FileHouse(store, self.folder / "last" / TENANT, MAKE["postgres"], HOOKED)
+            await house.restart("last")
+            assert await house.restart("after it") == 0
+            return await Look(house, self.ledger).all()
+
+
+class Look:
+    """The comparison."""
+
+    def __init__(self, house: FileHouse, ledger: Ledger) -> None:
+        self.house = house
+        self.ledger = ledger
+        self.fates: Counter[str] = Counter()
+        self.queued: dict[str, list[tuple[int, int]]] = {}
+        self.aborted: Counter[str] = Counter()
+
+    async def all(self) -> Counter[str]:
+        store = self.house.store
+        assert isinstance(store, PostgresStore)
+        for number, where, state, sequence, _ in await store.database.read(RUNS):
+            if state == ImportState.QUEUED:
+                self.queued.setdefault(where, []).append((sequence, number))
+            else:
+                assert state == ImportState.ABORTED, f"run {number} is {state}"
+                self.aborted[where] += 1
+        acknowledged = set(self.ledger.acknowledged)
+        for number, (way, where) in self.ledger.begun.items():
+            if way in ("put", "rename"):
+                await self.once(number, where, acknowledged=number in acknowledged)
+        for name in range(CLIENTS):
+            await self.newest(f"/invoices/again-{name}.csv", "again", queued=True)
+            await self.newest(f"/plain-{name}", "plain", queued=False)
+        ((size, files),) = await store.database.read(COUNTED)
+        taken = await (await store.files("look").names.open(TENANT)).taken()
+        assert (taken.size, taken.files) == (size, files), "the quota is not true"
+        self.fates["files that count"] = files
+        return self.fates
+
+    async def once(self, number: int, where: str, *, acknowledged: bool) -> None:
+        """Check a file whose path no other has."""
+        runs = self.queued.get(where, [])
+        assert len(runs) <= 1, f"{where} is queued {len(runs)} times"
+        assert runs or not acknowledged, f"{where} was acknowledged and is lost"
+        assert not runs or not self.aborted[where], f"{where} is queued, and reported as interrupted"
+        # A process that is killed just after a report may not have removed its note.
+        assert self.aborted[where] <= 2, f"{where} is reported {self.aborted[where]} times"
+        there = await self.content_at(where)
+        assert (there is not None) == bool(runs), f"{where}: its name and its run differ"
+        if runs:
+            assert there == content(number), f"{where} is half"
+            assert await self.house.copy(runs[0][1]) == there, f"the copy of {where} is half"
+        self.fates["acknowledged" if acknowledged else "landed without an OK" if runs else "not landed"] += 1
+
+    async def newest(self, where: str, way: str, *, queued: bool) -> None:
+        """Check a path to which a client uploaded one file after another: it has the newest that landed."""
+        begun = [number for number, (how, place) in self.ledger.begun.items() if (how, place) == (way, where)]
+        mine = [number for number in self.ledger.acknowledged if number in begun]
+        there = await self.content_at(where)
+        landed = next((number for number in begun if there == content(number)), None)
+        assert landed is not None or not mine, f"{where} is lost or half"
+        if mine and landed is not None:
+            assert landed >= mine[-1], f"{where} is older than what was acknowledged"
+        if queued:
+            copies = [await self.house.copy(number) for _, number in sorted(self.queued.get(where, []))]
+            order = [next(number for number in begun if copy == content(number)) for copy in copies]
+            assert order == sorted(set(order)), f"{where}: {order} is twice or out of order"
+            assert set(mine) <= set(order), f"{where} lost a file that was acknowledged"
+            assert (order[-1] if order else None) == landed, f"{where} is not the newest that landed"
+        self.fates[f"{way}, acknowledged"] += len(mine)
+
+    async def content_at(self, where: str) -> bytes | None:
+        try:
+            return await self.house.get(where)
+        except FileNotFoundError:
+            return None
+
+
+async def prepare(url: str) -> None:
+    """Make the tables and the tenant."""
+    async with alone(url) as database:
+        await migrate(database)
+        await PostgresStore(database).tenants().add(Tenant(TENANT, SINCE, 0))
+
+
+def play(kills: int, stops: int, seed: int) -> Counter[str]:
+    """Kill and stop so many times; return how many files have which fate. Raises AssertionError."""
+    with own_postgres() as server, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(prepare(server.url))
+        killer = Killer(server, Path(folder), seed)
+        killer.play(kills, stops)
+        return asyncio.run(killer.look())
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--stops", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--land", nargs=3, metavar=("URL", "FOLDER", "FIRST"))
+    asked = parser.parse_args()
+    if asked.land:
+        url, folder, first = asked.land
+        asyncio.run(land(url, Path(folder), int(first)))
+    else:
+        print(dict(play(asked.kills, asked.stops, asked.seed)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""A process that lands files in PostgreSQL may be killed, and PostgreSQL stopped, at any moment."""
+
+from __future__ import annotations
+
+from tests.support.clients import POSTGRES, needs
+from tests.support.landing_kills import play
+
+KILLS, STOPS = 5, 3
+
+
+@needs(POSTGRES)
+def test_no_kill_loses_halves_or_doubles_a_file_in_postgresql() -> None:
+    fates = play(KILLS, STOPS, seed=1)
+    assert fates["acknowledged"] > KILLS
