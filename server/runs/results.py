@@ -1,6 +1,7 @@
 """The files of runs in a tenant's /results: a report of each run, and beside it what the hook reported.
 
-Only the newest of each hook are kept. `publish` and `prune` block on files: `Results.change` calls them in a thread.
+Only the newest of each hook are kept. Functions that are not coroutines block on files. Give `publish` and `prune` to
+`Results.change`, and call the others in a thread.
 """
 
 from __future__ import annotations

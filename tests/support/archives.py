@@ -38,7 +38,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The parts that one process has of the tenant `acme`. `others` is the folder of another one."""
+    """The tenant `acme`, as one process uses it. `others` is the folder of another tenant."""
 
     store: Store
     users: Users

@@ -8,10 +8,11 @@ process.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from engine.postgres.files.cache import Cache
 from engine.postgres.files.contents import OF
 from engine.postgres.files.kept import DROPPED, PostgresKeptFiles, keep
 from engine.postgres.server.tenants import ID, hold
+from ground.threads import finish
 from importer.archive import Stored
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
@@ -79,7 +81,8 @@ class PostgresArchive:
     async def making(self, folder: TenantFolder) -> AsyncIterator[TenantFolder]:
         rows = await self._database.read(f"SELECT {ID}", folder.root.name)
         made = TenantFolder(self._scratch / f"made-{next(self._numbers)}" / folder.root.name)
-        await asyncio.to_thread(made.messages.mkdir, mode=0o700, parents=True)
+        with _on_a_full_disk():
+            await asyncio.to_thread(made.messages.mkdir, mode=0o700, parents=True)
         self._made[made.root] = rows[0][0], folder
         try:
             yield made
@@ -88,10 +91,12 @@ class PostgresArchive:
             await asyncio.to_thread(shutil.rmtree, made.root.parent, ignore_errors=True)
 
     async def keep(self, folder: TenantFolder, *files: Path) -> None:
-        await self._at_home(self._keep(folder, files))
+        with _on_a_full_disk():
+            await self._at_home(self._keep(folder, files))
 
     async def fetch(self, folder: TenantFolder, *files: Path) -> None:
-        await self._at_home(self._fetch(folder, files))
+        with _on_a_full_disk():
+            await self._at_home(self._fetch(folder, files))
 
     @asynccontextmanager
     async def held(self, folder: TenantFolder, *files: Path) -> AsyncIterator[None]:
@@ -226,7 +231,7 @@ class PostgresArchive:
     async def _download(self, tenant: str, kept: KeptFile, new: Path) -> None:
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            await self._contents.fetch(tenant, kept.content, fd)
+            await finish(self._contents.fetch(tenant, kept.content, fd))  # a thread may write to the file
         finally:
             os.close(fd)
         # An import compares with the file before it only if that has the time that it had then.
@@ -249,6 +254,17 @@ class PostgresArchive:
 
     def _new(self) -> Path:
         return self._scratch / f"new-{next(self._numbers)}"
+
+
+@contextmanager
+def _on_a_full_disk() -> Iterator[None]:
+    """Raise TryAgain if the scratch folder is full: no import fails for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TryAgain("disk_full", "the disk is full") from error
+        raise
 
 
 def _name(folder: TenantFolder, file: Path) -> str:

@@ -170,7 +170,7 @@ async def test_the_lock_of_a_folder_is_taken_by_one_at_a_time(open_house: OpenHo
         assert taken == ["here", "there"]
 
 
-async def test_what_a_maker_leaves_behind_is_not_stored(house: House) -> None:
+async def test_a_file_that_was_not_kept_is_not_there(house: House) -> None:
     archive, folder = house.archive, house.folder
 
     async def make() -> None:

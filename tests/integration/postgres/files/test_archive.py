@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from engine.postgres.database import Database
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.cache import FRESH_S, Cache
 from engine.postgres.files.contents import PostgresContents
-from importer.errors import Refused
+from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from tests.support.clients import POSTGRES, needs
 
@@ -160,3 +163,52 @@ async def test_a_file_that_a_reader_fetches_meanwhile_is_the_one_before(
         assert folder.said(7).read_text() == "second"
     await archive.fetch(folder, folder.said(7))
     assert folder.said(7).read_text() == "second"
+
+
+async def test_a_full_scratch_folder_fails_no_import(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.said(7), "kept")
+
+    class Full(Counting):
+        async def fetch(self, tenant: str, content: int, fd: int) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "other").mkdir()
+    other, there = (
+        PostgresArchive(archive._database, Full(archive._database), tmp_path / "other"),
+        tmp_path / "o/acme",
+    )
+    with pytest.raises(TryAgain, match="the disk is full"):
+        await other.fetch(TenantFolder(there), TenantFolder(there).said(7))
+    assert not list((tmp_path / "other").iterdir())
+
+
+async def test_a_canceled_fetch_leaves_no_file(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.said(7), "kept")
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Counting):
+        async def before(self) -> None:
+            begun.set()
+            await go_on.wait()
+
+    (tmp_path / "other").mkdir()
+    other, there = (
+        PostgresArchive(archive._database, Slow(archive._database), tmp_path / "other"),
+        tmp_path / "o/acme",
+    )
+    path = TenantFolder(there).said(7)
+    fetching = asyncio.create_task(other.fetch(TenantFolder(there), path))
+    await begun.wait()
+    fetching.cancel()
+    await asyncio.sleep(0)
+    assert not fetching.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert not list((tmp_path / "other").iterdir())
+    await other.fetch(TenantFolder(there), path)
+    assert path.read_text() == "kept"

@@ -42,7 +42,7 @@ def test_another_content_is_not_there(cache: Cache, tmp_path: Path) -> None:
     assert not cache.has(path, 1)
 
 
-def test_a_file_that_leaves_the_cache_is_not_there(cache: Cache, tmp_path: Path) -> None:
+def test_a_removed_file_is_not_there(cache: Cache, tmp_path: Path) -> None:
     path = put(cache, tmp_path, "a", 1, 5)
     assert cache.forget(path)
     assert not cache.has(path, 1)
