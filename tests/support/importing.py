@@ -9,7 +9,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.users.users import Users
 from importer.worker.attempt import tried
+from tests.support.writing import being_written
 
 HEADER = ("first_name", "last_name", "email")
 
@@ -179,6 +180,10 @@ class Company:
             rows = await db.execute_fetchall(statement, values)
             await db.commit()
             return [tuple(row) for row in rows]
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Write to the users without an end, as a long import does, and change nothing at the end."""
+        return being_written(self.database)
 
     def touched(self) -> list[dict[str, Any]]:
         """Return the users that the newest import changed, or would have changed."""

@@ -26,7 +26,7 @@ from tests.support.installation import company_in
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to
 from tests.support.waiting import eventually
-from tests.support.writing import being_written, by_hand
+from tests.support.writing import by_hand
 
 QUICK = Retries(Growing(0.02, 0.05), tries=200)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -427,7 +427,7 @@ async def test_a_stop_during_a_visit_ends_at_once(office: Office) -> None:
 async def test_no_invitation_is_sent_while_an_import_locks_the_database(office: Office) -> None:
     """An invitation that could not be recorded is not sent."""
     await office.run(people("ann"))
-    with being_written(office.company.database):
+    with office.company.writing():
         await office.looked()
         assert office.host.tries == 0
     await sent(office, 1)

@@ -194,7 +194,7 @@ async def test_a_stored_last_day_does_not_count_beside_an_invalid_one(company: C
 
 async def test_a_protected_user_stays_after_the_last_day(company: Company) -> None:
     await company.run(people("ann", "bo"))
-    await company.sql("UPDATE users SET protected = 1 WHERE email_key = 'bo@example.com'")
+    await company.sql("UPDATE users SET protected = true WHERE email_key = 'bo@example.com'")
     outcome = await company.run(sheet((*ANN, ""), (*BO, "2020-01-31"), header=WITH_LAST_DAY))
     assert (codes(outcome), (await states(company))["bo"]) == (["protected_user"], "active")
 

@@ -142,7 +142,7 @@ async def test_a_new_user_with_an_address_that_its_user_gave_up_is_not_reported(
 
 async def test_a_protected_user_keeps_the_record_when_zeros_are_lost(company: Company) -> None:
     await company.run(staff({}, manager=""), **ALL, **BY_NUMBER)
-    await company.sql("UPDATE users SET protected = 1 WHERE external_id = '00124'")
+    await company.sql("UPDATE users SET protected = true WHERE external_id = '00124'")
     outcome = await company.run(staff(ZEROS, manager="123"), **ALL, **BY_NUMBER)
     assert (outcome.state, len(pairs(outcome))) == (ImportState.COMPLETED_WITH_ERRORS, 2)
     assert await numbers(company, "deactivated") == {"00123", "00125"}

@@ -263,6 +263,7 @@ async def test_changes_deleted_by_any_program_are_noticed(tmp_path: Path) -> Non
         assert await history.following(newest) == ([], newest)
 
 
+@pytest.mark.only_on("sqlite", "it is about files of older schemas")
 @pytest.mark.parametrize("version", sorted(each for kind, each in DUMPS if kind == "tenant"))
 async def test_an_older_database_is_followed_from_its_upgrade_on(tmp_path: Path, version: int) -> None:
     """An older version did not record which changes it deleted, so there may be gaps."""

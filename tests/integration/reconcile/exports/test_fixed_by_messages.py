@@ -231,7 +231,7 @@ async def test_a_change_of_domain_keeps_its_users_if_the_message_is_followed(com
     assert "perhaps" not in message
     assert "may be incomplete" not in message
     await company.run(with_badges(), **BADGE)
-    await company.sql("UPDATE users SET external_id = json_extract(custom, '$.badge')")
+    await company.sql("UPDATE users SET external_id = custom ->> 'badge'")
     outcome = await company.run(with_badges(moved), **BY_BADGE)
     assert (outcome.state, outcome.counts.updated) == (ImportState.COMPLETED, 10)
     assert await company.sql("SELECT id FROM users WHERE state = 'active' ORDER BY id") == ids
