@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.postgres.database import Database, Steps
 from engine.tenants import Tenant
 
@@ -9,6 +11,20 @@ COLUMNS = "name, created_at, last_import_id, last_run_id"
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"
 """SQL: the id of the tenant of this name, for the `tenant_id` of other tables; NULL if there is none."""
+
+
+PUT_ASIDE = """
+    UPDATE tenants SET name = NULL, removed_name = name, removed_at = clock_timestamp() WHERE name = %s
+    RETURNING id"""
+ENDING = ("tokens", "imports", "runs", "checksums", "outbox", "key_uses", "figures")
+"""The tables whose rows end with their tenant at once."""
+DELETE_REMOVED = """
+    DELETE FROM tenants WHERE id = (SELECT id FROM tenants
+        WHERE removed_at < clock_timestamp() - make_interval(secs => %s) ORDER BY removed_at LIMIT 1
+        FOR UPDATE SKIP LOCKED)"""
+LOOKS = """
+    SELECT name, id, written::text FROM tenants JOIN meta ON tenant_id = id
+    WHERE name IS NOT NULL AND (%(wanted)s::text[] IS NULL OR name = ANY (%(wanted)s))"""
 
 
 async def hold(steps: Steps, name: str) -> int | None:
@@ -28,7 +44,7 @@ class PostgresTenantStore:
         self._looking = looking or database
 
     async def list(self) -> list[Tenant]:
-        rows = await self._looking.read(f"SELECT {COLUMNS} FROM tenants ORDER BY name")  # noqa: S608 - a constant
+        rows = await self._looking.read(f"SELECT {COLUMNS} FROM tenants WHERE name IS NOT NULL ORDER BY name")  # noqa: S608
         return [Tenant(*row) for row in rows]
 
     async def find(self, name: str) -> Tenant | None:
@@ -41,7 +57,36 @@ class PostgresTenantStore:
             *(tenant.name, tenant.created_at, tenant.last_import_id, tenant.last_run_id),
         )
 
+    async def add_new(self, tenant: Tenant) -> bool:
+        """Store a tenant, and return whether no other one has its name."""
+        statement = f"INSERT INTO tenants ({COLUMNS}) VALUES (%s, %s, %s, %s) ON CONFLICT (name) DO NOTHING"  # noqa: S608
+        values = tenant.name, tenant.created_at, tenant.last_import_id, tenant.last_run_id
+        return bool(await self._database.change(statement, *values))
+
     async def remove(self, name: str) -> None:
-        # In a transaction that does not wait for ever: an import, while it runs, keeps its tenant.
+        await self.put_aside(name)
+
+    async def put_aside(self, name: str) -> bool:
+        """Remove a tenant with what `TenantStore.remove` names; return whether there was one.
+
+        The rest of its rows is kept until `delete_removed`. An import, while it runs, keeps its tenant: raises
+        TryAgain if it runs for longer than such a transaction may wait.
+        """
         async with self._database.transaction() as steps:
-            await steps.change("DELETE FROM tenants WHERE name = %s", name)
+            rows = await steps.rows(PUT_ASIDE, name)
+            for (number,) in rows:
+                for table in ENDING:
+                    await steps.change(f"DELETE FROM {table} WHERE tenant_id = %s", number)  # noqa: S608 - constants
+            return bool(rows)
+
+    async def delete_removed(self, after_s: float) -> bool:
+        """Delete one tenant that was removed `after_s` seconds ago or earlier; return whether there was one."""
+        return bool(await self._database.change(DELETE_REMOVED, after_s))
+
+    async def looks(self, names: Iterable[str] | None = None) -> dict[str, str]:
+        """Return how the users and settings of these tenants look, or of all: a text that changes with every write.
+
+        Tenants that do not exist, or have no users, are left out.
+        """
+        wanted = None if names is None else [*names]
+        return {row[0]: f"{row[1]}.{row[2]}" for row in await self._looking.read(LOOKS, wanted=wanted)}
