@@ -38,6 +38,7 @@ from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.notify.sign_in_mails import sign_in_mails
 from server.places import place_of
+from server.places.place import Accounts
 from server.runs.finding import known_hooks
 from server.runs.service import Find, Found, Hooks, find
 from server.settings import ServerSettings
@@ -45,7 +46,6 @@ from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.listener import SftpListener
 from server.signals import signals
-from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.pauses import pause_of
@@ -328,10 +328,11 @@ class Server:
 @asynccontextmanager
 async def open_server(settings: ServerSettings, disk: Disk, find: Find = find) -> AsyncIterator[Server]:
     """Open the databases and yield the server on them; close them at the end. `find` returns its hooks."""
-    async with place_of(settings).opened(serving=True) as home:
+    place = place_of(settings)
+    async with place.opened(serving=True) as home:
         tenants = Tenants(home, settings.http_public_url)
         soundness = Soundness(tenants, tenants.store.looking().imports())
-        accounts = Accounts(tenants, soundness)
+        accounts = place.accounts(tenants, soundness)
         try:
             found = await find(settings, tenants.store.runs(), tenants.home.secrets)
             tenants.hooks = lambda: known_hooks(found.registry.hooks)

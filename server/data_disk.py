@@ -97,8 +97,10 @@ class Disk(Protocol):
 class DataDisk:
     """The disk of the data folder. Call `begin()` first (it blocks); it is checked between `start()` and `stop()`."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, is_own: bool = True) -> None:
+        """A disk that is not `is_own` gets no file: no database is on it, only a folder for temporary files."""
         self._data_dir = data_dir
+        self._is_own = is_own
         self._reserve = data_dir / "headcount.reserve"
         self.free = Free(0)
         """The free space, as of the newest check."""
@@ -160,10 +162,12 @@ class DataDisk:
     def look(self) -> None:
         """Check now, and write the reserve if it is missing and fits. Raises nothing."""
         try:
-            self._change()
+            if self._is_own:
+                self._change()
             self.free = free_at(self._data_dir)
-            why = why_disk_unusable(self.free, reserved=self._reserve.exists())
-            if not why and not self._reserve.exists():
+            reserved = not self._is_own or self._reserve.exists()
+            why = why_disk_unusable(self.free, reserved=reserved)
+            if not why and not reserved:
                 self._make_reserve()
         except OSError as error:
             known = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY}

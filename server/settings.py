@@ -31,7 +31,7 @@ from server.setting_errors import Quoted, nearest, reason
 
 PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
-MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url"}
+MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url", "database_url"}
 """Settings whose wrong values are not quoted."""
 
 
@@ -102,6 +102,10 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     data_dir: Path = Path("./data")
+    # PostgreSQL in place of the data folder.
+    database_url: SecretStr | None = None
+    # At least 32 random bytes, which seal the secrets in the database.
+    secret_key_file: Path | None = None
     sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients connect from outside
     sftp_port: Port = 2222
     # Shown to clients as the address to connect to, if it differs from this machine and port.
@@ -171,6 +175,13 @@ class ServerSettings(BaseSettings):
                 raise ValueError("must look like smtp+starttls://user:password@host:587 or smtps://host")
         return url
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.match(r"postgres(ql)?://.", url.get_secret_value()):
+            raise ValueError("must look like postgresql://user:password@host:5432/name")
+        return url
+
     @field_validator("http_public_url")
     @classmethod
     def _pages(cls, url: str | None) -> str | None:
@@ -218,9 +229,13 @@ def load_settings() -> ServerSettings:
     """
     chosen: dict[str, Any] = {} if _Chosen.data_dir is None else {"data_dir": _Chosen.data_dir}
     try:
-        return ServerSettings(**chosen)
+        settings = ServerSettings(**chosen)
     except ValidationError as error:
         raise _wrong(error) from None
+    if chosen and settings.database_url:
+        where = _source("database_url")
+        raise SettingsError(f"{where} names a database, so there is no data folder. Leave out --data-dir")
+    return settings
 
 
 def unknown_variables() -> list[str]:

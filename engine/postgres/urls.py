@@ -6,15 +6,16 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 CHECKS = (
-    ("authentication failed", "Check the user and the password in it"),
-    ("no password supplied", "It has no password"),
-    ("no pg_hba.conf entry", "Allow its user and this machine in pg_hba.conf of PostgreSQL"),
-    ("translate host name", "Check the host in it"),
-    ("role ", "Check the user in it"),
-    ("database ", "Check the name of the database in it, or create it: CREATE DATABASE NAME ENCODING 'UTF8'"),
+    ("authentication failed", "Check the user and the password in the URL"),
+    ("no password supplied", "Add the password to the URL"),
+    ("no pg_hba.conf entry", "Allow the user and this machine in PostgreSQL's pg_hba.conf"),
+    ("resolve host", "Check the host in the URL"),
+    ("translate host name", "Check the host in the URL"),
+    ('role "', "Check the user in the URL"),
+    ('database "', "Check the name of the database in the URL, or create it: CREATE DATABASE NAME ENCODING 'UTF8'"),
 )
 """Parts of what PostgreSQL says, with what to do. It may say it in another language."""
-OTHERWISE = "Check that PostgreSQL runs, and the host and the port in it"
+OTHERWISE = "Check that PostgreSQL runs, and the host and the port in the URL"
 
 
 def in_words(url: str) -> str:
@@ -30,7 +31,5 @@ def in_words(url: str) -> str:
 
 
 def what_to_do(said: str) -> str:
-    """Return what to do about a connection that could not be made, for a sentence that names the setting."""
-    if "unix domain socket" in said.lower() or "connection to server on socket" in said and "FATAL" not in said:
-        return OTHERWISE
+    """Return what to do about a connection that could not be made: `said` is the reason that was given."""
     return next((do for part, do in CHECKS if part in said), OTHERWISE)

@@ -21,6 +21,7 @@ from server.cli.data import runs, tenants
 from server.cli.folder import target_of_restore, tell_without_backup
 from server.cli.output import harmless, json_option, print_json, tell
 from server.data_disk import DISK_CODES
+from server.places import place_of
 from server.settings import load_settings
 from server.tenants.local.folder import server_database
 
@@ -133,6 +134,7 @@ def _print_restored(data_dir: Path, restored: Restored, *, dropped: bool) -> Non
 
 async def _data_dir() -> Path:
     """Return the data folder with a current headcount.db; a full disk may keep it from being opened for writing."""
+    place_of(load_settings()).require_folder()
     try:
         async with tenants() as opened:
             return opened.data_dir

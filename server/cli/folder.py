@@ -7,6 +7,7 @@ from pathlib import Path
 
 from server.backup.identity import ID
 from server.cli.output import tell
+from server.places import place_of
 from server.places.folder import NAME_IT
 from server.settings import ServerSettings
 from server.tenants.settings import TenantRefused
@@ -14,7 +15,7 @@ from server.tenants.settings import TenantRefused
 
 def target_of_restore(settings: ServerSettings) -> Path:
     """Return the data folder of a restore. Raises TenantRefused if the operator did not name it and it is absent."""
-    data_dir = settings.data_dir.absolute()
+    data_dir = place_of(settings).require_folder()
     if "data_dir" not in settings.model_fields_set and not data_dir.is_dir():
         raise TenantRefused("no_data_folder", f"there is no data folder {data_dir}. {NAME_IT}")
     return data_dir

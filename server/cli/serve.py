@@ -27,9 +27,6 @@ async def serve() -> None:
     logs.set_up(settings.log_format, settings.log_level)
     for sentence in unknown_variables():
         log.warning("%s", sentence, extra={"event": "unknown_variable"})
-    if not settings.data_dir.exists():
-        where = settings.data_dir.absolute()
-        log.warning("There is no data folder %s; it is created.", where, extra={"event": "data_folder_absent"})
     process.prepare()
     try:
         await app.serve(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from server.places import place_of
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.figures import NEWEST_CHANGES
-from server.tenants.inspection import inspect, unusable_copy, why_not_upgraded
+from server.tenants.inspection import why_not_upgraded
 from server.tenants.pauses import Span, pause_of, spans
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
@@ -52,7 +51,7 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        click.echo(f"Added tenant {name}; its folder is {facts['folder']}")
+        click.echo(f"Added tenant {name}" + (f"; its folder is {facts['folder']}" if facts["folder"] else ""))
         if not facts["keys"]:
             click.echo(f"No client can log in yet. Add a key: headcount key add {name} FILE")
 
@@ -195,11 +194,11 @@ async def remove(name: str, yes: bool, as_json: bool) -> None:
             f"this ends {name}'s sessions, tokens and imports, and moves its folder to removed/. Add --yes to confirm"
         )
     async with tenants() as opened:
-        aside = await opened.remove(name)
+        aside = await patiently(lambda: opened.remove(name))
     if as_json:
-        print_json({"name": name, "moved_to": str(aside)})
+        print_json({"name": name, "moved_to": str(aside) if aside else None})
     else:
-        click.echo(f"Removed tenant {name}; its folder is now {aside}")
+        click.echo(f"Removed tenant {name}" + (f"; its folder is now {aside}" if aside else ""))
 
 
 def _freshness(feed: Feed) -> dict[str, Any]:
@@ -228,9 +227,9 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
 
 async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """Return all facts about a tenant; about a broken one only those that need no database of it."""
-    folder = opened.folder(one.name)
+    folder = opened.home.lasting_folder(one.name)
     broken = await _broken(opened, one.name, await opened.store.imports().copies_needed(one.name))
-    facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
+    facts: dict[str, Any] = {**one.to_json(), "folder": str(folder) if folder else None, "broken": broken}
     if broken:
         return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}
     users = await opened.users(one.name).count_by_state()
@@ -250,13 +249,12 @@ def _shadowed(name: str) -> str:
 
 async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> str | None:
     """Return why the tenant cannot be used, and what to do; None if it can."""
-    folder = opened.folder(name)
     with suppress(TryAgain):
-        found = await asyncio.to_thread(inspect, folder)
+        found = await opened.home.inspect(name)
         why = await why_not_upgraded(opened.users(name)) if found.outdated else found.why
         if why:
             return why
-    return await asyncio.to_thread(unusable_copy, folder, needed)
+    return (await opened.home.unusable_copies({name: needed})).get(name)
 
 
 def _pair(text: str) -> tuple[str, str | None]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from engine.postgres.database import alone, pooled
 from engine.postgres.migrations import migrate
+from engine.postgres.server.accounts import PostgresAccountStore
 from engine.postgres.server.serving import PostgresServing
 from engine.postgres.urls import in_words, what_to_do
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
+from server.doctor.findings import Finding, Severity
 from server.places.only_one import the_only_one
 from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
@@ -22,7 +24,7 @@ from server.tenants.shared.home import open_home
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
-SETTING = "HEADCOUNT_DATABASE_URL"
+UNREACHABLE = ("the database cannot be reached", "the database cannot be used")
 
 
 class DatabasePlace:
@@ -51,14 +53,13 @@ class DatabasePlace:
 
     @asynccontextmanager
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
-        opening = open_home(self._url, serving=serving)
-        with _saying_what_to_do():
-            home = await opening.__aenter__()
-        async with _entered(opening):
+        async with AsyncExitStack() as stack:
+            with _saying_what_to_do():
+                home = await stack.enter_async_context(open_home(self._url, serving=serving))
             yield home
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> StoredAccounts:
-        return StoredAccounts(tenants.store.accounts(), tenants.folder, soundness)
+        return StoredAccounts(PostgresAccountStore(self._url), tenants.folder, soundness)
 
     async def server_runs(self) -> bool:
         async with alone(self._url) as database:
@@ -66,6 +67,23 @@ class DatabasePlace:
 
     def newest_backup(self) -> float:
         return 0.0
+
+    def findings(self) -> list[Finding]:
+        return asyncio.run(self._findings())
+
+    async def _findings(self) -> list[Finding]:
+        async with self.opened() as home:
+            named = [each.name for each in await home.store.tenants().list()]
+            faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]
+        do = f"Restore the rows of this tenant from a backup of {self.name}"
+        return [Finding(name, self.name, Severity.ERROR, why, do) for name, why in faults if why]
+
+    def require_folder(self) -> Path:
+        raise TenantRefused(
+            "no_data_folder",
+            f"the data is in {self.name}, not in a data folder. PostgreSQL's own programs back it up and restore it: "
+            "pg_dump and pg_restore",
+        )
 
     def has_data(self) -> bool:
         return True
@@ -81,3 +99,16 @@ class DatabasePlace:
 
     def no_data(self) -> TenantRefused:
         raise AssertionError("tables that are missing are created")
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """Add to the error of a connection that cannot be made what to check."""
+    try:
+        yield
+    except (TryAgain, DatabaseUnusable) as error:
+        said = str(error)
+        if not said.startswith(UNREACHABLE):
+            raise
+        advice = f"{said}. {what_to_do(said)} (HEADCOUNT_DATABASE_URL)"
+        raise (TryAgain(error.code, advice) if isinstance(error, TryAgain) else DatabaseUnusable(advice)) from error

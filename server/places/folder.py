@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from server import process
+from server.backup.moving import RESTORING
 from server.backup.newest import newest_backup
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.data_disk import DataDisk, Disk
+from server.doctor.examining import examine
+from server.doctor.findings import Finding
+from server.doctor.gathering import owner_of, user_name
 from server.settings import ServerSettings
+from server.tenants.accounts import Accounts
 from server.tenants.home import Home
 from server.tenants.local.folder import make_data_dir, refuse_lost, server_database
 from server.tenants.local.home import open_folder
 from server.tenants.settings import TenantRefused
+from server.tenants.soundness import Soundness
+from server.tenants.tenants import Tenants
+
+log = logging.getLogger(__name__)
 
 NAME_IT = "Name the right one with headcount --data-dir FOLDER, or in HEADCOUNT_DATA_DIR"
 
@@ -38,6 +49,9 @@ class FolderPlace:
 
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
+        if not self._data_dir.exists():
+            where = self._data_dir.absolute()
+            log.warning("There is no data folder %s; it is created.", where, extra={"event": "data_folder_absent"})
         refuse_unfinished(self._data_dir)
         make_data_dir(self._data_dir)
         with process.hold(self._data_dir):
@@ -50,11 +64,22 @@ class FolderPlace:
         async with open_folder(self._data_dir, serving=serving) as home:
             yield home
 
+    def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:
+        return Accounts(tenants, soundness)
+
     async def server_runs(self) -> bool:
         return process.server_runs(self._data_dir)
 
     def newest_backup(self) -> float:
         return newest_backup(self._data_dir)
+
+    def findings(self) -> list[Finding]:
+        data_dir = self._data_dir.absolute()
+        _refuse_other(data_dir)
+        return examine(data_dir)
+
+    def require_folder(self) -> Path:
+        return self._data_dir.absolute()
 
     def has_data(self) -> bool:
         data_dir = self._data_dir.absolute()
@@ -96,6 +121,22 @@ class FolderPlace:
 
     def no_data(self) -> TenantRefused:
         return no_data_in(self._data_dir.absolute())
+
+
+def _refuse_other(data_dir: Path) -> None:
+    """Raise TenantRefused unless the folder has data of Headcount that belongs to this user."""
+    places = (server_database(data_dir), data_dir / "tenants", data_dir / RESTORING)
+    if not any(os.path.lexists(place) for place in places):
+        raise no_data_in(data_dir)
+    owner = owner_of(data_dir)
+    if owner != os.geteuid():  # SQLite would make files beside the databases that the server cannot use
+        user = user_name(owner)
+        user = f"#{user}" if user.isdecimal() else user
+        raise TenantRefused(
+            "not_yours",
+            f"the data in {data_dir} belongs to the user {user}. Run the same command as that user: "
+            f"sudo -u {shlex.quote(user)} headcount ...",
+        )
 
 
 def no_data_in(data_dir: Path) -> TenantRefused:

@@ -12,11 +12,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol
 
 from server.data_disk import Disk
+from server.doctor.findings import Finding
+from server.files.contracts import TenantDirectory
 from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
+from server.tenants.soundness import Soundness
+from server.tenants.tenants import Tenants
+
+
+class Accounts(TenantDirectory, Protocol):
+    """The accounts of all tenants, with their hooks."""
+
+    def hooks_on(self, name: str) -> tuple[str, ...] | None:
+        """Return the names of the hooks that are on for a tenant; None: all are."""
+
+    def close(self) -> None: ...
 
 
 class Place(Protocol):
@@ -43,11 +57,20 @@ class Place(Protocol):
         Raises TenantRefused, TryAgain, DatabaseUnusable.
         """
 
+    def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:
+        """Return the accounts that log in; the caller closes them."""
+
     async def server_runs(self) -> bool:
         """Return whether a server runs on this place now. Raises OSError, TryAgain."""
 
     def newest_backup(self) -> float:
         """Return when the newest complete backup began (seconds since 1970); 0 if none is known. Blocks."""
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong here; empty if all is well. Blocks. Raises TenantRefused, OSError, TryAgain."""
+
+    def require_folder(self) -> Path:
+        """Return the data folder for a command that works on nothing else. Raises TenantRefused if there is none."""
 
     def has_data(self) -> bool:
         """Return whether commands find data here. Raises TenantRefused if it seems to be the wrong place, or lost."""

@@ -70,7 +70,7 @@ class Glance:
 
 
 class Looks(Protocol):
-    """How tenants look, from outside and inside. Nothing is changed."""
+    """How tenants look, from outside and inside."""
 
     async def look(self, name: str) -> Look:
         """Return the look of one tenant. In a data folder this does not suspend."""
@@ -84,8 +84,11 @@ class Looks(Protocol):
     async def glances(self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]) -> dict[str, Glance]:
         """Look at many tenants from outside. `known` returns the signature with which a tenant was sound."""
 
-    async def inspect(self, name: str, *, whole: bool = False) -> Found:
-        """Inspect a tenant; with `whole`, read all of its users. Raises TryAgain if they cannot be read now."""
+    async def inspect(self, name: str, *, whole: bool = False, noting: bool = False) -> Found:
+        """Inspect a tenant; with `whole`, read all of its users. Raises TryAgain if they cannot be read now.
+
+        With `noting`, note of a tenant that can be used what it has, so that a loss shows.
+        """
 
     async def unusable_copies(self, needed: dict[str, list[tuple[int, int]]]) -> dict[str, str]:
         """Return the faults of copies that imports need and cannot use: one for each tenant that has any.
@@ -114,6 +117,9 @@ class Home(Looks, Protocol):
 
     def folder(self, name: str) -> TenantFolder:
         """Return the folder of the tenant. Raises TenantRefused for an invalid name."""
+
+    def lasting_folder(self, name: str) -> Path | None:
+        """Return the folder of the tenant if it outlives this process."""
 
     def users(self, name: str) -> Users:
         """Return the tenant's users. Raises TenantRefused for an invalid name."""

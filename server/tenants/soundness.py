@@ -222,7 +222,7 @@ class Soundness:
                 return self._why.get(tenant)
             whole = tenant in self._damaged or (suspect and self._whole.get(tenant) != signature)
             try:
-                found = await self._looks.inspect(tenant, whole=whole)
+                found = await self._looks.inspect(tenant, whole=whole, noting=True)
             except TryAgain as error:
                 if tenant in self._owed:  # refuse clients until the work of the last stop is finished
                     self.found(tenant, f"it cannot be inspected yet ({error.message})")

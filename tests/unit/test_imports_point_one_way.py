@@ -35,7 +35,8 @@ ROOMS = {
     "engine": {"": 0, "postgres": 1, "sqlite": 1},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
-        "notify": 4, "places": 4, "web": 5, "app": 6, "cli": 7, "__main__": 8,
+        "notify": 4, "places": 5, "web": 6, "app": 7, "cli": 8,
+        "__main__": 9,
     },
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
@@ -54,6 +55,7 @@ KNOW_AN_ENGINE = {
 }
 KNOW_WHERE_FILES_ARE = {"server.app"}
 """The modules that choose where the files of tenants are. All others know only `server.files.files`."""
+KNOW_THE_SECOND = {"server.places.database", "server.places.only_one", "server.tenants.shared.home"}
 KNOW_SSH = {
     "headcount._serving",
     "keys.host",
@@ -277,6 +279,13 @@ def imported_by(name: str) -> Iterator[str]:
                 yield full if full in MODULES else base
 
 
+def imported_at_first(name: str) -> Iterator[str]:
+    """Every module that `name` imports when it is imported itself."""
+    for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
 def package_of(name: str) -> str:
     return name.partition(".")[0]
 
@@ -363,10 +372,17 @@ def test_only_an_engine_knows_a_driver_of_a_database(name: str) -> None:
     assert {driver for driver in used if not f"{name}.".startswith(f"{DRIVERS[driver]}.")} == set()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) == "server"])
-def test_no_module_of_the_server_needs_the_second_engine(name: str) -> None:
-    """Its driver is an extra: an installation without it imports everything else."""
-    assert not {other for other in imported_by(name) if other.startswith("engine.postgres")}
+def test_only_the_modules_of_a_shared_place_know_the_second_engine() -> None:
+    """Its driver is an extra. Only a function imports them: an installation without it imports everything else."""
+    knowing = {
+        name
+        for name in MODULES
+        if package_of(name) == "server" and any(other.startswith("engine.postgres") for other in imported_by(name))
+    }
+    assert knowing == KNOW_THE_SECOND
+    others = {name for name in MODULES if package_of(name) == "server"} - KNOW_THE_SECOND
+    need_it = {name for name in others if KNOW_THE_SECOND & {*imported_at_first(name)}}
+    assert need_it == set()
 
 
 def test_only_these_modules_know_ssh() -> None:

@@ -22,6 +22,7 @@ DELETE_REMOVED = """
     DELETE FROM tenants WHERE id = (SELECT id FROM tenants
         WHERE removed_at < clock_timestamp() - make_interval(secs => %s) ORDER BY removed_at LIMIT 1
         FOR UPDATE SKIP LOCKED)"""
+BYTES = f"SELECT coalesce(sum(size), 0) FROM contents WHERE tenant_id = {ID}"  # noqa: S608 - a constant
 LOOKS = """
     SELECT name, id, written::text FROM tenants JOIN meta ON tenant_id = id
     WHERE name IS NOT NULL AND (%(wanted)s::text[] IS NULL OR name = ANY (%(wanted)s))"""
@@ -82,6 +83,10 @@ class PostgresTenantStore:
     async def delete_removed(self, after_s: float) -> bool:
         """Delete one tenant that was removed `after_s` seconds ago or earlier; return whether there was one."""
         return bool(await self._database.change(DELETE_REMOVED, after_s))
+
+    async def bytes_of(self, name: str) -> int:
+        """Return the bytes of the stored files of a tenant, those included that are not needed any more."""
+        return int((await self._looking.read(BYTES, name))[0][0])
 
     async def looks(self, names: Iterable[str] | None = None) -> dict[str, str]:
         """Return how the users and settings of these tenants look, or of all: a text that changes with every write.

@@ -69,6 +69,9 @@ class FolderHome(FolderLooks):
     def folder(self, name: str) -> TenantFolder:
         return TenantFolder(self._data_dir / "tenants" / valid_name(name))
 
+    def lasting_folder(self, name: str) -> Path:
+        return self.folder(name).root
+
     def users(self, name: str) -> Users:
         return users_in(self.folder(name))
 

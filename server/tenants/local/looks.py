@@ -38,8 +38,8 @@ class FolderLooks:
     async def glances(self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]) -> dict[str, Glance]:
         return await asyncio.to_thread(self._glances, tenants, known)
 
-    async def inspect(self, name: str, *, whole: bool = False) -> Found:
-        return await asyncio.to_thread(self._inspect, name, whole)
+    async def inspect(self, name: str, *, whole: bool = False, noting: bool = False) -> Found:
+        return await asyncio.to_thread(self._inspect, name, whole, noting)
 
     async def unusable_copies(self, needed: dict[str, list[tuple[int, int]]]) -> dict[str, str]:
         return await asyncio.to_thread(self._unusable_copies, needed)
@@ -65,11 +65,10 @@ class FolderLooks:
             for each in tenants
         }
 
-    def _inspect(self, name: str, whole: bool) -> Found:
-        """Inspect the folder; if it can be used, note that it has a key ring, so that a lost one is noticed."""
+    def _inspect(self, name: str, whole: bool, noting: bool) -> Found:
         folder = self._folder(name)
         found = inspect(folder, whole=whole)
-        if found.why is None:
+        if noting and found.why is None:
             with suppress(OSError, RingUnreadable):  # the next inspection reports it
                 FileRing(folder.keys).note()
         return found

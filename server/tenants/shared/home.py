@@ -1,7 +1,7 @@
 """The tenants of a database: a `server.tenants.home.Home`.
 
-A tenant exists if it has a row with its name. Its creation is one transaction. Its removal takes the name from the row
-and deletes its tokens and imports, in one transaction; users, settings, keys and files are kept for `KEPT_DAYS`.
+A tenant exists if it has a row with its name. Its creation is one transaction. So is its removal, which takes the
+name from the row, and deletes the tokens and imports. Users, settings, keys and files are kept for `KEPT_DAYS`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from engine.postgres.files.archive import PostgresArchive
+from engine.postgres.files.contents import PostgresContents
+from engine.postgres.files.results import PostgresResults
 from engine.postgres.migrations import newest
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
@@ -52,9 +55,7 @@ class DatabaseLooks:
     async def signatures(self, names: Sequence[str]) -> dict[str, Signature]:
         return {name: f"{look.text} {newest()['tenant']}" for name, look in (await self.looks(names)).items()}
 
-    async def glances(
-        self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]
-    ) -> dict[str, Glance]:
+    async def glances(self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]) -> dict[str, Glance]:
         signatures = await self.signatures([each.name for each in tenants])
         return {name: Glance(each, leftovers=False, plain=True) for name, each in signatures.items()}
 
@@ -84,10 +85,21 @@ class DatabaseHome(DatabaseLooks):
         super().__init__(store)
         self._scratch = scratch
         self._made: set[str] = set()
+        contents = PostgresContents(store.database)
+        self._archive = PostgresArchive(store.database, contents, scratch)
+        self._results = PostgresResults(store.database, contents)
 
     @property
     def store(self) -> PostgresStore:
         return self._store
+
+    @property
+    def archive(self) -> PostgresArchive:
+        return self._archive
+
+    @property
+    def results(self) -> PostgresResults:
+        return self._results
 
     @property
     def root(self) -> Path:
@@ -133,7 +145,7 @@ class DatabaseHome(DatabaseLooks):
             raise no_tenant(name)
 
     async def bytes_of(self, name: str) -> int:
-        return 0
+        return await self._rows.bytes_of(name)
 
 
 @asynccontextmanager
