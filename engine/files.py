@@ -219,6 +219,9 @@ class DraftStore(Protocol):
     async def remove(self, tenant_id: int, draft: int) -> None:
         """Remove the note: the upload has landed or its end was reported. In a block of `together`, with it."""
 
+    async def left(self) -> set[str]:
+        """Return the tenants with notes by other processes."""
+
     async def take_left(self, tenant: str) -> list[LeftDraft]:
         """Remove and return the notes of a tenant by other processes."""
 

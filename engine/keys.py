@@ -41,10 +41,11 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The settings and keys of a tenant, all of one moment."""
+    """The settings and keys of a tenant, all of one moment. `tenant_id` differs from that of every other tenant."""
 
     settings: Texts
     keys: tuple[StoredKey, ...]
+    tenant_id: int
 
 
 class AdmissionStore(AccountStore, Protocol):

@@ -27,7 +27,6 @@ from importer.worker.worker import Worker
 from keys.host import HostKey, ShownHostKey, shown_host_keys
 from server.data_disk import Disk
 from server.faults import Faults
-from server.files.local.files import AllLocalFiles
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.sendable_files import SendableFiles
@@ -167,8 +166,8 @@ class Server:
         )
         keys = [each.key for each in own_keys]
         self._key_uses = KeyUses(store.key_uses(), tenants.ring)
-        self.files = AllLocalFiles(
-            self._table, metrics, accounts.waiting_copies, settings.max_read_bytes, self._why_not_stored
+        self.files = place_of(settings).files(
+            *(tenants.home, accounts, self._table, metrics, settings.max_read_bytes, self._why_not_stored)
         )
         self._sftp = SftpListener(settings, accounts, self.files, metrics, keys, self._logged_in)
         self._bans = BanBook(store.bans(), settings.penalty_max_s)

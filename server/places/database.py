@@ -16,11 +16,16 @@ from engine.postgres.urls import in_words, what_to_do
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
 from server.doctor.findings import Finding, Severity
+from server.files.base import WhyNotStored
+from server.files.contracts import Metrics
+from server.files.hooks import HookTable
+from server.files.shared.files import AllSharedFiles
+from server.places import place
 from server.places.only_one import the_only_one
 from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
 from server.tenants.shared.accounts import StoredAccounts
-from server.tenants.shared.home import open_home
+from server.tenants.shared.home import DatabaseHome, open_home
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
@@ -60,6 +65,19 @@ class DatabasePlace:
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> StoredAccounts:
         return StoredAccounts(PostgresAccountStore(self._url), tenants.folder, soundness)
+
+    def files(
+        self,
+        home: Home,
+        accounts: place.Accounts,
+        hooks: HookTable,
+        metrics: Metrics,
+        longest_read: int,
+        why_not_stored: WhyNotStored,
+    ) -> AllSharedFiles:
+        assert isinstance(home, DatabaseHome)
+        assert isinstance(accounts, StoredAccounts)
+        return AllSharedFiles(hooks, metrics, home.files, accounts.identity, longest_read, why_not_stored)
 
     async def server_runs(self) -> bool:
         async with alone(self._url) as database:

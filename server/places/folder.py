@@ -18,6 +18,11 @@ from server.data_disk import DataDisk, Disk
 from server.doctor.examining import examine
 from server.doctor.findings import Finding
 from server.doctor.gathering import owner_of, user_name
+from server.files.base import WhyNotStored
+from server.files.contracts import Metrics
+from server.files.hooks import HookTable
+from server.files.local.files import AllLocalFiles
+from server.places import place
 from server.settings import ServerSettings
 from server.tenants.accounts import Accounts
 from server.tenants.home import Home
@@ -66,6 +71,17 @@ class FolderPlace:
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:
         return Accounts(tenants, soundness)
+
+    def files(
+        self,
+        home: Home,
+        accounts: place.Accounts,
+        hooks: HookTable,
+        metrics: Metrics,
+        longest_read: int,
+        why_not_stored: WhyNotStored,
+    ) -> AllLocalFiles:
+        return AllLocalFiles(hooks, metrics, accounts.waiting_copies, longest_read, why_not_stored)
 
     async def server_runs(self) -> bool:
         return process.server_runs(self._data_dir)

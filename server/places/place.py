@@ -17,7 +17,10 @@ from typing import Protocol
 
 from server.data_disk import Disk
 from server.doctor.findings import Finding
-from server.files.contracts import TenantDirectory
+from server.files.base import WhyNotStored
+from server.files.contracts import Metrics, TenantDirectory
+from server.files.files import AllFiles
+from server.files.hooks import HookTable
 from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
 from server.tenants.soundness import Soundness
@@ -59,6 +62,20 @@ class Place(Protocol):
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:
         """Return the accounts that log in; the caller closes them."""
+
+    def files(
+        self,
+        home: Home,
+        accounts: Accounts,
+        hooks: HookTable,
+        metrics: Metrics,
+        longest_read: int,
+        why_not_stored: WhyNotStored,
+    ) -> AllFiles:
+        """Return the files of all tenants, given their accounts and what receives the files.
+
+        `longest_read` are the bytes of the longest answer to a read.
+        """
 
     async def server_runs(self) -> bool:
         """Return whether a server runs on this place now. Raises OSError, TryAgain."""

@@ -162,5 +162,8 @@ class Home(Looks, Protocol):
     async def remove(self, name: str) -> Path | None:
         """Remove a tenant as `Tenants.remove` does."""
 
+    async def tidy(self) -> None:
+        """Delete some of what nothing needs any more: called each minute. Raises TryAgain."""
+
     async def bytes_of(self, name: str) -> int:
         """Return the bytes that the data of a tenant takes. Raises OSError, TryAgain."""

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -41,6 +42,9 @@ REST = 9.0
 """The pause after each tenant, as a multiple of the time that it took: pruning uses a tenth of a core."""
 
 LOOK_AT_FEEDS_S = 60.0
+
+TIDY_S = 60.0
+"""Seconds between two rounds that delete what nothing needs any more."""
 
 
 class FeedNotifier(PauseNotifier, Protocol):
@@ -88,6 +92,7 @@ class Keeper:
         self._tasks = [
             asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
             asyncio.create_task(again(self._trim_due, _not_pruned, self._ending, wake=self._ended), name="trimming"),
+            asyncio.create_task(again(self._tidy, _not_pruned, self._ending), name="tidying"),
             asyncio.create_task(again(self._check_feeds, self._feeds_unseen, self._ending), name="feeds"),
         ]
 
@@ -278,6 +283,11 @@ class Keeper:
                 facts = {"event": "prune_failed", "tenant": name}
                 tell(log, f"Cannot delete expired data of {name}", error, facts, then="retrying in a day")
         return True
+
+    async def _tidy(self) -> float:
+        with suppress(TryAgain):  # the next round tries again
+            await self._tenants.home.tidy()
+        return TIDY_S
 
     async def _check_feeds(self) -> float:
         await self.notify_stale_feeds()

@@ -10,6 +10,9 @@ from engine.postgres.server.tenants import hold
 ADDED = "INSERT INTO drafts (tenant_id, process, path, noted_at) VALUES (%s, %s, %s, %s) RETURNING id"
 NOTED = "UPDATE drafts SET path = %s, bytes = %s, noted_at = %s WHERE tenant_id = %s AND id = %s"
 REMOVED = "DELETE FROM drafts WHERE tenant_id = %s AND id = %s"
+LEFT = (
+    "SELECT DISTINCT name FROM drafts JOIN tenants ON tenants.id = tenant_id WHERE process <> %s AND name IS NOT NULL"
+)
 TAKEN = "DELETE FROM drafts WHERE tenant_id = %s AND process <> %s RETURNING id, path, bytes, noted_at"
 
 
@@ -32,6 +35,9 @@ class PostgresDraftStore:
     async def remove(self, tenant_id: int, draft: int) -> None:
         async with self._database.transaction(ON_NO_DISK) as steps:
             await steps.change(REMOVED, tenant_id, draft)
+
+    async def left(self) -> set[str]:
+        return {row[0] for row in await self._database.read(LEFT, self._process)}
 
     async def take_left(self, tenant: str) -> list[LeftDraft]:
         async with self._database.transaction() as steps:

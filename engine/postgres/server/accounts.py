@@ -30,7 +30,7 @@ CONNECT_S = 5.0
 
 HAS = "SELECT 1 FROM tenants WHERE name = %(tenant)s"
 ADMISSION = """
-    SELECT (SELECT json_object_agg(key, value) FROM settings WHERE tenant_id = t.id) AS settings,
+    SELECT t.id, (SELECT json_object_agg(key, value) FROM settings WHERE tenant_id = t.id) AS settings,
         (SELECT json_agg(json_build_array(kind, encode(blob, 'hex'), comment, added_at, expires, networks)
             ORDER BY number) FROM keys WHERE tenant_id = t.id) AS keys
     FROM tenants AS t WHERE name = %(tenant)s"""
@@ -61,8 +61,8 @@ class PostgresAccountStore:
         return bool(self._rows(HAS, tenant))
 
     def admission(self, tenant: str) -> Admission | None:
-        for settings, keys in self._rows(ADMISSION, tenant):
-            return Admission(settings or {}, tuple(_key(*each) for each in keys or ()))
+        for number, settings, keys in self._rows(ADMISSION, tenant):
+            return Admission(settings or {}, tuple(_key(*each) for each in keys or ()), number)
         return None
 
     def copies_needed(self, tenant: str) -> list[int]:

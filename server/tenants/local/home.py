@@ -136,6 +136,9 @@ class FolderHome(FolderLooks):
             await self._rows.remove(name)
         return aside
 
+    async def tidy(self) -> None:
+        return None
+
     async def bytes_of(self, name: str) -> int:
         return await asyncio.to_thread(bytes_below, self.folder(name).root)
 

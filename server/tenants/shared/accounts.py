@@ -32,10 +32,11 @@ KNOWN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An account, as it was at `read_at` (monotonic seconds) or later."""
+    """An account, as it was at `read_at` (monotonic seconds) or later, of the tenant with this id."""
 
     account: TenantAccount
     read_at: float
+    tenant_id: int
 
 
 class StoredAccounts:
@@ -65,6 +66,19 @@ class StoredAccounts:
             return replace(found, broken=broken)
         return found
 
+    def identity(self, name: str) -> int | None:
+        """Return the id of the tenant that has this name now, or had it when that was read; None if none has it.
+
+        Raises TryAgain if that is not known.
+        """
+        try:
+            known = self._renewed(name, self._known.get(name))
+        except (TryAgain, DatabaseUnusable) as error:
+            if name not in self._known:
+                raise TryAgain("database_busy", str(error)) from error
+            known = self._known[name]
+        return known.tenant_id if known else None
+
     def hooks_on(self, name: str) -> tuple[str, ...] | None:
         """Return the names of the hooks that are on for a tenant; None: all are."""
         account = self.account(name)
@@ -78,19 +92,24 @@ class StoredAccounts:
         self._store.close()
 
     def _account(self, name: str) -> TenantAccount | None:
-        known, begun = self._known.get(name), self._clock()
-        if known and begun - known.read_at < SETTINGS_AGE_S:
-            return known.account
+        known = self._known.get(name)
         try:
-            admission = self._store.admission(name)
+            now = self._renewed(name, known)
         except (TryAgain, DatabaseUnusable) as error:
             return self._unanswered(name, known, error)
+        return now.account if now else None
+
+    def _renewed(self, name: str, known: _Known | None) -> _Known | None:
+        """Return what is known, read again if it is too old; None if there is no such tenant."""
+        begun = self._clock()
+        if known and begun - known.read_at < SETTINGS_AGE_S:
+            return known
+        admission = self._store.admission(name)
         if admission is None:
             self._known.pop(name, None)
             return None
-        account = self._read(name, admission, known)
-        self._known[name] = _Known(account, begun)
-        return account
+        self._known[name] = _Known(self._read(name, admission, known), begun, admission.tenant_id)
+        return self._known[name]
 
     def _read(self, name: str, admission: Admission, known: _Known | None) -> TenantAccount:
         root, keys = self._folder_of(name).root, KnownKeys(admission.keys)

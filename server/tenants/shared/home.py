@@ -7,12 +7,12 @@ name from the row, and deletes the tokens and imports. Users, settings, keys and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from engine.postgres.files.archive import PostgresArchive
-from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.migrations import newest
 from engine.postgres.store import PostgresStore, open_store
@@ -32,7 +32,7 @@ KEPT_DAYS = 30
 """Days until the rows of a removed tenant are deleted."""
 
 A_FEW = 100
-"""The most tenants that are asked for by name."""
+"""The most tenants that are asked for by name, and the most contents of files that are deleted at once."""
 
 
 class DatabaseLooks:
@@ -56,14 +56,18 @@ class DatabaseLooks:
         return {name: f"{look.text} {newest()['tenant']}" for name, look in (await self.looks(names)).items()}
 
     async def glances(self, tenants: Iterable[Tenant], known: Callable[[str], Signature | None]) -> dict[str, Glance]:
-        signatures = await self.signatures([each.name for each in tenants])
-        return {name: Glance(each, leftovers=False, plain=True) for name, each in signatures.items()}
+        signatures, left = await self.signatures([each.name for each in tenants]), await self._left()
+        return {name: Glance(each, leftovers=name in left, plain=True) for name, each in signatures.items()}
 
     async def inspect(self, name: str, *, whole: bool = False, noting: bool = False) -> Found:
         return Found(await asyncio.to_thread(self._fault, name, whole))
 
     async def unusable_copies(self, needed: dict[str, list[tuple[int, int]]]) -> dict[str, str]:
         return {}
+
+    async def _left(self) -> Collection[str]:
+        """Return the tenants with unfinished uploads of another process."""
+        return ()
 
     def _fault(self, name: str, whole: bool) -> str | None:
         users = self.users(name)
@@ -85,9 +89,10 @@ class DatabaseHome(DatabaseLooks):
         super().__init__(store)
         self._scratch = scratch
         self._made: set[str] = set()
-        contents = PostgresContents(store.database)
-        self._archive = PostgresArchive(store.database, contents, scratch)
-        self._results = PostgresResults(store.database, contents)
+        self.files = store.files(secrets.token_hex(8))
+        """The stored files of all tenants, for this process."""
+        self._archive = PostgresArchive(store.database, self.files.contents, scratch)
+        self._results = PostgresResults(store.database, self.files.contents)
 
     @property
     def store(self) -> PostgresStore:
@@ -140,9 +145,16 @@ class DatabaseHome(DatabaseLooks):
                         raise
         return tenant
 
+    async def _left(self) -> Collection[str]:
+        return await self.files.drafts.left()
+
     async def remove(self, name: str) -> None:
         if not await self._rows.put_aside(valid_name(name)):
             raise no_tenant(name)
+
+    async def tidy(self) -> None:
+        await self.files.contents.collect(A_FEW)
+        await self._rows.delete_removed(KEPT_DAYS * 86_400)
 
     async def bytes_of(self, name: str) -> int:
         return await self._rows.bytes_of(name)

@@ -17,6 +17,7 @@ from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.tenant.users import PostgresUsers
 from engine.tenants import Tenant
+from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from server.tenants.settings import change_settings
 from server.tenants.shared.accounts import KNOWN_S, StoredAccounts
@@ -117,3 +118,19 @@ async def test_a_tenant_with_an_invalid_setting_is_broken(door: Door) -> None:
 async def test_no_login_is_allowed_by_a_key_with_an_invalid_expiry(door: Door) -> None:
     await door.database.change("UPDATE keys SET expires = '31.01.2027'")
     assert door.refusal() == "a key in the database is not valid (KeyRefused)"
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_the_identity_of_a_tenant_is_new_when_it_is_added_again(door: Door) -> None:
+    first = door.accounts.identity("acme")
+    assert first
+    with door.away():
+        door.now += 60
+        assert door.accounts.identity("acme") == first
+        with pytest.raises(TryAgain):
+            door.accounts.identity("other")
+    await PostgresTenantStore(door.database).remove("acme")
+    door.now += 0.5
+    assert door.accounts.identity("acme") is None
+    await PostgresTenantStore(door.database).add(Tenant("acme", SINCE, 0))
+    assert door.accounts.identity("acme") not in (None, first)

@@ -119,6 +119,7 @@ async def test_a_tenant_is_added_once_by_two_at_the_same_time(tenants: Tenants, 
 async def test_a_removed_tenant_is_deleted_after_its_time_and_no_other(tenants: Tenants) -> None:
     rows = home_of(tenants).store.tenants()
     await tenants.remove("acme")
+    await tenants.home.tidy()
     assert not await rows.delete_removed(3600.0)
     assert (await count(tenants, "tenants"), await count(tenants, "keys")) == (2, 2)
     assert await rows.delete_removed(0.0)
