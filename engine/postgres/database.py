@@ -144,8 +144,8 @@ class Database:
         """Run the block as one transaction, which the calls of this object by the same task in it join.
 
         Each of these is on disk only with the whole, whatever its own settings are, and is undone alone if it raises.
-        One that needs a snapshot of its own does not join. Work that they put off (`ground.afterwards`) is done after
-        the commit, before the block is left. Blocks may be nested.
+        One that needs a snapshot of its own does not join. Acts that they put off (`ground.afterwards`) follow the
+        commit, before the block is left. Blocks may be nested.
         """
         if joined_by(self):
             async with self.transaction():

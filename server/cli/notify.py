@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from ground.moments import utc_now
@@ -11,6 +13,7 @@ from server.cli.folder import tell_without_backup
 from server.cli.output import json_option, list_options, print_json, print_list, tell
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
+from server.places import place_of
 from server.settings import load_settings
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import Tenants
@@ -143,7 +146,8 @@ async def on(drop: bool, send: bool, as_json: bool) -> None:
         click.echo(f"Turned sending on. {'Owed' if send else 'Dropped'}: {_shown(owed)}")
     for name in unread:
         tell(f"the tenant {name} is broken: invitations that wait there are sent when it works", "tenant_broken")
-    tell_without_backup(opened.data_dir)
+    with suppress(TenantRefused):  # other programs back up a database
+        tell_without_backup(place_of(load_settings()).require_folder())
 
 
 async def _warn_if_off(opened: Tenants) -> None:

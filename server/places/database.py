@@ -83,6 +83,9 @@ class DatabasePlace:
         async with alone(self._url) as database:
             return await PostgresServing(database).lives()
 
+    def disk_folder(self) -> None:
+        return None
+
     def newest_backup(self) -> float:
         return 0.0
 

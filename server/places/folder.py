@@ -86,6 +86,9 @@ class FolderPlace:
     async def server_runs(self) -> bool:
         return process.server_runs(self._data_dir)
 
+    def disk_folder(self) -> Path:
+        return self._data_dir
+
     def newest_backup(self) -> float:
         return newest_backup(self._data_dir)
 

@@ -80,6 +80,9 @@ class Place(Protocol):
     async def server_runs(self) -> bool:
         """Return whether a server runs on this place now. Raises OSError, TryAgain."""
 
+    def disk_folder(self) -> Path | None:
+        """Return a folder on the disk of the data; None if the data is not on a disk of this machine."""
+
     def newest_backup(self) -> float:
         """Return when the newest complete backup began (seconds since 1970); 0 if none is known. Blocks."""
 

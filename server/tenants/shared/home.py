@@ -92,7 +92,7 @@ class DatabaseHome(DatabaseLooks):
         self.files = store.files(secrets.token_hex(8))
         """The stored files of all tenants, for this process."""
         self._archive = PostgresArchive(store.database, self.files.contents, scratch)
-        self._results = PostgresResults(store.database, self.files.contents)
+        self._results = PostgresResults(self.files.names, self.files.contents, self.files.kept)
 
     @property
     def store(self) -> PostgresStore:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from ground.words import as_sentence
 from importer.queue.entry import Entry
 from server.data_disk import free_at
+from server.places import place_of
 from server.tenants.bans import BanRefused
 from server.web.access import Operating
 from server.web.http_problem import HttpProblem
@@ -64,6 +65,7 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
     office = visit.office
     moved = await office.reader.newest_move()
     under_way = await office.reader.all_under_way(SHOWN)
+    folder = place_of(office.settings).disk_folder()
     bans, broken = await office.bans.list(), sorted(office.soundness.broken.items())
     health, sending = await office.parts_up(), office.tenants.sending
     return render(
@@ -91,7 +93,8 @@ async def _page(request: Request, visit: Visit, problem: HttpProblem | None = No
         more_bans=max(0, len(bans) - SHOWN),
         broken=broken[:SHOWN],
         more_broken=max(0, len(broken) - SHOWN),
-        disk=await asyncio.to_thread(disk_of, office.settings.data_dir),
+        has_disk=folder is not None,
+        disk=await asyncio.to_thread(disk_of, folder) if folder else None,
     )
 
 

@@ -1,0 +1,158 @@
+"""The real server on PostgreSQL alone: it needs no data folder, and leaves nothing on its disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from tests.support.clients import POSTGRES, needs
+from tests.support.importing import people
+from tests.support.postgres import url_of_new
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S, wait_until
+
+pytestmark = needs(POSTGRES, "sftp")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    secret, temporary = tmp_path / "secret", tmp_path / "temporary"
+    secret.write_bytes(os.urandom(32))
+    secret.chmod(0o600)
+    temporary.mkdir()
+    env = {
+        "HEADCOUNT_DATABASE_URL": url_of_new(tmp_path),
+        "HEADCOUNT_SECRET_KEY_FILE": str(secret),
+        "TMPDIR": str(temporary),
+    }
+    with ServerProcess(tmp_path, env=env) as started:
+        yield started
+
+
+def read(server: ServerProcess, path: str) -> bytes:
+    """Return a file of acme as its client gets it."""
+    local = server.folder / "read"
+    done = server.sftp("acme", f'get "{path}" "{local}"')
+    assert done.returncode == 0, done.stderr
+    return local.read_bytes()
+
+
+def names(server: ServerProcess, folder: str) -> list[str]:
+    """Return the names of files in a folder of acme as its client lists them."""
+    done = server.sftp("acme", f'ls -1 "{folder}"')
+    assert done.returncode == 0, done.stderr
+    return sorted(line.rpartition("/")[2] for line in done.stdout.splitlines()[1:])
+
+
+def states(server: ServerProcess) -> dict[str, str]:
+    """Return the state of each user of acme, by address."""
+    return {each["email"]: each["state"] for each in server.cli("users", "list", "acme", "--json").json}
+
+
+def left(server: ServerProcess) -> list[str]:
+    """Return what is on the disk of the server: its data folder, and folders for temporary files."""
+    temporary = [path.name for path in (server.folder / "temporary").iterdir()]
+    return [*temporary, *(["data"] if server.data.exists() else [])]
+
+
+async def test_a_file_is_imported_shown_undone_and_all_is_there_after_a_restart(server: ServerProcess) -> None:
+    server.add_tenant("acme", deactivate_missing="true")
+    server.put("acme", people("ann", "bob"))
+    assert server.wait("acme")["counts"]["created"] == 2
+    server.put("acme", people("ann", "carl"))
+    assert server.wait("acme")["state"] == "held"
+    report = server.cli("import", "approve", "acme", "--json").json
+    assert (report["counts"]["created"], report["counts"]["deactivated"]) == (1, 1)
+
+    assert names(server, "/results") == ["sync_users-1.json", "sync_users-2.json"]
+    assert b'"state": "completed"' in read(server, "/results/sync_users-2.json")
+    assert read(server, "/sync_users.csv") == people("ann", "carl")
+
+    token = server.cli("token", "create", "acme", "--role", "owner").text.strip()
+    bearer = {"Authorization": f"Bearer {token}"}
+    answer = server.get("/api/v1/tenants/acme/imports", **bearer).json()
+    assert [each["state"] for each in answer["imports"]] == ["completed", "completed"]
+    assert server.get("/readyz").status_code == 200
+    assert 'headcount_users{state="active",tenant="acme"} 2.0' in server.get("/metrics").text
+
+    assert server.cli("import", "undo", "acme", "--json").json["state"] == "undone"
+    assert states(server) == {
+        "ann@example.com": "active", "bob@example.com": "active", "carl@example.com": "deactivated",
+    }  # fmt: skip
+    key = await asyncssh.get_server_host_key("127.0.0.1", server.sftp_port)
+    assert key
+
+    assert server.stop() == 0
+    assert left(server) == []
+    server.start()
+    again = await asyncssh.get_server_host_key("127.0.0.1", server.sftp_port)
+    assert again
+    assert again.public_data == key.public_data
+    assert names(server, "/results") == ["sync_users-1.json", "sync_users-2.json"]
+    assert server.report("acme", 2)["state"] == "undone"
+    server.put("acme", people("ann", "bob", "dora"))
+    assert server.wait("acme")["counts"]["created"] == 1
+
+
+def test_a_file_with_its_ok_is_imported_once_after_a_kill(server: ServerProcess) -> None:
+    server.add_tenant("acme")
+    for number in range(5):
+        server.put("acme", people("ann", f"user{number}"))
+        server.kill()
+        server.start()
+        assert server.wait("acme")["id"] == number + 1
+    assert len(server.cli("import", "list", "acme", "--json").json) == 5
+    assert len(states(server)) == 6
+    assert len(left(server)) == 1  # the killed ones left nothing
+
+
+def test_a_second_server_is_refused_and_the_first_one_runs_on(server: ServerProcess) -> None:
+    second = server.command("serve")
+    assert second.returncode == 1
+    assert "another server already runs on the database" in second.stderr
+    assert "Stop it first" in second.stderr
+    assert server.get("/readyz").status_code == 200
+
+
+def test_a_frozen_server_whose_place_was_taken_stops(server: ServerProcess) -> None:
+    assert server.process
+    server.process.send_signal(signal.SIGSTOP)
+    (server.folder / "second").mkdir()
+    with ServerProcess(server.folder / "second", env=server.env) as second:
+        assert "server_waits" in second.events()
+        server.thaw()
+        assert server.process.wait(DEADLINE_S) == 0
+        assert "server_replaced" in server.events()
+        assert second.get("/readyz").status_code == 200
+
+
+async def test_an_upload_that_a_kill_interrupted_is_listed_as_aborted(server: ServerProcess) -> None:
+    server.add_tenant("acme")
+    async with server.connect("acme") as connection, connection.start_sftp_client() as client:
+        file = await client.open("/sync_users.csv", "wb")
+        await file.write(people("ann"))
+        server.kill()
+    server.start()
+    wait_until(lambda: server.cli("import", "list", "acme", "--json").json, DEADLINE_S, "the report")
+    assert [each["state"] for each in server.cli("import", "list", "acme", "--json").json] == ["aborted"]
+    assert names(server, "/") == ["results", "test"]
+
+
+def test_a_server_without_its_secret_file_does_not_start(server: ServerProcess) -> None:
+    server.stop()
+    for file, sentence in ((None, "HEADCOUNT_SECRET_KEY_FILE"), (Path("/absent"), "/absent is missing")):
+        server.env["HEADCOUNT_SECRET_KEY_FILE"] = str(file or "")
+        ran = server.command("serve")
+        assert ran.returncode == 1
+        assert sentence in ran.stderr
+    other = server.folder / "other"
+    other.write_bytes(os.urandom(32))
+    other.chmod(0o600)
+    server.env["HEADCOUNT_SECRET_KEY_FILE"] = str(other)
+    ran = server.command("serve")
+    assert (ran.returncode, "is not the secret file" in ran.stderr) == (1, True)
