@@ -126,7 +126,8 @@ class Names(Protocol):
     """The files and folders of one tenant as its client sees them, and their usage of the quota.
 
     It belongs to the tenant that had this name when it was opened. Call the methods that change something in a block
-    of `together`, after `hold`. Every method raises TryAgain as a `Store` does.
+    of `together`, after `hold`. If one raises, leave the block by an exception. Every method raises TryAgain as a
+    `Store` does.
     """
 
     @property
@@ -143,6 +144,9 @@ class Names(Protocol):
 
     async def taken(self) -> Taken:
         """Return what counts against the quota."""
+
+    async def keep(self, files: Iterable[tuple[str, int]]) -> None:
+        """Let each name of a kept file refer to a content, as `KeptFiles.keep`. Raises ContentGone."""
 
     async def look(self, parts: Sequence[bytes]) -> Place:
         """Return what is at a path. Raises OSError (ENOENT, ENOTDIR) if there is no folder that it may be in."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from engine.files import CHUNK, UNNEEDED_S, ContentGone
 from engine.postgres.database import ON_NO_DISK, Database, Steps
+from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
 from importer.errors import Refused
 
@@ -18,6 +19,12 @@ OF = "tenant_id = (SELECT id FROM tenants WHERE name = %(tenant)s)"
 ONE = f"{OF} AND id = %(content)s"
 
 MADE = "INSERT INTO contents (tenant_id, size) SELECT id, %s FROM tenants WHERE name = %s RETURNING id"
+SHORT = (
+    "WITH made AS (INSERT INTO contents (tenant_id, size, sealed) SELECT id, %s, true FROM tenants WHERE name = %s"
+    " RETURNING tenant_id, id), written AS (INSERT INTO chunks (tenant_id, content_id, number, bytes)"
+    " SELECT tenant_id, id, 0, %b FROM made) SELECT id FROM made"
+)
+"""SQL: store a content of one chunk in one step."""
 WRITTEN = f"INSERT INTO chunks (tenant_id, content_id, number, bytes) VALUES ({ID}, %s, %s, %b)"  # noqa: S608
 SEALED = (
     f"UPDATE contents SET sealed = true WHERE {ONE} AND size = (SELECT coalesce(sum(octet_length(bytes)), 0)"  # noqa: S608
@@ -46,6 +53,8 @@ class PostgresContents:
         self._unneeded_s = unneeded_s
 
     async def store(self, tenant: str, fd: int, size: int) -> int:
+        if size <= CHUNK:
+            return await self._store_short(tenant, _read_all(fd, size, 0))
         content: int | None = None
         number = 0
         async for batch, last in _batches(fd, size):
@@ -61,6 +70,10 @@ class PostgresContents:
             number += len(batch)
         assert content is not None
         return content
+
+    async def _store_short(self, tenant: str, data: bytes) -> int:
+        async with self._database.transaction(ON_NO_DISK) as steps:
+            return _id_of(await steps.rows(SHORT, len(data), tenant, data), tenant)
 
     async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
         data = await self._part(tenant, content, offset, offset + size) if size > 0 else b""
@@ -117,7 +130,10 @@ class PostgresContents:
 
 
 async def _made(steps: Steps, tenant: str, size: int) -> int:
-    found = await steps.rows(MADE, size, tenant)
+    return _id_of(await steps.rows(MADE, size, tenant), tenant)
+
+
+def _id_of(found: list[Row], tenant: str) -> int:
     if not found:
         raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
     return int(found[0][0])
@@ -147,7 +163,7 @@ def _read_all(fd: int, size: int, offset: int) -> bytes:
             raise OSError(5, "the file is shorter than it was")
         parts.append(part)
         offset, size = offset + len(part), size - len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return b"".join(parts)
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:

@@ -33,8 +33,7 @@ class PostgresDraftStore:
             await steps.change(NOTED, stored(path), size, at, tenant_id, draft)
 
     async def remove(self, tenant_id: int, draft: int) -> None:
-        async with self._database.transaction(ON_NO_DISK) as steps:
-            await steps.change(REMOVED, tenant_id, draft)
+        await self._database.step(REMOVED, tenant_id, draft)
 
     async def left(self) -> set[str]:
         return {row[0] for row in await self._database.read(LEFT, self._process)}

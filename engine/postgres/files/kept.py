@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from engine.files import ContentGone, KeptFile
-from engine.postgres.database import Database, Steps
+from engine.postgres.database import Database
 from engine.postgres.files.contents import OF
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import hold
@@ -37,7 +37,7 @@ class PostgresKeptFiles:
             tenant_id = await hold(steps, tenant)
             if tenant_id is None:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            await keep(steps, tenant_id, files)
+            await keep(steps.change, tenant_id, files)
 
     async def drop(self, tenant: str, names: Iterable[str]) -> None:
         async with self._database.transaction() as steps:
@@ -52,10 +52,10 @@ class PostgresKeptFiles:
         return [_file(row) for row in await self._database.read(LISTED, tenant=tenant, start=start, end=end)]
 
 
-async def keep(steps: Steps, tenant_id: int, files: Iterable[tuple[str, int]]) -> None:
-    """Let names of a tenant that is held refer to contents. Raises ContentGone."""
+async def keep(change: Callable[..., Awaitable[int]], tenant_id: int, files: Iterable[tuple[str, int]]) -> None:
+    """Let names of a tenant that is held refer to contents, by statements that `change` runs. Raises ContentGone."""
     for name, content in files:
-        if not await steps.change(KEPT, id=tenant_id, name=name, content=content):
+        if not await change(KEPT, id=tenant_id, name=name, content=content):
             raise ContentGone(f"the content {content} is no longer stored")
 
 

@@ -6,11 +6,12 @@ import errno
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from engine.files import ROOT, ContentGone, Entry, Place, Taken, TenantGone
 from engine.postgres.database import Database
+from engine.postgres.files.kept import keep
 from engine.postgres.rows import Row
 from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
@@ -64,15 +65,15 @@ DEPTH = (
     f" (SELECT id, content_id FROM names WHERE {OF} AND folder_id = tree.id) AS below WHERE tree.content_id IS NULL)"
     " SELECT coalesce(max(depth), 0) FROM tree"
 )
-USED = f"SELECT bytes, files FROM usage WHERE {OF}"  # noqa: S608 - a constant
 # As `TenantFolder.copy` and `run_copy` name them. Copies of one content count once.
-WAITING = (
-    "SELECT coalesce(sum(size), 0)::bigint FROM (SELECT DISTINCT kept.content_id, kept.size FROM"  # noqa: S608
+TAKEN = (
+    f"SELECT coalesce((SELECT bytes FROM usage WHERE {OF}), 0), coalesce((SELECT files FROM usage WHERE {OF}), 0),"  # noqa: S608
+    " (SELECT coalesce(sum(size), 0)::bigint FROM (SELECT DISTINCT kept.content_id, kept.size FROM"
     f" (SELECT 'uploads/' || id || '.csv' AS name FROM ({COPIES_NEEDED}) AS imports"
     f" UNION ALL SELECT 'runs/' || id || '.file' FROM ({RUN_COPIES_NEEDED}) AS runs) AS copy"
     f" CROSS JOIN LATERAL (SELECT content_id, size FROM kept_files WHERE {OF} AND kept_files.name = copy.name"
     " LIMIT 1) AS kept"
-    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = kept.content_id)) AS without_name"
+    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = kept.content_id)) AS without_name)"
 )
 
 
@@ -110,10 +111,11 @@ class PostgresNames:
             raise TenantGone(self._tenant)
 
     async def taken(self) -> Taken:
-        used = await self._read(USED)
-        ((waiting,),) = await self._read(WAITING, tenant=self._tenant)
-        size, files = used[0] if used else (0, 0)
+        ((size, files, waiting),) = await self._read(TAKEN, tenant=self._tenant)
         return Taken(size, files, waiting)
+
+    async def keep(self, files: Iterable[tuple[str, int]]) -> None:
+        await keep(self._database.step, self.tenant_id, files)
 
     async def look(self, parts: Sequence[bytes]) -> Place:
         (row,) = await self._read(WALK, parts=list(parts))
@@ -196,7 +198,7 @@ class PostgresNames:
         return await self._database.read(statement, id=self.tenant_id, **values)
 
     async def _change(self, statement: str, **values: object) -> int:
-        return await self._database.change(statement, id=self.tenant_id, **values)
+        return await self._database.step(statement, id=self.tenant_id, **values)
 
 
 def _entry(row: Row) -> Entry:

@@ -74,7 +74,7 @@ async def _place(
         async with space.names.together():
             with reaching():
                 await place(space.names)
-                await space.store.kept.keep(space.tenant, [(space.kept_name(arrival.copy), content)])
+                await space.names.keep([(space.kept_name(arrival.copy), content)])
             with _at_hand(file, arrival.copy):
                 await hook.landed(upload, arrival)
     except Exception as error:
