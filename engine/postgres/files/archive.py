@@ -171,7 +171,9 @@ class PostgresArchive:
             number = await hold(steps, tenant)
             if number is None or self._made.get(folder.root, (number, folder))[0] != number:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            await keep(steps, number, [(_name(folder, file), content) for file, (content, _) in stored.items()])
+            await keep(
+                steps.change, number, [(_name(folder, file), content) for file, (content, _) in stored.items()]
+            )
             await steps.change(DROPPED, id=number, names=[_name(folder, file) for file in missing])
         place = self._made.get(folder.root, (number, folder))[1]
         for file, (content, size) in stored.items():
