@@ -120,7 +120,6 @@ async def test_no_login_is_allowed_by_a_key_with_an_invalid_expiry(door: Door) -
     assert door.refusal() == "a key in the database is not valid (KeyRefused)"
 
 
-@pytest.mark.logs("tenant_unreadable")
 async def test_the_identity_of_a_tenant_is_new_when_it_is_added_again(door: Door) -> None:
     first = door.accounts.identity("acme")
     assert first
