@@ -9,6 +9,7 @@ Placeholders are `%s`, or `%(name)s` for values by name; a percent sign is `%%` 
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -24,6 +25,9 @@ from ground.afterwards import Act, do_all
 from ground.threads import finish
 from importer.errors import DatabaseFault, DatabaseUnusable
 
+# The pool logs each try to connect. What fails because of it is reported by who needed the connection.
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+
 Connection = psycopg.AsyncConnection[Row]
 T = TypeVar("T")
 
@@ -33,6 +37,11 @@ OLDEST = 15
 """The oldest version of PostgreSQL that Headcount works with."""
 WAIT_S = 10.0
 """The longest wait for a connection, for the server to answer it, and for a lock."""
+RECONNECT_S = 2.0
+"""A connection that cannot be made is tried again for so long, with growing pauses; the next caller begins anew.
+
+With longer pauses, a database that is back would not be noticed for long.
+"""
 IDLE_S = 15.0
 """PostgreSQL rolls back a transaction that was idle for so long: its process is frozen, or its host is gone."""
 ATTEMPTS = 3
@@ -203,6 +212,7 @@ async def pooled(url: str, *, most: int) -> AsyncIterator[Database]:
         open=False,
         check=_check,
         timeout=WAIT_S,
+        reconnect_timeout=RECONNECT_S,
         max_idle=60.0,
         name="headcount",
     )

@@ -11,7 +11,8 @@ import asyncssh
 import pytest
 
 from tests.support.clients import POSTGRES, needs
-from tests.support.importing import people
+from tests.support.importing import crowd, people
+from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url_of_new
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
@@ -19,18 +20,19 @@ from tests.support.waiting import DEADLINE_S, wait_until
 pytestmark = needs(POSTGRES, "sftp")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    secret, temporary = tmp_path / "secret", tmp_path / "temporary"
+def server_on(url: str, folder: Path) -> ServerProcess:
+    """Return a server with its data in the database at `url`, and its secret and temporary files in `folder`."""
+    secret, temporary = folder / "secret", folder / "temporary"
     secret.write_bytes(os.urandom(32))
     secret.chmod(0o600)
     temporary.mkdir()
-    env = {
-        "HEADCOUNT_DATABASE_URL": url_of_new(tmp_path),
-        "HEADCOUNT_SECRET_KEY_FILE": str(secret),
-        "TMPDIR": str(temporary),
-    }
-    with ServerProcess(tmp_path, env=env) as started:
+    env = {"HEADCOUNT_DATABASE_URL": url, "HEADCOUNT_SECRET_KEY_FILE": str(secret), "TMPDIR": str(temporary)}
+    return ServerProcess(folder, env=env)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    with server_on(url_of_new(tmp_path), tmp_path) as started:
         yield started
 
 
@@ -156,3 +158,20 @@ def test_a_server_without_its_secret_file_does_not_start(server: ServerProcess) 
     server.env["HEADCOUNT_SECRET_KEY_FILE"] = str(other)
     ran = server.command("serve")
     assert (ran.returncode, "is not the secret file" in ran.stderr) == (1, True)
+
+
+def test_a_server_outlives_its_database_and_takes_up_all_work_when_it_is_back(tmp_path: Path) -> None:
+    with own_postgres() as postgres, server_on(postgres.url, tmp_path) as server:
+        server.add_tenant("acme")
+        server.put("acme", crowd(3000))
+        postgres.stop()
+        wait_until(lambda: not server.get("/readyz").json()["database"], DEADLINE_S, "the server to notice")
+        assert server.sftp("acme", "ls /").returncode != 0
+        lists = server.cli("import", "list", "acme", check=False)
+        assert (lists.code, "Check that PostgreSQL runs" in lists.err) == (1, True)
+        postgres.start()
+        assert server.wait("acme")["state"] == "completed"
+        server.put("acme", people("ann"))
+        assert server.wait("acme")["state"] == "completed"
+        assert server.get("/readyz").json()["ready"]
+        assert server.stop() == 0
