@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 
 from engine.files import CHUNK
@@ -20,6 +21,7 @@ from importer.model import ImportState
 from server.files.contracts import TenantLimits
 from server.files.shared.files import SharedFiles
 from server.files.shared.spool import Spooled
+from tests.integration.files.test_names import Player
 from tests.integration.postgres.test_database import end_others
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE, add_tenants
@@ -124,6 +126,44 @@ async def test_files_of_tenants_are_apart(house: FileHouse) -> None:
     assert (await house.get("/file"), await house.taken()) == (b"secret", (6, 1))
     assert house.all.identity(folder) != house.all.identity(house.root)
     assert house.all.identity(folder.with_name("initech")) is None
+
+
+def rows_of(url: str, tenant: str) -> dict[str, list[str]]:
+    """Return all rows of a tenant's files, with their places: also a row that was written as it was moves."""
+    with psycopg.connect(url) as db:
+        return {
+            table: [
+                row[0]
+                for row in db.execute(
+                    f"SELECT ctid::text || {table}::text FROM {table}"
+                    " WHERE tenant_id = (SELECT id FROM tenants WHERE name = %s) ORDER BY 1",
+                    (tenant,),
+                )
+            ]
+            for table in ("chunks", "contents", "drafts", "kept_files", "names", "usage")
+        }
+
+
+async def test_no_change_of_files_touches_a_row_of_another_tenant(house: FileHouse) -> None:
+    store = house.store
+    assert isinstance(store, PostgresStore)
+    await add_tenants(store, ("globex",))
+    other = house.all.open("globex", house.root.parent / "globex")
+    for name in ("/a", "/b", "/test/c"):
+        draft = await other.begin(path(name), TenantLimits, truncate=True, create=True, exclusive=False)
+        await done(draft.write(0, b"theirs"))
+        await other.finish(draft)
+    left = await other.begin(path("/sync_users.csv"), TenantLimits, truncate=True, create=True, exclusive=False)
+    content = await store.contents().store("globex", left.fd, 0)  # type: ignore[attr-defined]
+    await store.kept_files().keep("globex", [("uploads/1.csv", content), ("runs/1.file", content)])
+    before = rows_of(store.database.url, "globex")
+    assert all(before.values())
+    player = Player(house, seed=5)
+    for _ in range(80):
+        await player.step()
+    assert await house.restart() == 0
+    await house.files.follow_copies()
+    assert rows_of(store.database.url, "globex") == before
 
 
 async def every(files: object) -> AsyncIterator[SimpleNamespace]:
