@@ -37,7 +37,7 @@ LOCK = 0x72756E73
 """The first number of the advisory locks of runs; the second is the tenant's id."""
 LOCKED_S = 0.05
 """Seconds between two looks at what another process has locked."""
-LONG_S = 600
+LONG_S = 120
 """The longest time in seconds for which a lock is held; PostgreSQL ends it then."""
 
 MARK = "content_id || ' ' || extract(epoch FROM kept_at)"
@@ -171,9 +171,11 @@ class PostgresArchive:
             number = await hold(steps, tenant)
             if number is None or self._made.get(folder.root, (number, folder))[0] != number:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            await keep(
-                steps.change, number, [(_name(folder, file), content) for file, (content, _) in stored.items()]
-            )
+            named = [(_name(folder, file), content) for file, (content, _) in stored.items()]
+            try:
+                await keep(steps.change, number, named)
+            except ContentGone:
+                raise _busy() from None
             await steps.change(DROPPED, id=number, names=[_name(folder, file) for file in missing])
         place = self._made.get(folder.root, (number, folder))[1]
         for file, (content, size) in stored.items():
@@ -214,7 +216,7 @@ class PostgresArchive:
                 continue  # it was replaced or dropped meanwhile
             await self._remove_unused()
             return
-        raise TryAgain("database_busy", "the files of an import change all the time")
+        raise _busy()
 
     async def _bring(self, tenant: str, file: Path, kept: KeptFile | None) -> None:
         async with self._lock(file):
@@ -267,6 +269,10 @@ def _on_a_full_disk() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TryAgain("disk_full", "the disk is full") from error
         raise
+
+
+def _busy() -> TryAgain:
+    return TryAgain("database_busy", "the files of an import change all the time")
 
 
 def _name(folder: TenantFolder, file: Path) -> str:

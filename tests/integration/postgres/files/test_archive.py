@@ -13,8 +13,12 @@ from engine.postgres.database import Database
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.cache import FRESH_S, Cache
 from engine.postgres.files.contents import PostgresContents
+from engine.postgres.files.kept import PostgresKeptFiles
+from engine.postgres.files.names import PostgresAllNames
+from engine.postgres.files.results import PostgresResults
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
+from importer.worker.results_folder import ResultsFolder
 from tests.support.clients import POSTGRES, needs
 
 pytestmark = needs(POSTGRES)
@@ -212,3 +216,50 @@ async def test_a_canceled_fetch_leaves_no_file(
     assert not list((tmp_path / "other").iterdir())
     await other.fetch(TenantFolder(there), path)
     assert path.read_text() == "kept"
+
+
+async def test_files_are_kept_all_or_none(
+    archive: PostgresArchive, database: Database, folder: TenantFolder, tmp_path: Path
+) -> None:
+    class Losing(Counting):
+        async def store(self, tenant: str, fd: int, size: int) -> int:
+            return await super().store(tenant, fd, size) if size else 999  # an empty file has no content then
+
+    await put(archive, folder, folder.said(7), "first")
+    losing = PostgresArchive(database, Losing(database), tmp_path)
+    async with losing.making(folder) as made:
+        made.said(7).write_text("second")
+        made.errors(7).write_text("")
+        with pytest.raises(TryAgain):
+            await losing.keep(made, *made.messages_of(7))
+    await archive.fetch(folder, *folder.messages_of(7))
+    assert await archive.names(folder, folder.messages) == ["7.jsonl"]
+    assert folder.said(7).read_text() == "first"
+
+
+async def test_results_are_changed_as_a_whole(database: Database, folder: TenantFolder, contents: Counting) -> None:
+    names = PostgresAllNames(database)
+    results = PostgresResults(names, contents, PostgresKeptFiles(database))
+
+    def work(opened: ResultsFolder) -> None:
+        opened.write("one", b"1")
+
+    def more(opened: ResultsFolder) -> None:
+        opened.remove("one")
+        opened.write("two", b"2")
+        opened.write("three", b"3")
+
+    class Losing(Counting):
+        stored = 0
+
+        async def store(self, tenant: str, fd: int, size: int) -> int:
+            self.stored += 1
+            return await super().store(tenant, fd, size) if self.stored == 1 else 999
+
+    await results.change(folder, work)
+    losing = PostgresResults(names, Losing(database), PostgresKeptFiles(database))
+    with pytest.raises(OSError, match="Stale"):
+        await losing.change(folder, more)
+    found: list[str] = []
+    await results.change(folder, lambda opened: found.extend(opened.names()))
+    assert found == ["one"]
