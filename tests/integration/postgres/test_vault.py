@@ -13,13 +13,27 @@ from engine.postgres.database import Database, pooled
 from engine.postgres.server.secrets import PostgresSecretStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.tenants import Tenant
+from ground.waits import Growing
+from importer.queue.notices import Channel, Notice
 from keys.errors import HostKeyRefused, SecretRefused
 from keys.host import HostKey, shown_host_keys
 from keys.sealing import Sealer, read_secret
-from server.tenants.settings import TenantRefused
+from server.guarded import Poster
+from server.notify.courier import Courier
+from server.notify.outbox import Outbox
+from server.notify.retries import Retries
+from server.notify.webhooks import Webhooks
+from server.runs.ends import Again, Done
+from server.runs.outside.posting import UrlHook
+from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.shared.vault import Vault, change_secret
+from server.upkeep.metrics import Metrics
+from tests.support.attempts import attempt_of
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
+from tests.support.queues import open_house
+from tests.support.waiting import eventually
+from tests.support.webhost import WebHost
 
 pytestmark = needs(POSTGRES)
 
@@ -159,3 +173,34 @@ async def test_a_change_of_the_secret_changes_nothing_if_a_row_cannot_be_opened(
     with pytest.raises(SecretRefused, match="secret another acme"):
         await change_secret(store, secret_file(), secret_file("new"))
     assert shown(await Vault(store, secret_file()).host_keys()) == keys
+
+
+async def test_nothing_is_sent_while_its_secret_cannot_be_opened(
+    vault: Vault, database: Database, tmp_path: Path
+) -> None:
+    await vault.webhook_secret("acme")
+    await database.change("UPDATE secrets SET sealed = sealed || '\\x00'")
+    with WebHost() as web:
+        async with open_house(tmp_path, "acme") as house:
+            outbox = Outbox(house.store.outbox(), retries=Retries(Growing(0.02, 0.02), tries=1000))
+            await outbox.put([Notice("acme", Channel.WEBHOOK, "import 1", '{"type": "import.completed"}')])
+            attempt = attempt_of(tmp_path, b"a")
+            hook = UrlHook(web.url, Poster(allow_private=True), vault, 5)
+            settings = TenantSettings(notify_webhook=web.url)
+            courier = Courier(
+                outbox, lambda _: asyncio.sleep(0, settings), vault, None, Webhooks(allow_private=True), Metrics()
+            )
+            courier.start()
+
+            async def failed() -> bool:
+                return "cannot be opened" in str((await outbox.newest("acme", 1))[0].error)
+
+            await eventually(failed)
+            end = await hook.deliver(attempt)
+            assert isinstance(end, Again)
+            assert "cannot be opened" in str(end.error)
+            assert web.calls == []
+            await vault.renew_webhook_secret("acme")
+            await eventually(lambda: web.calls)
+            assert isinstance(await hook.deliver(attempt), Done)
+            await courier.stop(5)
