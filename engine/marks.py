@@ -19,3 +19,10 @@ class MarkStore(Protocol):
 
     async def drop(self, name: str) -> None:
         """Remove a mark, if there is one: that is on disk when this returns."""
+
+
+class MarksAndPauses(MarkStore, Protocol):
+    """The marks of an installation whose pauses need no mark: the settings are in the same database."""
+
+    async def paused(self) -> set[str]:
+        """Return the tenants whose settings have a pause, over or not."""

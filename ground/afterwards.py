@@ -18,12 +18,18 @@ _PUT_OFF: ContextVar[tuple[asyncio.Task[object] | None, list[Act]] | None] = Con
 
 async def once_stored(act: Act) -> None:
     """Call `act`, or put it off until the transaction around it is on disk. It must raise nothing."""
+    if not put_off([act]):
+        await _do(act)
+
+
+def put_off(acts: list[Act]) -> bool:
+    """Put `acts` off further if the calling task is in a block of `putting_off`; return whether it is."""
     around = _PUT_OFF.get()
     # The tasks that a task starts have its context, but not its transaction.
-    if around is not None and around[0] is asyncio.current_task():
-        around[1].append(act)
-    else:
-        await _do(act)
+    if around is None or around[0] is not asyncio.current_task():
+        return False
+    around[1].extend(acts)
+    return True
 
 
 @contextmanager

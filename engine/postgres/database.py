@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 from engine.postgres.faults import AGAIN, translating
 from engine.postgres.rows import Row, by_position_and_name
 from engine.postgres.together import Joined, joined_by
-from ground.afterwards import Act, do_all
+from ground.afterwards import Act, do_all, put_off
 from ground.threads import finish
 from importer.errors import DatabaseFault, DatabaseUnusable
 
@@ -188,7 +188,8 @@ class Database:
                         await finish(_roll_back(connection))
                         raise
         finally:
-            await finish(do_all(stored))
+            if not put_off(stored):
+                await finish(do_all(stored))
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Steps]:

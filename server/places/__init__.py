@@ -18,4 +18,4 @@ def place_of(settings: ServerSettings) -> Place:
             f"HEADCOUNT_DATABASE_URL needs psycopg, which is not installed ({error}). "
             "Install it: pip install 'headcount[postgres]'"
         ) from error
-    return DatabasePlace(settings.database_url.get_secret_value())
+    return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file)

@@ -33,10 +33,11 @@ UNREACHABLE = ("the database cannot be reached", "the database cannot be used")
 
 
 class DatabasePlace:
-    """The database at `url`."""
+    """The database at `url`. `secret_file` opens the sealed values in it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret_file: Path | None = None) -> None:
         self._url = url
+        self._secret_file = secret_file
 
     @property
     def name(self) -> str:
@@ -60,7 +61,9 @@ class DatabasePlace:
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
         async with AsyncExitStack() as stack:
             with _saying_what_to_do():
-                home = await stack.enter_async_context(open_home(self._url, serving=serving))
+                home = await stack.enter_async_context(
+                    open_home(self._url, secret_file=self._secret_file, serving=serving)
+                )
             yield home
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> StoredAccounts:

@@ -84,6 +84,7 @@ CREATE TABLE drafts (
     noted_at   text COLLATE "C" NOT NULL,
     PRIMARY KEY (tenant_id, id)
 );
+CREATE INDEX drafts_of_process ON drafts (process);
 
 CREATE FUNCTION content_needed() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN

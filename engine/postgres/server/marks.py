@@ -6,7 +6,7 @@ from engine.postgres.database import Database
 
 
 class PostgresMarkStore:
-    """An `engine.marks.MarkStore`."""
+    """An `engine.marks.MarksAndPauses`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,7 +25,6 @@ class PostgresMarkStore:
         )
 
     async def paused(self) -> set[str]:
-        """Return the tenants whose settings have a pause, over or not."""
         rows = await self._database.read(
             "SELECT name FROM settings JOIN tenants ON id = tenant_id WHERE key = 'paused_until' AND value <> 'null'"
         )

@@ -15,7 +15,8 @@ ADD = """
 SEALED = """
     SELECT 'proof' AS kind, '' AS name, '' AS tenant, sealed FROM proof
     UNION ALL SELECT 'host key', name, '', sealed FROM host_keys
-    UNION ALL SELECT 'secret', s.name, t.name, sealed FROM secrets AS s JOIN tenants AS t ON t.id = s.tenant_id"""
+    UNION ALL SELECT 'secret', s.name, t.name, sealed FROM secrets AS s JOIN tenants AS t ON t.id = s.tenant_id
+    WHERE t.name IS NOT NULL"""
 PUT = {
     "proof": "UPDATE proof SET sealed = %(sealed)s",
     "host key": "UPDATE host_keys SET sealed = %(sealed)s WHERE name = %(name)s",

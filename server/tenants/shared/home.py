@@ -27,6 +27,7 @@ from server.tenants.names import tenant_exists, valid_name
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, no_tenant
 from server.tenants.shared.rings import StoredRing
 from server.tenants.shared.scratch import scratch_folder
+from server.tenants.shared.sealed_home import SealedHome
 
 KEPT_DAYS = 30
 """Days until the rows of a removed tenant are deleted."""
@@ -82,11 +83,12 @@ class DatabaseLooks:
         return None
 
 
-class DatabaseHome(DatabaseLooks):
-    """The tenants in `store`; working files are in the folder `scratch`."""
+class DatabaseHome(DatabaseLooks, SealedHome):
+    """The tenants in `store`; working files are in the folder `scratch`. `secret_file` opens what is sealed."""
 
-    def __init__(self, store: PostgresStore, scratch: Path) -> None:
-        super().__init__(store)
+    def __init__(self, store: PostgresStore, scratch: Path, secret_file: Path | None) -> None:
+        DatabaseLooks.__init__(self, store)
+        SealedHome.__init__(self, store.secrets(), store.marks(), secret_file)
         self._scratch = scratch
         self._made: set[str] = set()
         self.files = store.files(secrets.token_hex(8))
@@ -161,11 +163,13 @@ class DatabaseHome(DatabaseLooks):
 
 
 @asynccontextmanager
-async def open_home(url: str, *, serving: bool = False) -> AsyncIterator[DatabaseHome]:
+async def open_home(
+    url: str, *, secret_file: Path | None = None, serving: bool = False
+) -> AsyncIterator[DatabaseHome]:
     """Open the data in the database at `url`; missing tables are created.
 
     Works beside a running server; `serving` is set by the server itself. Raises TryAgain, DatabaseUnusable.
     """
     async with open_store(url, serving=serving) as store:
         with scratch_folder() as scratch:
-            yield DatabaseHome(store, scratch)
+            yield DatabaseHome(store, scratch, secret_file)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.postgres.server.marks import PostgresMarkStore
-from engine.postgres.store import PostgresStore
+from engine.marks import MarksAndPauses
+from engine.secrets import SecretStore
 from server.tenants.shared.vault import Vault
 
 if TYPE_CHECKING:
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class SealedHome:
-    """Rows in `store` instead of small files. `secret_file` opens those that are sealed."""
+    """Values that a data folder has in small files. `secret_file` opens those that are sealed."""
 
-    def __init__(self, store: PostgresStore, secret_file: Path | None) -> None:
-        self._vault = Vault(store.secrets(), secret_file)
-        self._marks = store.marks()
+    def __init__(self, secrets: SecretStore, marks: MarksAndPauses, secret_file: Path | None) -> None:
+        self._vault = Vault(secrets, secret_file)
+        self._marks = marks
 
     @property
     def secrets(self) -> Vault:
         return self._vault
 
     @property
-    def marks(self) -> PostgresMarkStore:
+    def marks(self) -> MarksAndPauses:
         return self._marks
 
     async def host_keys(self) -> Sequence[HostKey]:

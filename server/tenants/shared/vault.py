@@ -25,13 +25,19 @@ WEBHOOKS = "webhooks"
 """The name of the secret that signs what a tenant's receivers get."""
 
 
+NO_FILE = (
+    "the database seals its secrets with a secret file, and none is named. Make one for a new database: "
+    "(umask 077; head -c 32 /dev/urandom > FILE). Keep a copy of it. Then name it in HEADCOUNT_SECRET_KEY_FILE"
+)
+
+
 class Vault:
     """The sealed values in `store`. The first use reads the secret file, so other commands need none.
 
     Every method raises SecretRefused for a bad or wrong file.
     """
 
-    def __init__(self, store: SecretStore, secret_file: Path) -> None:
+    def __init__(self, store: SecretStore, secret_file: Path | None) -> None:
         self._store = store
         self._secret_file = secret_file
         self._sealer: Sealer | None = None
@@ -39,6 +45,8 @@ class Vault:
     async def open(self) -> Sealer:
         """Return the sealer of the database: with the right secret file, as the proof shows."""
         if self._sealer is None:
+            if self._secret_file is None:
+                raise SecretRefused(NO_FILE)
             sealer = Sealer(await asyncio.to_thread(read_secret, self._secret_file))
             try:
                 _open(sealer, PROOF, await self._store.proof(_seal(sealer, PROOF, PROVEN)))
