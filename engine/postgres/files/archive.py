@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from engine.files import ContentGone, Contents, KeptFile
+from engine.files import CHUNK, ContentGone, Contents, KeptFile
 from engine.postgres.database import Database
 from engine.postgres.files.cache import Cache
 from engine.postgres.files.contents import OF
@@ -235,7 +235,11 @@ class PostgresArchive:
     async def _download(self, tenant: str, kept: KeptFile, new: Path) -> None:
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            await finish(self._contents.fetch(tenant, kept.content, fd))  # a thread may write to the file
+            if kept.size <= CHUNK:
+                # By this task: it may have stored the content in a transaction that is still open.
+                os.pwrite(fd, await self._contents.read(tenant, kept.content, 0, kept.size), 0)
+            else:
+                await finish(self._contents.fetch(tenant, kept.content, fd))  # a thread may write to the file
         finally:
             os.close(fd)
         # An import compares with the file before it only if that has the time that it had then.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.files import CHUNK
 from engine.postgres.database import Database
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.cache import FRESH_S, Cache
@@ -23,6 +24,7 @@ from tests.support.clients import POSTGRES, needs
 
 pytestmark = needs(POSTGRES)
 
+LONG = "x" * (CHUNK + 1)
 ADD = "INSERT INTO tenants (name, created_at) VALUES ('acme', 'now')"
 
 
@@ -35,6 +37,11 @@ class Counting(PostgresContents):
         self.fetched += 1
         await self.before()
         return await super().fetch(tenant, content, fd)
+
+    async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
+        self.fetched += 1
+        await self.before()
+        return await super().read(tenant, content, offset, size)
 
     async def before(self) -> None:
         pass
@@ -175,7 +182,7 @@ async def test_a_full_scratch_folder_fails_no_import(
     await put(archive, folder, folder.said(7), "kept")
 
     class Full(Counting):
-        async def fetch(self, tenant: str, content: int, fd: int) -> int:
+        async def before(self) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     (tmp_path / "other").mkdir()
@@ -191,7 +198,7 @@ async def test_a_full_scratch_folder_fails_no_import(
 async def test_a_canceled_fetch_leaves_no_file(
     archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
 ) -> None:
-    await put(archive, folder, folder.said(7), "kept")
+    await put(archive, folder, folder.said(7), LONG)
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(Counting):
@@ -215,7 +222,23 @@ async def test_a_canceled_fetch_leaves_no_file(
         await fetching
     assert not list((tmp_path / "other").iterdir())
     await other.fetch(TenantFolder(there), path)
-    assert path.read_text() == "kept"
+    assert path.read_text() == LONG
+
+
+async def test_a_file_is_fetched_in_the_transaction_that_keeps_it(
+    archive: PostgresArchive, contents: Counting, database: Database, folder: TenantFolder, tmp_path: Path
+) -> None:
+    path, file = folder.uploads / "new.sha256", tmp_path / "uploaded"
+    file.write_text("ab")
+    fd = os.open(file, os.O_RDONLY)
+    async with database.together():
+        number = await contents.store("acme", fd, 2)
+        await PostgresKeptFiles(database).keep("acme", [("uploads/new.sha256", number)])
+        await archive.fetch(folder, path)
+        assert path.read_text() == "ab"
+        await archive.drop(folder, path)
+    os.close(fd)
+    assert not path.exists()
 
 
 async def test_files_are_kept_all_or_none(
