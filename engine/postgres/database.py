@@ -25,7 +25,7 @@ from ground.afterwards import Act, do_all, put_off
 from ground.threads import finish
 from importer.errors import DatabaseFault, DatabaseUnusable
 
-# The pool logs each try to connect. What fails because of it is reported by who needed the connection.
+# The pool logs each try to connect. The part that needed the connection reports a failure.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 Connection = psycopg.AsyncConnection[Row]

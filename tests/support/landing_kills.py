@@ -1,7 +1,7 @@
 """Kill a process that lands files in PostgreSQL, and stop PostgreSQL itself, at random moments.
 
-`python -m tests.support.landing_kills --kills 200 --stops 50 --seed 1` does so 200 and 50 times and prints what
-became of the files. It exits with 1 if a file that was acknowledged is lost, half, or there twice, if one that was
+`python -m tests.support.landing_kills --kills 200 --stops 50 --seed 1` does so 200 and 50 times and prints the
+fate of the files. It exits with 1 if a file that was acknowledged is lost, half, or there twice, if one that was
 not is there in part, or if the quota is not true.
 
 The process lands files by several clients at once: uploads and renames to a hook's path, and other files. It writes
@@ -118,7 +118,7 @@ async def land(url: str, folder: Path, first: int) -> None:
 
 @dataclass
 class Ledger:
-    """What was begun and what was acknowledged, in order."""
+    """The intentions and the acknowledged files, in order."""
 
     begun: dict[int, tuple[str, str]] = field(default_factory=dict)
     acknowledged: list[int] = field(default_factory=list)
