@@ -1,4 +1,4 @@
-"""The data of a server of tests, as tests see and change it beside the server. Only this module chooses the engine.
+"""All that a server of a test stores, as the test sees and changes it beside the server. The engine is chosen here.
 
 A test that belongs to one engine is marked `only_on("sqlite", "why")`. All others use what this module offers, and no
 file or table of an engine.
@@ -92,7 +92,7 @@ class Installation(Protocol):
     def show_copy(self, tenant: str, path: str, run_id: int) -> None:
         """Have the copy that a run reads as the file at `path`, too."""
 
-    # The kept files of imports and runs
+    # Files that are kept of imports and runs
 
     def kept(self, tenant: str, name: str) -> bytes | None:
         """Return a kept file by its path in `TenantFolder`, such as `messages/7.jsonl`; None if it is not kept."""
@@ -159,7 +159,7 @@ class Installation(Protocol):
     def digests_written(self) -> str | None:
         """Return the newest week, by a day of it, whose digests are all written; None if no week is known."""
 
-    # Changes by another program
+    # Acts of another program
 
     def writing_users(self, tenant: str, statement: str = "") -> AbstractContextManager[None]:
         """Write to a tenant's users without an end, as a long import does, and change nothing at the end.
@@ -177,7 +177,7 @@ class Installation(Protocol):
         """Return what imports files into the users of `tenant` without the server."""
 
     def holding_writes(self) -> AbstractContextManager[None]:
-        """Block the writers of all that is not among the users of one tenant: tenants, tokens, imports, notices."""
+        """Refuse writes of what does not belong to the users of one tenant: tenants, tokens, imports, notices."""
 
     def change_users(self, tenant: str, *statements: str) -> None:
         """Run statements on the tables of the users of `tenant`. No other tenant may have users."""
