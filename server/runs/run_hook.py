@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.runs import RunStore
@@ -26,14 +26,21 @@ from server.runs.registry import RegisteredHook, Registry
 log = logging.getLogger(__name__)
 
 
+Told = Callable[[str], object]
+"""Is called with the tenant of each file that landed."""
+
+
 class RunHook:
     """A `server.files.hooks.Hook` that queues runs."""
 
-    def __init__(self, hook: RegisteredHook, store: RunStore, ending: Ending, folder_of: FolderOf) -> None:
+    def __init__(
+        self, hook: RegisteredHook, store: RunStore, ending: Ending, folder_of: FolderOf, landed: Told
+    ) -> None:
         self._hook = hook
         self._store = store
         self._ending = ending
         self._folder_of = folder_of
+        self._landed = landed
 
     async def accepting(self, upload: Upload, file: Path) -> None:
         """Ask `accept` of the hook. Raises HookRefused with its words; then the upload is listed with them.
@@ -61,7 +68,7 @@ class RunHook:
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         """Queue the run. It is durable on return. Raises TryAgain or Refused if nothing was queued."""
         await self._store.landed(upload.tenant, arrival.id)
-        await once_stored(lambda: self._log_queued(upload, arrival))
+        await once_stored(lambda: self._queued(upload, arrival))
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""
@@ -75,7 +82,8 @@ class RunHook:
         """List an upload under a name similar to the hook's, with the fault of the name."""
         await self._never_ran(upload, ImportState.IGNORED, reason)
 
-    def _log_queued(self, upload: Upload, arrival: Arrival) -> None:
+    def _queued(self, upload: Upload, arrival: Arrival) -> None:
+        self._landed(upload.tenant)
         log.info(
             "Run %d of %s for %s is queued.",
             *(arrival.id, self._hook.name, upload.tenant),
@@ -137,11 +145,13 @@ class RunHook:
         )
 
 
-def table_entries(registry: Registry, store: RunStore, ending: Ending, folder_of: FolderOf) -> Iterator[Hooked]:
+def table_entries(
+    registry: Registry, store: RunStore, ending: Ending, folder_of: FolderOf, landed: Told
+) -> Iterator[Hooked]:
     """Yield the hooks with a path for a `HookTable`: those that cannot run first, because they refuse uploads."""
     for hook in sorted(registry.hooks, key=lambda each: each.runnable is not None):
         if hook.path is not None and why_not_path(hook.path) is None:
-            yield Hooked(hook.name, Pattern(hook.path), RunHook(hook, store, ending, folder_of))
+            yield Hooked(hook.name, Pattern(hook.path), RunHook(hook, store, ending, folder_of, landed))
 
 
 def _interrupted(upload: Upload, reason: str) -> str:

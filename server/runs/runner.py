@@ -31,6 +31,7 @@ from server.runs import results
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
 from server.runs.registry import Attempt, Runnable
+from server.runs.rush import Rush
 from server.runs.turns import is_due, seconds_to_next, while_stopping
 from server.trouble import tell
 
@@ -40,6 +41,8 @@ AT_ONCE = 8
 """The most runs of one hook at once, each of another tenant. A hook that hangs delays no other hook."""
 LOOK_S = 0.5
 """The longest time in which a change by another process stays unseen."""
+RUSH_LOOK_S = 0.1
+"""The time between two looks while runs wait for the end of a rush."""
 LATER_S = 10.0
 """The wait for a tenant or file that cannot be read now."""
 STOP_FOLLOWS_S = 1.0
@@ -100,6 +103,7 @@ class Runner:
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_off: dict[tuple[str, str], float] = {}
         self._missing: set[str] = set()
+        self._rushes: dict[str, Rush] = {}
         self._caught_up_at = 0.0
         self._loop: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -107,6 +111,10 @@ class Runner:
 
     def start(self) -> None:
         self._loop = asyncio.create_task(self._look_again_and_again(), name="hook runner")
+
+    def landed(self, tenant: str) -> None:
+        """Count a file of a tenant that landed: while it sends many, its runs wait."""
+        self._rushes.setdefault(tenant, Rush()).landed(time.monotonic())
 
     @property
     def alive(self) -> bool:
@@ -143,8 +151,10 @@ class Runner:
                 log.warning("The runs of hooks wait (%s); retrying.", error.message, extra={"event": "runs_wait"})
             except Exception:
                 log.exception("The search for runs of hooks failed; retrying.", extra={"event": "runner_fault"})
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._store.changed.wait(), wait_s)
+            if self._in_rush():
+                await set_within(self._closing, RUSH_LOOK_S)
+            else:
+                await set_within(self._store.changed, wait_s)
 
     async def _look(self) -> float:
         """Start what is due; return the seconds until the next look."""
@@ -153,9 +163,11 @@ class Runner:
         now = self._clock().timestamp()
         busy = Counter(running.run.hook for running in self._running.values())
         lines = {running.line for running in self._running.values()}
+        rushing = self._in_rush()
         # Runs that failed before come last: they may hang, and others of their hook should not wait for them.
         for run in sorted(heads, key=lambda each: (each.attempts, each.sequence)):
-            if (run.tenant, run.hook) in lines or busy[run.hook] >= AT_ONCE or not self._may_begin(run):
+            waits = run.tenant in rushing or (run.tenant, run.hook) in lines or busy[run.hook] >= AT_ONCE
+            if waits or not self._may_begin(run):
                 continue
             missing = self._runnable_of(run.hook) is None
             if missing or is_due(run, now):
@@ -166,6 +178,12 @@ class Runner:
             await self._ending.catch_up()
         next_s = seconds_to_next(heads, now)
         return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
+
+    def _in_rush(self) -> set[str]:
+        """Return the tenants whose runs wait while they send files, and drop the rushes that are over."""
+        now = time.monotonic()
+        self._rushes = {tenant: rush for tenant, rush in self._rushes.items() if not rush.over(now)}
+        return {tenant for tenant, rush in self._rushes.items() if rush.holds(now)}
 
     def _may_begin(self, run: Run) -> bool:
         put_off = self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic()

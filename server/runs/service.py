@@ -94,7 +94,7 @@ class Hooks:
 
     def entries(self) -> Iterator[Hooked]:
         """Yield the hooks with a path, for the table of hooks."""
-        return table_entries(self.registry, self.store, self._ending, self._folder_of)
+        return table_entries(self.registry, self.store, self._ending, self._folder_of, self._runner.landed)
 
     @property
     def alive(self) -> bool:

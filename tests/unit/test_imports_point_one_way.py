@@ -187,6 +187,7 @@ PURE = {
     "server.runs.python.answers",
     "server.runs.ends",
     "server.runs.registry",
+    "server.runs.rush",
     "server.runs.outside.said",
     "server.runs.sources",
     "server.setting_errors",

@@ -52,6 +52,7 @@ class Runs:
     def __init__(self) -> None:
         self.choosy = Choosy()
         self.counted: list[tuple[str, ImportState]] = []
+        self.landed: list[str] = []
 
     def hooked(self, tenants: Tenants) -> Iterable[Hooked]:
         self.store = tenants.store.runs()
@@ -64,7 +65,7 @@ class Runs:
                 RegisteredHook("outside", "/../x", "outside", error="its path is wrong"),
             ]
         )
-        return table_entries(registry, self.store, ending, tenants.folder)
+        return table_entries(registry, self.store, ending, tenants.folder, self.landed.append)
 
     async def all(self) -> list[Run]:
         return (await self.store.page("acme"))[::-1]
@@ -105,6 +106,7 @@ async def test_an_upload_at_the_path_of_a_hook_is_a_queued_run_at_the_ok(tmp_pat
         ]
         assert [asked[3] for asked in runs.choosy.asked] == [ONE, TWO]
         assert runs.counted == []
+        assert runs.landed == ["acme", "acme"]
 
 
 async def test_a_refused_upload_is_listed_with_the_words_of_the_hook(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Whether a tenant sends many files one after the other: its runs then let the uploads go first. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FEW = 5
+"""The first files of a rush are run at once, like single files."""
+GAP_S = 0.1
+"""Runs go on when no file landed for so long."""
+PAUSE_S = 1.0
+"""A rush ends when no file landed for so long."""
+LONGEST_S = 10.0
+"""Later in a rush runs no longer wait, so no client can delay them for ever."""
+
+
+@dataclass(slots=True)
+class Rush:
+    """The files of one tenant that landed without a pause between them. Times are of a monotonic clock."""
+
+    began_at: float = 0.0
+    last_at: float = float("-inf")
+    files: int = 0
+
+    def landed(self, now: float) -> None:
+        """Count a file that landed `now`."""
+        if self.over(now):
+            self.began_at, self.files = now, 0
+        self.last_at = now
+        self.files += 1
+
+    def holds(self, now: float) -> bool:
+        """Return whether the tenant's runs wait `now`."""
+        return self.files > FEW and now - self.last_at <= GAP_S and now - self.began_at <= LONGEST_S
+
+    def over(self, now: float) -> bool:
+        """Return whether the rush has ended."""
+        return now - self.last_at > PAUSE_S
