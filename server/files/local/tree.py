@@ -29,8 +29,8 @@ class Tree:
 
     def open_folder(self, parts: tuple[bytes, ...]) -> int:
         """Open the folder at `parts`; the caller closes the descriptor."""
-        fd = os.open(b".", _OPEN_FOLDER, dir_fd=self.fd)
-        for part in parts:
+        fd = os.open(parts[0] if parts else b".", _OPEN_FOLDER, dir_fd=self.fd)
+        for part in parts[1:]:
             above = fd
             try:
                 fd = os.open(part, _OPEN_FOLDER, dir_fd=above)
