@@ -201,3 +201,17 @@ def test_doctor_names_a_tenant_with_an_invalid_setting(place: str) -> None:
     assert [(each["tenant"], each["severity"]) for each in ran.json] == [("acme", "error")]
     assert "max_sessions" in ran.json[0]["what"]
     assert "a setting in the database is not valid" in run_cli("tenant", "list", "--json").json[0]["broken"]
+
+
+@needs("pgbouncer")
+def test_commands_work_through_pgbouncer(
+    place: str, through: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
+) -> None:
+    monkeypatch.setenv("HEADCOUNT_DATABASE_URL", through)
+    assert run_cli("tenant", "add", "acme", "--key", key).code == 0
+    assert run_cli("tenant", "set", "acme", "max_sessions=3").code == 0
+    file = tmp_path / "file.csv"
+    file.write_text("first_name,last_name,email\nAnn,Lee,ann@acme.example\n")
+    assert run_cli("check", "acme", str(file), "--json").json["counts"]["created"] == 1
+    assert run_cli("doctor", "--json").json == []
+    assert run_cli("tenant", "remove", "acme", "--yes").code == 0
