@@ -41,16 +41,16 @@ class FolderPlace:
     """The data folder that `settings` name."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._data_dir = settings.data_dir
+        self._data_dir = settings.data_dir.absolute()  # messages are read in other working folders
         self._is_named = "data_dir" in settings.model_fields_set
 
     @property
     def name(self) -> str:
-        return f"the data folder {self._data_dir.absolute()}"
+        return f"the data folder {self._data_dir}"
 
     @property
     def where(self) -> str:
-        return str(self._data_dir.absolute())
+        return str(self._data_dir)
 
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
@@ -101,7 +101,7 @@ class FolderPlace:
         return self._data_dir.absolute()
 
     def has_data(self) -> bool:
-        data_dir = self._data_dir.absolute()
+        data_dir = self._data_dir
         refuse_unfinished(data_dir)
         refuse_lost(data_dir)
         if server_database(data_dir).exists():
@@ -116,7 +116,7 @@ class FolderPlace:
         Raises TenantRefused if the operator did not name the folder and it is absent or holds other files: a command
         in another working folder would create a second installation.
         """
-        data_dir = self._data_dir.absolute()
+        data_dir = self._data_dir
         refuse_unfinished(data_dir)
         refuse_lost(data_dir)
         if server_database(data_dir).exists():
@@ -136,10 +136,10 @@ class FolderPlace:
 
     def refuse_absent(self) -> None:
         if self._is_named and not self._data_dir.is_dir():
-            raise absent(self._data_dir.absolute())
+            raise absent(self._data_dir)
 
     def no_data(self) -> TenantRefused:
-        return no_data_in(self._data_dir.absolute())
+        return no_data_in(self._data_dir)
 
 
 def _refuse_other(data_dir: Path) -> None:

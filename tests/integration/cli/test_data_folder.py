@@ -92,6 +92,15 @@ def test_the_option_wins_over_the_environment(here: Path, monkeypatch: pytest.Mo
     assert [one["name"] for one in run_cli("tenant", "list", "--json").json] == ["acme"]
 
 
+def test_commands_say_whole_paths_if_the_name_of_the_data_folder_is_relative(here: Path) -> None:
+    at, folder = ("--data-dir", "new"), here / "new" / "tenants" / "acme"
+    assert f"its folder is {folder}\n" in run_cli(*at, "tenant", "add", "acme").out.decode()
+    (folder / "keys.json").write_text("x")
+    assert f"Error: {folder / 'keys.json'} is not a key file" in run_cli(*at, "key", "list", "acme").err
+    folder.rename(here / "aside")
+    assert f"Restore {folder}, or finish" in run_cli(*at, "import", "list", "acme").err
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
