@@ -201,7 +201,8 @@ def _prepare(
     if shutil.disk_usage(folder.root).free < needed + SPARE_BYTES:
         return None, False
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700, parents=True)
+    scratch.parent.mkdir(mode=0o700, exist_ok=True)  # but not its parent: the tenant may be removed meanwhile
+    scratch.mkdir(mode=0o700)
     os.link(ended.job.file, _link(scratch))  # the copy of a dry run is removed when it ends
     return matter, False
 

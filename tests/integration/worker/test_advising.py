@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 import sqlite3
 import threading
 import time
@@ -180,6 +181,34 @@ async def test_a_full_disk_or_a_busy_database_leaves_advice_out_unlogged(
         await yard.ends(1, ImportState.FAILED)
     assert yard.advice(1) is None
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
+
+
+async def test_advice_makes_no_folder_for_a_tenant_that_is_removed_meanwhile(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root, aside, made_again = yard.folder("acme").root, tmp_path / "aside", []
+    prepare, disk_usage = advising._prepare, shutil.disk_usage
+
+    def removing(path: Path) -> Any:
+        found = disk_usage(path)
+        root.rename(aside)
+        return found
+
+    def prepared(*given: Any) -> Any:
+        monkeypatch.setattr(shutil, "disk_usage", removing)
+        try:
+            return prepare(*given)
+        finally:
+            monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+            made_again.append(root.exists())
+            shutil.rmtree(root, ignore_errors=True)
+            aside.rename(root)
+
+    monkeypatch.setattr(advising, "_prepare", prepared)
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+    assert made_again == [False]
 
 
 @pytest.mark.logs("advice_fault")
