@@ -18,9 +18,12 @@ LEFT = "the client left before the hook accepted the file"
 async def ask(hook: Hook, upload: Upload, file: Path, gone: Gone | None) -> None:
     """Let the hook decide on `file`, which is on disk and which no client can write to. No lock is held.
 
+    Does nothing for a hook that accepts every file.
     Raises OSError if the client has gone before the decision, and NotLanded if the file is refused.
     """
-    deciding = hook.accepting(upload, file)
+    if hook.decide is None:
+        return
+    deciding = hook.decide(upload, file)
     try:
         await (deciding if gone is None else _unless(gone, deciding))
     except SHOWN_TO_CLIENTS as refusal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar, TypeVarTuple, Unpack
 
@@ -54,6 +54,10 @@ class Disk:
         coming = Coming(partial(work, *args))
         self._threads.submit(coming.do)
         return await coming
+
+    def flush(self, fd: int) -> Future[None]:
+        """Begin to flush the file open at `fd`, in a thread. The descriptor must stay open until it is done."""
+        return self._threads.submit(os.fsync, fd)
 
     def close(self) -> None:
         """Let the threads end, without waiting for them."""

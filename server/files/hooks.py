@@ -6,11 +6,11 @@ follow. `near_names` decides which paths are similar to a hook's path, and `patt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from importer.model import Written
 from importer.requests import Sender
@@ -51,17 +51,22 @@ class HookRefused(Exception):  # noqa: N818 - the field's word
     """The hook refuses the file. The message is a sentence for the client; the old file stays."""
 
 
+Decide = Callable[[Upload, Path], Coroutine[Any, Any, None]]
+"""Decides on a complete file, on disk at a path, before it lands. Other uploads of the tenant land meanwhile.
+
+Raises HookRefused as `Hook.arriving` does; the hook has then recorded the upload.
+"""
+
+
 class Hook(Protocol):
     """Code that runs when a file lands at a path. Every method is awaited inside the client's request."""
 
-    async def accepting(self, upload: Upload, file: Path) -> None:
-        """Decide on a complete file, on disk at `file`, before it lands. Other uploads of the tenant land meanwhile.
-
-        Raises HookRefused as `arriving` does; the hook has then recorded the upload.
-        """
+    @property
+    def decide(self) -> Decide | None:
+        """Return what decides on files; None if the hook accepts every file."""
 
     async def arriving(self, upload: Upload) -> Arrival:
-        """Record an upload whose bytes are on disk but not yet visible. The record is durable on return.
+        """Record a complete upload that is not visible yet. The record is durable on return; the bytes may not be.
 
         Raises HookRefused: the client gets a failure with its message, and the old file stays.
         """

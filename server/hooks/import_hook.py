@@ -11,7 +11,6 @@ import logging
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from ground.afterwards import once_stored
 from ground.words import counted
@@ -32,14 +31,14 @@ log = logging.getLogger(__name__)
 class _Records:
     """Records uploads that do not become imports. If that fails, the log has a line instead."""
 
+    decide = None
+    """Every file is accepted: what is wrong with it is told in the report."""
+
     def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool) -> None:
         self._queue = queue
         self._closing = closing
         self._folder_of = folder_of
         self._dry_run = dry_run
-
-    async def accepting(self, upload: Upload, file: Path) -> None:
-        """Accept every file: what is wrong with it is told in the report."""
 
     async def aborted(self, upload: Upload, reason: str) -> None:
         """List an interrupted upload, with the number of bytes received."""

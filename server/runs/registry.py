@@ -35,6 +35,10 @@ class Runnable(Protocol):
     async def deliver(self, attempt: Attempt) -> End:
         """Run the hook once. Raises nothing but CancelledError (the server stops), after the run has ended."""
 
+    @property
+    def asks(self) -> bool:
+        """Return whether the hook has an `accept`."""
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
         """Ask the hook whether it wants this complete file. Return at once if it has no `accept`."""
 

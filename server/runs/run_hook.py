@@ -18,7 +18,7 @@ from headcount.hooks import why_not_path
 from importer.errors import Refused, TryAgain
 from importer.folder import FolderOf
 from importer.model import ImportState
-from server.files.hooks import Arrival, Hooked, HookRefused, Upload
+from server.files.hooks import Arrival, Decide, Hooked, HookRefused, Upload
 from server.files.patterns import Pattern
 from server.runs.ending import Ending
 from server.runs.registry import RegisteredHook, Registry
@@ -41,6 +41,12 @@ class RunHook:
         self._ending = ending
         self._folder_of = folder_of
         self._landed = landed
+
+    @property
+    def decide(self) -> Decide | None:
+        """Return what decides on files; None if the hook accepts every file."""
+        runnable = self._hook.runnable
+        return self.accepting if runnable is None or runnable.asks else None
 
     async def accepting(self, upload: Upload, file: Path) -> None:
         """Ask `accept` of the hook. Raises HookRefused with its words; then the upload is listed with them.

@@ -98,7 +98,7 @@ IMPORT_PHASES = {
 }
 """The phases of an import. Each ends when the next begins."""
 RUN_PHASES = {
-    "it is offered": Step(RunHook, "accepting"),
+    "it is offered": Step(RunHook, "arriving"),
     "it arrives": Step(SqliteRunStore, "arriving", after=True),
     "it has its name": Step(Placement, "_rename", after=True),
     "it is queued": Step(SqliteRunStore, "landed", after=True),

@@ -29,6 +29,8 @@ class Played:
         self.attempts.append(attempt)
         return await self._play(attempt)
 
+    asks = False
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
         return None
 

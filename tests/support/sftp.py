@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 
-from server.files.hooks import Arrival, Hooked, HookRefused, HookTable, Upload
+from server.files.hooks import Arrival, Decide, Hooked, HookRefused, HookTable, Upload
 from server.files.limits import Usage
 from server.files.local.files import AllLocalFiles
 from server.files.local.leftovers import clear_staging
@@ -35,7 +35,11 @@ HooksOf = Callable[[Tenants], Iterable[Hooked]]
 class HeardHook:
     """A hook that keeps copies as imports do, and records its calls in order."""
 
-    def __init__(self, tenants: Tenants, stored: Installation, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, tenants: Tenants, stored: Installation, numbers: Iterator[int], *, decides: bool = False
+    ) -> None:
+        """`decides`: it decides on each file before it lands."""
+        self.decides = decides
         self.heard: list[tuple[str, Upload]] = []
         self.reasons: list[str] = []
         self.refuse: str | None = None
@@ -55,6 +59,10 @@ class HeardHook:
         self._tenants = tenants
         self._stored = stored
         self._numbers = numbers
+
+    @property
+    def decide(self) -> Decide | None:
+        return self.accepting if self.decides else None
 
     async def accepting(self, upload: Upload, file: Path) -> None:
         self.offered.append(file)
@@ -153,7 +161,7 @@ class SftpHouse:
         self.real = HeardHook(tenants, self.stored, numbers)
         self.dry = HeardHook(tenants, self.stored, numbers)
         imports = {"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry}
-        self.other = HeardHook(tenants, self.stored, numbers)
+        self.other = HeardHook(tenants, self.stored, numbers, decides=True)
         self.on: list[str] | None = None
         """The hooks that are on for all tenants; None: all."""
         if callable(hooked):

@@ -15,7 +15,7 @@ from server.files.contracts import TenantLimits
 from server.files.files import Gone
 from server.files.hooks import Hook, Upload
 from server.files.limits import Usage
-from server.files.local.landing import land, offer
+from server.files.local.landing import land, offered
 from server.files.local.measuring import measure
 from server.files.local.placing import Spot
 from server.files.local.space import Space
@@ -130,13 +130,12 @@ async def _land(
     space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot, gone: Gone | None
 ) -> None:
     upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
-    await offer(space, hook, upload, fd, own.name, gone)
-    async with space.landing:
+    async with offered(space, hook, upload, fd, own.name, gone) as file, space.landing:
         with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
             source, target = Spot(folder, old.name), Spot(new_folder, new.name)
             if not _is(source, fd):  # its bytes no longer count against the quota
                 raise OSError(errno.ENOENT, NO_LONGER_THERE)
-            replaced = (await land(space, hook, upload, fd, own, target)).replaced
+            replaced = (await land(space, hook, file, own, target)).replaced
             await _remove_old_name(space, upload, fd, source, replaced)
 
 

@@ -7,13 +7,17 @@ exactly these bytes. After a failure there are the old file and no import. Witho
 complete, and the list of imports says which.
 
     step                            durable when it returns        after a crash right after it, start-up finds
-    1 `offer`: fsync, then the
-      hook may refuse the bytes     the bytes                      a marked file in staging: aborted
+    1 `offered`: fsync, then a hook
+      that decides may refuse       the bytes                      a marked file in staging: aborted
     2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
     3 `place`: link, fsync          the copy, under that id        a copy that is not the visible file: aborted
     4 `place`: rename, fsync        the visible name               the copy is the visible file: queued
     5 `hook.landed`                 the row is `queued`            a queued row
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
+
+The flush of a short file for a hook that decides on none may still run in 2, while the hook makes its record: its
+client waits once less. 3 begins when both are durable. Whichever is first, there is no copy before 3, so start-up
+finds the same as above: aborted.
 
 So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
 that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 3. A crash just before that may
@@ -22,7 +26,7 @@ inode, then by content. If the old file has the same bytes, a crash after 3 look
 
 If two steps swap:
 
-- 2 before 1: after a power cut the row, the copy and the name exist, but the bytes do not.
+- 3 before 1: after a power cut the row, the copy and the name may exist, but the bytes do not.
 - 3 before 2: the copy has no id, and the next start removes a copy that no row names.
 - 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
   in place, but no import reads it.
@@ -35,8 +39,8 @@ copy and name. A canceled request (only a stop cancels one) leaves the same stat
 
 The landing lock is held from 2 to 6, and by renames and removals at a hook's path. Without it, two uploads could
 become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
-that landed in the meantime by an older one. It is not held during 1: a hook may scan the bytes for some seconds, and
-the order of two uploads is that of their steps 5.
+that landed in the meantime by an older one. It is not held during 1, because a scan of the bytes or the flush of a
+long file may take seconds. The order of two uploads is that of their steps 5.
 
 If the client leaves before the hook has decided, the decision is canceled, and nothing lands.
 
@@ -47,6 +51,9 @@ and 5 the open folder must still be the tenant's. If it is not, the hook hears n
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from server.files.deciding import ask
@@ -58,6 +65,9 @@ from server.files.local.space import LONG_FILE, Space
 from server.files.reports import REMOVED, SHOWN_TO_CLIENTS, NotLanded, reason_of
 from server.loop import hurry
 
+SHORT_FILE = 256 * 1024
+"""Bytes. A flush of so many is over soon after the record of the hook."""
+
 
 @dataclass(frozen=True, slots=True)
 class Landed:
@@ -67,40 +77,66 @@ class Landed:
     replaced: os.stat_result | None
 
 
-async def offer(space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, gone: Gone | None) -> None:
-    """Flush the file `name` in staging, open at `fd`, and let the hook decide on it. The landing lock is not held.
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A complete file, open at `fd`, that its hook did not refuse.
 
-    No client can write to the file any more. Raises OSError if it cannot be flushed or the client has gone before the
-    decision, and NotLanded if it is refused.
+    `flush` is still bringing its bytes to the disk; None: they are there.
+    """
+
+    upload: Upload
+    fd: int
+    flush: Future[None] | None = None
+
+
+@asynccontextmanager
+async def offered(
+    space: Space, hook: Hook, upload: Upload, fd: int, name: bytes, gone: Gone | None
+) -> AsyncIterator[Offered]:
+    """Flush the file `name` in staging, open at `fd`, and let the hook decide on it. Yield what can land.
+
+    The landing lock is not held yet. No client can write to the file any more. At the end of the block no thread uses
+    `fd`. Raises OSError if the file cannot be flushed or the client has gone before the decision, and NotLanded if it
+    is refused.
     """
     space.check_storage()
+    if hook.decide is None and upload.size <= SHORT_FILE:
+        flush = space.house.disk.flush(fd)
+        try:
+            yield Offered(upload, fd, flush)
+        finally:
+            if not flush.done():
+                await space.in_thread(flush.exception)
+        return
     with hurry():
         await space.in_thread(os.fsync, fd)
     await ask(hook, upload, space.staged(name), gone)
+    yield Offered(upload, fd)
 
 
-async def land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
-    """Land the file at `source` in staging, open at `fd` and offered to the hook, at `target`.
+async def land(space: Space, hook: Hook, file: Offered, source: Spot, target: Spot) -> Landed:
+    """Land the file at `source` in staging at `target`.
 
     The caller holds the landing lock.
     Raises OSError for a failure before the hook has a record, and NotLanded if the hook refuses or for an expected
     failure after it.
     """
     with hurry():
-        return await _land(space, hook, upload, fd, source, target)
+        return await _land(space, hook, file, source, target)
 
 
-async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> Landed:
+async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: Spot) -> Landed:
+    upload = file.upload
     _check_owner(space)
     space.check_storage()
     try:
         arrival = await hook.arriving(upload)
     except SHOWN_TO_CLIENTS as refusal:
         raise NotLanded(str(refusal)) from refusal
-    unmark(fd)  # the queue has a row for it now
+    unmark(file.fd)  # the queue has a row for it now
     placement = Placement(source, target, arrival.copy, space.staging.fd)
     try:
-        await space.in_thread(placement.place)
+        await space.in_thread(_place, file, placement)
         _check_owner(space)
         await hook.landed(upload, arrival)
     except Exception as error:
@@ -112,6 +148,13 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
     else:
         placement.settle()
     return Landed(arrival.id, placement.replaced)
+
+
+def _place(file: Offered, placement: Placement) -> None:
+    """Place the file when its bytes are on disk. Blocks; the thread of the flush has begun before this one."""
+    if file.flush is not None:
+        file.flush.result()
+    placement.place()
 
 
 def _check_owner(space: Space) -> None:

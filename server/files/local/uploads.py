@@ -13,7 +13,7 @@ from importer.model import Written
 from server.files.drafts import Draft
 from server.files.files import Gone, Limits
 from server.files.hooks import Hook, Upload
-from server.files.local.landing import land, offer
+from server.files.local.landing import land, offered
 from server.files.local.leftovers import mark, unmark
 from server.files.local.placing import Spot
 from server.files.local.space import Space
@@ -104,12 +104,11 @@ async def land_draft(
 ) -> int:
     """Offer a draft to the hook of its path, and land it; return the id of its import or run."""
     _remember(space, draft, written)
-    await offer(space, hook, upload, draft.fd, draft.name, gone)
-    async with space.landing:
+    async with offered(space, hook, upload, draft.fd, draft.name, gone) as file, space.landing:
         with space.folder.holding(draft.path) as folder:
             _replaceable(draft, folder)
             source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
-            landed = await land(space, hook, upload, draft.fd, source, target)
+            landed = await land(space, hook, file, source, target)
     draft.published(landed.replaced)
     await space.recounted()
     return landed.import_id

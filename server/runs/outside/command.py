@@ -51,6 +51,8 @@ class CommandHook:
         self._environment = environment
         self._timeout_s = timeout_s
 
+    asks = False
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> None:
         """Accept every file."""
 

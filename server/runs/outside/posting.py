@@ -45,6 +45,8 @@ class UrlHook:
         self._timeout_s = timeout_s
         self._clock = clock
 
+    asks = False
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> None:
         """Accept every file."""
 

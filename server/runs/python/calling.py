@@ -97,6 +97,11 @@ class Calling:
             return self._ended(error, facts)
         return self._end(answer, facts)
 
+    @property
+    def asks(self) -> bool:
+        """See `Runnable`."""
+        return self.declared.accept is not None
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
         """See `Runnable`. The time limit starts when the tenant has fewer than two others in work."""
         accept, declared = self.declared.accept, self.declared

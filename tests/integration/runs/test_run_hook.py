@@ -39,6 +39,8 @@ class Choosy:
     async def deliver(self, attempt: Attempt) -> End:
         raise AssertionError("no run starts here")
 
+    asks = True
+
     async def accept(self, tenant: str, path: str, size: int, file: Path) -> Refused | None:
         content = await asyncio.to_thread(file.read_bytes)
         self.asked.append((tenant, path, size, content))

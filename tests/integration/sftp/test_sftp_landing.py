@@ -6,9 +6,11 @@ import asyncio
 import errno
 import itertools
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -19,6 +21,7 @@ from importer.model import Written
 from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused, Upload
 from server.files.local import changes
+from server.files.local.landing import SHORT_FILE
 from server.files.local.space import Space
 from server.files.paths import parse_path
 from tests.support.chosen import EMBEDDED, chosen_engine
@@ -435,11 +438,80 @@ ON_DISK = [
 ]
 
 
+def slow_flushes(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Let a flush of `file` take longer than all other steps of its landing."""
+    inode, real = file.stat().st_ino, os.fsync
+
+    def fsync(fd: int) -> None:
+        if os.fstat(fd).st_ino == inode:
+            time.sleep(0.2)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.only_on("sqlite", STEPS)
+async def test_a_short_file_is_flushed_while_the_hook_records_it(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.real.may_arrive.clear()
+    async with house.client() as sftp:
+        disk = DiskLog(monkeypatch, house.real)
+        sending = asyncio.ensure_future(put(sftp, "sync_users.csv", TWO))
+        await house.real.arrived.wait()
+        (staged,) = house.folder.staging.iterdir()
+        await eventually(lambda: "fsync file" in disk.of(file=staged))
+        house.real.may_arrive.set()
+        await sending
+
+
+@pytest.mark.only_on("sqlite", STEPS)
+async def test_a_short_file_is_on_disk_before_its_copy(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(TWO)
+        (staged,) = house.folder.staging.iterdir()
+        slow_flushes(monkeypatch, staged)
+        disk = DiskLog(monkeypatch, house.real)
+        await file.close()
+        steps = disk.of(file=house.files / "sync_users.csv", uploads=house.folder.uploads, files=house.files)
+        assert steps == ["arriving", "fsync file", *ON_DISK[2:]]
+
+
+@pytest.mark.only_on("sqlite", STEPS)
+async def test_a_refused_short_file_is_closed_after_its_flush(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.real.refuse = "too many wait"
+    async with house.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(TWO)
+        (staged,) = house.folder.staging.iterdir()
+        inode = staged.stat().st_ino
+        slow_flushes(monkeypatch, staged)
+        disk = DiskLog(monkeypatch, house.real)
+        with pytest.raises(asyncssh.SFTPFailure, match="too many wait"):
+            await file.close()
+        assert ("fsync", inode) in disk.steps
+    assert house.staged() == []
+
+
+@pytest.mark.only_on("sqlite", STEPS)
+async def test_a_long_file_is_on_disk_before_its_record(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.client() as sftp:
+        disk = DiskLog(monkeypatch, house.real)
+        await put(sftp, "sync_users.csv", bytes(SHORT_FILE + 1))
+        assert (
+            disk.of(file=house.files / "sync_users.csv", uploads=house.folder.uploads, files=house.files) == ON_DISK
+        )
+
+
 @pytest.mark.only_on("sqlite", STEPS)
 @pytest.mark.parametrize("how", LANDINGS)
 async def test_file_copy_and_name_are_each_on_disk_before_the_next_step(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    house.real.decides = True
     async with house.client() as sftp:
         await sftp.mkdir("folder")
         await put(sftp, "folder/part", TWO)
