@@ -47,7 +47,7 @@ class TenantFolder:
 
     def run_copy(self, run_id: int) -> Path:
         """Return the immutable copy that a run reads."""
-        return self.runs / f"{run_id}.file"
+        return self.root / f"runs/{run_id}.file"
 
     def run_copies(self, run_ids: Iterable[int]) -> list[Path]:
         """Return the copies of many runs."""

@@ -54,8 +54,7 @@ class Space(Endings):
         for place in (places.files, places.results, places.test, places.staging, places.uploads):
             place.mkdir(mode=0o700, exist_ok=True)
         self.in_thread, self.close_later = house.disk.in_thread, house.disk.close_later
-        self._root = root
-        self._staging = places.staging
+        self._files, self._staging = places.files, places.staging
         self.folder = Tree(places.files)
         self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
@@ -85,14 +84,16 @@ class Space(Endings):
 
     def is_at(self, root: Path) -> bool:
         """Return whether the open folder is the one at `root` now."""
-        there, opened = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
-        return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+        return self._is_open(TenantFolder(root).files)
+
+    def _is_open(self, files: Path) -> bool:
+        return os.path.samestat(os.stat(files), os.fstat(self.folder.fd))
 
     @property
     def removed(self) -> bool:
         """Return whether the tenant was removed. A new tenant may have its name."""
         try:
-            return not self.is_at(self._root)
+            return not self._is_open(self._files)
         except FileNotFoundError:
             return True
 
