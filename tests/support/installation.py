@@ -22,6 +22,7 @@ from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.embedded import EmbeddedInstallation
 from tests.support.engines import COMPANIES
 from tests.support.importing import Company
+from tests.support.in_postgres import DatabaseInstallation
 
 
 class Installation(Protocol):
@@ -195,7 +196,10 @@ class Installation(Protocol):
         """Let the stopped server not know up to which week the digests are written."""
 
 
-INSTALLATIONS: dict[str, Callable[[Path], Installation]] = {EMBEDDED: EmbeddedInstallation}
+INSTALLATIONS: dict[str, Callable[[Path], Installation]] = {
+    EMBEDDED: EmbeddedInstallation,
+    "postgres": DatabaseInstallation,
+}
 """The installation that belongs to a folder of a test, by engine."""
 
 
