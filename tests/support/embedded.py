@@ -109,6 +109,9 @@ class EmbeddedInstallation:
         os.link(folder.run_copy(run_id), new)
         new.rename(visible)
 
+    def counted(self, tenant: str) -> tuple[int, int]:
+        raise NotImplementedError
+
     def unfinished(self, tenant: str) -> list[int]:
         return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
 

@@ -157,6 +157,15 @@ class DatabaseInstallation:
         self.publish(tenant, path, content)
         self._share(tenant, path, f"runs/{run_id}.file")
 
+    def counted(self, tenant: str) -> tuple[int, int]:
+        query = (
+            f"SELECT coalesce(sum(size), 0)::bigint AS size, count(*) FROM names WHERE tenant_id = {ID} AND counts"
+        )
+        with self._reading() as db:
+            row = db.execute(query, (tenant,)).fetchone()
+        assert row
+        return row["size"], row["count"]
+
     def unfinished(self, tenant: str) -> list[int]:
         places = [*_scratch_folders({os.getpid(), *self._server()})]
         staged = [file for each in places for file in (each / "tenants" / tenant / "staging").glob("*")]

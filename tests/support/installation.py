@@ -84,6 +84,12 @@ class Installation(Protocol):
     def unpublish(self, tenant: str, path: str) -> None:
         """Remove the file at `path`, as no client does."""
 
+    def counted(self, tenant: str) -> tuple[int, int]:
+        """Return the bytes that count against the quota, and how many files and folders do, counted anew.
+
+        Only an engine that keeps these numbers knows which count.
+        """
+
     def unfinished(self, tenant: str) -> list[int]:
         """Return the sizes so far of the uploads that have not landed."""
 

@@ -26,8 +26,8 @@ from importer.worker.closing import Closing
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
+from server.files.base import never_refused
 from server.files.hooks import HookTable
-from server.files.local.files import AllLocalFiles
 from server.hooks.admission import Admission
 from server.hooks.dry_runs import DryRuns
 from server.hooks.import_hook import ImportHook
@@ -36,9 +36,9 @@ from server.hooks.sending import Sending
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.sign_in_mails import sign_in_mails
+from server.places import place_of
 from server.runs.registry import RegisteredHook, Registry
 from server.sftp.listener import SftpListener
-from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.hook_settings import KnownHooks
 from server.tenants.key_uses import KeyUses
@@ -93,6 +93,7 @@ class Site:
         self._starter = Starter(
             *(office.tenants.folder, office.tenants.users, office.tenants.settings, utc_now, office.queue.checksums),
             pause_of=pause_of,
+            archive=office.tenants.archive,
         )
         self.tokens = tokens
         self.url = url
@@ -139,7 +140,8 @@ class Site:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Advising]:
         """Let a worker run queued imports meanwhile."""
-        advising = Advising(self.office.tenants.folder, self.office.tenants.users, in_toml)
+        tenants = self.office.tenants
+        advising = Advising(tenants.folder, tenants.users, in_toml, tenants.archive)
         starter = replace(self._starter, advising=advising)
         worker = Worker(self.office.queue, self.closing, starter)
         worker.start()
@@ -196,18 +198,23 @@ async def open_site(
         for name in tenants:
             await opened.add(name)
         settings = stored.settings(**chosen)
-        accounts = Accounts(opened)
+        place = place_of(settings)
+        accounts: Any = place.accounts(opened, None)  # type: ignore[arg-type]
         stack.callback(accounts.close)
         store, looking = opened.store, opened.store.looking()
         queue, listing = store.imports(), looking.imports()
-        sendable = SendableFiles(opened.folder)
-        closing = Closing(queue, opened.folder, Watching(), copies=sendable)
-        starter = Starter(opened.folder, opened.users, opened.settings, utc_now, queue.checksums)
+        sendable = SendableFiles(opened.folder, archive=opened.archive)
+        closing = Closing(
+            *(queue, opened.folder, Watching()), copies=sendable, archive=opened.archive, results=opened.results
+        )
+        starter = Starter(
+            *(opened.folder, opened.users, opened.settings, utc_now, queue.checksums), archive=opened.archive
+        )
         admission = Admission(queue, Turns(queue, closing, starter), opened.settings)
         hook = ImportHook(queue, closing, opened.folder, admission, dry_run=False)
         metrics = Metrics()
         table = HookTable({"/sync_users.csv": hook})
-        files = AllLocalFiles(table, metrics, accounts.waiting_copies, settings.max_read_bytes)
+        files = place.files(opened.home, accounts, table, metrics, settings.max_read_bytes, never_refused)
         sftp = SftpListener(settings, accounts, files, metrics, [])  # not its port
         stack.callback(sftp.release)
         stack.push_async_callback(sftp.close, 0)
