@@ -13,8 +13,10 @@ import pytest
 
 from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
+from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.users.users import Users
+from importer.worker.results_folder import LOCAL_RESULTS, Results
 from server import process
 from server.settings import ServerSettings
 from server.tenants.sending import is_off_in
@@ -49,6 +51,12 @@ class EmbeddedInstallation:
             for name in tenants:
                 self.make_folder_of(name)
             yield store
+
+    def archive(self, store: Store) -> Archive:
+        return LOCAL
+
+    def results(self, store: Store) -> Results:
+        return LOCAL_RESULTS
 
     def add(self, tenant: str) -> None:
         self.make_folder_of(tenant)

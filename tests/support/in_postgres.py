@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from engine.postgres.store import open_store
+from engine.postgres.files.archive import PostgresArchive
+from engine.postgres.files.results import PostgresResults
+from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from engine.store import Store
 from importer.folder import TenantFolder
@@ -73,6 +75,15 @@ class DatabaseInstallation(FilesInPostgres):
             for name in tenants:
                 await PostgresUsers(self.url, name).prepare(make=True)
             yield store
+
+    def archive(self, store: Store) -> PostgresArchive:
+        assert isinstance(store, PostgresStore)
+        return PostgresArchive(store.database, store.contents(), self._scratch)
+
+    def results(self, store: Store) -> PostgresResults:
+        assert isinstance(store, PostgresStore)
+        files = store.files("a test")
+        return PostgresResults(files.names, files.contents, files.kept)
 
     def add(self, tenant: str) -> None:
         async def add() -> None:

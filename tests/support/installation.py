@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import pytest
 
 from engine.store import Store
+from importer.archive import Archive
 from importer.folder import TenantFolder
 from importer.users.users import Users
+from importer.worker.results_folder import Results
 from server.settings import ServerSettings
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
@@ -45,6 +47,12 @@ class Installation(Protocol):
 
     def store(self, *tenants: str) -> AbstractAsyncContextManager[Store]:
         """Open its store in this process. The tenants of these names exist then, without users, made in no time."""
+
+    def archive(self, store: Store) -> Archive:
+        """Return where files of imports and runs are kept, for a `store` that is open."""
+
+    def results(self, store: Store) -> Results:
+        """Return the folders /results, for a `store` that is open."""
 
     def add(self, tenant: str) -> None:
         """Add a tenant without users in no time, beside a store that is open."""

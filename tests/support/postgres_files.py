@@ -40,6 +40,8 @@ class FilesInPostgres:
 
     def names(self, tenant: str, folder: str = "/") -> list[str]:
         entry = self._entry(tenant, folder)
+        if entry is None and folder.strip("/") in {"results", "test"}:
+            return []  # they are made when a session or a report first needs them
         assert entry is not None, f"there is no folder {folder}"
         query = "SELECT name FROM names WHERE tenant_id = %s AND folder_id = %s ORDER BY name"
         with self.reading() as db:

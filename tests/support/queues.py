@@ -51,7 +51,8 @@ class House:
         self.store = store
         self.queue = queue = store.imports()
         self.watching = Watching()
-        self.closing = Closing(queue, self.folder, self.watching)
+        self.archive, self.results = stored.archive(store), stored.results(store)
+        self.closing = Closing(queue, self.folder, self.watching, archive=self.archive, results=self.results)
 
     def folder(self, tenant: str = "acme") -> TenantFolder:
         """Return the folder in which the parts of the house work."""

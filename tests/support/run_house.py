@@ -50,7 +50,10 @@ class RunHouse:
         self.runs = store.runs()
         self.clock = RunClock()
         self.ends: list[tuple[str, int, ImportState]] = []
-        self.ending = Ending(self.runs, self.folder, self._ended, self.clock, Telling())
+        self.archive, self.results = stored.archive(store), stored.results(store)
+        self.ending = Ending(
+            *(self.runs, self.folder, self._ended, self.clock, Telling()), archive=self.archive, results=self.results
+        )
 
     def folder(self, tenant: str = "acme") -> TenantFolder:
         """Return the folder in which the parts of the house work."""

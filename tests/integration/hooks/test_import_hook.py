@@ -48,7 +48,7 @@ class Chosen:
 
 def hook(house: House, chosen: Chosen | None = None, *, dry_run: bool = False) -> ImportHook:
     settings_of = (chosen or Chosen()).of
-    starter = Starter(house.folder, house.users, settings_of, utc_now, house.queue.checksums)
+    starter = Starter(house.folder, house.users, settings_of, utc_now, house.queue.checksums, archive=house.archive)
     admission = Admission(house.queue, Turns(house.queue, house.closing, starter), settings_of)
     return ImportHook(house.queue, house.closing, house.folder, admission, dry_run=dry_run)
 

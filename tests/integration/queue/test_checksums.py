@@ -73,7 +73,15 @@ class Yard(House):
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
         self.queue.checksums.waits = Waits(lambda: self.ran)
-        starter = Starter(self.folder, self.users, self.settings_of, lambda: self.now, self.queue.checksums, run)
+        starter = Starter(
+            self.folder,
+            self.users,
+            self.settings_of,
+            lambda: self.now,
+            self.queue.checksums,
+            run,
+            archive=self.archive,
+        )
         worker = Worker(self.queue, self.closing, starter)
         worker.start()
         try:
@@ -435,7 +443,9 @@ async def test_an_import_waits_for_a_checksum_that_became_required_before_its_st
     yard.queue.checksums.waits.left(entry, NOON)
     entry = replace(entry, file=replace(entry.file, sha256=hashlib.sha256(STAFF.encode()).hexdigest()))
     yard.settings = REQUIRED
-    starter = Starter(yard.folder, yard.users, yard.settings_of, lambda: yard.now, yard.queue.checksums)
+    starter = Starter(
+        yard.folder, yard.users, yard.settings_of, lambda: yard.now, yard.queue.checksums, archive=yard.archive
+    )
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
     assert await yard.users().highest_import() == 0, "it did not run"
 
@@ -451,7 +461,7 @@ async def test_a_checksum_that_arrives_later_does_not_fail_an_applied_import(yar
     await run_import(job, yard.users(), yard.settings, folder.messages)
     aside = folder.root / "aside.db"
     folder.users_db.rename(aside)  # the server was killed, and the users are missing at its next start
-    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end, archive=yard.archive)
     aside.rename(folder.users_db)
     assert (await found(yard.queue, 1)).state is ImportState.QUEUED
     if against == "differs":

@@ -56,7 +56,7 @@ class Yard(House):
         worker = Worker(
             self.queue,
             self.closing,
-            Starter(self.folder, self.users, settings_of, lambda: then, self.queue.checksums),
+            Starter(self.folder, self.users, settings_of, lambda: then, self.queue.checksums, archive=self.archive),
         )
         worker.start()
         try:
@@ -72,7 +72,12 @@ class Yard(House):
 
     async def prune(self, retention_days: int = 90) -> None:
         now = datetime.now(UTC)
-        await prune(self.queue, "acme", self.folder(), self.users(), retention_days=retention_days, now=now)
+        await prune(
+            *(self.queue, "acme", self.folder(), self.users()),
+            retention_days=retention_days,
+            now=now,
+            archive=self.archive,
+        )
 
     def undoing(self, import_id: int) -> UndoJob:
         return UndoJob("acme", import_id, "somebody", BY_ADDRESS, datetime.now(UTC))
@@ -243,7 +248,7 @@ async def test_copies_above_kept_bytes_are_deleted_and_their_imports_can_be_undo
     for names in ("a", "ab", "abc"):
         await yard.applied(people(*names).decode(), DAY)
     yard.stored.unpublish("acme", "/sync_users.csv")
-    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=0)
+    await trim_copies(yard.queue, "acme", yard.folder(), archive=yard.archive, kept_bytes=0)
     assert yard.uploads() == {"3.csv"}
     assert await yard.history() == await yard.remembered() == {1, 2, 3}
     for import_id in (3, 2):
@@ -257,10 +262,10 @@ async def test_a_copy_that_is_the_visible_file_is_neither_counted_nor_deleted(ya
     failed = await yard.upload("x" * 1000)
     await run_to(yard.queue, failed, ImportState.FAILED)
     size = len(yard.copy(1) or b"")
-    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=2 * size)
+    await trim_copies(yard.queue, "acme", yard.folder(), archive=yard.archive, kept_bytes=2 * size)
     assert yard.uploads() == {"1.csv", "2.csv", "3.csv"}
     yard.stored.unpublish("acme", "/sync_users.csv")
-    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=1000)
+    await trim_copies(yard.queue, "acme", yard.folder(), archive=yard.archive, kept_bytes=1000)
     assert yard.uploads() == {"2.csv"}
 
 
@@ -269,7 +274,7 @@ async def test_the_list_before_the_visible_one_is_deleted_above_kept_bytes(yard:
     for names in ("abc", "ab"):
         await yard.applied(people(*names).decode(), DAY)
     size = len(yard.copy(1) or b"")
-    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=size - 1)
+    await trim_copies(yard.queue, "acme", yard.folder(), archive=yard.archive, kept_bytes=size - 1)
     assert yard.uploads() == {"2.csv"}
 
 
@@ -280,7 +285,7 @@ async def test_copies_of_waiting_imports_stay_when_others_are_deleted(yard: Yard
     await run_to(yard.queue, held, ImportState.HELD)
     waiting = await yard.upload()
     yard.stored.unpublish("acme", "/sync_users.csv")
-    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=0)
+    await trim_copies(yard.queue, "acme", yard.folder(), archive=yard.archive, kept_bytes=0)
     assert yard.uploads() == {f"{held}.csv", f"{waiting}.csv"}
 
 

@@ -49,7 +49,14 @@ class Yard(House):
     async def working(self, run: RunImport = run_import) -> AsyncIterator[Worker]:
         self.advising = Advising(self.folder, self.users)
         starter = Starter(
-            self.folder, self.users, self.settings_of, utc_now, self.queue.checksums, run=run, advising=self.advising
+            self.folder,
+            self.users,
+            self.settings_of,
+            utc_now,
+            self.queue.checksums,
+            run=run,
+            advising=self.advising,
+            archive=self.archive,
         )
         worker = Worker(self.queue, self.closing, starter)
         worker.start()

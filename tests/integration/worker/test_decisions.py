@@ -52,12 +52,12 @@ async def hold_again(house: House, entry: Entry, *losing: int) -> None:
 
 async def refused(house: House, seen: Entry, held_at: str | None = None) -> str:
     with pytest.raises(Refused) as error:
-        await approve(house.queue, house.folder(), seen, by="operator", held_at=held_at)
+        await approve(house.queue, house.folder(), seen, archive=house.archive, by="operator", held_at=held_at)
     return error.value.code
 
 
 async def test_an_approval_is_for_the_reasons_and_the_users_that_were_shown(house: House) -> None:
-    approved = await approve(house.queue, house.folder(), await held(house, 4, 6), by="ann")
+    approved = await approve(house.queue, house.folder(), await held(house, 4, 6), archive=house.archive, by="ann")
     assert approved.state is ImportState.QUEUED
     assert approved.approval
     assert (approved.approval.by, approved.approval.users) == ("ann", {4, 6})
@@ -66,25 +66,29 @@ async def test_an_approval_is_for_the_reasons_and_the_users_that_were_shown(hous
 
 async def test_an_import_held_again_since_it_was_read_is_not_approved(house: House) -> None:
     seen = await held(house, 4)
-    await approve(house.queue, house.folder(), seen, by="ann")
+    await approve(house.queue, house.folder(), seen, archive=house.archive, by="ann")
     await hold_again(house, seen, 4, 6)
     assert await refused(house, seen) == "held_again"
     assert (await found(house.queue, seen.id)).state is ImportState.HELD
-    assert (await approve(house.queue, house.folder(), await found(house.queue, seen.id), by="bo")).approval
+    assert (
+        await approve(house.queue, house.folder(), await found(house.queue, seen.id), archive=house.archive, by="bo")
+    ).approval
 
 
 async def test_an_import_held_again_since_its_page_was_shown_is_not_approved(house: House) -> None:
     shown = await held(house, 4)
-    await approve(house.queue, house.folder(), shown, by="ann")
+    await approve(house.queue, house.folder(), shown, archive=house.archive, by="ann")
     await hold_again(house, shown, 4, 6)
     now = await found(house.queue, shown.id)
     assert await refused(house, now, shown.finished_at) == "held_again"
-    assert (await approve(house.queue, house.folder(), now, by="bo", held_at=now.finished_at)).approval
+    assert (
+        await approve(house.queue, house.folder(), now, archive=house.archive, by="bo", held_at=now.finished_at)
+    ).approval
 
 
 async def test_an_import_that_ran_when_it_was_read_is_not_approved_once_it_is_held(house: House) -> None:
     before = await held(house, 4)
-    ran = await approve(house.queue, house.folder(), before, by="ann")
+    ran = await approve(house.queue, house.folder(), before, archive=house.archive, by="ann")
     assert await refused(house, ran) == "not_held"
     await hold_again(house, before, 4, 6)
     assert await refused(house, ran) == "held_again"

@@ -132,7 +132,7 @@ async def test_dry_runs_approvals_and_undo_go_on_during_a_pause(yard: Yard) -> N
         await yard.becomes(4, ImportState.UNCHANGED)
         held = await found(yard.queue, 2)
         assert held.state is ImportState.HELD
-        await decisions.approve(yard.queue, yard.folder(), held, by="Ann")
+        await decisions.approve(yard.queue, yard.folder(), held, archive=yard.archive, by="Ann")
         await yard.becomes(2, ImportState.COMPLETED)
         await yard.queue.undo("acme", 2, by="Ann", pause=pause_of(yard.settings, yard.clock.now))
         await yard.becomes(2, ImportState.UNDONE)

@@ -34,8 +34,8 @@ async def start(house: House, applied: Outcome | None = None) -> None:
     async def known_end(users: Users, entry: Entry) -> Outcome | None:
         return applied
 
-    await recover(house.queue, house.closing, house.folder, house.users, known_end)
-    await remove_leftovers(house.queue, "acme", house.folder())
+    await recover(house.queue, house.closing, house.folder, house.users, known_end, archive=house.archive)
+    await remove_leftovers(house.queue, "acme", house.folder(), house.archive)
 
 
 async def state(house: House, import_id: int) -> ImportState:
@@ -81,7 +81,7 @@ async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
         raise TryAgain("disk_full", "the disk is full")
 
     async def again() -> None:
-        await recover(house.queue, house.closing, house.folder, house.users, known_end, left)
+        await recover(house.queue, house.closing, house.folder, house.users, known_end, left, archive=house.archive)
 
     first = await promise(house.queue)
     house.put(first, "first\n")

@@ -36,7 +36,14 @@ async def settings_of(tenant: str) -> ImportSettings:
 
 @asynccontextmanager
 async def working(house: House) -> AsyncIterator[None]:
-    starter = Starter(house.folder, house.users, settings_of, lambda: datetime.now(UTC), house.queue.checksums)
+    starter = Starter(
+        house.folder,
+        house.users,
+        settings_of,
+        lambda: datetime.now(UTC),
+        house.queue.checksums,
+        archive=house.archive,
+    )
     worker = Worker(house.queue, house.closing, starter)
     worker.start()
     try:

@@ -91,7 +91,9 @@ class Yard(House):
         return Worker(
             self.queue,
             self.closing,
-            Starter(self.folder, self.users, self.settings_of, self.clock, self.queue.checksums, run),
+            Starter(
+                self.folder, self.users, self.settings_of, self.clock, self.queue.checksums, run, archive=self.archive
+            ),
         )
 
     async def state(self, import_id: int, tenant: str = "acme") -> ImportState:
@@ -407,7 +409,7 @@ async def test_an_import_interrupted_after_its_commit_is_not_run_again(yard: Yar
     folder = yard.folder()
     job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, yard.clock.now)
     await run_import(job, yard.users(), yard.settings, folder.messages)
-    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end, archive=yard.archive)
     assert await yard.state(1) is ImportState.COMPLETED
     assert yard.shown(1)["counts"]["created"] == 1
 
@@ -613,10 +615,14 @@ async def test_an_undo_interrupted_after_its_commit_is_not_done_again(yard: Yard
     await yard.queue.undo("acme", 1, by="operator")
     entry = await yard.queue.claim("acme", 1)
     assert entry
-    starter = Starter(yard.folder, yard.users, yard.settings_of, yard.clock, yard.queue.checksums)
+    starter = Starter(
+        yard.folder, yard.users, yard.settings_of, yard.clock, yard.queue.checksums, archive=yard.archive
+    )
     undone = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
     assert isinstance(undone, Outcome)
-    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)  # as if the server were killed here
+    await recover(
+        yard.queue, yard.closing, yard.folder, yard.users, known_end, archive=yard.archive
+    )  # as if the server were killed here
     entry = await found(yard.queue, 1)
     assert (entry.state, entry.outcome) == (ImportState.UNDONE, undone)
 
@@ -627,7 +633,7 @@ async def test_an_undo_interrupted_before_its_commit_is_done_later(yard: Yard) -
         await yard.reaches(1, ImportState.COMPLETED)
     await yard.queue.undo("acme", 1, by="operator")
     assert await yard.queue.claim("acme", 1)
-    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end, archive=yard.archive)
     async with working(yard):
         await yard.reaches(1, ImportState.UNDONE)
 
@@ -643,6 +649,7 @@ async def test_imports_wait_while_the_disk_is_full_and_their_message_says_so(yar
         yard.clock,
         yard.queue.checksums,
         why_not_stored=lambda tenant: "the disk of the server is full" if tenant in full else None,
+        archive=yard.archive,
     )
     worker = Worker(yard.queue, yard.closing, starter)
     worker.start()
