@@ -33,6 +33,7 @@ ONE = b"email\nada@example.org\n"
 TWO = b"email\ngrace@example.org\nada@example.org\n"
 BEFORE = b"email\nlinus@example.org\n"
 LANDED = ["arriving", "landed"]
+WAITS = "in other engines a change of any name waits until the landing has ended"
 STEPS = "it is about the calls to the disk"
 MEASURED = "it is about the moment at which a folder on the disk is measured"
 
@@ -115,6 +116,7 @@ async def made_a_folder(sftp: asyncssh.SFTPClient) -> None:
     await sftp.mkdir("part")
 
 
+@pytest.mark.only_on("sqlite", WAITS)
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("step", ["arriving", "landed"])
 @pytest.mark.parametrize("refusal", [None, "this is not a list"])
@@ -167,6 +169,7 @@ async def twins(house: SftpHouse) -> AsyncIterator[asyncssh.SFTPClient]:
         yield sftp
 
 
+@pytest.mark.only_on("sqlite", WAITS)
 @pytest.mark.parametrize(("old", "new"), [("moved", "sync_users.csv"), ("sync_users.csv", "moved")])
 async def test_a_file_under_two_names_loses_the_one_it_is_renamed_from(house: SftpHouse, old: str, new: str) -> None:
     async with twins(house) as sftp:
@@ -176,6 +179,7 @@ async def test_a_file_under_two_names_loses_the_one_it_is_renamed_from(house: Sf
     assert house.staged() == []
 
 
+@pytest.mark.only_on("sqlite", WAITS)
 async def test_a_file_under_two_names_keeps_both_if_its_rename_is_refused(house: SftpHouse) -> None:
     async with twins(house) as sftp:
         house.real.fail_landed = HookRefused("this is not a list")
@@ -356,6 +360,7 @@ async def test_the_last_close_of_two_uploads_is_visible_and_has_the_higher_id(ho
     assert house.real.events == LANDED * 40
 
 
+@pytest.mark.only_on("sqlite", WAITS)
 async def test_other_sessions_continue_while_a_hook_takes_its_time(house: SftpHouse) -> None:
     house.real.may_arrive.clear()
     async with house.client() as sftp, house.client() as other:
@@ -368,6 +373,7 @@ async def test_other_sessions_continue_while_a_hook_takes_its_time(house: SftpHo
     assert house.real.events == LANDED
 
 
+@pytest.mark.only_on("sqlite", WAITS)
 @pytest.mark.parametrize("how", ["removed", "renamed"])
 async def test_a_landing_file_is_removed_or_renamed_only_after_it_has_landed(house: SftpHouse, how: str) -> None:
     async with house.client() as sftp, house.client() as other:
