@@ -176,7 +176,7 @@ class DatabaseInstallation(FilesInPostgres):
     def digests_written(self) -> str | None:
         return self._mark("digests")
 
-    # What another program does
+    # Acts of another program
 
     def writing_users(self, tenant: str, statement: str = "") -> AbstractContextManager[None]:
         return holding_users(self.url, tenant, statement)

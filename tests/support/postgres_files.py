@@ -96,7 +96,7 @@ class FilesInPostgres:
         staged = [file for each in places for file in (each / "tenants" / tenant / "staging").glob("*")]
         return [file.stat().st_size for file in staged if file.exists()]
 
-    # What is kept of imports and runs
+    # Files that are kept of imports and runs
 
     def kept(self, tenant: str, name: str) -> bytes | None:
         query = f"SELECT tenant_id, content_id FROM kept_files WHERE tenant_id = {ID} AND name = %s"

@@ -86,7 +86,7 @@ class HeardHook:
         await self.may_land.wait()
         if self.fail_landed is not None:
             raise self.fail_landed
-        if chosen_engine() == EMBEDDED:  # in others, this is a step of a transaction that no one else sees yet
+        if chosen_engine() == EMBEDDED:  # in others, this is a step of a transaction that is not visible yet
             assert self._stored.shares(upload.tenant, upload.path, arrival.id)
         self.heard.append(("landed", upload))
 
