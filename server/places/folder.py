@@ -15,9 +15,7 @@ from server.backup.moving import RESTORING
 from server.backup.newest import newest_backup
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.data_disk import DataDisk, Disk
-from server.doctor.examining import examine
 from server.doctor.findings import Finding
-from server.doctor.gathering import owner_of, user_name
 from server.files.base import WhyNotStored
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
@@ -55,8 +53,8 @@ class FolderPlace:
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
         if not self._data_dir.exists():
-            where = self._data_dir.absolute()
-            log.warning("There is no data folder %s; it is created.", where, extra={"event": "data_folder_absent"})
+            absent = {"event": "data_folder_absent"}
+            log.warning("There is no data folder %s; it is created.", self._data_dir, extra=absent)
         refuse_unfinished(self._data_dir)
         make_data_dir(self._data_dir)
         with process.hold(self._data_dir):
@@ -93,12 +91,14 @@ class FolderPlace:
         return newest_backup(self._data_dir)
 
     def findings(self) -> list[Finding]:
-        data_dir = self._data_dir.absolute()
-        _refuse_other(data_dir)
-        return examine(data_dir)
+        # Imported here, as in `_refuse_other`: it needs asyncssh, whose import slows each command down.
+        from server.doctor.examining import examine
+
+        _refuse_other(self._data_dir)
+        return examine(self._data_dir)
 
     def require_folder(self) -> Path:
-        return self._data_dir.absolute()
+        return self._data_dir
 
     def has_data(self) -> bool:
         data_dir = self._data_dir
@@ -144,6 +144,8 @@ class FolderPlace:
 
 def _refuse_other(data_dir: Path) -> None:
     """Raise TenantRefused unless the folder has data of Headcount that belongs to this user."""
+    from server.doctor.gathering import owner_of, user_name
+
     places = (server_database(data_dir), data_dir / "tenants", data_dir / RESTORING)
     if not any(os.path.lexists(place) for place in places):
         raise no_data_in(data_dir)

@@ -101,6 +101,13 @@ def test_commands_say_whole_paths_if_the_name_of_the_data_folder_is_relative(her
     assert f"Restore {folder}, or finish" in run_cli(*at, "import", "list", "acme").err
 
 
+def test_a_command_that_needs_no_ssh_does_not_import_it(here: Path) -> None:
+    run_cli("--data-dir", str(here / "data"), "tenant", "add", "acme")
+    script = "import sys; from server.cli import main; main(['tenant', 'list']); print('asyncssh' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    assert ("acme" in ran.stdout, ran.stdout.splitlines()[-1]) == (True, "False")
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
