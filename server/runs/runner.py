@@ -31,7 +31,7 @@ from server.runs import results
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
 from server.runs.registry import Attempt, Runnable
-from server.runs.rush import Rush
+from server.runs.rush import Rushes
 from server.runs.turns import is_due, seconds_to_next, while_stopping
 from server.trouble import tell
 
@@ -42,7 +42,7 @@ AT_ONCE = 8
 LOOK_S = 0.5
 """The longest time in which a change by another process stays unseen."""
 RUSH_LOOK_S = 0.1
-"""The time between two looks while runs wait for the end of a rush."""
+"""The longest time between two looks while runs wait for the end of a rush. Its own files cause none."""
 LATER_S = 10.0
 """The wait for a tenant or file that cannot be read now."""
 STOP_FOLLOWS_S = 1.0
@@ -103,7 +103,9 @@ class Runner:
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_off: dict[tuple[str, str], float] = {}
         self._missing: set[str] = set()
-        self._rushes: dict[str, Rush] = {}
+        self._rushes = Rushes()
+        self._at_once = asyncio.Event()
+        """Set by what lets another run begin during a rush: the end of a run, and a file of another tenant."""
         self._caught_up_at = 0.0
         self._loop: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -114,7 +116,8 @@ class Runner:
 
     def landed(self, tenant: str) -> None:
         """Count a file of a tenant that landed: while it sends many, its runs wait."""
-        self._rushes.setdefault(tenant, Rush()).landed(time.monotonic())
+        if not self._rushes.landed(tenant, time.monotonic()):
+            self._at_once.set()
 
     @property
     def alive(self) -> bool:
@@ -124,6 +127,7 @@ class Runner:
     async def stop(self, grace_s: float) -> None:
         """Start no more runs; let running ones end within `grace_s`, then end their hooks: they stay queued."""
         self._closing.set()
+        self._at_once.set()
         self._store.changed.set()
         if self._loop:
             await asyncio.wait([self._loop])
@@ -151,19 +155,20 @@ class Runner:
                 log.warning("The runs of hooks wait (%s); retrying.", error.message, extra={"event": "runs_wait"})
             except Exception:
                 log.exception("The search for runs of hooks failed; retrying.", extra={"event": "runner_fault"})
-            if self._in_rush():
-                await set_within(self._closing, RUSH_LOOK_S)
+            if self._rushes.held(time.monotonic()):
+                await set_within(self._at_once, min(wait_s, RUSH_LOOK_S))
             else:
                 await set_within(self._store.changed, wait_s)
 
     async def _look(self) -> float:
         """Start what is due; return the seconds until the next look."""
+        self._at_once.clear()
         self._store.changed.clear()
         heads = await self._store.heads()
         now = self._clock().timestamp()
         busy = Counter(running.run.hook for running in self._running.values())
         lines = {running.line for running in self._running.values()}
-        rushing = self._in_rush()
+        rushing = self._rushes.held(time.monotonic())
         # Runs that failed before come last: they may hang, and others of their hook should not wait for them.
         for run in sorted(heads, key=lambda each: (each.attempts, each.sequence)):
             waits = run.tenant in rushing or (run.tenant, run.hook) in lines or busy[run.hook] >= AT_ONCE
@@ -178,12 +183,6 @@ class Runner:
             await self._ending.catch_up()
         next_s = seconds_to_next(heads, now)
         return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
-
-    def _in_rush(self) -> set[str]:
-        """Return the tenants whose runs wait while they send files, and drop the rushes that are over."""
-        now = time.monotonic()
-        self._rushes = {tenant: rush for tenant, rush in self._rushes.items() if not rush.over(now)}
-        return {tenant for tenant, rush in self._rushes.items() if rush.holds(now)}
 
     def _may_begin(self, run: Run) -> bool:
         put_off = self._put_off.get((run.tenant, run.hook), 0.0) > time.monotonic()
@@ -206,6 +205,7 @@ class Runner:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._running.pop(task)
+        self._at_once.set()
         self._store.changed.set()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FEW = 5
 """The first files of a rush are run at once, like single files."""
@@ -36,3 +36,21 @@ class Rush:
     def over(self, now: float) -> bool:
         """Return whether the rush has ended."""
         return now - self.last_at > PAUSE_S
+
+
+@dataclass(slots=True)
+class Rushes:
+    """The rushes of all tenants."""
+
+    _of: dict[str, Rush] = field(default_factory=dict)
+
+    def landed(self, tenant: str, now: float) -> bool:
+        """Count a file that landed `now`; return whether the tenant's runs wait."""
+        rush = self._of.setdefault(tenant, Rush())
+        rush.landed(now)
+        return rush.holds(now)
+
+    def held(self, now: float) -> set[str]:
+        """Return the tenants whose runs wait `now`, and drop the rushes that are over."""
+        self._of = {tenant: rush for tenant, rush in self._of.items() if not rush.over(now)}
+        return {tenant for tenant, rush in self._of.items() if rush.holds(now)}

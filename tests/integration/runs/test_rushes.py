@@ -7,12 +7,16 @@ import asyncio
 import pytest
 
 from importer.model import ImportState
+from server.runs import runner as runner_module
 from server.runs import rush as rush_module
 from server.runs.rush import FEW
 from tests.support.run_stage import Stage
 
 
-async def test_the_runs_of_a_tenant_wait_while_it_sends_many_files(stage: Stage) -> None:
+async def test_the_runs_of_a_tenant_wait_while_it_sends_many_files(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rush_module, "GAP_S", 0.9)  # a busy machine is no pause
     played = stage.play()
     rush = asyncio.create_task(_rush(stage))
     runs = [await stage.house.upload() for _ in range(3)]
@@ -34,6 +38,23 @@ async def test_an_endless_rush_delays_runs_only_at_its_beginning(
     stage.runner.start()
     assert (await stage.ended(await stage.house.upload())).state is ImportState.COMPLETED
     assert not rush.done()
+    rush.cancel()
+
+
+async def test_the_runs_of_others_follow_at_once_while_a_tenant_sends_many_files(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "RUSH_LOOK_S", 60)
+    monkeypatch.setattr(runner_module, "LOOK_S", 60)
+    played = stage.play()
+    rush = asyncio.create_task(_rush(stage))
+    runs = [await stage.house.upload(tenant="globex") for _ in range(3)]
+    stage.runner.start()
+    await stage.ended(runs[-1])
+    runs.append(await stage.house.upload(tenant="globex"))
+    stage.runner.landed("globex")
+    await stage.ended(runs[-1])
+    assert played.seen == [("globex", run.id) for run in runs]
     rush.cancel()
 
 
