@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server.files.contracts import TenantLimits
 
@@ -18,13 +18,15 @@ from server.files.contracts import TenantLimits
 class Usage:
     """A running total of one tenant: bytes, files and folders, and the newest measured bytes of `waiting` copies.
 
-    `many`: the copies are so many that they are not measured at every upload.
+    `many`: the copies are so many that they are not measured at every upload. `removed`: a visible file was removed
+    or replaced after the copies were measured, so a copy of it may count now.
     """
 
     size: int = 0
     files: int = 0
     waiting: int = 0
     many: bool = False
+    removed: bool = field(default=False, compare=False)
 
     @property
     def taken(self) -> int:
@@ -57,6 +59,7 @@ class Usage:
     def remove(self, size: int, files: int) -> None:
         """Count a visible file of `size` bytes less. If there are many copies, one may be its own: its bytes stay."""
         self.release(size, files)
+        self.removed = True
         if self.many:
             self.waiting += size
 

@@ -1,7 +1,8 @@
 """Measure what counts against the quota of a tenant: its visible files, and the copies that imports need.
 
 Copies are not added and subtracted one by one, because that could drift: they are measured again when a file is
-opened for writing and when one lands. Many copies are measured less often, and never counted too low meanwhile.
+opened for writing, and when one lands after a file was removed or replaced. Many copies are measured less often, and
+never counted too low meanwhile.
 """
 
 from __future__ import annotations

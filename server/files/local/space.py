@@ -137,6 +137,7 @@ class Space(Endings):
         if usage.many and time.monotonic() - self._copies_at < MANY_COPIES_AGE_S:
             return usage
         copies = self.house.waiting_copies(self.tenant)
+        usage.removed = usage.removed and copies is None
         if copies is not None and self._offered:
             copies = [*copies, *self._offered]
         with suppress(OSError):

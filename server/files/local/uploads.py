@@ -110,7 +110,7 @@ async def land_draft(
             source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
             landed = await land(space, hook, file, source, target)
     draft.published(landed.replaced)
-    if landed.replaced is not None:  # only its copies may have no visible name now
+    if (await space.usage()).removed:  # else no copy has lost its visible name
         await space.recounted()
     return landed.import_id
 

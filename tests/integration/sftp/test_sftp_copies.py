@@ -141,6 +141,19 @@ async def test_a_copy_counts_as_soon_as_a_rename_replaces_its_file(house: SftpHo
             await open_file.write(b"x" * 60 * KIB)
 
 
+async def test_copies_of_removed_files_count_for_uploads_that_were_open_before(house: SftpHouse) -> None:
+    for number in (1, 2, 3):
+        set_state(house, number, "queued")
+    async with house.client() as sftp:
+        uploads = [await sftp.open("sync_users.csv", "wb") for _ in range(4)]
+        for upload in uploads[:3]:
+            await upload.write(FILE)
+            await upload.close()
+            await sftp.remove("sync_users.csv")
+        with pytest.raises(asyncssh.SFTPError, match="204,800 bytes of files that are queued, running or held"):
+            await uploads[3].write(FILE)
+
+
 async def test_an_import_that_ends_while_a_client_writes_frees_quota(house: SftpHouse) -> None:
     set_state(house, 1, "running")
     async with house.client() as sftp:
