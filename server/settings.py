@@ -31,6 +31,8 @@ from server.setting_errors import Quoted, nearest, reason
 
 PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
+DATABASE_URL = re.compile(r"postgres(ql)?://(?=.)([^@/]*@)?[^@/?]*(/[^@?]*)?(\?.*)?")
+"""A raw @ or / in a password would make its rest a part of the host or the name, which messages show."""
 MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url", "database_url"}
 """Settings whose wrong values are not quoted."""
 
@@ -178,8 +180,11 @@ class ServerSettings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not re.match(r"postgres(ql)?://.", url.get_secret_value()):
-            raise ValueError("must look like postgresql://user:password@host:5432/name")
+        if url is not None and not DATABASE_URL.fullmatch(url.get_secret_value()):
+            raise ValueError(
+                "must look like postgresql://user:password@host:5432/name, with %40 for an @ and %2F for a / in the "
+                "password"
+            )
         return url
 
     @field_validator("http_public_url")

@@ -110,8 +110,10 @@ def test_the_name_of_a_removed_tenant_is_free_and_its_users_are_kept(place: str,
         (lambda url: url.replace("/t", "/u", 1), "does not exist", "create it: CREATE DATABASE"),
         (lambda url: "postgresql://u:secret with spaces@[/x", "not valid", "it has the form"),
         (lambda url: "mysql://u:secret@127.0.0.1/x", "HEADCOUNT_DATABASE_URL", "must look like postgresql://"),
+        (lambda url: "postgresql://u:p@secret@127.0.0.1:1/x", "HEADCOUNT_DATABASE_URL", "with %40 for an @"),
+        (lambda url: "postgresql://u:1/secret@127.0.0.1:1/x", "HEADCOUNT_DATABASE_URL", "%2F for a /"),
     ],
-    ids=["no server", "no host", "no user", "no database", "no url", "other system"],
+    ids=["no server", "no host", "no user", "no database", "no url", "other system", "raw @", "raw /"],
 )
 @pytest.mark.parametrize("command", [("tenant", "list"), ("serve",)], ids=["command", "server"])
 def test_a_wrong_url_is_one_sentence_without_the_password(
