@@ -18,14 +18,23 @@ LOCK = ".lock"
 def scratch_folder() -> Iterator[Path]:
     """Make a folder that only this user can read, among those for temporary files, and remove it at the end."""
     _remove_left()
-    root = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    root, lock = _made()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
         os.close(lock)
+
+
+def _made() -> tuple[Path, int]:
+    """Return a new folder and its lock, which is held."""
+    while True:
+        root = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (root / LOCK).exists():
+            return root, lock
+        os.close(lock)  # another process was first, and removed the folder as one that was left
 
 
 def _remove_left() -> None:

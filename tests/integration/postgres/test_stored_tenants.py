@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,15 @@ async def test_the_folder_for_working_files_ends_with_its_process(
             assert mine.exists()
             assert second != mine
     assert [path.name for path in tmp_path.iterdir()] == [foreign.name]
+
+
+def test_a_scratch_folder_stays_while_other_processes_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def begin(_: int) -> bool:
+        with scratch_folder() as mine:
+            return (mine / LOCK).exists()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(begin, range(1000)))
+    assert list(tmp_path.iterdir()) == []
