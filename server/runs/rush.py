@@ -9,9 +9,9 @@ FEW = 5
 GAP_S = 0.1
 """Runs go on when no file landed for so long."""
 PAUSE_S = 1.0
-"""A rush ends when no file landed for so long."""
+"""A rush ends when no file landed for so long, and for half the time that it held runs up."""
 LONGEST_S = 10.0
-"""Later in a rush runs no longer wait, so no client can delay them for ever."""
+"""Later in a rush runs no longer wait. So no client can delay them for ever, and a third of the time is theirs."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,8 @@ class Rush:
 
     def over(self, now: float) -> bool:
         """Return whether the rush has ended."""
-        return now - self.last_at > PAUSE_S
+        held_s = min(self.last_at - self.began_at, LONGEST_S)
+        return now - self.last_at > max(PAUSE_S, held_s / 2)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from tests.support.run_stage import Stage
 async def test_the_runs_of_a_tenant_wait_while_it_sends_many_files(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rush_module, "GAP_S", 0.9)  # a busy machine is no pause
+    monkeypatch.setattr(rush_module, "GAP_S", 0.9)  # a machine that is busy makes no pause
     played = stage.play()
     rush = asyncio.create_task(_rush(stage))
     runs = [await stage.house.upload() for _ in range(3)]

@@ -42,6 +42,18 @@ def test_a_rush_begins_anew_after_a_pause() -> None:
     assert not rush.holds(now + PAUSE_S * 1.01)
 
 
+def test_a_client_with_short_pauses_leaves_its_runs_a_third_of_the_time() -> None:
+    for sends_s, pauses_s in ((2.0, 1.05), (4.0, 1.5), (9.9, 1.05), (20.0, 1.05)):
+        rush, held = Rush(), 0
+        steps = 20_000
+        for step in range(steps):
+            now = 100.0 + step * 0.05
+            if step * 0.05 % (sends_s + pauses_s) < sends_s:
+                rush.landed(now)
+            held += rush.holds(now)
+        assert held / steps < 0.67
+
+
 def test_files_with_pauses_between_them_hold_nothing_up() -> None:
     rush, now = rush_of(50, PAUSE_S * 1.01)
     assert not rush.holds(now)
