@@ -503,6 +503,23 @@ async def test_a_refused_short_file_is_closed_after_its_flush(
 
 
 @pytest.mark.only_on("sqlite", STEPS)
+@pytest.mark.logs("sessions_cut")
+async def test_a_stop_closes_a_short_file_after_its_flush(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.real.may_arrive.clear()
+    async with house.connect() as connection:
+        sftp = await connection.start_sftp_client()
+        await put(sftp, "part", ONE)
+        slow_flushes(monkeypatch, house.files / "part")
+        disk = DiskLog(monkeypatch, house.real)
+        renaming = asyncio.ensure_future(sftp.rename("part", "sync_users.csv"))
+        await house.real.arrived.wait()
+        await house.listener.close(0)
+        assert disk.of(file=house.files / "part") == ["arriving", "fsync file"]
+        await asyncio.wait([renaming])
+    assert contents(house) == {"part": ONE}
+
+
+@pytest.mark.only_on("sqlite", STEPS)
 async def test_a_long_file_is_on_disk_before_its_record(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.client() as sftp:
         disk = DiskLog(monkeypatch, house.real)
