@@ -59,7 +59,7 @@ class StoredAccounts:
     def account(self, name: str) -> TenantAccount | None:
         """Return the current account; None if there is no such tenant, or it cannot be read (logged).
 
-        If a known one cannot be read for too long, the account has keys that refuse every login, with the reason.
+        If a known one cannot be read for too long, its account is broken, with keys that refuse every login.
         """
         found = self._account(name) if NAME.fullmatch(name) else None
         if found and self._soundness and (broken := self._soundness.why(name)):
@@ -127,7 +127,7 @@ class StoredAccounts:
             self._tell(name, error, "using what was read last")
             return known.account
         self._tell(name, error, "logins are refused")
-        return replace(known.account, ring=UnknownKeys(str(error))) if known else None
+        return replace(known.account, ring=UnknownKeys(), broken=str(error)) if known else None
 
     def _tell(self, name: str, error: Exception, then: str) -> None:
         if times := self._said.again(time.monotonic()):

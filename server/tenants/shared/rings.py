@@ -76,13 +76,10 @@ class KnownKeys:
 
 
 class UnknownKeys:
-    """The keys that cannot be read now: no login is allowed, for this reason."""
-
-    def __init__(self, why: str) -> None:
-        self._why = why
+    """The keys that cannot be read now: no login is allowed."""
 
     def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
-        return Verdict(False, f"the keys cannot be read now: {self._why}")
+        return Verdict(False, "the keys cannot be read now")
 
 
 def keys_of(stored: Iterable[StoredKey]) -> tuple[Key, ...]:
