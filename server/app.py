@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from engine.runs import Run
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.errors import DatabaseFault, ImporterError
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.worker.advising import Advising
@@ -54,7 +53,7 @@ from server.tenants.soundness import LATELY, Soundness
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
-from server.upkeep.gauges import Gauges, Parts, at_once
+from server.upkeep.gauges import Counts, Gauges, Parts, at_once
 from server.upkeep.indexing import Indexer
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
@@ -185,6 +184,7 @@ class Server:
             "database": self._database_answers,
             "disk": disk.check,
         }
+        self._counts = Counts(self._count)
         self._gauges = Gauges(
             *(metrics, Parts(checks), disk, place_of(settings).newest_backup),
             hooks_broken=lambda: self._hooks.broken,
@@ -306,9 +306,12 @@ class Server:
 
     async def _render_metrics(self) -> bytes:
         await self._gauges.measure()
-        with suppress(ImporterError, DatabaseFault):  # the gauge of the parts shows it
-            await self._notifications.measure()
-        return await self._counting.render()
+        await self._counts.renew()
+        return self._metrics.render()
+
+    async def _count(self) -> None:
+        await self._notifications.measure()
+        await self._counting.count()
 
     def _why_not_stored(self, tenant: str) -> str | None:
         return self._disk.why() or self._soundness.why_not_stored(tenant)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from ground.words import as_sentence
+from importer.errors import DatabaseFault, ImporterError
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
 from importer.queue.pause import Pause
@@ -123,8 +124,14 @@ class Notifications:
         await asyncio.gather(*parts)
 
     async def measure(self) -> None:
-        """Update the metric of waiting messages. The inviter updates that of invitations."""
-        lengths = await self._lengths.lengths()
+        """Update the metric of waiting messages. The inviter updates that of invitations.
+
+        While the database cannot be read, nothing changes: the metrics of the parts show why.
+        """
+        try:
+            lengths = await self._lengths.lengths()
+        except (ImporterError, DatabaseFault):
+            return
         for channel in Channel:
             self._metrics.outbox_length.labels(channel).set(lengths[channel])
 

@@ -67,13 +67,14 @@ class Counting:
             self._successes[entry.tenant] = entry.finished_at
 
     async def render(self) -> bytes:
-        """Return the current metrics in the text format of Prometheus.
+        """Return the current metrics in the text format of Prometheus."""
+        await self.count()
+        return self._metrics.render()
 
-        While headcount.db cannot be read, those of it are as before: the metrics of the parts show why.
-        """
+    async def count(self) -> None:
+        """Count anew. While the database cannot be read, nothing changes: the metrics of the parts show why."""
         with suppress(ImporterError, DatabaseFault):
             await self._count()
-        return self._metrics.render()
 
     async def _count(self) -> None:
         tenants = await self.current_tenants()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 from server.data_disk import Disk
 from server.upkeep.metrics import Metrics
 
 WAIT_S = 0.2
 """The longest time in seconds that a scrape waits for a part."""
+
+LATE_S = 3.0
+"""The longest time in seconds that a scrape waits for counts of the database: Prometheus waits for 10 by default."""
 
 SILENT_S = 5.0
 """A part that does not answer for so many seconds does not work."""
@@ -42,6 +45,27 @@ class Parts:
             elif now - since > SILENT_S:
                 self._known[name] = False
         return self._known
+
+
+class Counts:
+    """Counts of the database, for scrapes: while `count` takes longer than `late_s`, they show what they did before.
+
+    The next scrape waits for the same count.
+    """
+
+    def __init__(self, count: Callable[[], Coroutine[None, None, None]], late_s: float = LATE_S) -> None:
+        self._count = count
+        self._late_s = late_s
+        self._counting: asyncio.Task[None] | None = None
+
+    async def renew(self) -> None:
+        """Count, for at most `late_s`."""
+        counting = self._counting = self._counting or asyncio.create_task(self._count(), name="counting")
+        await asyncio.wait([counting], timeout=self._late_s)
+        if counting.done():
+            if self._counting is counting:
+                self._counting = None
+            counting.result()
 
 
 class Gauges:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +167,11 @@ def test_a_server_outlives_its_database_and_takes_up_all_work_when_it_is_back(tm
         server.put("acme", crowd(3000))
         postgres.stop()
         wait_until(lambda: not server.get("/readyz").json()["database"], DEADLINE_S, "the server to notice")
+        down = 'headcount_ready{part="database"} 0.0'
+        wait_until(lambda: down in server.get("/metrics").text, DEADLINE_S, "the metrics to show it")
+        asked_at = time.monotonic()
+        assert down in server.get("/metrics").text
+        assert time.monotonic() - asked_at < 8.0  # a scrape of Prometheus waits for 10 seconds
         for _ in range(5):
             assert server.sftp("acme", "ls /").returncode != 0
         assert "source_banned" not in server.events()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from server.upkeep import gauges
-from server.upkeep.gauges import SILENT_S, Parts
+from server.upkeep.gauges import SILENT_S, Counts, Parts
 
 
 async def works() -> bool:
@@ -43,3 +43,21 @@ async def test_a_silent_part_shows_its_former_answer_for_some_seconds_and_then_f
     assert asked == [0, 10], "it is not asked again before it answers"
     answers.set()
     assert await parts.look() == {"database": True}
+
+
+async def test_a_scrape_waits_for_counts_only_a_while_and_the_next_one_for_the_same() -> None:
+    answers, begun = asyncio.Event(), 0
+
+    async def count() -> None:
+        nonlocal begun
+        begun += 1
+        await answers.wait()
+
+    counts = Counts(count, late_s=0.01)
+    await counts.renew()
+    await counts.renew()
+    assert begun == 1
+    answers.set()
+    await counts.renew()
+    await counts.renew()
+    assert begun == 2
