@@ -72,7 +72,16 @@ class _Records:
     async def _end(
         self, upload: Upload, import_id: int, state: ImportState, reason: str, *, refused: bool = False
     ) -> None:
-        """End the record. If that fails now, the next start ends it as aborted."""
+        """End the record, once it is on disk. If that fails now, the next start ends it as aborted.
+
+        In a transaction of the upload, other changes of the tenant wait for it. The end of another import may be one
+        of these, so the transaction must not wait for ends.
+        """
+        await once_stored(lambda: self._end_now(upload, import_id, state, reason, refused=refused))
+
+    async def _end_now(
+        self, upload: Upload, import_id: int, state: ImportState, reason: str, *, refused: bool
+    ) -> None:
         entry = await self._queue.get(upload.tenant, import_id)
         if entry is None:
             return

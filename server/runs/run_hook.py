@@ -130,7 +130,12 @@ class RunHook:
     async def _end(
         self, upload: Upload, run_id: int, state: ImportState, message: str, error: str | None = None
     ) -> None:
-        """End the record. If that fails now, the next start ends it as aborted."""
+        """End the record, once it is on disk, as `ImportHook` does. If that fails now, the next start does it."""
+        await once_stored(lambda: self._end_now(upload, run_id, state, message, error))
+
+    async def _end_now(
+        self, upload: Upload, run_id: int, state: ImportState, message: str, error: str | None
+    ) -> None:
         try:
             run = await self._store.get(upload.tenant, run_id)
             if run is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ground.afterwards import Act, do_all, putting_off
 from ground.moments import rfc3339, utc_now
 from importer.errors import TryAgain
 from importer.model import ImportState, Written
@@ -127,6 +128,17 @@ async def test_an_upload_that_cannot_be_published_is_listed_under_its_id(house: 
     assert "the disk is full" in house.shown(arrival.id)["message"]
 
 
+async def test_an_upload_that_fails_in_a_transaction_ends_only_after_it(house: House) -> None:
+    """The end of another import may wait for the transaction, and this end for that one."""
+    after: list[Act] = []
+    with putting_off(after):
+        arrival = await hook(house).arriving(UPLOAD)
+        await hook(house).failed(UPLOAD, arrival, "the disk is full")
+        assert (await found(house.queue, arrival.id)).state is ImportState.ARRIVING
+    await do_all(after)
+    assert (await found(house.queue, arrival.id)).state is ImportState.ABORTED
+
+
 @pytest.mark.logs("import_ended")
 async def test_the_hook_lists_an_upload_under_a_similar_name(house: House) -> None:
     near = Upload("acme", "/Sync_Users.csv", 8, None, NOON, "close")
@@ -149,6 +161,18 @@ async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: H
     await house.queue.claim("acme", 1)  # a running import does not wait
     await land(house, chosen)
     assert await states(house) == "running queued aborted aborted queued"
+
+
+async def test_an_upload_refused_in_a_transaction_ends_only_after_it(house: House) -> None:
+    after: list[Act] = []
+    chosen = Chosen(max_waiting_imports=1)
+    await land(house, chosen)
+    with putting_off(after):
+        with pytest.raises(HookRefused):
+            await hook(house, chosen).arriving(UPLOAD)
+        assert await states(house) == "queued"  # no list shows one that arrives
+    await do_all(after)
+    assert await states(house) == "queued aborted"
 
 
 async def test_a_dry_run_is_accepted_while_too_many_imports_wait_for_the_end_of_a_pause(house: House) -> None:

@@ -13,8 +13,10 @@ import asyncssh
 import pytest
 
 from engine.runs import Run
+from ground.afterwards import Act, do_all, putting_off
+from ground.moments import utc_now
 from importer.model import ImportState
-from server.files.hooks import Hooked
+from server.files.hooks import Hooked, Upload
 from server.runs.ending import Ending
 from server.runs.ends import End, Refused
 from server.runs.registry import Attempt, RegisteredHook, Registry
@@ -58,7 +60,11 @@ class Runs:
 
     def hooked(self, tenants: Tenants) -> Iterable[Hooked]:
         self.store = tenants.store.runs()
-        ending = Ending(self.store, tenants.folder, lambda run: self.counted.append((run.hook, run.state)))
+        ending = Ending(
+            *(self.store, tenants.folder, lambda run: self.counted.append((run.hook, run.state))),
+            archive=tenants.archive,
+            results=tenants.results,
+        )
         registry = Registry(
             [
                 RegisteredHook("invoices", "/invoices/*.csv", "acme-hooks", runnable=self.choosy),
@@ -179,6 +185,18 @@ async def test_a_file_that_cannot_be_published_is_listed_as_aborted(tmp_path: Pa
         assert run.state is ImportState.ABORTED
         assert (run.message or "").startswith(f"The upload was interrupted after {len(ONE)} bytes (")
         assert house.at("invoices/march.csv") is None
+
+
+async def test_an_upload_that_fails_in_a_transaction_ends_only_after_it(tmp_path: Path) -> None:
+    """The end of another run may wait for the transaction, and this end for that one."""
+    upload, after = Upload("acme", "/invoices/march.csv", len(ONE), None, utc_now(), "close"), list[Act]()
+    async with opened(tmp_path) as (house, runs):
+        hook = next(iter(runs.hooked(house.tenants))).hook
+        with putting_off(after):
+            await hook.failed(upload, await hook.arriving(upload), "the disk is full")
+            assert await runs.all() == []  # no list shows one that arrives
+        await do_all(after)
+        assert [run.state for run in await runs.all()] == [ImportState.ABORTED]
 
 
 @pytest.mark.only_on("sqlite", "another process locks all rows of the server")
