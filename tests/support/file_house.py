@@ -18,7 +18,7 @@ from importer.folder import TenantFolder
 from importer.model import ImportState
 from server.files.contracts import TenantLimits
 from server.files.files import AllFiles, Files, Writing
-from server.files.hooks import Arrival, Hooked, HookRefused, HookTable, Upload
+from server.files.hooks import Arrival, Decide, Hooked, HookRefused, HookTable, Upload
 from server.files.local.files import AllLocalFiles
 from server.files.paths import ClientPath, parse_path
 from server.files.patterns import Pattern
@@ -63,6 +63,10 @@ class QueueingHook:
         self.landing = asyncio.Event()
         self.may_land = asyncio.Event()
         self.may_land.set()
+
+    @property
+    def decide(self) -> Decide:
+        return self.accepting
 
     async def accepting(self, upload: Upload, file: Path) -> None:
         self.offered = file.read_bytes()
