@@ -87,6 +87,7 @@ async def _place(
 def _at_hand(file: Path, copy: Path) -> Iterator[None]:
     """Let a file have the path of the kept copy in the block, where the hook may read it."""
     copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy.unlink(missing_ok=True)  # fetched for a removed tenant of this name
     os.link(file, copy)
     try:
         yield

@@ -17,6 +17,7 @@ from engine.postgres.files.contents import PostgresContents
 from engine.postgres.store import PostgresStore, open_store
 from engine.tenants import Tenant
 from importer.errors import TryAgain
+from importer.folder import TenantFolder
 from importer.model import ImportState
 from server.files.contracts import TenantLimits
 from server.files.shared.files import SharedFiles
@@ -82,6 +83,15 @@ async def test_landings_of_two_processes_are_in_the_order_of_their_ids(house: Fi
     runs = [await house.runs.require(TENANT, number) for number in sorted(ids)]
     assert [run.sequence for run in runs] == sorted(run.sequence for run in runs)
     assert await house.get(AT) == await house.copy(max(ids))
+
+
+async def test_a_file_lands_although_a_removed_tenant_of_the_name_had_the_same_copy(house: FileHouse) -> None:
+    """The copy was fetched into the scratch folder, where both tenants have the same paths."""
+    copy = TenantFolder(house.root).run_copy(1)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(b"old")
+    assert await house.put(AT, b"123") == 1
+    assert (await house.copy(1), await house.states()) == (b"123", {1: ImportState.QUEUED})
 
 
 async def test_a_content_is_deleted_when_its_reader_has_ended(house: FileHouse) -> None:
