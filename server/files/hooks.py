@@ -6,7 +6,7 @@ follow. `near_names` decides which paths are similar to a hook's path, and `patt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,14 +47,23 @@ class Arrival:
     copy: Path
 
 
+Record = Callable[[], Awaitable[None]]
+"""Lists a refused upload. Raises nothing."""
+
+
 class HookRefused(Exception):  # noqa: N818 - the field's word
     """The hook refuses the file. The message is a sentence for the client; the old file stays."""
+
+    def __init__(self, message: str, record: Record | None = None) -> None:
+        """`record` of a decision is called unless the tenant was removed meanwhile: a new one may have its name."""
+        super().__init__(message)
+        self.record = record
 
 
 Decide = Callable[[Upload, Path], Coroutine[Any, Any, None]]
 """Decides on a complete file, on disk at a path, before it lands. Other uploads of the tenant land meanwhile.
 
-Raises HookRefused as `Hook.arriving` does; the hook has then recorded the upload.
+Raises HookRefused as `Hook.arriving` does, with what records the upload.
 """
 
 

@@ -51,14 +51,11 @@ class RunHook:
     async def accepting(self, upload: Upload, file: Path) -> None:
         """Ask `accept` of the hook. Raises HookRefused with its words; then the upload is listed with them.
 
-        It is listed because some clients show no words of a server. After a removal of the tenant it is not listed:
-        `file` then has another path, and a new tenant may have the name.
+        It is listed because some clients show no words of a server.
         """
         message, error = await self._why_refused(upload, file)
         if message is not None:
-            if file.exists():
-                await self._never_ran(upload, ImportState.ABORTED, message, error)
-            raise HookRefused(message)
+            raise HookRefused(message, lambda: self._never_ran(upload, ImportState.ABORTED, message, error))
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Create the run in state `arriving`. It is durable on return. Raises HookRefused."""

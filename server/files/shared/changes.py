@@ -112,7 +112,7 @@ async def _rename_to_hook(space: Space, hook: Hook, old: ClientPath, new: Client
 
     try:
         async with _fetched(space, source.content) as file:
-            await ask(hook, upload, file, gone)
+            await ask(hook, upload, file, gone, space.recording)
             await land(space, hook, upload, source.content, file, check=check, place=place, ends=ends)
     except NotLanded:
         report_refused(space)

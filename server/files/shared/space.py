@@ -16,7 +16,7 @@ from ground.threads import finish
 from importer.folder import TenantFolder
 from server.files.base import House
 from server.files.ending import Endings
-from server.files.hooks import HookView
+from server.files.hooks import HookView, Record
 from server.files.limits import Usage
 from server.files.paths import RESULTS, TEST, ClientPath, is_fixed
 from server.files.shared.reaching import reaching
@@ -155,6 +155,11 @@ class Space(Endings):
                     self.usage.store(taken)
         finally:
             await finish(do_all(acts))
+
+    async def recording(self, record: Record) -> None:
+        """See `server.files.deciding.Recording`."""
+        async with self.changing():
+            await record()
 
     async def recounted(self) -> Usage:
         """Return the running total, with what the database counts now."""

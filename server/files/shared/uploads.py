@@ -107,7 +107,7 @@ async def land_draft(
     """Offer a draft to the hook of its path, and land it; return the id of its import or run."""
     file = space.staged(draft.name)
     space.check_storage()
-    await ask(hook, upload, file, gone)
+    await ask(hook, upload, file, gone, space.recording)
     content = await _stored(space, draft)
     found: list[Place] = []
 
