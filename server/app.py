@@ -77,9 +77,11 @@ async def serve(settings: ServerSettings) -> None:
 
     Raises process.InUse, CannotListen, HostKeyRefused, and the errors of opening the databases.
     """
+    place = place_of(settings)
+    place.refuse_unready()
     Faults().watch(asyncio.get_running_loop())
     with signals() as (stop, hurry):
-        async with place_of(settings).held(stop) as disk, AsyncExitStack() as stack:
+        async with place.held(stop) as disk, AsyncExitStack() as stack:
             server = await disk.insist(lambda: stack.enter_async_context(open_server(settings, disk)), stop)
             if server is None:
                 return
@@ -184,7 +186,7 @@ class Server:
             "database": self._database_answers,
             "disk": disk.check,
         }
-        self._counts = Counts(self._count)
+        self._counts = Counts(self._notifications.measure, self._counting.count)
         self._gauges = Gauges(
             *(metrics, Parts(checks), disk, place_of(settings).newest_backup),
             hooks_broken=lambda: self._hooks.broken,
@@ -308,10 +310,6 @@ class Server:
         await self._gauges.measure()
         await self._counts.renew()
         return self._metrics.render()
-
-    async def _count(self) -> None:
-        await self._notifications.measure()
-        await self._counting.count()
 
     def _why_not_stored(self, tenant: str) -> str | None:
         return self._disk.why() or self._soundness.why_not_stored(tenant)

@@ -47,6 +47,9 @@ class DatabasePlace:
     def where(self) -> str:
         return self.name
 
+    def refuse_unready(self) -> None:
+        pass
+
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
         with _saying_what_to_do():

@@ -50,12 +50,14 @@ class FolderPlace:
     def where(self) -> str:
         return str(self._data_dir)
 
+    def refuse_unready(self) -> None:
+        refuse_unfinished(self._data_dir)
+
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
         if not self._data_dir.exists():
             absent = {"event": "data_folder_absent"}
             log.warning("There is no data folder %s; it is created.", self._data_dir, extra=absent)
-        refuse_unfinished(self._data_dir)
         make_data_dir(self._data_dir)
         with process.hold(self._data_dir):
             disk = DataDisk(self._data_dir)

@@ -47,6 +47,9 @@ class Place(Protocol):
     def where(self) -> str:
         """The place in short: `/srv/data`."""
 
+    def refuse_unready(self) -> None:
+        """Refuse a place whose data is not all there yet. Raises TenantRefused."""
+
     def held(self, stop: asyncio.Event) -> AbstractAsyncContextManager[Disk]:
         """Make the place ready for a server, the only one on it, and yield its disk.
 

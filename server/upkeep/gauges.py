@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from server.data_disk import Disk
 from server.upkeep.metrics import Metrics
@@ -48,13 +48,13 @@ class Parts:
 
 
 class Counts:
-    """Counts of the database, for scrapes: while `count` takes longer than `late_s`, they show what they did before.
+    """Counts of the database, for scrapes: while `counts` take longer than `late_s`, they show what they did before.
 
-    The next scrape waits for the same count.
+    The next scrape waits for the same counts.
     """
 
-    def __init__(self, count: Callable[[], Coroutine[None, None, None]], late_s: float = LATE_S) -> None:
-        self._count = count
+    def __init__(self, *counts: Callable[[], Awaitable[None]], late_s: float = LATE_S) -> None:
+        self._counts = counts
         self._late_s = late_s
         self._counting: asyncio.Task[None] | None = None
 
@@ -66,6 +66,10 @@ class Counts:
             if self._counting is counting:
                 self._counting = None
             counting.result()
+
+    async def _count(self) -> None:
+        for count in self._counts:
+            await count()
 
 
 class Gauges:

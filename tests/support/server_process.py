@@ -47,7 +47,6 @@ class ServerProcess:
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.stored = installation(self.data)
         self.log = folder / "server.log"
         self.entry = entry
         self.env = dict(env or {})
@@ -55,6 +54,15 @@ class ServerProcess:
         self.process: subprocess.Popen[str] | None = None
         self.sftp_port = self.http_port = 0
         self._begun_at = 0
+
+    @property
+    def data(self) -> Path:
+        return self._data
+
+    @data.setter
+    def data(self, folder: Path) -> None:
+        self._data = folder
+        self.stored = installation(folder)
 
     def __enter__(self) -> ServerProcess:
         return self.start()

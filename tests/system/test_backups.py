@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,8 @@ def test_a_backup_killed_at_random_moments_leaves_the_previous_one_whole(tmp_pat
                 before = (backup / "manifest.json").read_bytes()
                 child = backing_up.begin()
                 time.sleep(chance.random() * took * 1.2)
-                os.kill(child, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended
+                    os.kill(child, signal.SIGKILL)
                 if backing_up.ended() == -signal.SIGKILL:
                     killed += 1
                 else:

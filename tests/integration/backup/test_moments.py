@@ -185,7 +185,7 @@ def test_the_file_of_a_run_that_ends_after_the_moment_is_in_it(
 
 async def _end_first(house: RunHouse) -> None:
     house.folder().run_copy(1).unlink()
-    by_hand(house.data / "headcount.db", "DELETE FROM runs")
+    by_hand(house.stored.data / "headcount.db", "DELETE FROM runs")
 
 
 def test_a_tenant_that_is_removed_after_the_moment_is_in_it(

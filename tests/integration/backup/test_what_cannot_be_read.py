@@ -211,7 +211,7 @@ def test_a_disk_that_fails_below_one_database_stops_no_other(
     for name in ("acme", "bolt"):
         by_hand(source.files(name).users_db, "CREATE TABLE much (x)", "INSERT INTO much VALUES (randomblob(9000000))")
     if resting:
-        monkeypatch.setattr("server.tenants.figures.UNSETTLED_S", -(10**9))
+        monkeypatch.setattr("server.tenants.local.looks.UNSETTLED_S", -(10**9))
 
     def copy(self: View, target: Path) -> None:
         fail_reads(database)
