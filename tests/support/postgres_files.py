@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from engine.files import Names, Place
-from engine.postgres.store import PostgresStore, open_store
+from engine.postgres.database import alone
+from engine.postgres.store import PostgresStore
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"
 CHUNKS = """
@@ -106,7 +107,7 @@ class FilesInPostgres:
 
     def keep(self, tenant: str, name: str, content: bytes) -> None:
         async def keep() -> None:
-            async with open_store(self.url) as store:
+            async with self._store() as store:
                 await store.kept_files().keep(tenant, [(name, await self._stored(store, tenant, content))])
 
         in_a_loop(keep())
@@ -166,6 +167,12 @@ class FilesInPostgres:
                     found = db.execute(query, (found["tenant_id"], found["id"], os.fsencode(part))).fetchone()
             return found
 
+    @asynccontextmanager
+    async def _store(self) -> AsyncIterator[PostgresStore]:
+        """Open the store for one change. Its tables are there, so it needs no more than one connection."""
+        async with alone(self.url) as database:
+            yield PostgresStore(database)
+
     async def _stored(self, store: PostgresStore, tenant: str, content: bytes) -> int:
         with tempfile.TemporaryFile() as file:
             file.write(content)
@@ -179,7 +186,7 @@ class FilesInPostgres:
         parts = [os.fsencode(part) for part in path.strip("/").split("/")]
 
         async def change() -> None:
-            async with open_store(self.url) as store:
+            async with self._store() as store:
                 names = await store.files("a test").names.open(tenant)
                 async with names.together():
                     await names.hold()

@@ -6,14 +6,12 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from engine.sqlite.store import open_store
-from engine.sqlite.tenant.users import open_users
 from ground.moments import rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import ImportState
@@ -27,7 +25,6 @@ from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from server.hooks import receiving
 from server.hooks.dry_runs import NO_NAME, WAITING_MOST, DryRuns, tidy_name
-from server.tenants.local.folder import server_database
 from server.tenants.settings import TenantRefused
 from tests.support.importing import people, sheet
 from tests.support.queues import NOON, Watching, found
@@ -41,8 +38,10 @@ class Desk:
     def __init__(self, house: SftpHouse, queue: Queue) -> None:
         self.tenants = house.tenants
         self.queue = queue
-        self.folder = house.folder
-        self.closing = Closing(queue, self.tenants.folder, Watching())
+        self.stored = house.stored
+        self.closing = Closing(
+            *(queue, self.tenants.folder, Watching()), archive=self.tenants.archive, results=self.tenants.results
+        )
         self.trials = DryRuns(self.tenants, queue, self.closing, house.listener.files)
 
     async def settings_of(self, tenant: str) -> ImportSettings:
@@ -53,7 +52,10 @@ class Desk:
         worker = Worker(
             self.queue,
             self.closing,
-            Starter(self.tenants.folder, self.tenants.users, self.settings_of, utc_now, self.queue.checksums),
+            Starter(
+                *(self.tenants.folder, self.tenants.users, self.settings_of, utc_now, self.queue.checksums),
+                archive=self.tenants.archive,
+            ),
         )
         worker.start()
         try:
@@ -71,7 +73,7 @@ class Desk:
         number = await self.queue.arriving(
             "acme", path, size=len(content), written=None, uploaded_at=NOON, dry_run=dry_run
         )
-        self.folder.copy(number).write_bytes(content)
+        self.stored.keep_copy("acme", number, content)
         await self.queue.landed("acme", number)
         return number
 
@@ -80,21 +82,19 @@ class Desk:
         await self.ended(number)
         return number
 
-    async def users(self) -> list[tuple[Any, ...]]:
-        async with open_users(self.folder) as db:
-            rows = await db.execute_fetchall("SELECT email, state, external_id FROM users ORDER BY id")
-            return [tuple(row) for row in rows]
+    async def users(self) -> list[Sequence[Any]]:
+        return await self.stored.company("acme").sql("SELECT email, state, external_id FROM users ORDER BY id")
 
-    def lying_about(self) -> list[str]:
-        """Return the paths in the tenant's folder besides the databases: files, staging and copies."""
-        places = (self.folder.files, self.folder.staging, self.folder.uploads)
-        return sorted(str(file.relative_to(self.folder.root)) for place in places for file in place.rglob("*"))
+    def lying_about(self) -> list[list[Any]]:
+        """Return the files of the tenant that no report is: visible ones, unfinished ones and copies."""
+        visible = [each for folder in ("/", "/test") for each in self.stored.names("acme", folder)]
+        visible = [each for each in visible if each not in ("results", "test")]  # an engine may make them later
+        return [visible, self.stored.unfinished("acme"), sorted(self.stored.kept_names("acme", "uploads"))]
 
 
 @pytest.fixture
-async def desk(house: SftpHouse) -> AsyncIterator[Desk]:
-    async with open_store(server_database(house.tenants.data_dir)) as store:
-        yield Desk(house, store.imports())
+def desk(house: SftpHouse) -> Desk:
+    return Desk(house, house.tenants.store.imports())
 
 
 async def chunks(content: bytes, size: int = 7) -> AsyncIterator[bytes]:
@@ -118,9 +118,7 @@ async def test_a_dry_run_of_a_file_from_the_page_changes_no_user(desk: Desk) -> 
     assert entry.outcome
     assert (entry.outcome.counts.created, entry.outcome.counts.unchanged) == (1, 1)
     assert await desk.users() == before
-    assert [each for each in desk.lying_about() if "results" not in each] == [
-        each for each in lay if "results" not in each
-    ]
+    assert desk.lying_about() == lay
 
 
 async def test_dry_runs_from_the_page_and_over_sftp_have_the_same_report_fields(desk: Desk) -> None:
@@ -279,7 +277,7 @@ async def test_other_settings_are_tested_on_the_newest_file_that_is_not_a_dry_ru
     assert entry.outcome
     assert (entry.state, entry.outcome.counts.created) == (ImportState.COMPLETED, 1)
     assert (await desk.tenants.settings("acme")).delimiter == ","
-    assert desk.folder.copy(tested).exists()
+    assert desk.stored.copy("acme", tested) is not None
 
 
 async def test_a_settings_test_compares_rows_again_that_the_file_before_had(desk: Desk) -> None:
@@ -346,7 +344,7 @@ async def test_another_identifier_is_tested_with_the_values_that_users_have(desk
     )
     # Ann has another address: by address she would be another user.
     await desk.imported(sheet(("Bo", "Lee", "bo@example.com", "2"), header=header))
-    desk.folder.copy(2).write_bytes(sheet(("Ann", "Smith", "new@example.com", "1"), header=header))
+    desk.stored.keep_copy("acme", 2, sheet(("Ann", "Smith", "new@example.com", "1"), header=header))
     before = await desk.users()
     entry = await desk.ended(await desk.trials.of_settings("acme", {"identifier": "badge"}, "olga"))
     assert entry.outcome
@@ -378,17 +376,17 @@ async def test_a_settings_test_fails_if_the_settings_changed_meanwhile(desk: Des
 @pytest.mark.logs("upload_recovered")
 async def test_a_dry_run_whose_copy_was_made_runs_after_a_crash(desk: Desk) -> None:
     number = await promised(desk)
-    desk.folder.copy(number).write_bytes(people("ann"))
+    desk.stored.keep_copy("acme", number, people("ann"))
     await restart(desk)
     assert (await desk.ended(number)).state is ImportState.COMPLETED
 
 
 async def test_a_dry_run_without_a_copy_is_aborted_after_a_crash(desk: Desk) -> None:
     number = await promised(desk)
-    desk.folder.visible("/test/x.csv").write_bytes(people("ann"))
+    desk.stored.publish("acme", "/test/x.csv", people("ann"))
     await restart(desk)
     assert (await found(desk.queue, number)).state is ImportState.ABORTED
-    assert not desk.folder.copy(number).exists()
+    assert desk.stored.copy("acme", number) is None
 
 
 async def promised(desk: Desk) -> int:
@@ -398,8 +396,9 @@ async def promised(desk: Desk) -> int:
 
 
 async def restart(desk: Desk) -> None:
-    await recover(desk.queue, desk.closing, desk.tenants.folder, desk.tenants.users, known_end)
-    await remove_leftovers(desk.queue, "acme", desk.folder)
+    archive, folder = desk.tenants.archive, desk.tenants.folder
+    await recover(desk.queue, desk.closing, folder, desk.tenants.users, known_end, archive=archive)
+    await remove_leftovers(desk.queue, "acme", folder("acme"), archive)
 
 
 async def test_a_dry_run_that_cannot_be_queued_is_listed_and_leaves_no_file(
@@ -409,10 +408,10 @@ async def test_a_dry_run_that_cannot_be_queued_is_listed_and_leaves_no_file(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "link", broken)
-    lay = [each for each in desk.lying_about() if "results" not in each]
+    lay = desk.lying_about()
     with pytest.raises(Refused, match="disk of the server is full"):
         await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
-    assert [each for each in desk.lying_about() if "results" not in each] == lay
+    assert desk.lying_about() == lay
     entry = (await desk.queue.page("acme"))[0]
     assert (entry.state, entry.dry_run) == (ImportState.ABORTED, True)
     assert "disk of the server is full" in (entry.message or "")

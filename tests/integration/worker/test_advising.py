@@ -34,6 +34,7 @@ from tests.support.queues import House, found, open_house
 from tests.support.waiting import eventually
 from tests.support.writing import being_written
 
+COPIED = "no other engine copies a file of users"
 OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
 
 
@@ -171,8 +172,8 @@ def _busy(*_: Any) -> Any:
 @pytest.mark.parametrize(
     ("where", "name", "does"),
     [
-        (copies, "_read_only", _busy),
-        (copies, "_read_only", _full),
+        pytest.param(copies, "_read_only", _busy, marks=pytest.mark.only_on("sqlite", COPIED)),
+        pytest.param(copies, "_read_only", _full, marks=pytest.mark.only_on("sqlite", COPIED)),
         (advising, "keep_advice", _full),
         (advising, "_prepare", _full),
         (advising, "SPARE_BYTES", 2**62),
@@ -304,7 +305,7 @@ async def test_advice_on_a_short_file_does_not_wait_for_a_long_one(
             gate.set()
 
 
-@pytest.mark.only_on("sqlite", "no other engine copies a file of users")
+@pytest.mark.only_on("sqlite", COPIED)
 async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, tmp_path: Path) -> None:
     with being_written(yard.folder().users_db, "INSERT INTO settings VALUES ('delimiter', '\";\"')", keep=True):
         copied = yard.users().copy(tmp_path)

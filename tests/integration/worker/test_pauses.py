@@ -40,7 +40,9 @@ class Yard(House):
     @property
     def starter(self) -> Starter:
         return Starter(
-            *(self.folder, self.users, self.settings_of, self.clock, self.queue.checksums), pause_of=pause_of
+            *(self.folder, self.users, self.settings_of, self.clock, self.queue.checksums),
+            pause_of=pause_of,
+            archive=self.archive,
         )
 
     def pause(self, hours: float = 1, **others: object) -> None:
