@@ -227,6 +227,14 @@ class EmbeddedInstallation:
     def holding_writes(self) -> AbstractContextManager[None]:
         return being_written(self._server_database())
 
+    @contextmanager
+    def without(self, table: str) -> Iterator[None]:
+        by_hand(self._server_database(), f"ALTER TABLE {table} RENAME TO away")
+        try:
+            yield
+        finally:
+            by_hand(self._server_database(), f"ALTER TABLE away RENAME TO {table}")
+
     def change_users(self, tenant: str, *statements: str) -> None:
         by_hand(self.folder(tenant).users_db, *statements)
 

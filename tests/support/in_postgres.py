@@ -203,6 +203,14 @@ class DatabaseInstallation(FilesInPostgres):
                 admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
                 admin.execute(end, (name,))
 
+    @contextmanager
+    def without(self, table: str) -> Iterator[None]:
+        self.change(f"ALTER TABLE {table} RENAME TO away")
+        try:
+            yield
+        finally:
+            self.change(f"ALTER TABLE away RENAME TO {table}")
+
     def change_users(self, tenant: str, *statements: str) -> None:
         for each in statements:
             with as_tenant(self.url, tenant) as db:

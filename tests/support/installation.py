@@ -194,6 +194,9 @@ class Installation(Protocol):
     def holding_writes(self) -> AbstractContextManager[None]:
         """Refuse writes of what does not belong to the users of one tenant: tenants, tokens, imports, notices."""
 
+    def without(self, table: str) -> AbstractContextManager[None]:
+        """Take a table of the server away: nobody can read or write it."""
+
     def change_users(self, tenant: str, *statements: str) -> None:
         """Run statements on the tables of the users of `tenant`. No other tenant may have users."""
 

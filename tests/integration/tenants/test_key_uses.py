@@ -1,4 +1,4 @@
-"""The uses of keys while headcount.db cannot be written."""
+"""The uses of keys while they cannot be written."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.database import transaction
-from engine.sqlite.store import open_store
 from server.tenants import key_uses as key_uses_module
 from server.tenants.key_uses import KeyUses
-from server.tenants.local.folder import server_database
 from server.tenants.tenants import Tenants
 from tests.contract.tenants.test_key_uses import ANN, FIRST, Stand
-from tests.support.installation import open_tenants
+from tests.support.installation import Installation, installation
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
-    async with open_tenants(tmp_path) as opened:
+def stored(tmp_path: Path) -> Installation:
+    return installation(tmp_path)
+
+
+@pytest.fixture
+async def tenants(stored: Installation) -> AsyncIterator[Tenants]:
+    async with stored.open() as opened:
         await opened.add("acme", [public_line(number=number) for number in (1, 2)])
         yield opened
 
@@ -32,13 +34,13 @@ def stand(tenants: Tenants) -> Stand:
 
 
 async def test_uses_that_a_busy_database_refuses_are_written_later(
-    tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch
+    stored: Installation, tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
-    async with open_store(server_database(tenants.data_dir)) as store:
+    stored.impatient(monkeypatch, 0.01)
+    async with stored.store() as store:
         uses = KeyUses(store.key_uses(), tenants.ring, lambda: stand.now)
         uses.used("acme", ANN, "192.0.2.7")
-        async with transaction(tenants.store.ledger.db):
+        with stored.holding_writes():
             await uses.stop()
             assert await uses.of("acme") == {ANN: FIRST}
         assert await stand.written() == {}
@@ -48,14 +50,14 @@ async def test_uses_that_a_busy_database_refuses_are_written_later(
 
 @pytest.mark.logs("key_uses_unwritten")
 async def test_uses_that_fail_to_be_written_are_written_later(
-    tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stored: Installation, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
-    await tenants.store.ledger.db.execute("ALTER TABLE key_uses RENAME TO away")
-    stand.uses.start()
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "key_uses_unwritten"])
-    await tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO key_uses")
+    with stored.without("key_uses"):
+        stand.uses.start()
+        stand.uses.used("acme", ANN, "192.0.2.7")
+        unwritten = "key_uses_unwritten"
+        await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == unwritten])
 
     async def is_written() -> bool:
         return await stand.written() == {ANN: FIRST}

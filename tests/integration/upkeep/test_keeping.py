@@ -385,7 +385,7 @@ async def test_a_paused_feed_sends_no_stale_notification_and_counts_anew_at_its_
 
 async def test_the_overview_knows_of_the_pause_of_a_feed(watch: Watch) -> None:
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
-    await watch.tenants.store.ledger.db.execute("UPDATE tenants SET created_at = ?", (rfc3339(watch.now - 2 * DAY),))
+    watch.house.stored.date_tenants(rfc3339(watch.now - 2 * DAY))
     await watch.tenants.change_settings("acme", {"paused_until": rfc3339(watch.now + 10 * DAY)})
     watch.now += 4 * DAY
     counting = Counting(Metrics(), watch.tenants, watch.house.queue, figures=watch.keeper.figures)
@@ -469,10 +469,9 @@ async def test_a_failed_check_for_stale_feeds_is_repeated(
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     await watch.keeper.notify_stale_feeds()
     watch.now += 4 * DAY
-    await watch.tenants.store.ledger.db.execute("ALTER TABLE tenants RENAME TO away")
-    watch.keeper.start()
-    await eventually(lambda: "The check for stale feeds failed" in caplog.text)
-    await watch.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO tenants")
+    with watch.house.stored.without("tenants"):
+        watch.keeper.start()
+        await eventually(lambda: "The check for stale feeds failed" in caplog.text)
     await eventually(lambda: watch.told, what="the feed to be told of")
     await watch.keeper.stop()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.server.listing import LAST_SUCCESSES, NEWEST_OF_ALL
-from engine.sqlite.tenant.users import open_users
 from importer.model import ImportState
 from importer.queue.queue import Queue
 from server.tenants.local.folder import server_database
@@ -25,7 +24,7 @@ from server.upkeep.counting import Counting
 from server.upkeep.disk import DiskUsage
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview, TenantFacts
-from tests.support.installation import open_tenants
+from tests.support.installation import Installation, installation
 from tests.support.queues import enqueue, run_to
 from tests.support.waiting import eventually
 
@@ -33,7 +32,8 @@ from tests.support.waiting import eventually
 class Desk:
     """The operator's overview of two tenants."""
 
-    def __init__(self, tenants: Tenants, queue: Queue) -> None:
+    def __init__(self, stored: Installation, tenants: Tenants, queue: Queue) -> None:
+        self.stored = stored
         self.tenants = tenants
         self.queue = queue
         self.now = datetime.now(UTC)
@@ -48,10 +48,11 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_tenants(tmp_path, serving=True) as tenants:
+    stored = installation(tmp_path)
+    async with stored.open(serving=True) as tenants:
         for name in ("acme", "other"):
             await tenants.add(name)
-        desk = Desk(tenants, tenants.store.imports())
+        desk = Desk(stored, tenants, tenants.store.imports())
         yield desk
         await desk.overview.close()
 
@@ -77,10 +78,8 @@ async def test_the_overview_shows_the_newest_import_that_is_not_a_dry_run(desk: 
 
 async def test_the_overview_shows_current_sessions_and_users(desk: Desk) -> None:
     desk.sessions["acme"] = 2
-    async with open_users(desk.tenants.folder("acme")) as db:
-        await db.execute(
-            "INSERT INTO users (email, email_key, first_name, last_name) VALUES ('a@b.test', 'a@b.test', 'A', 'B')"
-        )
+    user = "(1, 'a@b.test', 'a@b.test', 'A', 'B')"
+    desk.stored.change_users("acme", f"INSERT INTO users (id, email, email_key, first_name, last_name) VALUES {user}")
     entry = await run_to(desk.queue, await enqueue(desk.queue), ImportState.COMPLETED)
     await desk.overview.tenants()
     await desk.counting.ended(entry, 1.0)
@@ -101,6 +100,7 @@ async def test_a_removed_tenant_is_not_in_the_overview(desk: Desk) -> None:
     assert [line.tenant.name for line in await desk.overview.tenants()] == ["other"]
 
 
+@pytest.mark.only_on("sqlite", "no other engine has files with two names")
 async def test_the_disk_usage_of_a_tenant_counts_a_file_with_two_names_once(desk: Desk) -> None:
     folder = desk.tenants.folder("acme")
     before = await asyncio.to_thread(bytes_below, folder.root)
@@ -141,6 +141,7 @@ async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(
     await disk.close()
 
 
+@pytest.mark.only_on("sqlite", "query plans")
 @pytest.mark.parametrize("query", [LAST_SUCCESSES, NEWEST_OF_ALL])
 async def test_the_overview_is_read_by_index_however_many_imports_exist(desk: Desk, query: str) -> None:
     with closing(sqlite3.connect(server_database(desk.tenants.data_dir))) as db, db:

@@ -23,6 +23,8 @@ from server.files.hooks import Upload
 from tests.support.queues import NOON, House, found, open_house, outcome, promise, run_to
 from tests.support.sftp import sftp_house
 
+DRAFTS = "a start of other engines finds notes of unfinished uploads, not files"
+
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
@@ -177,11 +179,14 @@ async def test_files_that_no_import_needs_are_removed(house: House) -> None:
     await house.queue.discard("acme", 2, by="an owner")
     await run_to(house.queue, await house.upload(dry_run=True), ImportState.COMPLETED)
     waiting = await house.upload()
-    for name in ("uploads/99.csv", "uploads/1.csv.tmp", "messages/.7.jsonl.new", "messages/7.jsonl"):
+    for name in ("uploads/99.csv", "uploads/1.csv.tmp", "messages/7.jsonl"):
         house.stored.keep("acme", name, b"")
+    unfinished = house.folder().messages / ".7.jsonl.new"
+    unfinished.touch()
     await start(house)
     assert house.stored.kept_names("acme", "uploads") == {"1.csv", "3.csv", f"{waiting}.csv"}
     assert house.stored.kept_names("acme", "messages") == {"7.jsonl"}
+    assert not unfinished.exists()
 
 
 async def test_only_the_newest_copies_of_failed_imports_survive_a_crash(house: House) -> None:
@@ -195,6 +200,7 @@ async def test_only_the_newest_copies_of_failed_imports_survive_a_crash(house: H
 # Uploads in progress when the server was killed
 
 
+@pytest.mark.only_on("sqlite", DRAFTS)
 @pytest.mark.parametrize(
     ("path", "hears"),
     [
@@ -222,6 +228,7 @@ async def test_an_upload_interrupted_by_a_crash_is_reported_to_its_hook(
             assert abs(upload.uploaded_at - written_at) < timedelta(minutes=1)
 
 
+@pytest.mark.only_on("sqlite", DRAFTS)
 async def test_an_upload_in_the_queue_is_not_reported_again_after_a_crash(tmp_path: Path) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
         await send(sftp, "sync_users.csv")
@@ -236,6 +243,7 @@ async def test_an_upload_in_the_queue_is_not_reported_again_after_a_crash(tmp_pa
         assert side.real.events == ["arriving", "landed"] * 2
 
 
+@pytest.mark.only_on("sqlite", DRAFTS)
 @pytest.mark.logs("upload_completed")
 async def test_an_upload_renamed_during_a_crash_is_not_reported_as_interrupted(tmp_path: Path) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
