@@ -195,7 +195,7 @@ class Installation(Protocol):
         """Refuse writes of what does not belong to the users of one tenant: tenants, tokens, imports, notices."""
 
     def without(self, table: str) -> AbstractContextManager[None]:
-        """Take a table of the server away: nobody can read or write it."""
+        """Take a table of the server away in the block: its readers and writers fail."""
 
     def change_users(self, tenant: str, *statements: str) -> None:
         """Run statements on the tables of the users of `tenant`. No other tenant may have users."""
