@@ -59,6 +59,7 @@ class Stage:
             *(house.runs, house.ending, house.folder, self.hooks.get, self.settings_of, self.days_of),
             why_not=self.why_not.get,
             clock=house.clock,
+            archive=house.archive,
         )
 
     async def settings_of(self, tenant: str, hook: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from tests.support.run_house import RunHouse
 
 
 async def start(house: RunHouse) -> None:
-    await recover_runs(house.runs, house.ending, house.folder)
-    await remove_run_leftovers(house.runs, "acme", house.folder())
+    await recover_runs(house.runs, house.ending, house.folder, archive=house.archive)
+    await remove_run_leftovers(house.runs, "acme", house.folder(), house.archive)
 
 
 async def state(house: RunHouse, run: Run) -> ImportState:
@@ -85,7 +85,7 @@ async def test_only_the_runs_that_are_named_are_recovered(house: RunHouse) -> No
     first, second = await house.upload(), await house.upload(hook="scans")
     for run in (first, second):
         await house.start(run)
-    await recover_runs(house.runs, house.ending, house.folder, [await house.found(second)])
+    await recover_runs(house.runs, house.ending, house.folder, [await house.found(second)], house.archive)
     assert await state(house, first) is ImportState.RUNNING
     assert await state(house, second) is ImportState.QUEUED
 
@@ -115,11 +115,11 @@ async def test_a_recovery_that_was_interrupted_is_finished_by_the_next(
 
     monkeypatch.setattr(house.runs, "end_upload", full)
     with pytest.raises(TryAgain):
-        await recover_runs(house.runs, house.ending, house.folder, left)
+        await recover_runs(house.runs, house.ending, house.folder, left, house.archive)
     assert await state(house, first) is ImportState.QUEUED
     monkeypatch.setattr(house.runs, "end_upload", end_upload)
     await house.start(await house.found(first))
-    await recover_runs(house.runs, house.ending, house.folder, left)
+    await recover_runs(house.runs, house.ending, house.folder, left, house.archive)
     assert await state(house, first) is ImportState.RUNNING, "its hook got it in between"
     assert await state(house, second) is ImportState.ABORTED
     assert await state(house, running) is ImportState.QUEUED
