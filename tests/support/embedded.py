@@ -33,6 +33,10 @@ class EmbeddedInstallation:
     def __init__(self, data: Path) -> None:
         self.data = data
 
+    @property
+    def name(self) -> str:
+        return f"the data folder {self.data}"
+
     def environment(self) -> dict[str, str]:
         return {"HEADCOUNT_DATA_DIR": str(self.data)}
 
@@ -76,6 +80,9 @@ class EmbeddedInstallation:
 
     def users_of(self, tenant: str) -> Users:
         return SqliteUsers(self.folder(tenant))
+
+    def copy_to(self, data: Path) -> None:
+        """The folder has everything."""
 
     def settings(self, **chosen: Any) -> ServerSettings:
         return ServerSettings(data_dir=self.data, **chosen)
@@ -123,6 +130,9 @@ class EmbeddedInstallation:
     def unfinished(self, tenant: str) -> list[int]:
         return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
 
+    def noted(self, tenant: str) -> int:
+        return sum(self.unfinished(tenant))
+
     def kept(self, tenant: str, name: str) -> bytes | None:
         return _content(self.folder(tenant).root / name)
 
@@ -142,6 +152,12 @@ class EmbeddedInstallation:
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
         self.keep(tenant, f"uploads/{import_id}.csv", content)
+
+    def keep_copies(self, tenant: str, number: int, content: bytes) -> None:
+        self.keep_copy(tenant, 1, content)
+        folder = self.folder(tenant)
+        for import_id in range(2, number + 1):
+            os.link(folder.copy(1), folder.copy(import_id))
 
     def shares(self, tenant: str, path: str, import_id: int) -> bool:
         folder = self.folder(tenant)

@@ -17,6 +17,7 @@ from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
+from engine.postgres.urls import in_words
 from engine.store import Store
 from importer.folder import TenantFolder
 from importer.users.users import Users
@@ -26,7 +27,7 @@ from server.tenants.sending import MARK
 from server.tenants.tenants import Tenants
 from tests.support.engines import add_tenants
 from tests.support.importing import Company
-from tests.support.postgres import database_for, url
+from tests.support.postgres import copy_database, database_for, url
 from tests.support.postgres_company import PostgresCompany, as_tenant, holding_users
 from tests.support.postgres_files import ID, FilesInPostgres, in_a_loop
 
@@ -46,6 +47,10 @@ class DatabaseInstallation(FilesInPostgres):
         if self._url is None:
             self._url = in_a_loop(database_for(self.data))
         return self._url
+
+    @property
+    def name(self) -> str:
+        return in_words(self.url)
 
     @property
     def secret_file(self) -> Path:
@@ -99,6 +104,9 @@ class DatabaseInstallation(FilesInPostgres):
 
     def users_of(self, tenant: str) -> Users:
         return PostgresUsers(self.url, tenant)
+
+    def copy_to(self, data: Path) -> None:
+        copy_database(self.data, data)
 
     def settings(self, **chosen: Any) -> ServerSettings:
         return ServerSettings(database_url=SecretStr(self.url), secret_key_file=self.secret_file, **chosen)

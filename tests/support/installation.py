@@ -36,6 +36,10 @@ class Installation(Protocol):
     data: Path
     """The folder of the test to which it belongs. An engine may have its files there."""
 
+    @property
+    def name(self) -> str:
+        """The words by which the server and the commands name it."""
+
     def environment(self) -> dict[str, str]:
         """Return the variables by which a server and the commands find it."""
 
@@ -62,6 +66,9 @@ class Installation(Protocol):
 
     def users_of(self, tenant: str) -> Users:
         """Return the users of a tenant, for parts of a server in this process."""
+
+    def copy_to(self, data: Path) -> None:
+        """Let the installation of the folder `data`, a copy of this one's folder, store the same. No server runs."""
 
     def settings(self, **chosen: Any) -> ServerSettings:
         """Return the settings of a server in this process that uses it, with those chosen."""
@@ -101,6 +108,9 @@ class Installation(Protocol):
     def unfinished(self, tenant: str) -> list[int]:
         """Return the sizes so far of the uploads that have not landed."""
 
+    def noted(self, tenant: str) -> int:
+        """Return how many bytes of the uploads that have not landed are known after a kill of the server."""
+
     def land(self, tenant: str, path: str, content: bytes, import_id: int) -> None:
         """Have a file at `path` as if it had landed: the copy of its import is the same one."""
 
@@ -126,6 +136,9 @@ class Installation(Protocol):
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
         """Keep `content` as the copy that an import reads."""
+
+    def keep_copies(self, tenant: str, number: int, content: bytes) -> None:
+        """Keep `content`, stored once, as the copies of the first `number` imports."""
 
     def shares(self, tenant: str, path: str, import_id: int) -> bool:
         """Return whether the file at `path` and the copy that an import reads are stored once."""

@@ -16,6 +16,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from engine.postgres.importing.before import PostgresLinesBefore
+from engine.postgres.importing.roster import PostgresStoredUsers
+from engine.postgres.server.queue import PostgresQueue
+from engine.postgres.server.runs import PostgresRunStore
 from engine.sqlite.importing import importing
 from engine.sqlite.importing.before import SqliteLinesBefore
 from engine.sqlite.importing.roster import SqliteStoredUsers
@@ -27,6 +31,7 @@ from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
 from server.files.local.placing import Placement
+from server.files.shared import uploads
 from server.hooks.sending import Sending
 from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer
@@ -34,6 +39,7 @@ from server.notify.outbox import Outbox
 from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
 from server.runs.run_hook import RunHook
+from tests.support.chosen import EMBEDDED, chosen_engine
 
 
 class Step(NamedTuple):
@@ -45,74 +51,85 @@ class Step(NamedTuple):
     count: int = 1
 
 
+IS_EMBEDDED = chosen_engine() == EMBEDDED
+QUEUE: Any = SqliteQueue if IS_EMBEDDED else PostgresQueue
+RUNS: Any = SqliteRunStore if IS_EMBEDDED else PostgresRunStore
+USERS: Any = SqliteStoredUsers if IS_EMBEDDED else PostgresStoredUsers
+LINES: Any = SqliteLinesBefore if IS_EMBEDDED else PostgresLinesBefore
+PLACES: tuple[Any, str] = (Placement, "_rename") if IS_EMBEDDED else (uploads, "_put")
+"""What gives a file its name."""
+
 UPLOAD_STEPS = {
-    "before its id": Step(SqliteQueue, "arriving"),
-    "after its id": Step(SqliteQueue, "arriving", after=True),
-    "before its new name": Step(Placement, "_rename"),
-    "after its new name": Step(Placement, "_rename", after=True),
-    "before it is queued": Step(SqliteQueue, "landed"),
-    "after it is queued": Step(SqliteQueue, "landed", after=True),
+    "before its id": Step(QUEUE, "arriving"),
+    "after its id": Step(QUEUE, "arriving", after=True),
+    "before its new name": Step(*PLACES),
+    "after its new name": Step(*PLACES, after=True),
+    "before it is queued": Step(QUEUE, "landed"),
+    "after it is queued": Step(QUEUE, "landed", after=True),
 }
 SEND_STEPS = {
     "before the tested file is copied": Step(Sending, "_copy"),
     "after the tested file is copied": Step(Sending, "_copy", after=True),
-    "before the tested file gets an id": Step(SqliteQueue, "arriving", count=2),
-    "after the tested file gets an id": Step(SqliteQueue, "arriving", after=True, count=2),
-    "before the tested file gets its name": Step(Placement, "_rename"),
-    "after the tested file gets its name": Step(Placement, "_rename", after=True),
-    "before the tested file is queued": Step(SqliteQueue, "landed", count=2),
-    "after the tested file is queued": Step(SqliteQueue, "landed", after=True, count=2),
+    "before the tested file gets an id": Step(QUEUE, "arriving", count=2),
+    "after the tested file gets an id": Step(QUEUE, "arriving", after=True, count=2),
+    "before the tested file gets its name": Step(*PLACES),
+    "after the tested file gets its name": Step(*PLACES, after=True),
+    "before the tested file is queued": Step(QUEUE, "landed", count=2),
+    "after the tested file is queued": Step(QUEUE, "landed", after=True, count=2),
 }
 """The steps of a file that is sent from its test: the test itself is the first that arrives and lands."""
 IMPORT_STEPS = {
-    "after its claim": Step(SqliteQueue, "claim", after=True),
+    "after its claim": Step(QUEUE, "claim", after=True),
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
     "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
-    "before its log is stored": Step(importing, "put_away"),
-    "after its log is stored": Step(importing, "put_away", after=True),
     "before its results": Step(Closing, "finish"),
-    "before its end is written": Step(SqliteQueue, "finish"),
-    "after its end is written": Step(SqliteQueue, "finish", after=True),
+    "before its end is written": Step(QUEUE, "finish"),
+    "after its end is written": Step(QUEUE, "finish", after=True),
 }
+if IS_EMBEDDED:
+    IMPORT_STEPS |= {
+        "before its log is stored": Step(importing, "put_away"),
+        "after its log is stored": Step(importing, "put_away", after=True),
+    }
 FIRST_IMPORT_STEPS = {
     "between sheets read by a second process": Step(beside.Reading, "next", count=2),
     "after a second process has read the file": Step(beside.Reading, "next", after=True, count=3),
-    "before the links are indexed": Step(SqliteStoredUsers, "index_links"),
-    "after the links are indexed": Step(SqliteStoredUsers, "index_links", after=True),
+    "before the links are indexed": Step(USERS, "index_links"),
+    "after the links are indexed": Step(USERS, "index_links", after=True),
 }
 IMPORT_PHASES = {
-    "it waits": Step(SqliteQueue, "landed", after=True),
+    "it waits": Step(QUEUE, "landed", after=True),
     "its header is read": Step(steps.Steps, "stream"),
     "the previous file is looked up": Step(steps, "load_before"),
     "a process is started": Step(beside.Beside, "start"),
     "rows are read and written": Step(reconcile.Reconciler, "open"),
     "links and absent users": Step(steps.Steps, "conclude"),
-    "links are indexed": Step(SqliteStoredUsers, "index_links"),
-    "it is recorded": Step(SqliteStoredUsers, "index_links", after=True),
-    "its lines are kept": Step(SqliteLinesBefore, "keep"),
-    "it is committed": Step(SqliteLinesBefore, "keep", after=True),
+    "links are indexed": Step(USERS, "index_links"),
+    "it is recorded": Step(USERS, "index_links", after=True),
+    "its lines are kept": Step(LINES, "keep"),
+    "it is committed": Step(LINES, "keep", after=True),
     "it is applied": Step(run, "_run", after=True),
     "its results are made": Step(Closing, "finish"),
-    "it has ended": Step(SqliteQueue, "finish", after=True),
+    "it has ended": Step(QUEUE, "finish", after=True),
 }
 """The phases of an import. Each ends when the next begins."""
 RUN_PHASES = {
     "it is offered": Step(RunHook, "arriving"),
-    "it arrives": Step(SqliteRunStore, "arriving", after=True),
-    "it has its name": Step(Placement, "_rename", after=True),
-    "it is queued": Step(SqliteRunStore, "landed", after=True),
-    "it is claimed": Step(SqliteRunStore, "claim", after=True),
-    "its end is written": Step(SqliteRunStore, "finish"),
-    "it has ended": Step(SqliteRunStore, "finish", after=True),
+    "it arrives": Step(RUNS, "arriving", after=True),
+    "it has its name": Step(*PLACES, after=True),
+    "it is queued": Step(RUNS, "landed", after=True),
+    "it is claimed": Step(RUNS, "claim", after=True),
+    "its end is written": Step(RUNS, "finish"),
+    "it has ended": Step(RUNS, "finish", after=True),
 }
 """The phases of a file for a hook other than `sync_users`; the hook itself runs after it is claimed."""
 UNDO_STEPS = {
     "before anything is set back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
     "after the commit of an undo": Step(attempt, "undo_import", after=True),
-    "before an undo is recorded": Step(SqliteQueue, "finish"),
-    "after an undo is recorded": Step(SqliteQueue, "finish", after=True),
+    "before an undo is recorded": Step(QUEUE, "finish"),
+    "after an undo is recorded": Step(QUEUE, "finish", after=True),
 }
 TELL_STEPS = {
     "before an attempt is recorded": Step(Outbox, "begin"),

@@ -32,7 +32,7 @@ from tests.support.clients import postgres_programs
 VARIABLE = "POSTGRES_OF_TESTS"
 """The environment variable by which processes of a test find the server of the run: its folder and port."""
 TEMPLATE = "headcount_template"
-MOST = 30
+MOST = 60
 """So many databases are kept at most: they need some 8 MB each. The oldest go first."""
 TRIES = 5
 """How often a start is tried, each time with another port."""

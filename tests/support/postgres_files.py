@@ -97,6 +97,13 @@ class FilesInPostgres:
         staged = [file for each in places for file in (each / "tenants" / tenant / "staging").glob("*")]
         return [file.stat().st_size for file in staged if file.exists()]
 
+    def noted(self, tenant: str) -> int:
+        query = f"SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM drafts WHERE tenant_id = {ID}"
+        with self.reading() as db:
+            row = db.execute(query, (tenant,)).fetchone()
+        assert row
+        return int(row["bytes"])
+
     # Files that are kept of imports and runs
 
     def kept(self, tenant: str, name: str) -> bytes | None:
@@ -125,6 +132,16 @@ class FilesInPostgres:
 
     def keep_copy(self, tenant: str, import_id: int, content: bytes) -> None:
         self.keep(tenant, f"uploads/{import_id}.csv", content)
+
+    def keep_copies(self, tenant: str, number: int, content: bytes) -> None:
+        self.keep_copy(tenant, 1, content)
+        self.change(
+            "INSERT INTO kept_files (tenant_id, name, content_id, size)"
+            " SELECT tenant_id, 'uploads/' || number || '.csv', content_id, size"
+            " FROM kept_files, generate_series(2, %s) AS number"
+            f" WHERE tenant_id = {ID} AND name = 'uploads/1.csv'",
+            *(number, tenant),
+        )
 
     def shares(self, tenant: str, path: str, import_id: int) -> bool:
         query = f"SELECT content_id FROM kept_files WHERE tenant_id = {ID} AND name = %s"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -285,3 +286,10 @@ class ServerProcess:
 
 def _id(import_id: int | None) -> list[str]:
     return [] if import_id is None else [str(import_id)]
+
+
+def copied(before: Path, to: Path) -> Path:
+    """Copy the folder of a server that does not run, with what it stores; return the copy."""
+    shutil.copytree(before, to)
+    installation(before / "data").copy_to(to / "data")
+    return to

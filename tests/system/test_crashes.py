@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import pytest
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.mortal_server import FIRST_IMPORT_STEPS, IMPORT_STEPS, UPLOAD_STEPS
-from tests.support.server_process import ServerProcess
-from tests.support.waiting import wait_until
+from tests.support.server_process import ServerProcess, copied
+from tests.support.waiting import eventually, wait_until
 
 pytestmark = needs("sftp")
 
@@ -40,7 +39,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """Return a server that can kill itself, not started yet."""
-    folder = shutil.copytree(prepared, tmp_path / "server")
+    folder = copied(prepared, tmp_path / "server")
     server = ServerProcess(folder, entry="tests.support.mortal_server")
     try:
         yield server
@@ -170,6 +169,7 @@ async def test_an_unfinished_upload_publishes_nothing_when_the_server_ends(serve
         file = await sftp.open("/sync_users.csv", "wb")
         await file.write(NEW[:10_000])
         if kill:
+            await eventually(lambda: server.stored.noted("acme") == 10_000, what="the size to be noted")
             server.kill()
         else:
             assert server.stop() == 0

@@ -106,6 +106,8 @@ def test_a_server_killed_while_a_hook_decides_keeps_the_old_file(scanning: Scann
     process = scanning.begin(*commands[way])
     asked = scanning.asked()
     assert asked
+    if way == "close":
+        wait_until(lambda: server.stored.noted("acme") == 3, what="the size to be noted")
     server.kill()
     assert process.wait(60) != 0
     wait_until(lambda: not Path(f"/proc/{asked}").exists(), what="the process of the hook to end with the server")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.mortal_server import SEND_STEPS, UPLOAD_STEPS
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, copied
 from tests.support.site import FROM_OURS
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -45,7 +44,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
     """Return a server that can kill itself, not started yet."""
-    server = ServerProcess(shutil.copytree(prepared, tmp_path / "server"), entry="tests.support.mortal_server")
+    server = ServerProcess(copied(prepared, tmp_path / "server"), entry="tests.support.mortal_server")
     try:
         yield server
     finally:

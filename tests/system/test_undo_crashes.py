@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from importer.rules.identity import BY_ADDRESS
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.mortal_server import UNDO_STEPS
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, copied
 
 pytestmark = needs("sftp")
 
@@ -44,7 +43,7 @@ async def undone(server: ServerProcess) -> Counter[str]:
 
 @pytest.mark.parametrize("step", UNDO_STEPS)
 def test_a_server_killed_during_an_undo_finishes_it_exactly_once(asked: Path, tmp_path: Path, step: str) -> None:
-    server = ServerProcess(shutil.copytree(asked, tmp_path / "server"), entry="tests.support.mortal_server")
+    server = ServerProcess(copied(asked, tmp_path / "server"), entry="tests.support.mortal_server")
     try:
         server.start(HEADCOUNT_TEST_STEP=step)
         assert server.died() == -9
