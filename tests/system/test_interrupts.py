@@ -54,11 +54,11 @@ def started(*command: str, stdin: int | None = None) -> subprocess.Popen[str]:
 
 
 def interrupted(running: subprocess.Popen[str]) -> tuple[int, str]:
-    """Send SIGINT; return the exit code, and stderr without the warnings about the data folder."""
+    """Send SIGINT; return the exit code, and stderr without the warnings that no server runs."""
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=DEADLINE_S)
     return running.returncode, "".join(
-        line for line in err.splitlines(keepends=True) if "no server runs on the data folder" not in line
+        line for line in err.splitlines(keepends=True) if "no server runs on " not in line
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
+import pytest
 
 from headcount import __version__
 from tests.support import ROOT
@@ -49,6 +50,7 @@ async def _a_refused_login(server: ServerProcess) -> None:
             raise AssertionError("an unknown key logged in")
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a disk of its own, or backups")
 @needs("sftp")
 def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
     hooks = tmp_path / "hooks.toml"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from server.signing import signature, webhook_secret
+from server.signing import signature
 from tests.support import ROOT
 from tests.support.clients import needs
 from tests.support.server_process import ServerProcess
@@ -112,7 +112,7 @@ def test_a_file_is_posted_to_a_url_with_a_signature(server: ServerProcess, host:
     assert call is not None
     assert call.body == b"amount\n1\n"
     assert call.headers["headcount-path"] == "/posted/march.csv"
-    secret = webhook_secret(server.files("acme").webhook_secret)
+    secret = server.cli("notify", "secret", "acme", "--json").json["secret"]
     at = int(call.headers["webhook-timestamp"])
     assert call.headers["webhook-signature"] == signature(secret, call.headers["webhook-id"], at, [call.body])
     run_id = int(call.headers["webhook-id"].split("_")[-2])

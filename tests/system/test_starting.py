@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.server_process import ServerProcess
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a data folder")
 def test_a_start_warns_of_an_absent_data_folder_and_of_unknown_variables(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_SFPT_PORT": "22"}) as server:
         told = {line["event"]: (line["level"], line["message"]) for line in server.lines() if "level" in line}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import asyncssh
@@ -13,25 +10,18 @@ import pytest
 
 from tests.support.clients import needs
 from tests.support.importing import people
+from tests.support.queues import promise
 from tests.support.server_process import ServerProcess
 
 MANY = 400
 
 
-def queue_many(server: ServerProcess, tenant: str, content: bytes) -> None:
+async def queue_many(server: ServerProcess, tenant: str, content: bytes) -> None:
     """Put MANY imports of `content` into the queue of a stopped server."""
-    folder = server.files(tenant)
-    folder.uploads.mkdir(exist_ok=True)
-    folder.copy(1).write_bytes(content)
-    for number in range(2, MANY + 1):
-        os.link(folder.copy(1), folder.copy(number))
-    with closing(sqlite3.connect(server.data / "headcount.db")) as db, db:
-        db.execute("UPDATE tenants SET last_import_id = ?", (MANY,))
-        db.executemany(
-            "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
-            " VALUES (?, ?, 'queued', 0, ?, '/sync_users.csv', ?, '2026-01-01T00:00:00.000Z')",
-            [(tenant, number, number, len(content)) for number in range(1, MANY + 1)],
-        )
+    async with server.stored.store() as store:
+        for _ in range(MANY):
+            await store.imports().landed(tenant, await promise(store.imports(), tenant, size=len(content)))
+    server.stored.keep_copies(tenant, MANY, content)
 
 
 def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
@@ -40,7 +30,7 @@ def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
     assert len(content) > 1024 * 1024
     server = ServerProcess(tmp_path, fresh=True)
     server.add_tenant("acme")
-    queue_many(server, "acme", content)
+    asyncio.run(queue_many(server, "acme", content))
     with server:
         assert server.reaches("acme", 2, "unchanged")
         assert server.process is not None
