@@ -186,14 +186,14 @@ def test_import_approve_stops_at_the_timeout_and_says_that_no_server_runs(data: 
     ended(data, ImportState.HELD)
     approved = run_cli("import", "approve", "acme", "--timeout", "0")
     assert (approved.code, approved.err) == (1, "Error: import 1 is still queued after 0 seconds\n")
-    assert approved.warned == f"Warning: no server runs on the data folder {data}\n"
+    assert approved.warned == f"Warning: no server runs on {installation(data).name}\n"
 
 
 def test_import_undo_stops_at_the_timeout_and_says_that_no_server_runs(data: Path) -> None:
     ended(data, ImportState.COMPLETED)
     undone = run_cli("import", "undo", "acme", "1", "--timeout", "0")
     assert (undone.code, "is still" in undone.err) == (1, True)
-    assert undone.warned == f"Warning: no server runs on the data folder {data}\n"
+    assert undone.warned == f"Warning: no server runs on {installation(data).name}\n"
 
 
 def test_import_approve_waits_for_the_end_and_exits_by_the_outcome(data: Path) -> None:

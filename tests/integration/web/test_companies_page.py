@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.database import transaction
+from engine.bans import Ban
 from ground.moments import rfc3339
 from server.web.pages.companies import PARTS
 from tests.support.importing import people
@@ -73,9 +73,7 @@ async def test_companies_that_need_attention_come_first_with_the_reason(site: Si
 async def test_a_stale_feed_needs_attention(site: Site) -> None:
     await site.office.tenants.change_settings("beta", {"stale_after_days": 2})
     assert named(await page(site)) == ["acme", "beta", "zoo"]
-    async with transaction(site.office.tenants.store.ledger.db):
-        before = rfc3339(datetime.now(UTC) - timedelta(days=3))
-        await site.office.tenants.store.ledger.db.execute("UPDATE tenants SET created_at = ?", (before,))
+    site.stored.date_tenants(rfc3339(datetime.now(UTC) - timedelta(days=3)))
     text = await page(site)
     assert named(text) == ["beta", "acme", "zoo"]
     assert "No file was applied for 2 days" in text
@@ -128,11 +126,8 @@ async def test_only_the_operator_sees_the_list_of_companies(site: Site) -> None:
 async def test_banned_addresses_are_listed_for_the_operator(site: Site) -> None:
     assert "Banned addresses" not in await page(site)
     until = rfc3339(datetime.now(UTC) + timedelta(minutes=5))
-    async with transaction(site.office.tenants.store.ledger.db):
-        for number in range(12):
-            await site.office.tenants.store.ledger.db.execute(
-                "INSERT INTO bans VALUES (?, ?, 'refused logins')", (f"192.0.2.{number}", until)
-            )
+    bans = [Ban(f"192.0.2.{number}", until, "refused logins") for number in range(12)]
+    await site.office.tenants.store.bans().write(bans, (), known=())
     text = await page(site)
     assert re.findall(r"<th scope=\"row\">192\.0\.2\.\d+</th>", text)
     assert text.count("refused logins") == 10

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.sqlite.server.listing import SqliteListing
 from importer.model import ImportState
+from importer.queue.queue import Queue
 from server.runs.finding import known_hooks
 from server.runs.registry import RegisteredHook
 from tests.support.importing import people
@@ -56,13 +56,14 @@ async def test_a_page_has_each_change_up_to_the_number_that_it_follows_from(
 ) -> None:
     end, browser = await begin(site), await site.browser(role)
     assert re.search("Running|Queued", (await browser.get(path)).text)
-    newest_move = SqliteListing.newest_move
+    listing = type(site.office.tenants.store.imports())
+    newest_move = listing.newest_move
 
-    async def after_the_end(self: SqliteListing) -> int:
+    async def after_the_end(self: Queue) -> int:
         monkeypatch.undo()
         await end()
         return await newest_move(self)
 
-    monkeypatch.setattr(SqliteListing, "newest_move", after_the_end)
+    monkeypatch.setattr(listing, "newest_move", after_the_end)
     page = (await browser.get(path)).text
     assert page == (await browser.get(path)).text, "no event comes for what it lacks"

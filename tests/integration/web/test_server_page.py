@@ -60,7 +60,7 @@ async def test_the_server_page_says_that_sending_is_off(site: Site) -> None:
     assert "Sending is off since 31 Mar 2026, 02:10 UTC" in text
     assert f"No mail, webhook or invitation is sent. {sentence}" in text
     assert "Not tried: sending is off." in text
-    (site.office.settings.data_dir / MARK).write_text("<b>")
+    await site.office.tenants.home.marks.put(MARK, "<b>")
     assert "Sending is off. No mail" in await text_of(site)
     await sending.turn_on()
     assert sentence not in await text_of(site)
@@ -170,6 +170,7 @@ async def test_many_bans_are_cut_with_their_number(site: Site, monkeypatch: pyte
     assert "And 2 more: headcount ban list shows all." in await text_of(site)
 
 
+@pytest.mark.only_on("sqlite", "no other engine has a disk of its own")
 async def test_the_page_shows_the_free_space(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = disk_of(tmp_path)
     assert found
