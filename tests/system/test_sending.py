@@ -119,7 +119,7 @@ def test_a_body_that_a_kill_interrupts_lands_nothing_and_is_listed(server: Serve
 
     def half() -> Iterator[bytes]:
         yield NEW[:5000]
-        wait_until(lambda: any(server.stored.unfinished("acme")), what="a part of the file")
+        wait_until(lambda: server.stored.noted("acme") == 5000, what="a part of the file to be noted")
         server.kill()
         yield NEW[5000:]
 
