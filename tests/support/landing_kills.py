@@ -161,7 +161,8 @@ class Killer:
             finally:
                 failed = process.poll() is not None
                 process.kill()
-                self.ledger.read(iter(process.stdout.read().decode().splitlines()))
+                with process.stdout as said:
+                    self.ledger.read(iter(said.read().decode().splitlines()))
                 process.wait()
             assert not failed, "the process ended by itself"
 

@@ -57,7 +57,7 @@ RUNS: Any = SqliteRunStore if IS_EMBEDDED else PostgresRunStore
 USERS: Any = SqliteStoredUsers if IS_EMBEDDED else PostgresStoredUsers
 LINES: Any = SqliteLinesBefore if IS_EMBEDDED else PostgresLinesBefore
 PLACES: tuple[Any, str] = (Placement, "_rename") if IS_EMBEDDED else (uploads, "_put")
-"""What gives a file its name."""
+"""The step that gives a file its name."""
 
 UPLOAD_STEPS = {
     "before its id": Step(QUEUE, "arriving"),

@@ -45,7 +45,6 @@ WHY = {
     "support/writing.py": "locks of another process, and changes by hand: what other tests use",
     "system/test_searching.py": "a file of the first schema is made",
     "system/test_upgrades.py": "files of older schemas are made, and compared with their copies",
-    "system/test_waiting_imports.py": "so many imports wait as no test could upload",
 }
 """By the path below tests/. (The list only gets shorter.)"""
 
