@@ -100,7 +100,7 @@ def postgres(folder: Path) -> OpenHouse:
 
             async def publish(copy: Path) -> None:
                 (kept,) = await store.kept_files().find("acme", [f"uploads/{copy.name}"])
-                names = await store.names().open("acme")
+                names = await store.files("test").names.open("acme")
                 async with names.together():
                     await names.hold()
                     place = await names.look([b"sync_users.csv"])
@@ -110,7 +110,7 @@ def postgres(folder: Path) -> OpenHouse:
                 store,
                 users,
                 PostgresArchive(database, contents, scratch),
-                PostgresResults(store.names(), contents, store.kept_files()),
+                PostgresResults(store.files("test").names, contents, store.kept_files()),
                 TenantFolder(scratch / "tenants" / "acme"),
                 TenantFolder(scratch / "tenants" / "globex"),
                 in_results,
