@@ -190,10 +190,10 @@ async def test_a_hook_that_fills_the_process_table_is_ended(calling: Calling, tm
 @pytest.mark.parametrize(
     "statement",
     [
-        "os.closerange(3, 100)",
-        "for fd in range(3, 20):\n try: os.write(fd, b'rubbish\\n')\n except OSError: pass",
-        "for fd in range(3, 20):\n try: os.write(fd, b'[]\\n')\n except OSError: pass",
-        "for fd in range(3, 20):\n try: os.write(fd, b'{\"done\": 1}\\n')\n except OSError: pass",
+        "os.closerange(3, 1000)",
+        "for fd in range(3, 1000):\n try: os.write(fd, b'rubbish\\n')\n except OSError: pass",
+        "for fd in range(3, 1000):\n try: os.write(fd, b'[]\\n')\n except OSError: pass",
+        "for fd in range(3, 1000):\n try: os.write(fd, b'{\"done\": 1}\\n')\n except OSError: pass",
     ],
 )
 async def test_a_hook_that_disturbs_its_connection_hurts_only_itself(
