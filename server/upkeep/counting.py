@@ -66,11 +66,6 @@ class Counting:
         elif self._successes is not None and entry.finished_at:
             self._successes[entry.tenant] = entry.finished_at
 
-    async def render(self) -> bytes:
-        """Return the current metrics in the text format of Prometheus."""
-        await self.count()
-        return self._metrics.render()
-
     async def count(self) -> None:
         """Count anew. While the database cannot be read, nothing changes: the metrics of the parts show why."""
         with suppress(ImporterError, DatabaseFault):

@@ -169,10 +169,6 @@ class AllSharedFiles:
                     await hook.aborted(upload, STOPPED)
         return len(left)
 
-    async def collect(self, limit: int) -> int:
-        """Delete up to `limit` contents that nothing needs any more; return how many. Raises TryAgain."""
-        return await self._house.store.contents.collect(limit)
-
     def close(self) -> None:
         self._house.disk.close()
 

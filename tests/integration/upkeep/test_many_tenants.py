@@ -99,7 +99,12 @@ class Town:
         assert inviter
         for name in await inviter._tenants():
             await inviter._visit(name)
-        await self.counting.render()
+        await self.scrape()
+
+    async def scrape(self) -> str:
+        """Return the metrics, counted now."""
+        await self.counting.count()
+        return self.metrics.render().decode()
 
 
 @asynccontextmanager
@@ -150,14 +155,14 @@ async def test_a_start_opens_no_database_of_an_unchanged_tenant(tmp_path: Path) 
 
     async with town(tmp_path, 5) as before:
         await before.soundness.start(take_up)
-        await before.counting.render()
+        await before.scrape()
         await before.soundness.stop()
         await before.figures.stop()
     taken.clear()
     async with town(tmp_path, 5) as after:
         with databases_opened() as opened:
             await after.soundness.start(take_up)
-            shown = (await after.counting.render()).decode()
+            shown = await after.scrape()
         await after.soundness.stop()
     assert (opened, taken) == ([], [])
     assert shown.count('headcount_users{state="active"') == 5
@@ -212,7 +217,7 @@ async def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeyp
 
 async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with town(tmp_path, 3) as before:
-        await before.counting.render()
+        await before.scrape()
         await before.figures.write()
         for name in ("company-0", "company-1"):
             _add_user(before.tenants, name)
@@ -220,14 +225,14 @@ async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, mon
     monkeypatch.setattr(figures_module, "REST_S", 3600.0)
     monkeypatch.setattr("server.upkeep.counting.WAIT_S", 0.0)
     async with town(tmp_path, 3) as after:
-        text = (await after.counting.render()).decode()
+        text = await after.scrape()
         assert active(after) == {"company-0": 2, "company-2": 1}, "only so much is read in the time of a caller"
         assert 'state="active",tenant="company-1"' not in text
         await after.figures.stop()
         monkeypatch.setattr(figures_module, "REST_S", 0.0)
         await after.figures.renew(0)
         await eventually(lambda: "company-1" in active(after), what="the rest to be read")
-        text = (await after.counting.render()).decode()
+        text = await after.scrape()
         assert 'headcount_users{state="active",tenant="company-1"} 2.0' in text
         await after.figures.stop()
 
@@ -236,7 +241,7 @@ async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as many:
         asked: list[str] = []
         await many.tenants.store.ledger.db.set_trace_callback(asked.append)
-        text = (await many.counting.render()).decode()
+        text = await many.scrape()
         await many.tenants.store.ledger.db.set_trace_callback(None)  # type: ignore[arg-type]
         assert text.count('headcount_users{state="active"') == 3
         assert not [each for each in asked if not each.startswith("SELECT")]
@@ -250,7 +255,7 @@ async def test_metrics_do_not_wait_for_figures_that_cannot_be_written(tmp_path: 
             other.execute("BEGIN IMMEDIATE")
             waiting = asyncio.create_task(many.figures.renew())
             await eventually(lambda: many.figures._one_write.locked())
-            assert 'headcount_users{state="active"' in (await many.counting.render()).decode()
+            assert 'headcount_users{state="active"' in await many.scrape()
             assert not waiting.done()
             other.rollback()
         await waiting
@@ -259,9 +264,9 @@ async def test_metrics_do_not_wait_for_figures_that_cannot_be_written(tmp_path: 
 async def test_metrics_are_shown_while_headcount_db_cannot_be_read(tmp_path: Path) -> None:
     async with town(tmp_path, 1) as many:
         await enqueue(many.queue, "company-0")
-        assert "headcount_import_queue_length 1.0" in (await many.counting.render()).decode()
+        assert "headcount_import_queue_length 1.0" in await many.scrape()
         by_hand(many.tenants.store.ledger.file, "ALTER TABLE imports RENAME TO lost")
-        assert "headcount_import_queue_length 1.0" in (await many.counting.render()).decode()
+        assert "headcount_import_queue_length 1.0" in await many.scrape()
 
 
 async def test_a_new_tenant_has_no_figures_of_a_removed_one_of_its_name(tmp_path: Path) -> None:
