@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -187,6 +188,22 @@ def _run(folder: str, program: str, *arguments: str, stderr: int | None = None) 
     command = [f"{postgres_programs()}/{program}", *arguments]
     nothing = subprocess.DEVNULL
     subprocess.run(command, cwd=folder, stdin=nothing, stdout=nothing, stderr=stderr, check=True, **as_postgres())
+
+
+def rows_of(url: str, tenant: str, tables: Iterable[str]) -> dict[str, list[str]]:
+    """Return all rows of a tenant, with their places in the tables: also a row that was written as it was moves."""
+    with psycopg.connect(url) as db:
+        return {
+            table: [
+                row[0]
+                for row in db.execute(
+                    f"SELECT ctid::text || {table}::text FROM {table}"
+                    " WHERE tenant_id = (SELECT id FROM tenants WHERE name = %s) ORDER BY 1",
+                    (tenant,),
+                )
+            ]
+            for table in tables
+        }
 
 
 if __name__ == "__main__":

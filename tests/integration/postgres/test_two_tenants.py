@@ -18,9 +18,13 @@ from importer.users.invitations import Asked
 from importer.users.settled import SettingChange, Settled
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import people, sheet
+from tests.support.postgres import rows_of
 from tests.support.postgres_company import ADD, PostgresCompany
 
 pytestmark = needs(POSTGRES)
+
+USERS = (*TABLES, "meta")
+"""The tables of tenants' users."""
 
 OTHER = "globex"
 COLUMNS = ("first_name", "last_name", "email", "manager", "primary_team", "secondary_team", "location", "staff")
@@ -48,22 +52,6 @@ class OtherCompany(PostgresCompany):
         with psycopg.connect(self.url) as db:
             db.execute(ADD, (OTHER,))
         return PostgresUsers(self.url, OTHER)
-
-
-def rows_of(url: str, tenant: str) -> dict[str, list[str]]:
-    """Return all rows of a tenant, with their places in the tables: also a row that was written as it was moves."""
-    with psycopg.connect(url) as db:
-        return {
-            table: [
-                row[0]
-                for row in db.execute(
-                    f"SELECT ctid::text || {table}::text FROM {table}"
-                    " WHERE tenant_id = (SELECT id FROM tenants WHERE name = %s) ORDER BY 1",
-                    (tenant,),
-                )
-            ]
-            for table in (*TABLES, "meta")
-        }
 
 
 @pytest.fixture
@@ -115,11 +103,11 @@ async def test_no_answer_has_anything_of_another_tenant(company: PostgresCompany
     for names in (("ann", "ben", "cy", "dan"), ("ann", "ben", "cy", "eve")):
         await company.run(staff(*names, last="Smith", team="Sales", domain="example.com"), **SETTINGS)
     assert len(await company.users()) == 5
-    before = rows_of(company.url, OTHER)
+    before = rows_of(company.url, OTHER, USERS)
     found = await read(company)
     assert "ann@example.com" in repr(found)
     assert SECRET not in repr(found)
-    assert rows_of(company.url, OTHER) == before
+    assert rows_of(company.url, OTHER, USERS) == before
 
 
 async def write(company: PostgresCompany) -> None:
@@ -161,7 +149,7 @@ async def write(company: PostgresCompany) -> None:
 
 
 async def test_no_write_changes_anything_of_another_tenant(company: PostgresCompany) -> None:
-    before = rows_of(company.url, OTHER)
+    before = rows_of(company.url, OTHER, USERS)
     assert all(before.values())
     await write(company)
-    assert rows_of(company.url, OTHER) == before
+    assert rows_of(company.url, OTHER, USERS) == before

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-import psycopg
 import pytest
 
 from engine.files import CHUNK
@@ -28,9 +27,13 @@ from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE, add_tenants
 from tests.support.file_house import MAKE, TENANT, FileHouse, done, file_house, path
 from tests.support.own_postgres import own_postgres
+from tests.support.postgres import rows_of
 from tests.support.waiting import eventually
 
 pytestmark = needs(POSTGRES)
+
+FILES = ("chunks", "contents", "drafts", "kept_files", "names", "usage")
+"""The tables of tenants' files."""
 
 HOOKED = ["/invoices/*.csv"]
 AT = "/invoices/march.csv"
@@ -138,22 +141,6 @@ async def test_files_of_tenants_are_apart(house: FileHouse) -> None:
     assert house.all.identity(folder.with_name("initech")) is None
 
 
-def rows_of(url: str, tenant: str) -> dict[str, list[str]]:
-    """Return all rows of a tenant's files, with their places: also a row that was written as it was moves."""
-    with psycopg.connect(url) as db:
-        return {
-            table: [
-                row[0]
-                for row in db.execute(
-                    f"SELECT ctid::text || {table}::text FROM {table}"
-                    " WHERE tenant_id = (SELECT id FROM tenants WHERE name = %s) ORDER BY 1",
-                    (tenant,),
-                )
-            ]
-            for table in ("chunks", "contents", "drafts", "kept_files", "names", "usage")
-        }
-
-
 async def test_no_change_of_files_touches_a_row_of_another_tenant(house: FileHouse) -> None:
     store = house.store
     assert isinstance(store, PostgresStore)
@@ -166,14 +153,14 @@ async def test_no_change_of_files_touches_a_row_of_another_tenant(house: FileHou
     left = await other.begin(path("/sync_users.csv"), TenantLimits, truncate=True, create=True, exclusive=False)
     content = await store.contents().store("globex", left.fd, 0)  # type: ignore[attr-defined]
     await store.kept_files().keep("globex", [("uploads/1.csv", content), ("runs/1.file", content)])
-    before = rows_of(store.database.url, "globex")
+    before = rows_of(store.database.url, "globex", FILES)
     assert all(before.values())
     player = Player(house, seed=5)
     for _ in range(80):
         await player.step()
     assert await house.restart() == 0
     await house.files.follow_copies()
-    assert rows_of(store.database.url, "globex") == before
+    assert rows_of(store.database.url, "globex", FILES) == before
 
 
 async def every(files: object) -> AsyncIterator[SimpleNamespace]:
