@@ -319,7 +319,9 @@ class Watch:
     now: datetime
 
     async def metrics(self) -> str:
-        return (await Counting(Metrics(), self.tenants, self.house.queue).render()).decode()
+        metrics = Metrics()
+        await Counting(metrics, self.tenants, self.house.queue).count()
+        return metrics.render().decode()
 
 
 @pytest.fixture
