@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.arrivals import memory, quick
 from benchmarks.closing import close_beside_uploads
+from benchmarks.engines import engines
 from benchmarks.figures import Figure, table
 from benchmarks.holds import longest_holds
 from benchmarks.hooks import idle_tenants, many_files
@@ -41,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "huge": lambda folder, rows, _runs: huge_files(folder, rows),
     "indexing": lambda folder, _rows, _runs: first_indexes(folder),
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
+    "engines": lambda folder, _rows, runs: engines(folder, runs),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }
 

@@ -138,7 +138,7 @@ def headcount(
     folder.mkdir()
     key = keygen(folder / "key")
     for tenant in tenants:
-        command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
+        command(folder, "tenant", "add", tenant, "--key", f"{key}.pub", env=env)
     with at_work(folder, tenants, watched=watched, env=env) as server:
         yield server
 
@@ -152,7 +152,7 @@ def at_work(
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run Headcount on the data in `folder`, which `headcount` made; yield it when it listens."""
-    token = command(folder, "token", "create", "--operator")
+    token = command(folder, "token", "create", "--operator", env=env)
     log = folder / "server.log"
     begun = time.monotonic()
     with log.open("w") as output:
@@ -166,10 +166,10 @@ def at_work(
         yield Server(tenants[0], process, port, folder, "", f"http://127.0.0.1:{http_port}", token, begun)
 
 
-def command(folder: Path, *words: str) -> str:
+def command(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     """Run `headcount` with these words; return its output."""
-    program = [*PROGRAM, *words]
-    done = subprocess.run(program, cwd=ROOT, env=_environment(folder), check=True, stdout=subprocess.PIPE, text=True)
+    program, environment = [*PROGRAM, *words], _environment(folder) | dict(env or {})
+    done = subprocess.run(program, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 

@@ -28,7 +28,7 @@ def stand_apart() -> bool:
     Call it before there are threads: running threads stay in the old namespace.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
+    return bool(libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0)
 
 
 def root_is_mounted() -> bool:

@@ -58,7 +58,7 @@ class Machine:
 
     def __enter__(self) -> Machine:
         self.folder.mkdir(parents=True)
-        command = [sys.executable, "-I", BOOT, self.folder, *SYSTEMD]
+        command = [sys.executable, "-I", str(BOOT), str(self.folder), *SYSTEMD]
         with (self.folder.parent / f"{self.folder.name}.log").open("wb") as log:
             self._boot = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
