@@ -1,7 +1,8 @@
 # Every target works on a fresh machine with Python 3.11, make and OpenSSH's client, and asks no questions.
 #
-# There are two locks, both with hashes. requirements.lock has the packages of the server (`make demo` installs them).
-# requirements-dev.lock also has the tools of `make check` and `make test`.
+# There are three locks, all with hashes. requirements.lock has the packages of the server (`make demo` installs them).
+# requirements-postgres.lock also has those for PostgreSQL. requirements-dev.lock has these too, and the tools of
+# `make check` and `make test`.
 
 # The first of these that is new enough. PYTHON=/path/to/python chooses another.
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
@@ -77,7 +78,7 @@ check: $(READY_DEV) ## check lint rules, formatting and types
 	$(BIN)/mypy
 
 audit: $(READY_DEV) ## look for known vulnerabilities of the packages of the server; needs api.osv.dev
-	@$(BIN)/python -m deploy.release.audit requirements.lock
+	@$(BIN)/python -m deploy.release.audit requirements-postgres.lock
 
 bench: $(READY) ## measure the figures of docs/performance.md; BENCH="imports" measures some
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -87,9 +88,11 @@ screenshots: $(READY_DEV) ## take the pictures of docs/images again; all picture
 	cd build/screenshots/desk-light && for picture in $(notdir $(wildcard docs/images/*.png)); do \
 		cp $$picture ../../../docs/images/; done
 
-lock: ## write both locks from pyproject.toml (needs uv)
+lock: ## write the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra build --output-file requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
+		--extra build --extra postgres --constraint requirements.lock --output-file requirements-postgres.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra dev --extra dist --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (*PACKAGES, "headcount", "deploy", "docs")
 FILES = (
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "SECURITY.md"),
-    *("pyproject.toml", "requirements-dev.lock", "requirements.lock"),
+    *("pyproject.toml", "requirements-dev.lock", "requirements-postgres.lock", "requirements.lock"),
 )
 MAN = "man"
 """The folder of the man pages, as MANIFEST.in and pyproject.toml name it."""

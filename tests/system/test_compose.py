@@ -26,6 +26,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
 DEPLOY = ROOT / "deploy"
+LOCKS = ("requirements.lock", "requirements-postgres.lock")
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
@@ -62,7 +63,7 @@ def default(name: str) -> Any:
 
 
 def test_the_base_is_a_full_version_of_a_python_that_the_server_supports() -> None:
-    (base,) = lines_of("ARG")
+    base, _lock = lines_of("ARG")[:2]
     found = re.fullmatch(r"BASE=python:3\.(\d+)\.\d+-slim-[a-z]+", base)
     assert found
     assert int(found[1]) >= 11
@@ -88,8 +89,9 @@ def test_the_image_has_every_package_and_nothing_else_that_could_be_secret() -> 
     packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
     documents = {project["project"]["readme"], *project["project"]["license-files"]}
     # The help of the server is a link to docs/.
-    assert wanted == packages | documents | {"docs", "pyproject.toml", "requirements.lock"}
-    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert wanted == packages | documents | {"docs", "pyproject.toml", *LOCKS}
+    assert f"ARG LOCK={LOCKS[0]}\n" in DOCKERFILE
+    assert "--require-hashes -r ${LOCK}" in DOCKERFILE
 
 
 def test_the_health_check_fails_if_the_server_does_not_answer(tmp_path: Path) -> None:
