@@ -44,7 +44,7 @@ def can_boot() -> bool:
         return False
     with tempfile.TemporaryDirectory() as folder:
         # Units have user namespaces.
-        command = [sys.executable, "-I", BOOT, folder, "/usr/bin/unshare", "--user", "true"]
+        command = [sys.executable, "-I", str(BOOT), folder, "/usr/bin/unshare", "--user", "true"]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
 
 
