@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support import ROOT
 from tests.support.chosen import EMBEDDED, VARIABLE, chosen_engine
 from tests.support.clients import MISSING, NO_MOUNTS
 from tests.support.disks import stand_apart
+from tests.support.postgres_server import begin_run
 
 
 def _nothing_may_be_skipped() -> bool:
@@ -60,6 +62,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_configure() -> None:
     if os.geteuid() == 0:
         stand_apart()
+    begin_run()
     if chosen_engine() != EMBEDDED:
         from tests.support.installation import INSTALLATIONS
 
@@ -118,6 +121,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup() -> None:
     """Give each test the usual mask of new files: a server in the process of an earlier test has set its own."""
     os.umask(0o022)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Drop the databases of the test, once all that used them has ended."""
+    try:
+        return (yield)
+    finally:
+        databases, folder = sys.modules.get("tests.support.postgres"), getattr(item, "funcargs", {}).get("tmp_path")
+        if databases and folder:
+            databases.drop_databases(folder)
 
 
 @pytest.hookimpl(wrapper=True)

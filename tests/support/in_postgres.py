@@ -27,7 +27,7 @@ from server.tenants.sending import MARK
 from server.tenants.tenants import Tenants
 from tests.support.engines import add_tenants
 from tests.support.importing import Company
-from tests.support.postgres import copy_database, database_for, url
+from tests.support.postgres import copy_database, database_of, url
 from tests.support.postgres_company import PostgresCompany, as_tenant, holding_users
 from tests.support.postgres_files import ID, FilesInPostgres, in_a_loop
 
@@ -45,7 +45,7 @@ class DatabaseInstallation(FilesInPostgres):
     def url(self) -> str:
         """The database that belongs to the folder. It is made on its first use."""
         if self._url is None:
-            self._url = in_a_loop(database_for(self.data))
+            self._url = database_of(self.data)
         return self._url
 
     @property

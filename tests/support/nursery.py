@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from tests.support import ROOT, jumping_clock
+from tests.support.chosen import EMBEDDED, chosen_engine
 
 ENTRIES = ("server", "tests.support.mortal_server")
 """The modules that a fork can run: they change nothing in the process before `main`."""
@@ -172,8 +173,11 @@ def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
 if __name__ == "__main__":
     if place := os.environ.get(jumping_clock.PLACE):
         jumping_clock.install(Path(place))
-    import server.cli.serve  # noqa: F401 - all modules of a server
+    import server.cli.serve
     from server.web.pages import rendering
+
+    if chosen_engine() != EMBEDDED:
+        import server.places.database  # noqa: F401 - it is loaded only if the settings ask for it
 
     rendering.prepare()  # a server does this after its start
     with socket.socket(fileno=int(sys.argv[1])) as given:

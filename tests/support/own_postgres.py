@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 
 from tests.support.clients import postgres_programs
-from tests.support.postgres import as_postgres, free_port
+from tests.support.postgres_server import as_postgres, free_port, pristine
 from tests.support.waiting import DEADLINE_S
 
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +36,7 @@ class OwnPostgres:
         self._folder = folder
         self._port = free_port()  # only a part of the socket's name: it listens on no port
         self._process: subprocess.Popen[bytes] | None = None
-        self._run("initdb", "-D", "data", "-U", "headcount", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+        subprocess.run(["cp", "-r", pristine(), "data"], cwd=folder, check=True, **as_postgres())
         with open(folder / "data" / "postgresql.auto.conf", "a", encoding="utf-8") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
             settings.write(f"unix_socket_directories = '{folder}'\n")
@@ -75,10 +75,6 @@ class OwnPostgres:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(DEADLINE_S)
             self._process = None
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [f"{postgres_programs()}/{program}", *arguments]
-        subprocess.run(command, cwd=self._folder, stdout=subprocess.DEVNULL, check=True, **as_postgres())
 
 
 @contextmanager

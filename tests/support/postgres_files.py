@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from engine.files import Names, Place
 from engine.postgres.database import alone
 from engine.postgres.store import PostgresStore
+from tests.support.postgres import connected
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"
 CHUNKS = """
@@ -160,11 +160,10 @@ class FilesInPostgres:
 
     @contextmanager
     def reading(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-        with psycopg.connect(self.url, row_factory=dict_row) as db:
-            yield db
+        yield connected(self.url)
 
     def change(self, statement: str, *values: Any) -> None:
-        with psycopg.connect(self.url) as db:
+        with psycopg.connect(self.url) as db:  # it may have to wait, and others read meanwhile
             db.execute(statement, values or None)
 
     def _server(self) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ import pytest
 
 from engine.postgres.database import Database, pooled
 from tests.support.clients import client
-from tests.support.postgres import as_postgres, database_for, free_port, server
+from tests.support.postgres import database_for
+from tests.support.postgres_server import as_postgres, free_port, server
 from tests.support.waiting import wait_until
 
 CONNECTIONS = 2
@@ -35,8 +37,7 @@ async def database(url: str) -> AsyncIterator[Database]:
 def through(url: str, tmp_path: Path) -> Iterator[str]:
     """Start pgbouncer with two connections to the database of the test; yield the URL through it."""
     (folder, server_port), port = server(), free_port()
-    home = Path(folder) / "pgbouncer"
-    home.mkdir()
+    home = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=folder))
     (home / "users").write_text('"headcount" ""\n')
     (home / "ini").write_text(
         f"[databases]\n* = host={folder} port={server_port}\n[pgbouncer]\npool_mode = transaction\n"

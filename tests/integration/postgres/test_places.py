@@ -15,7 +15,8 @@ from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import POSTGRES, needs
 from tests.support.keypairs import public_line
-from tests.support.postgres import server, url_of_new
+from tests.support.postgres import url_of_new
+from tests.support.postgres_server import server
 
 pytestmark = needs(POSTGRES)
 

@@ -1,4 +1,4 @@
-"""The PostgreSQL of a test run ends with it, so that tests leave nothing on the machine."""
+"""The PostgreSQL of a test run is one for all its processes, and ends with it: tests leave nothing on the machine."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.clients import POSTGRES, needs
-from tests.support.postgres import VARIABLE
+from tests.support.postgres_server import VARIABLE
 from tests.support.waiting import wait_until
 
 pytestmark = needs(POSTGRES)
 
 RUN = """
-import os, sys, time
-from tests.support.postgres import server
-print(*server(), flush=True)
+import os, subprocess, sys, time
+from tests.support.postgres_server import begin_run, server
+begin_run()
+ask = "from tests.support.postgres_server import server; print(*server(), flush=True)"
+both = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+told = {each.communicate()[0].strip() for each in both}
+assert told == {"{} {}".format(*server())}, told
+print(*told, flush=True)
 child = os.fork()
 if child:
     print(child, flush=True)
@@ -31,7 +36,8 @@ if not child or sys.argv[1] == "killed":
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
-def test_the_server_of_a_run_ends_with_it_though_a_child_of_the_run_does_not(how: str) -> None:
+def test_the_processes_of_a_run_have_one_server_that_ends_with_the_run(how: str) -> None:
+    """It ends although a child of the run does not."""
     env = {name: value for name, value in os.environ.items() if name != VARIABLE}
     run = subprocess.Popen([sys.executable, "-c", RUN, how], cwd=ROOT, env=env, stdout=subprocess.PIPE)
     assert run.stdout
