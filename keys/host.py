@@ -72,8 +72,7 @@ def host_keys(folder: Path) -> list[HostKey]:
     if new := missing_host_keys({key.kind for key in found}):
         for each in reversed(new):  # Ed25519 last: it shows that all are there
             _make(folder / each.name, each)
-        found = _load_all(folder)
-    return in_order(found)
+    return in_order([*found, *new])
 
 
 def in_order(keys: Iterable[HostKey]) -> list[HostKey]:

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from threading import Thread
 
 import httpcore
@@ -34,7 +34,11 @@ class Poster:
 
     def __init__(self, *, allow_private: bool) -> None:
         self._backend = GuardedBackend(allow_private=allow_private)
-        self._tls = ssl.create_default_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """The trusted certificates. Reading them takes longer than most starts of a server can spare."""
+        return ssl.create_default_context()
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes | AsyncIterator[bytes], timeout_s: float
@@ -56,7 +60,8 @@ class Poster:
             raise NoAnswer("the address is not valid") from error
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes | AsyncIterator[bytes]) -> int:
-        pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._backend)
+        tls = None if url.startswith("http:") else await asyncio.to_thread(lambda: self._tls)
+        pool = httpcore.AsyncConnectionPool(ssl_context=tls, network_backend=self._backend)
         async with pool, pool.stream("POST", url, headers=list(headers.items()), content=body) as answer:
             return int(answer.status)
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import replace
 from importlib.metadata import EntryPoint, distribution, distributions
-from types import MappingProxyType
 
 from engine.runs import RunStore
 from ground.words import counted
@@ -34,6 +33,9 @@ GROUP = "headcount.hooks"
 """The group of entry points; each names a module."""
 
 MAX_ERROR = 300
+
+Named = tuple[str, str, str | None]
+"""A module, the package that it is from, and why it cannot be one of hooks; None: it may be."""
 
 MakeRunnable = Callable[[Declared, str], Runnable | None]
 """Returns what runs a function that is declared in the module of this name."""
@@ -59,8 +61,9 @@ async def find_hooks(
 
     With `env`, a process with this environment imports each module first: one that exits or never ends is listed.
     """
-    unsafe = {} if env is None else await _unsafe(modules, env)
-    found = [*find_sources(modules, runnable, unsafe), *files]
+    named = _named(modules)
+    unsafe = {} if env is None else await _unsafe(named, env)
+    found = [*_sources(named, runnable, unsafe), *files]
     if store is not None:
         found = recalled([replace(source, remembered=await store.remembered(source.name)) for source in found])
     result = registry(found)
@@ -80,41 +83,40 @@ def known_hooks(hooks: Iterable[RegisteredHook]) -> KnownHooks:
     }
 
 
-def find_sources(
-    modules: Sequence[str], runnable: MakeRunnable = not_run, unsafe: Mapping[str, str] = MappingProxyType({})
-) -> list[Source]:
+def find_sources(modules: Sequence[str], runnable: MakeRunnable = not_run) -> list[Source]:
     """Import the modules of all hooks: of packages by name, then `modules`. Blocks.
 
-    A function that two modules have is a hook of the first. `unsafe` modules are not imported, for the reason given.
+    A function that two modules have is a hook of the first.
     """
-    if modules:
-        _reach_current_folder()
+    return _sources(_named(modules), runnable, {})
+
+
+def _sources(named: Sequence[Named], runnable: MakeRunnable, unsafe: Mapping[str, str]) -> list[Source]:
+    """Import these modules, but not those that are `unsafe`, for the reason given."""
     seen: set[int] = set()
-    return [_load(name, package, why or unsafe.get(name), runnable, seen) for name, package, why in _named(modules)]
+    return [_load(name, package, why or unsafe.get(name), runnable, seen) for name, package, why in named]
 
 
-async def _unsafe(modules: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+async def _unsafe(named: Sequence[Named], env: Mapping[str, str]) -> dict[str, str]:
     """Return the modules that would end or hold this process, and why."""
-    if modules:
-        _reach_current_folder()
-    names = [name for name, _, why in _named(modules) if why is None]
+    names = [name for name, _, why in named if why is None]
     found = await asyncio.gather(*(why_not_imported(name, env) for name in names))
     return {name: f"{name} cannot be imported: {why}" for name, why in zip(names, found, strict=True) if why}
 
 
-def _named(modules: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
-    """Yield each module once, the package that it is from, and why it cannot be one."""
-    seen = set()
-    for name, package, why in sorted(_installed(), key=lambda each: (each[1], each[0], each[2] or "")):
-        if name not in seen:
-            yield name, package, why
-        seen.add(name)
-    for name in dict.fromkeys(modules):
-        if name not in seen:
-            yield name, name, None
+def _named(modules: Sequence[str]) -> list[Named]:
+    """Return each module once. Reads files of all installed packages."""
+    if modules:
+        _reach_current_folder()
+    found: dict[str, Named] = {}
+    for each in sorted(_installed(), key=lambda each: (each[1], each[0], each[2] or "")):
+        found.setdefault(each[0], each)
+    for name in modules:
+        found.setdefault(name, (name, name, None))
+    return [*found.values()]
 
 
-def _installed() -> Iterator[tuple[str, str, str | None]]:
+def _installed() -> Iterator[Named]:
     """Yield the module of each entry point, its package, and why it cannot be used. A broken one hides no other."""
     seen = set()
     for number, each in enumerate(distributions(), 1):
@@ -132,7 +134,7 @@ def _installed() -> Iterator[tuple[str, str, str | None]]:
             yield package, package, f"the entry points of {package} cannot be read: {_first_line(error)}"
 
 
-def _module_of(name: str, value: str, package: str) -> tuple[str, str, str | None]:
+def _module_of(name: str, value: str, package: str) -> Named:
     if (parts := EntryPoint.pattern.match(value)) is None:
         return value, package, f"{value} cannot be used: its entry point {name} does not name a module"
     why = f"{value} cannot be used: its entry point {name} must name a module only"
