@@ -23,8 +23,12 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
+import asyncssh
+
+from keys.host import RSA_BITS
 from tests.support import ROOT, jumping_clock
 from tests.support.chosen import EMBEDDED, chosen_engine
 
@@ -170,15 +174,34 @@ def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
     sys.exit()
 
 
+def _save_time_on_rsa() -> None:
+    """Let the servers of this run have one RSA host key, and not test it for prime numbers at each start.
+
+    A start needs a tenth of a second without it, and half a second more with it.
+    """
+    make = asyncssh.generate_private_key
+    key = make("ssh-rsa", key_size=RSA_BITS)
+
+    def made(kind: str, *arguments: Any, **options: Any) -> asyncssh.SSHKey:
+        return key if (kind, options) == ("ssh-rsa", {"key_size": RSA_BITS}) else make(kind, *arguments, **options)
+
+    asyncssh.generate_private_key = made
+    asyncssh.set_default_skip_rsa_key_validation(True)
+
+
 if __name__ == "__main__":
     if place := os.environ.get(jumping_clock.PLACE):
         jumping_clock.install(Path(place))
     import server.cli.serve
+    from server.web.app import build_app
     from server.web.pages import rendering
 
     if chosen_engine() != EMBEDDED:
         import server.places.database  # noqa: F401 - it is loaded only if the settings ask for it
 
     rendering.prepare()  # a server does this after its start
+    _save_time_on_rsa()
+    parts: Any = SimpleNamespace(routes=list)
+    build_app(parts, parts)  # what is worked out for the first app serves all later ones
     with socket.socket(fileno=int(sys.argv[1])) as given:
         _take_orders(given)
