@@ -63,7 +63,35 @@ def _file_error(
 
 
 class TryAgain(Refusal, ImporterError):  # noqa: N818 - it is an instruction, not a fault
-    """A temporary failure (disk full, database busy); nothing was changed."""
+    """A temporary failure (disk full, database busy); nothing was changed.
+
+    `why` is the cause in the words of the system, only for the log and for commands: it may name a host or a user.
+    """
+
+    told = False
+    """Whether the log has a line about it already, so that a line of the part that met it adds nothing."""
+
+    def __init__(self, code: str, message: str, why: str = "") -> None:
+        super().__init__(code, message)
+        self.why = why
+
+    @property
+    def in_full(self) -> str:
+        """The message with its cause."""
+        return f"{self.message}: {self.why}" if self.why else self.message
+
+
+class DatabaseAway(TryAgain):
+    """The database of the whole server cannot be reached or written now. One line of the log says so for all."""
+
+    told = True
+
+    def __init__(self, why: str, message: str = "the database cannot be reached") -> None:
+        super().__init__("database_busy", message, why)
+
+
+class OutcomeUnknown(DatabaseAway):
+    """The database was lost during a commit: what was to be committed has happened, or not."""
 
 
 class Refused(Refusal, ImporterError):  # noqa: N818 - the field's word

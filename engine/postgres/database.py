@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
-from engine.postgres.faults import AGAIN, translating
+from engine.postgres.faults import AGAIN, first_line, translating
+from engine.postgres.pool import Pool
 from engine.postgres.rows import Row, by_position_and_name
 from engine.postgres.together import Joined, joined_by
 from ground.afterwards import Act, do_all, put_off
 from ground.threads import finish
-from importer.errors import DatabaseFault, DatabaseUnusable
+from importer.errors import DatabaseFault, DatabaseUnusable, OutcomeUnknown
 
-# The pool logs each try to connect. The part that needed the connection reports a failure.
-logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+# psycopg warns of what it cannot do with a connection that is lost, such as to end a pipeline or a transaction. The
+# part that used the connection reports the loss.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 Connection = psycopg.AsyncConnection[Row]
 T = TypeVar("T")
@@ -36,16 +36,13 @@ FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in a passwo
 OLDEST = 15
 """The oldest version of PostgreSQL that Headcount works with."""
 WAIT_S = 10.0
-"""The longest wait for a connection, for the server to answer it, and for a lock."""
-RECONNECT_S = 2.0
-"""A connection that cannot be made is tried again for so long, with growing pauses; the next caller begins anew.
-
-With longer pauses, a database that is back would not be noticed for long.
-"""
+"""The longest wait for the answer of a server to a connection, and for a lock."""
+AWAY_S = 15.0
+"""The longest wait for a connection of a pool. Another host takes over within 3 to 10 seconds, mostly."""
 IDLE_S = 15.0
 """PostgreSQL rolls back a transaction that was idle for so long: its process is frozen, or its host is gone."""
 ATTEMPTS = 3
-"""How often a statement is begun that another transaction ended."""
+"""How often a statement is begun that another transaction ended, or that did nothing before a connection was lost."""
 
 ON_NO_DISK = {"synchronous_commit": "off"}
 """Settings of a transaction that a crash of PostgreSQL may undo until a later one is on disk."""
@@ -101,13 +98,11 @@ class Database:
 
     async def read(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of one statement that reads."""
-        async with self._reading() as steps:
-            return await steps.rows(statement, *values, **named)
+        return await self._read(lambda steps: steps.rows(statement, *values, **named))
 
     async def blobs(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of one statement that reads, as `Steps.blobs` does."""
-        async with self._reading() as steps:
-            return await steps.blobs(statement, *values, **named)
+        return await self._read(lambda steps: steps.blobs(statement, *values, **named))
 
     async def change(self, statement: str, *values: object, **named: object) -> int:
         """Run one statement as a transaction, and return how many rows it changed: they are on disk.
@@ -132,8 +127,10 @@ class Database:
         Return how many rows it changed. It is not undone alone: if it fails, so must the block. Without a block, it
         is a transaction.
         """
-        async with self._reading() as steps:
-            return await steps.change(statement, *values, **named)
+        if not (around := joined_by(self)):
+            return await self.change(statement, *values, **named)
+        with translating():
+            return await Steps(around.connection).change(statement, *values, **named)
 
     @asynccontextmanager
     async def transaction(self, settings: Mapping[str, str] | None = None) -> AsyncIterator[Steps]:
@@ -148,9 +145,8 @@ class Database:
                 async with around.savepoint(dict(settings.items() - ON_NO_DISK.items())):
                     yield Steps(around.connection)
                 return
-            async with self._lend() as connection:
+            async with self._begun(lambda connection: connection.execute(_begin(settings))) as connection:
                 try:
-                    await connection.execute(_begin(settings))
                     yield Steps(connection)
                     await finish(_commit(connection))
                 except BaseException:
@@ -172,15 +168,14 @@ class Database:
         stored: list[Act] = []
         try:
             with translating():
-                async with self._lend() as connection:
-                    joined = Joined(self, connection)
+                joined = Joined(self)
+                async with self._begun(lambda connection: joined.begin(connection, _begin({}))) as connection:
 
                     async def commit() -> None:
                         await joined.commit(_commit, lambda: connect(self.url))
                         stored.extend(joined.acts)
 
                     try:
-                        await joined.begin(_begin({}))
                         with joined.joining():
                             yield
                         await finish(commit())
@@ -191,37 +186,46 @@ class Database:
             if not put_off(stored):
                 await finish(do_all(stored))
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Steps]:
+    async def _read(self, act: Callable[[Steps], Awaitable[list[Row]]]) -> list[Row]:
+        """Return what `act` reads. It is done again if its connection was lost."""
         with translating():
             if around := joined_by(self):
-                yield Steps(around.connection)
-                return
+                return await act(Steps(around.connection))
+            for left in reversed(range(ATTEMPTS)):
+                async with self._lend() as connection:
+                    try:
+                        return await act(Steps(connection))
+                    except psycopg.OperationalError:
+                        if not left or not connection.broken:
+                            raise
+        raise AssertionError
+
+    @asynccontextmanager
+    async def _begun(self, begin: Callable[[Connection], Awaitable[object]]) -> AsyncIterator[Connection]:
+        """Lend a connection on which `begin` has begun a transaction; another one if the first was lost."""
+        for left in reversed(range(ATTEMPTS)):
             async with self._lend() as connection:
-                yield Steps(connection)
+                try:
+                    await begin(connection)
+                except BaseException as error:
+                    lost = isinstance(error, psycopg.OperationalError) and connection.broken
+                    await finish(_roll_back(connection))
+                    if not left or not lost:
+                        raise
+                    continue
+                yield connection
+                return
 
 
 @asynccontextmanager
 async def pooled(url: str, *, most: int) -> AsyncIterator[Database]:
     """Open the database with a pool of up to `most` connections, which are made when they are needed."""
-    pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        url,
-        connection_class=psycopg.AsyncConnection,
-        kwargs=_arguments(),
-        min_size=0,
-        max_size=most,
-        open=False,
-        check=_check,
-        timeout=WAIT_S,
-        reconnect_timeout=RECONNECT_S,
-        max_idle=60.0,
-        name="headcount",
-    )
-    with translating():
-        await pool.open()
+    pool = Pool(lambda: connect(url), most, AWAY_S)
+    resting = asyncio.create_task(pool.rest(), name="idle connections")
     try:
-        yield Database(url, pool.connection)
+        yield Database(url, pool.lend)
     finally:
+        resting.cancel()
         await finish(pool.close())
 
 
@@ -253,7 +257,7 @@ async def connect(url: str) -> Connection:
     except psycopg.ProgrammingError:
         # The reason that libpq gives may quote the password.
         raise DatabaseUnusable(f"the URL of the database is not valid; it has the form {FORM}") from None
-    connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments())
+    connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments(url))
     if (version := connection.info.server_version) < OLDEST * 10_000:
         await connection.close()
         raise DatabaseUnusable(f"the database is PostgreSQL {version // 10_000}; Headcount needs {OLDEST} or newer")
@@ -266,8 +270,10 @@ def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list
 
     The connection has to come within `timeout_s`. Raises TryAgain, DatabaseUnusable.
     """
-    arguments = {**_arguments(), "connect_timeout": max(2, round(timeout_s))}
-    with translating(), psycopg.connect(url, **arguments) as connection:
+    with (
+        translating(),
+        psycopg.connect(url, **{**_arguments(url), "connect_timeout": max(2, round(timeout_s))}) as connection,
+    ):
         found: psycopg.Connection[Row] = connection
 
         def read(statement: str, *values: object, **named: object) -> list[Row]:
@@ -287,8 +293,12 @@ async def again(act: Callable[[], Awaitable[T]]) -> T:
     raise AssertionError
 
 
-def _arguments() -> dict[str, Any]:
-    return {**_LINES, "autocommit": True, "prepare_threshold": None, "row_factory": by_position_and_name}
+def _arguments(url: str) -> dict[str, Any]:
+    # If the URL names several hosts, one of them is the primary now.
+    lines = {"target_session_attrs": "read-write", **_LINES}
+    if "target_session_attrs" in psycopg.conninfo.conninfo_to_dict(url):
+        del lines["target_session_attrs"]
+    return {**lines, "autocommit": True, "prepare_threshold": None, "row_factory": by_position_and_name}
 
 
 def _values(values: tuple[object, ...], named: dict[str, object]) -> Sequence[object] | Mapping[str, object] | None:
@@ -310,7 +320,15 @@ def _begin(settings: Mapping[str, str]) -> str:
 
 
 async def _commit(connection: Connection) -> None:
-    done = await connection.execute("COMMIT")
+    """Commit. Raises OutcomeUnknown if the connection is lost meanwhile."""
+    if connection.closed:
+        raise psycopg.OperationalError("the connection is closed")
+    try:
+        done = await connection.execute("COMMIT")
+    except psycopg.OperationalError as error:
+        if connection.broken:
+            raise OutcomeUnknown(first_line(error)) from error
+        raise
     if done.statusmessage != "COMMIT":
         # A statement failed, and the block went on: PostgreSQL answers COMMIT with a ROLLBACK.
         raise DatabaseFault("the transaction was rolled back, because a statement in it had failed")
@@ -323,14 +341,3 @@ async def _roll_back(connection: Connection) -> None:
             await connection.execute("ROLLBACK")
     except psycopg.Error:
         await connection.close()
-
-
-async def _check(connection: Connection) -> None:
-    """Raise psycopg.OperationalError if the server has closed a connection of the pool. Mostly without a round trip.
-
-    An idle connection has something to read only if the server ended it, or has news.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)

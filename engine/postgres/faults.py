@@ -6,20 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-import psycopg_pool
 
-from importer.errors import DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseAway, DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
 
 AGAIN = {"40001", "40P01"}
 """SQLSTATE: PostgreSQL ended the transaction because of another one. The same transaction may succeed at once."""
 
 DISK_FULL = {"53100"}
 DISK = {"58000", "58030"}
-BUSY = {"25006", "25P03", "55P03", "55006", "57014"}
-"""SQLSTATE: a standby that is not the primary yet, a transaction that waited too long, a lock that did not come."""
-BUSY_CLASSES = {"08", "40", "53"}
-STOPPING = "57P"
-"""The start of the SQLSTATEs of a database that stops or starts."""
+READ_ONLY = "25006"
+"""SQLSTATE: a standby, which is not the primary yet or not any more."""
+BUSY = {"25P03", "55P03", "55006", "57014"}
+"""SQLSTATE: a transaction that waited too long, a lock that did not come."""
+BUSY_CLASSES = {"40", "53"}
+AWAY = ("08", "57P")
+"""The start of the SQLSTATEs of a connection that is lost, and of a database that stops or starts."""
 DAMAGED = {"XX001", "XX002"}
 WRONG = {"3D000", "3F000", "42P01", "42501"}
 """SQLSTATE: no such database, schema or table, or no right to it."""
@@ -41,21 +42,23 @@ def translated(error: psycopg.Error) -> Exception:
     A connection that is lost during a COMMIT is TryAgain, too, although the transaction may have been committed.
     """
     state, said = error.sqlstate, first_line(error)
-    if isinstance(error, psycopg_pool.PoolClosed):
-        return DatabaseUnusable("the database is closed")
     if state in DISK_FULL:
         return TryAgain("disk_full", "the disk of the database is full")
     if state in DISK:
-        return TryAgain("disk_error", f"the database could not read or write its disk: {said}")
+        return TryAgain("disk_error", "the database could not read or write its disk", said)
     if state in DAMAGED:
         return DatabaseDamaged(f"the database is damaged: {said}")
     if state is None:
         # Without a state, the connection could not be made or was lost.
         if isinstance(error, psycopg.OperationalError):
-            return TryAgain("database_busy", f"the database cannot be reached: {said}")
+            return DatabaseAway(said)
         return DatabaseFault(f"the database cannot be used: {said}")
-    if state in BUSY or state[:2] in BUSY_CLASSES or state.startswith(STOPPING):
-        return TryAgain("database_busy", f"the database cannot do it now: {said}")
+    if state == READ_ONLY:
+        return DatabaseAway(said, "the database cannot be written now")
+    if state.startswith(AWAY):
+        return DatabaseAway(said)
+    if state in BUSY or state[:2] in BUSY_CLASSES:
+        return TryAgain("database_busy", "the database cannot do it now", said)
     if state in WRONG or state[:2] in WRONG_CLASSES:
         return DatabaseUnusable(f"the database cannot be used: {said}")
     return DatabaseFault(f"the database cannot be used: {said}")

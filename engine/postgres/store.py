@@ -12,6 +12,7 @@ from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames
 from engine.postgres.migrations import migrate
+from engine.postgres.pulse import ASK, Heard, Pulse, feeling_pulse
 from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
 from engine.postgres.server.bans import PostgresBanStore
 from engine.postgres.server.figures import PostgresFigureStore
@@ -36,11 +37,20 @@ class PostgresStore:
 
     PostgreSQL lets no read wait for a write. But writes that wait for each other may have all connections of a pool.
     So `looking` has connections of its own in a server. The parts that requests are checked with read through them,
-    too, and so do hints. A login waits up to `login_wait_s` for PostgreSQL.
+    too, and so do hints. A login waits up to `login_wait_s` for PostgreSQL. `pulse` knows whether the database can be
+    written, without a wait.
     """
 
-    def __init__(self, database: Database, *, looking: Database | None = None, login_wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        looking: Database | None = None,
+        login_wait_s: float = WAIT_S,
+        pulse: Pulse | None = None,
+    ) -> None:
         self.database = database
+        self._pulse = pulse
         self._login_wait_s = login_wait_s
         self._queue = PostgresQueue(database)
         self._runs = PostgresRunStore(database)
@@ -100,9 +110,10 @@ class PostgresStore:
         return FileStore(PostgresAllNames(self.database), self.contents(), self.kept_files(), drafts)
 
     async def ask_to_write(self) -> None:
-        # A statement that changes no row needs no transaction id: a standby and a full disk would not refuse it.
-        async with self.database.transaction() as steps:
-            await steps.rows("SELECT pg_current_xact_id()")
+        if self._pulse:
+            self._pulse.check()
+        else:
+            await self.database.change(ASK)
 
     def looking(self) -> PostgresStore:
         return self._looking
@@ -110,11 +121,12 @@ class PostgresStore:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, serving: bool = False, login_wait_s: float = WAIT_S
+    url: str, *, serving: bool = False, login_wait_s: float = WAIT_S, heard: Heard = lambda _: None
 ) -> AsyncIterator[PostgresStore]:
     """Open the store at `url`, with its schema up to date; missing tables are created.
 
-    `serving` is for the server, where many parts work at the same time. Raises DatabaseUnusable, TryAgain.
+    `serving` is for the server, where many parts work at the same time; `heard` hears when the database is away.
+    Raises DatabaseUnusable, TryAgain.
     """
     async with alone(url) as database:
         await migrate(database)
@@ -125,5 +137,6 @@ async def open_store(
     async with (
         pooled(url, most=SERVERS_CONNECTIONS) as database,
         pooled(url, most=READERS_CONNECTIONS) as looking,
+        feeling_pulse(url, heard) as pulse,
     ):
-        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s)
+        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s, pulse=pulse)

@@ -9,9 +9,11 @@ from contextvars import ContextVar
 
 import psycopg
 
+from engine.postgres.faults import first_line
 from engine.postgres.rows import Row
 from ground.afterwards import Act, putting_off
 from ground.threads import finish
+from importer.errors import DatabaseAway, OutcomeUnknown
 
 Connection = psycopg.AsyncConnection[Row]
 Connect = Callable[[], Awaitable[Connection]]
@@ -26,18 +28,20 @@ _JOINED: ContextVar[Joined | None] = ContextVar("joined", default=None)
 class Joined:
     """The open transaction of a task on one database. Its parts are undone alone, by savepoints."""
 
-    def __init__(self, database: object, connection: Connection) -> None:
+    connection: Connection
+
+    def __init__(self, database: object) -> None:
         self.database = database
-        self.connection = connection
         self.task = asyncio.current_task()
         self.acts: list[Act] = []
         """Put off until it is on disk."""
         self._number: str | None = None
         self._depth = 0
 
-    async def begin(self, statement: str) -> None:
+    async def begin(self, connection: Connection, statement: str) -> None:
         """Begin it, and ask for its number: after a lost connection, PostgreSQL knows its outcome by that."""
-        found = await self.connection.execute(f"{statement}; SELECT pg_current_xact_id()::text")
+        self.connection = connection
+        found = await connection.execute(f"{statement}; SELECT pg_current_xact_id()::text")
         while found.nextset():
             pass
         row = await found.fetchone()
@@ -76,15 +80,20 @@ class Joined:
     async def commit(self, commit: Callable[[Connection], Awaitable[None]], connect: Connect) -> None:
         """Commit it. If the connection is lost meanwhile, ask PostgreSQL whether it is committed.
 
-        Raises the error of the commit if it is not, or if there is no answer in time.
+        Raises DatabaseAway if it is not, and OutcomeUnknown if there is no answer in time.
         """
         try:
             await commit(self.connection)
-        except psycopg.OperationalError:
-            if not self.connection.broken or not await self._was_committed(connect):
+        except (psycopg.OperationalError, OutcomeUnknown) as lost:
+            if not self.connection.broken:
                 raise
+            why = lost.why if isinstance(lost, OutcomeUnknown) else first_line(lost)
+            committed = await self._was_committed(connect)
+            if not committed:
+                raise (OutcomeUnknown if committed is None else DatabaseAway)(why) from lost
 
-    async def _was_committed(self, connect: Connect) -> bool:
+    async def _was_committed(self, connect: Connect) -> bool | None:
+        """Return whether it is committed; None if PostgreSQL does not say."""
         try:
             async with asyncio.timeout(ASKED_S):
                 while True:
@@ -93,7 +102,7 @@ class Joined:
                         return state == "committed"
                     await asyncio.sleep(AGAIN_S)
         except TimeoutError:
-            return False
+            return None
 
     async def _outcome(self, connect: Connect) -> str | None:
         try:

@@ -117,7 +117,9 @@ class Worker:
             try:
                 await self._look()
             except TryAgain as error:
-                log.warning("The import queue waits (%s); retrying.", error.message, extra={"event": "queue_waits"})
+                if not error.told:
+                    facts = {"event": "queue_waits"}
+                    log.warning("The import queue waits (%s); retrying.", error.in_full, extra=facts)
             except Exception:
                 log.exception("The search for imports to run failed; retrying.", extra={"event": "worker_fault"})
             with suppress(TimeoutError):
@@ -194,11 +196,12 @@ class Worker:
         try:
             await self._close(running, end)
         except TryAgain as error:
-            log.warning(
-                "The end of import %d of %s cannot be written (%s); retrying.",
-                *(entry.id, entry.tenant, error.message),
-                extra={"event": "end_owed", "tenant": entry.tenant, "import_id": entry.id},
-            )
+            if not error.told:
+                log.warning(
+                    "The end of import %d of %s cannot be written (%s); retrying.",
+                    *(entry.id, entry.tenant, error.in_full),
+                    extra={"event": "end_owed", "tenant": entry.tenant, "import_id": entry.id},
+                )
             return False
         return True
 

@@ -21,7 +21,7 @@ import click
 
 from ground.refusals import Refusal
 from headcount import __version__
-from importer.errors import DatabaseFault, ImporterError
+from importer.errors import DatabaseFault, ImporterError, TryAgain
 from keys.errors import HostKeyRefused, RingUnreadable, SecretRefused
 from server.cli.output import lines_are_json, lines_as_json, log_told, tell
 from server.interrupts import INTERRUPTED, loading
@@ -177,7 +177,7 @@ def _refused(error: Exception) -> int:
     if len(wrong) > 1:
         tell(f"{len(wrong)} settings are not valid. Nothing was done", code, "error", wrong)
     else:
-        tell(str(error), code, "error")
+        tell(error.in_full if isinstance(error, TryAgain) else str(error), code, "error")
     return 1
 
 

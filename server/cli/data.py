@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from importer.errors import TryAgain
+from importer.errors import DatabaseAway, TryAgain
 from importer.model import INTEGER_MAX
 from server.cli.output import tell
 from server.interrupts import loading
@@ -122,7 +122,7 @@ async def patiently(change: Callable[[], Awaitable[T]]) -> T:
         try:
             return await change()
         except TryAgain as error:
-            if error.code != "database_busy":
+            if error.code != "database_busy" or isinstance(error, DatabaseAway):
                 raise
             tell("An import of this tenant is running. Waiting for it to end ...", "database_busy")
     return await change()

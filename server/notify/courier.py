@@ -242,7 +242,7 @@ class HeldUp:
         if not isinstance(error, TryAgain):
             self._trouble.met(error)
             return 20 * LOOK_S
-        if times := self._waits.again(time.monotonic()):
+        if not error.told and (times := self._waits.again(time.monotonic())):
             facts = {"event": "outbox_waits", "times": times}
-            log.warning("The outbox cannot be read or written: %s; retrying.", error.message, extra=facts)
+            log.warning("The outbox cannot be read or written: %s; retrying.", error.in_full, extra=facts)
         return 2 * LOOK_S

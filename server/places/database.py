@@ -134,8 +134,10 @@ def _saying_what_to_do() -> Iterator[None]:
     try:
         yield
     except (TryAgain, DatabaseUnusable) as error:
-        said = str(error)
+        said = error.in_full if isinstance(error, TryAgain) else str(error)
         if not said.startswith(UNREACHABLE):
             raise
         advice = f"{said}. {what_to_do(said)} (HEADCOUNT_DATABASE_URL)"
-        raise (TryAgain(error.code, advice) if isinstance(error, TryAgain) else DatabaseUnusable(advice)) from error
+        if isinstance(error, TryAgain):
+            raise TryAgain(error.code, error.message, advice.removeprefix(f"{error.message}: ")) from error
+        raise DatabaseUnusable(advice) from error

@@ -152,7 +152,9 @@ class Runner:
             try:
                 wait_s = await self._look()
             except TryAgain as error:
-                log.warning("The runs of hooks wait (%s); retrying.", error.message, extra={"event": "runs_wait"})
+                if not error.told:
+                    facts = {"event": "runs_wait"}
+                    log.warning("The runs of hooks wait (%s); retrying.", error.in_full, extra=facts)
             except Exception:
                 log.exception("The search for runs of hooks failed; retrying.", extra={"event": "runner_fault"})
             if self._rushes.held(time.monotonic()):
@@ -321,11 +323,12 @@ class Runner:
                 await self._ending.finish(run, end)
                 return
             except TryAgain as error:
-                log.warning(
-                    "The end of run %d of %s for %s cannot be written (%s); retrying.",
-                    *(run.id, run.hook, run.tenant, error.message),
-                    extra={"event": "run_end_owed", **_facts(run)},
-                )
+                if not error.told:
+                    log.warning(
+                        "The end of run %d of %s for %s cannot be written (%s); retrying.",
+                        *(run.id, run.hook, run.tenant, error.in_full),
+                        extra={"event": "run_end_owed", **_facts(run)},
+                    )
             except Exception as error:
                 self._met_fault(run, error)
                 end = Failed(NOT_WRITTEN, type(error).__name__)

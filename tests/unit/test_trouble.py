@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from importer.errors import TryAgain
+from importer.errors import DatabaseAway, TryAgain
 from server.trouble import LOGGED_EVERY_S, Trouble, outside_cause
 
 LOG = logging.getLogger("server.test")
@@ -50,3 +50,13 @@ def test_a_database_that_is_busy_for_a_moment_is_not_logged_as_trouble(caplog: p
     assert caplog.records == []
     trouble.met_unless_busy(FULL)
     assert [record.getMessage() for record in caplog.records] == ["Writing fails: the disk is full; retrying."]
+
+
+def test_trouble_with_a_database_that_is_away_is_logged_after_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    times = iter([0.0, 20.0, 59.0, 200.0, 230.0, 259.0, 260.0, 260.0])  # away twice
+    trouble = Trouble(LOG, "Writing fails", {"event": "it"}, clock=lambda: next(times))
+    for _ in range(6):
+        trouble.met(DatabaseAway("connection refused"))
+    assert caplog.records == []
+    trouble.met(DatabaseAway("connection refused"))
+    assert caplog.messages == ["Writing fails: the database cannot be reached: connection refused; retrying."]

@@ -7,10 +7,10 @@ import os
 from collections.abc import AsyncIterator
 
 from engine.files import CHUNK, UNNEEDED_S, ContentGone
-from engine.postgres.database import ON_NO_DISK, Database, Steps
+from engine.postgres.database import ATTEMPTS, ON_NO_DISK, Database, Steps
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
-from importer.errors import Refused
+from importer.errors import DatabaseAway, Refused
 
 AT_ONCE = 16
 """The most chunks in one transaction, in one answer, and in the memory of one file."""
@@ -53,6 +53,15 @@ class PostgresContents:
         self._unneeded_s = unneeded_s
 
     async def store(self, tenant: str, fd: int, size: int) -> int:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return await self._store(tenant, fd, size)
+            except DatabaseAway:  # nothing refers to what was stored so far, so it can be stored once more
+                if not left:
+                    raise
+        raise AssertionError
+
+    async def _store(self, tenant: str, fd: int, size: int) -> int:
         if size <= CHUNK:
             return await self._store_short(tenant, _read_all(fd, size, 0))
         content: int | None = None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from engine.files import ContentGone, TenantGone
-from importer.errors import DatabaseUnusable, Refused, TryAgain
+from importer.errors import DatabaseAway, DatabaseUnusable, OutcomeUnknown, Refused, TryAgain
 from server.files.reports import REMOVED, NotLanded
 
+T = TypeVar("T")
+
+TRIES = 2
 AWAY = "the storage of the server cannot be used now; try again later"
 FULL = "the storage of the server is full; try again later"
 GONE = "another session removed or replaced the file; open it again"
@@ -24,7 +28,7 @@ def reaching() -> Iterator[None]:
         full = error.code == "disk_full"
         raise OSError(errno.ENOSPC if full else errno.EIO, FULL if full else AWAY) from error
     except DatabaseUnusable as error:
-        raise OSError(errno.EIO, AWAY) from TryAgain("database_busy", str(error))
+        raise OSError(errno.EIO, AWAY) from TryAgain("database_busy", "the database cannot be used", str(error))
     except ContentGone as error:
         raise OSError(errno.ESTALE, GONE) from error
     except TenantGone as error:
@@ -33,3 +37,18 @@ def reaching() -> Iterator[None]:
         if error.code == "unknown_tenant":
             raise NotLanded(REMOVED) from error
         raise
+
+
+async def unless_lost(change: Callable[[], Awaitable[T]]) -> T:
+    """Return what `change` returns. If the database is lost before it commits, nothing has happened: do it again.
+
+    Each time waits for the database for a while.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return await change()
+        except OSError as error:
+            lost = error.__cause__
+            if not left or not isinstance(lost, DatabaseAway) or isinstance(lost, OutcomeUnknown):
+                raise
+    raise AssertionError

@@ -19,7 +19,7 @@ from server.files.paths import ClientPath
 from server.files.sentences import MADE_MEANWHILE, check_free, check_new, check_regular
 from server.files.shared.facts import facts_if_there, facts_of
 from server.files.shared.landing import land
-from server.files.shared.reaching import reaching
+from server.files.shared.reaching import reaching, unless_lost
 from server.files.shared.space import Space
 from server.files.shared.spool import Spooled
 
@@ -95,9 +95,13 @@ async def move_open(space: Space, draft: Spooled, new: ClientPath, *, replace: b
 async def publish(space: Space, draft: Spooled, written: Written | None) -> None:
     """Let the visible name refer to the bytes of a draft where no hook is. On OSError the old file stays."""
     content = await _stored(space, draft)
-    async with space.changing() as names:
-        await _put(names, draft, await _place_of(names, draft), content, written)
-        await draft.unnote(space.store.drafts, space.number)
+
+    async def change() -> None:
+        async with space.changing() as names:
+            await _put(names, draft, await _place_of(names, draft), content, written)
+            await draft.unnote(space.store.drafts, space.number)
+
+    await unless_lost(change)
     await _published(space, draft)
 
 
@@ -115,12 +119,14 @@ async def land_draft(
         found.append(await _place_of(names, draft))
 
     async def place(names: Names) -> None:
-        await _put(names, draft, found[0], content, written)
+        await _put(names, draft, found[-1], content, written)
 
     async def ends(_: Names) -> None:
         await draft.unnote(space.store.drafts, space.number)
 
-    import_id = await land(space, hook, upload, content, file, check=check, place=place, ends=ends)
+    import_id = await unless_lost(
+        lambda: land(space, hook, upload, content, file, check=check, place=place, ends=ends)
+    )
     await _published(space, draft)
     return import_id
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
+from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
 
 from engine.postgres.database import ON_NO_DISK, Database, Steps, alone, pooled
-from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseAway, DatabaseFault, DatabaseUnusable, TryAgain
 from tests.support.clients import POSTGRES, needs
+from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url as url_of
 from tests.support.waiting import eventually
 
@@ -127,6 +130,97 @@ async def test_a_lost_idle_connection_is_replaced_unnoticed(database: Database, 
     assert await database.change(WRITE, 1, "a") == 1
     await end_others(url)
     assert await written(database) == [1]
+
+
+async def test_all_idle_connections_that_ended_are_replaced_unnoticed(database: Database, url: str) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            await stack.enter_async_context(database.transaction())
+    await end_others(url)
+    begun = time.monotonic()
+    for number in range(8):
+        async with database.transaction() as steps:
+            await steps.change(WRITE, number, "a")
+    assert time.monotonic() - begun < 10
+    assert len(await written(database)) == 8
+
+
+async def test_what_has_not_begun_is_done_on_another_connection(
+    database: Database, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.pool._is_quiet", lambda _: True)  # it is lost a moment later
+
+    async def transaction() -> None:
+        async with database.transaction() as steps:
+            await steps.change(WRITE, 1, "a")
+
+    async def together() -> None:
+        async with database.together():
+            await database.change(WRITE, 2, "a")
+
+    for act in (transaction, together, lambda: database.read("SELECT 1"), lambda: database.blobs("SELECT 1")):
+        await database.read("SELECT 1")
+        await end_others(url)
+        await act()
+    assert await written(database) == [1, 2]
+    await end_others(url)
+    with pytest.raises(DatabaseAway):  # it may have been done before the connection was lost
+        await database.change(WRITE, 3, "a")
+
+
+async def test_work_waits_for_a_database_that_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_postgres() as postgres:
+        async with pooled(postgres.url, most=2) as database:
+            await database.change("CREATE TABLE notes (id integer PRIMARY KEY, text text)")
+            postgres.stop()
+            waiting = [asyncio.create_task(database.change(WRITE, number, "a")) for number in range(6)]
+            done, _ = await asyncio.wait(waiting, timeout=1)
+            assert not done
+            await asyncio.to_thread(postgres.start)
+            await asyncio.gather(*waiting)
+            assert len(await written(database)) == 6
+            postgres.stop()
+            monkeypatch.setattr("engine.postgres.database.AWAY_S", 0.5)
+        async with pooled(postgres.url, most=2) as database:
+            with pytest.raises(DatabaseAway, match=r"^the database cannot be reached$") as error:
+                await database.change(WRITE, 9, "a")
+            assert "socket" in error.value.why
+
+
+async def test_a_wait_for_a_connection_in_use_ends_with_a_reason(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 0.5)
+    async with pooled(url, most=1) as database, database.transaction():
+        with pytest.raises(TryAgain, match="all 1 connections to the database are in use"):
+            await database.read("SELECT 1")
+
+
+async def test_a_connection_that_nothing_uses_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.postgres.pool.IDLE_S", 0.2)
+    async with pooled(url, most=2) as database, alone(url) as other:
+        await database.read("SELECT 1")
+
+        async def is_closed() -> bool:
+            (row,) = await other.read(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND backend_type = 'client backend'"
+            )
+            return bool(row[0] == 1)
+
+        await eventually(is_closed)
+        assert await database.read("SELECT 1")
+
+
+async def test_a_database_that_cannot_be_written_is_away(url: str) -> None:
+    async with alone(url) as database:
+        name = (await database.read("SELECT current_database()"))[0][0]
+        with pytest.raises(DatabaseAway, match="cannot be written now"):
+            async with database.transaction({"transaction_read_only": "on"}) as steps:
+                await steps.change("CREATE TABLE notes (id integer)")
+        await database.change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(DatabaseAway) as error:
+        async with alone(url):
+            pass
+    assert "read-only" in error.value.why
 
 
 async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database: Database, url: str) -> None:

@@ -20,6 +20,7 @@ from importer.folder import TenantFolder
 from importer.model import ImportState
 from server.files.contracts import TenantLimits
 from server.files.shared.files import SharedFiles
+from server.files.shared.reaching import TRIES
 from server.files.shared.spool import Spooled
 from tests.integration.files.test_names import Player
 from tests.integration.postgres.test_database import end_others
@@ -172,7 +173,7 @@ async def every(files: object) -> AsyncIterator[SimpleNamespace]:
             yield SimpleNamespace(name=each.name)
 
 
-async def test_a_connection_that_is_lost_while_a_file_lands_changes_nothing(house: FileHouse) -> None:
+async def test_a_file_lands_once_although_its_connection_is_lost(house: FileHouse) -> None:
     store = house.store
     assert isinstance(store, PostgresStore)
     await house.put(AT, b"old")
@@ -182,6 +183,24 @@ async def test_a_connection_that_is_lost_while_a_file_lands_changes_nothing(hous
     await house.hook.landing.wait()
     await end_others(store.database.url)
     house.hook.may_land.set()
+    assert await landing == 2
+    assert (await house.get(AT), await house.states()) == (
+        b"newer", {1: ImportState.QUEUED, 2: ImportState.QUEUED},
+    )  # fmt: skip
+
+
+async def test_a_file_whose_connection_is_lost_again_and_again_changes_nothing(house: FileHouse) -> None:
+    store = house.store
+    assert isinstance(store, PostgresStore)
+    await house.put(AT, b"old")
+    house.hook.may_land.clear()
+    landing = asyncio.create_task(house.put(AT, b"newer"))
+    for _ in range(TRIES):
+        house.hook.landing.clear()
+        house.hook.may_land.clear()
+        await house.hook.landing.wait()
+        await end_others(store.database.url)
+        house.hook.may_land.set()
     with pytest.raises(OSError, match="the storage of the server cannot be used now; try again later") as failed:
         await landing
     assert isinstance(failed.value.__cause__, TryAgain)

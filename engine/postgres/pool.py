@@ -1,0 +1,143 @@
+"""Connections that are lent to one user at a time.
+
+PostgreSQL may end them at any time: it restarts, or another host takes over. A connection that it has ended is not
+lent. While no new one can be made, a borrower waits, and the next try follows within half a second: most borrowers do
+not notice a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from engine.postgres.rows import Row
+from importer.errors import DatabaseUnusable, TryAgain
+
+Connection = psycopg.AsyncConnection[Row]
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
+"""Between two tries to connect. Each pause is twice as long as the one before."""
+IDLE_S = 60.0
+"""A connection that nothing has used for so long is closed."""
+OLD_S = 3600.0
+"""A connection that is older is not lent again: its process in PostgreSQL only grows."""
+
+
+@dataclass(slots=True)
+class _Resting:
+    """A connection that is not lent. Times are those of the event loop."""
+
+    connection: Connection
+    made_at: float
+    since: float
+
+
+class Pool:
+    """Up to `most` connections, which `connect` makes when they are needed. A borrower waits up to `wait_s`."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int, wait_s: float) -> None:
+        self._connect = connect
+        self._most = most
+        self._wait_s = wait_s
+        self._places = asyncio.Semaphore(most)
+        self._one_try = asyncio.Lock()
+        self._resting: list[_Resting] = []
+        self._closed = False
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Connection]:
+        """Lend a connection without a transaction. If it has one at the end, it is closed.
+
+        Raises psycopg.OperationalError if none can be made, TryAgain if all are in use, and DatabaseUnusable if it
+        is closed or `connect` raises that.
+        """
+        lent = await self._take()
+        try:
+            yield lent.connection
+        finally:
+            try:
+                await self._give_back(lent)
+            finally:
+                self._places.release()
+
+    async def rest(self) -> None:
+        """Close connections that nothing uses. Runs until it is canceled."""
+        while True:
+            await asyncio.sleep(IDLE_S / 2)
+            before = _now() - IDLE_S
+            unused = [each for each in self._resting if each.since < before]
+            self._resting = [each for each in self._resting if each.since >= before]
+            for each in unused:
+                await each.connection.close()
+
+    async def close(self) -> None:
+        """Close all connections: those that are lent at the end of that."""
+        self._closed = True
+        while self._resting:
+            await self._resting.pop().connection.close()
+
+    async def _take(self) -> _Resting:
+        deadline = _now() + self._wait_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            raise TryAgain("database_busy", f"all {self._most} connections to the database are in use") from None
+        try:
+            return await self._rested() or await self._made(deadline)
+        except BaseException:
+            self._places.release()
+            raise
+
+    async def _rested(self) -> _Resting | None:
+        """Return the connection that was used last, and works; close those that PostgreSQL has ended."""
+        if self._closed:
+            raise DatabaseUnusable("the database is closed")
+        while self._resting:
+            newest = self._resting.pop()
+            if _is_quiet(newest.connection) and _now() - newest.made_at < OLD_S:
+                return newest
+            await newest.connection.close()
+        return None
+
+    async def _made(self, deadline: float) -> _Resting:
+        """Make a connection, one at a time; try until the deadline, and at least once."""
+        why: psycopg.OperationalError | None = None
+        pause_s = FIRST_PAUSE_S
+        try:
+            async with asyncio.timeout_at(deadline), self._one_try:
+                while True:
+                    try:
+                        return await self._rested() or _Resting(await self._connect(), _now(), _now())
+                    except psycopg.OperationalError as error:
+                        why = error
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        except TimeoutError:
+            raise why or psycopg.OperationalError(f"no connection came within {self._wait_s:g} s") from None
+
+    async def _give_back(self, lent: _Resting) -> None:
+        connection, lent.since = lent.connection, _now()
+        idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if idle and not connection.closed and not self._closed:
+            self._resting.append(lent)
+        else:
+            await connection.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _is_quiet(connection: Connection) -> bool:
+    """Return whether there is nothing to read: PostgreSQL has not ended the connection. Without a round trip."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)

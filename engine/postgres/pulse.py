@@ -1,0 +1,95 @@
+"""Whether PostgreSQL can be read and written, as it was a moment ago: asked by a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from engine.postgres.database import Connection, connect
+from engine.postgres.faults import translating
+from ground.threads import finish
+from importer.errors import DatabaseAway, TryAgain
+
+BEAT_S = 0.5
+"""Seconds between two questions."""
+SILENT_S = 1.5
+"""A database that has not answered for so many seconds is away."""
+
+# A statement that changes no row needs no transaction id: a standby would not refuse it. An id needs no disk.
+ASK = "SELECT pg_current_xact_id()"
+
+Heard = Callable[[Exception | None], None]
+"""Is called when the database is found to be away, with the reason, and with None when it is back."""
+
+
+class Pulse:
+    """The newest answer of the database at `url`."""
+
+    def __init__(self, url: str, heard: Heard) -> None:
+        self._url = url
+        self._heard = heard
+        self._connection: Connection | None = None
+        self._why: Exception | None = None
+
+    def check(self) -> None:
+        """Raise what keeps the database from being read and written, as of the newest answer. Does not wait."""
+        if self._why:
+            raise self._why.with_traceback(None)
+
+    async def beat(self) -> None:
+        """Ask again and again, until it is canceled."""
+        while True:
+            await self._ask_once()
+            await asyncio.sleep(BEAT_S)
+
+    async def close(self) -> None:
+        if self._connection:
+            await self._connection.close()
+
+    async def _ask_once(self) -> None:
+        # A question to a host that is gone is not canceled: that would take another question to the same host.
+        asking = asyncio.create_task(self._ask(), name="asking the database")
+        try:
+            for wait_s in (SILENT_S, BEAT_S / 5):  # twice: the event loop itself may have been late
+                await asyncio.wait([asking], timeout=wait_s)
+            if not asking.done():
+                self._tell(DatabaseAway("it does not answer"))
+            self._tell(await asking)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+
+    async def _ask(self) -> Exception | None:
+        """Return why the database did not answer; None if it did."""
+        for is_known in (self._connection is not None, False):
+            try:
+                with translating():
+                    self._connection = self._connection or await connect(self._url)
+                    await self._connection.execute(ASK)
+            except Exception as error:
+                await self.close()
+                self._connection = None
+                if not is_known:
+                    return error if isinstance(error, TryAgain) else DatabaseAway(str(error))
+            else:
+                return None
+        raise AssertionError
+
+    def _tell(self, why: Exception | None) -> None:
+        before, self._why = self._why, why
+        if (before is None) != (why is None):
+            self._heard(why)
+
+
+@asynccontextmanager
+async def feeling_pulse(url: str, heard: Heard) -> AsyncIterator[Pulse]:
+    """Follow whether the database at `url` can be used, while the block runs."""
+    pulse = Pulse(url, heard)
+    beating = asyncio.create_task(pulse.beat(), name="pulse of the database")
+    try:
+        yield pulse
+    finally:
+        beating.cancel()
+        await asyncio.wait([beating])
+        await finish(pulse.close())
