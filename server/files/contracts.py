@@ -60,12 +60,22 @@ class SftpTenant(Protocol):
     def broken(self) -> str | None:
         """Why the tenant cannot be used now, so that its clients are refused; None if it can be used."""
 
+    @property
+    def sure_until(self) -> float:
+        """Until when (monotonic seconds) this is surely how the tenant is, without another look.
+
+        Later it may have changed, and cannot be read: no login succeeds, and requests of open sessions wait.
+        """
+
 
 class TenantDirectory(Protocol):
     """All tenants. Must be quick: called on the event loop, at every login and once a second for each session."""
 
     def account(self, name: str) -> SftpTenant | None:
-        """Return the tenant as it is now; None if no tenant has this name."""
+        """Return the tenant as it is now, or as it was last known; None if no tenant has this name.
+
+        A tenant that is not known and cannot be read has no keys, and is not sure.
+        """
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
         """Return the copies that queued, running or held imports and runs need; None if that cannot be read now."""

@@ -8,7 +8,9 @@ ring is asked again while it is open, and the connection ends if the key is no l
 from __future__ import annotations
 
 import logging
+import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,9 @@ from keys.public import fingerprint
 from server.files.contracts import Metrics, SftpTenant, TenantDirectory
 
 log = logging.getLogger(__name__)
+
+BUSY = "The server cannot accept a login now. Try again later."
+"""The message to a client that is refused before its login is complete: it says nothing about the server."""
 
 USER_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 SAFE_RSA_SIGNATURES = {b"rsa-sha2-256", b"rsa-sha2-512"}
@@ -96,16 +101,25 @@ class KeyAuthentication(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._address = ip_address(conn.get_extra_info("peername")[0])
-        _limit_tries(conn, self._max_tries)
+        _limit_tries(conn, self._max_tries, self._cannot_decide)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.login is None and self._user is not None:
             known = self._user if USER_NAME.fullmatch(self._user) else ""
             self._refused = self._directory.account(known) if known else None
-            self._metrics.login(known if self._refused else "", "limited" if self._limited else "refused")
+            is_known = self._refused is not None and self._refused.sure_until > -math.inf
+            self._metrics.login(known if is_known else "", "limited" if self._limited else "refused")
             # Do not log an impossible user name: it may be a password typed in the wrong place.
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
             log.info("A login was refused: %s.", self._reason, extra=facts)
+
+    def _cannot_decide(self) -> bool:
+        """Return whether the keys of the tenant are not known now, so that it would be wrong to refuse one."""
+        account = self._directory.account(self._user) if self._user and USER_NAME.fullmatch(self._user) else None
+        if account is None or time.monotonic() < account.sure_until:
+            return False
+        self._reason, self._limited = "the keys cannot be read now", True
+        return True
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -146,8 +160,8 @@ class KeyAuthentication(asyncssh.SSHServer):
             self._logged_in(self.login)
 
 
-def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
-    """End the connection at the `most`-th refused attempt.
+def _limit_tries(conn: asyncssh.SSHServerConnection, most: int, cannot_decide: Callable[[], bool]) -> None:
+    """End the connection at the `most`-th refused attempt, and at the first one if `cannot_decide`.
 
     The library has no callback for other attempts than keys (passwords, for example), but it answers every refused
     attempt with this method.
@@ -157,7 +171,9 @@ def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
     def counted(partial_success: bool) -> None:
         nonlocal refused
         refused += 1
-        if refused >= most:
+        if cannot_decide():
+            conn.disconnect(asyncssh.DISC_SERVICE_NOT_AVAILABLE, BUSY)
+        elif refused >= most:
             conn.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures")
         else:
             answer(partial_success)

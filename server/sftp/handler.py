@@ -39,7 +39,12 @@ _NAMES_AT_ONCE = 128
 _PIECE = 32 * 1024
 _EXPECTED = (asyncssh.SFTPError, PacketDecodeError, OSError)
 
+_WRITE = bytes([c.FXP_WRITE])
+
 Request = Callable[["SftpHandler", SSHPacket], Awaitable[Any]]
+
+Confirmed = Callable[[], Awaitable[bool]]
+"""Wait until it is sure that the session may go on; return whether it may."""
 
 
 class SftpHandler(SFTPServerHandler):
@@ -61,9 +66,13 @@ class SftpHandler(SFTPServerHandler):
         *,
         handles: ConnectionHandles,
         taken: Callable[[], Awaitable[None]],
-        active: Callable[[], None],
+        active: Callable[[], Confirmed | None],
     ) -> None:
-        """`taken` waits until the client has taken earlier answers; `active` is called for every request."""
+        """`taken` waits until the client has taken earlier answers.
+
+        `active` is called for every request, and returns what it has to wait for. WRITE does not: it changes nothing
+        that others see.
+        """
         super().__init__(files, reader, writer, sftp_version=OLDEST)
         self._files = files
         self._handles = handles
@@ -104,8 +113,10 @@ class SftpHandler(SFTPServerHandler):
         if not self._greeted:
             self._greeted = True
             _check_greeting(content)
-        self._active()
+        confirmed = self._active()
         self.serving = True
+        if confirmed and content[:1] != _WRITE and not await confirmed():
+            raise EOFError
         return SSHPacket(content)
 
     def send_packet(self, pkttype: int, pktid: int | None, *args: bytes) -> None:

@@ -59,7 +59,7 @@ class SftpListener:
         self.gate = Gate(settings, metrics)
         self._sessions = Sessions(settings, tenants, files, metrics, self.gate, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
 
     async def start(self) -> tuple[str, int]:
         """Listen, and return the host and port. Raises OSError if that fails."""
@@ -85,7 +85,10 @@ class SftpListener:
             **_NOTHING_ELSE,
         )
         _let_wait(self._acceptor.sockets, WAITING)
-        self._watcher = asyncio.create_task(self._watch(), name="sftp watcher")
+        self._watchers = [
+            asyncio.create_task(self._watch(), name="sftp watcher"),
+            asyncio.create_task(self._measure(), name="sftp quotas"),
+        ]
         host, port = self._acceptor.get_addresses()[0][:2]
         return host, port
 
@@ -121,10 +124,10 @@ class SftpListener:
         self._sessions.stopping = True
         if self._acceptor is not None:
             self._acceptor.close()
-        if self._watcher is not None:
-            self._watcher.cancel()
+        for watcher in self._watchers:
+            watcher.cancel()
             with suppress(asyncio.CancelledError):
-                await self._watcher
+                await watcher
         for connection in list(self._sessions.connections):
             connection.end("The server is stopping")
         await self._finish_sessions(grace_s)
@@ -147,10 +150,15 @@ class SftpListener:
             await asyncio.wait(late)
 
     async def _watch(self) -> None:
-        """Once a second, end connections that may not stay, and update quotas."""
+        """Once a second, end connections that may not stay."""
         while True:
             await asyncio.sleep(CHECK_S)
             await self._check_connections()
+
+    async def _measure(self) -> None:
+        """Update quotas, about once a second: that waits for the database."""
+        while True:
+            await asyncio.sleep(CHECK_S)
             await self._sessions.follow_copies()
             self._sessions.retire_files(UNUSED_S)
 

@@ -19,12 +19,12 @@ from server.files.contracts import Metrics, TenantDirectory, TenantLimits
 from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
-from server.sftp.auth import KeyAuthentication, LoggedIn, ask_before_success
+from server.sftp.auth import BUSY, KeyAuthentication, LoggedIn, ask_before_success
 from server.sftp.channel import SftpSession
 from server.sftp.entrance import Entrance
 from server.sftp.front import ACCEPTED_AT
 from server.sftp.gate import Gate
-from server.sftp.handler import SftpHandler
+from server.sftp.handler import Confirmed, SftpHandler
 from server.sftp.handles import LEAST_READ, ConnectionHandles, read_at_once
 from server.sftp.penalties import Offense
 from server.sftp.wire import Corked, make_lean
@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 BROKEN = "The files of your company cannot be used now; tell the operator of the server, and try again later"
 """The message to clients of a broken tenant. Only the operator learns which of its files is broken, and where."""
 
-BUSY = "The server cannot accept a login now. Try again later."
-"""The message to a client that is refused before its login is complete: it says nothing about the server."""
+PATIENCE_S = 30.0
+"""How long a session waits for an account that is not sure. Most databases are back, or replaced, sooner."""
+LOOK_S = 0.2
+"""Seconds between two looks at such an account."""
 
 
 class Sessions:
@@ -118,6 +120,8 @@ class Connection(KeyAuthentication):
         self._late = False
         self._patience: asyncio.TimerHandle | None = None
         self._home: Hashable = None
+        self._sure_until = 0.0
+        self._ended = False
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -163,6 +167,7 @@ class Connection(KeyAuthentication):
             return
         self._leave_handshake()
         self.limits = account.limits
+        self._sure_until = account.sure_until
         self.handles = ConnectionHandles(self.sessions.entrance.handles, account.name)
         self._home = self.sessions.all_files.identity(account.root)
         self.active_at = time.monotonic()
@@ -173,8 +178,8 @@ class Connection(KeyAuthentication):
     def _why_not(self) -> str | None:
         """Return why a client with a valid key and signature gets no session; None if it gets one."""
         account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
-        if account is None:
-            self._limited = True
+        if account is None or time.monotonic() >= account.sure_until:
+            self._reason, self._limited = "the keys cannot be read now", True
             return BUSY
         if account.broken:
             self._reason = f"the tenant is broken: {account.broken}"
@@ -221,6 +226,8 @@ class Connection(KeyAuthentication):
         if reason is None and account is not None and self.sessions.all_files.identity(account.root) != self._home:
             reason = "the tenant was removed, and a new tenant has its name"
         broken = f"the tenant is broken: {account.broken}" if account is not None and account.broken else None
+        if account is not None and now - account.sure_until >= PATIENCE_S:
+            broken = f"its key could not be read for {PATIENCE_S:g} seconds"
         if broken or reason:
             why = broken or reason
             log.info("A session of %s was ended: %s.", self.login.tenant, why, extra={"event": "session_ended"})
@@ -229,9 +236,21 @@ class Connection(KeyAuthentication):
             self.end(f"Idle for more than {idle_s:g} seconds")
         elif account is not None:
             self.limits = account.limits
+            self._sure_until = account.sure_until
+
+    async def _confirmed(self) -> bool:
+        """Wait until the account is sure again, or the connection ends; return whether its requests may be served."""
+        while not self._ended and self in self.sessions.connections:
+            if time.monotonic() < self._sure_until:
+                return True
+            self.check(time.monotonic())
+            if time.monotonic() >= self._sure_until:
+                await asyncio.sleep(LOOK_S)
+        return False
 
     def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect. Requests being served are finished, except those that wait for a hook; no more are started."""
+        self._ended = True
         for handler in self.handlers:
             handler.ending = handler.ending or reason.lower()
         if self._conn is not None:
@@ -253,10 +272,14 @@ class Connection(KeyAuthentication):
         """Wait until the client has taken the answers sent before."""
         await self._drained.wait()
 
-    def touch(self) -> None:
-        """Note a request: the connection is not idle. Set how much is read from it, by the number of open handles."""
-        self.active_at = time.monotonic()
+    def touch(self) -> Confirmed | None:
+        """Note a request: the connection is not idle. Set how much is read from it, by the number of open handles.
+
+        Return what the request has to wait for; None: nothing.
+        """
+        self.active_at = now = time.monotonic()
         self._transport.read_at_once(read_at_once(self.sessions.entrance.handles.taken))
+        return None if now < self._sure_until else self._confirmed
 
     def _run_out(self) -> None:
         """End the connection at the end of its grace time. (The library's own timer does not report that it ran.)"""

@@ -7,6 +7,7 @@ tenant every time, its settings at most every `SETTINGS_AGE_S`.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +37,8 @@ BUSY_TIMEOUT_S = 0.2  # this blocks the event loop
 class TenantAccount:
     """The SFTP account of one tenant. `broken` is why its data cannot be used; None: it can.
 
-    `hooks` are the names of the hooks that are on; None: all are.
+    `hooks` are the names of the hooks that are on; None: all are. `sure_until`: see
+    `server.files.contracts.SftpTenant`.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TenantAccount:
     ring: KeyRing
     broken: str | None = None
     hooks: tuple[str, ...] | None = None
+    sure_until: float = math.inf
 
 
 class Accounts:

@@ -1,20 +1,17 @@
-"""Keys of the real server on PostgreSQL: a revoked key is out at once, and none is accepted while it is not known."""
+"""Keys of the real server on PostgreSQL: a revoked key is out at once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncssh
-import psycopg
 import pytest
 
 from tests.support.clients import POSTGRES, needs
-from tests.support.postgres import url, url_of_new
+from tests.support.postgres import url_of_new
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, eventually
 
@@ -30,19 +27,6 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with ServerProcess(tmp_path, env=env) as started:
         started.add_tenant("acme")
         yield started
-
-
-@contextmanager
-def away(database_url: str) -> Iterator[None]:
-    """Let the database refuse all connections in the block, and end those that it has."""
-    name = urlsplit(database_url).path.removeprefix("/")
-    with psycopg.connect(url("postgres"), autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        try:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-            yield
-        finally:
-            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def logs_in(server: ServerProcess) -> bool:
@@ -64,15 +48,3 @@ async def test_a_revoked_key_ends_its_session_and_opens_no_other(server: ServerP
         await asyncio.wait_for(connection.wait_closed(), DEADLINE_S)
     assert not await logs_in(server)
     await eventually(lambda: said(server, "session_ended", "no such key"))
-
-
-async def test_no_key_is_accepted_while_the_database_is_away_and_all_are_once_it_is_back(
-    server: ServerProcess,
-) -> None:
-    async with server.connect("acme") as connection:
-        with away(server.env["HEADCOUNT_DATABASE_URL"]):
-            await asyncio.wait_for(connection.wait_closed(), DEADLINE_S)
-            assert not await logs_in(server)
-            await eventually(lambda: said(server, "login_refused", "the keys cannot be read now"))
-            await eventually(lambda: said(server, "session_ended", "the database cannot be reached"))
-    await eventually(lambda: logs_in(server))

@@ -1,13 +1,15 @@
 """The SFTP accounts of tenants in a database: name, limits and keys, all of one moment.
 
 An account is read again after `SETTINGS_AGE_S`, on the event loop itself, so with a short wait. If the database does
-not answer, what was read less than `KNOWN_S` ago still holds. After that no key is accepted. So a revoked key is
-accepted for at most `KNOWN_S`, and only while the database is away.
+not answer, what was read less than `KNOWN_S` ago still holds. After that the account is not sure any more: no login
+succeeds, and open sessions only wait. So nothing happens by a key that was revoked more than `KNOWN_S` ago, although
+sessions outlive a database that is away for a moment.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +30,10 @@ log = logging.getLogger(__name__)
 
 KNOWN_S = 2.0
 """For how long an account holds without an answer of the database."""
+AGAIN_S = 0.25
+"""Seconds until the database is asked again after it did not answer, for any tenant: each question may take long."""
+LOGGED_EVERY_S = 60.0
+UNREAD = "the database cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,12 @@ class StoredAccounts:
         self._soundness = soundness
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._said = Seldom()
+        self._failed: tuple[float, TryAgain | DatabaseUnusable] | None = None
+        """When the database did not answer the newest question, and why."""
+        self._said = Seldom(LOGGED_EVERY_S)
 
     def account(self, name: str) -> TenantAccount | None:
-        """Return the current account; None if there is no such tenant, or it cannot be read (logged).
-
-        If a known one cannot be read for too long, its account is broken, with keys that refuse every login.
-        """
+        """See `server.files.contracts.TenantDirectory`."""
         found = self._account(name) if NAME.fullmatch(name) else None
         if found and self._soundness and (broken := self._soundness.why(name)):
             return replace(found, broken=broken)
@@ -74,8 +79,10 @@ class StoredAccounts:
         try:
             known = self._renewed(name, self._known.get(name))
         except (TryAgain, DatabaseUnusable) as error:
+            if name not in self._known and isinstance(error, TryAgain):
+                raise
             if name not in self._known:
-                raise TryAgain("database_busy", str(error)) from error
+                raise TryAgain("database_busy", UNREAD, str(error)) from error
             known = self._known[name]
         return known.tenant_id if known else None
 
@@ -96,7 +103,10 @@ class StoredAccounts:
         try:
             now = self._renewed(name, known)
         except (TryAgain, DatabaseUnusable) as error:
-            return self._unanswered(name, known, error)
+            account = known.account if known else _unknown(name)
+            if self._clock() >= account.sure_until:
+                self._tell(name, error, "logins are refused")
+            return account
         return now.account if now else None
 
     def _renewed(self, name: str, known: _Known | None) -> _Known | None:
@@ -104,12 +114,24 @@ class StoredAccounts:
         begun = self._clock()
         if known and begun - known.read_at < SETTINGS_AGE_S:
             return known
-        admission = self._store.admission(name)
+        admission = self._admission(name)
         if admission is None:
             self._known.pop(name, None)
             return None
-        self._known[name] = _Known(self._read(name, admission, known), begun, admission.tenant_id)
+        account = replace(self._read(name, admission, known), sure_until=begun + KNOWN_S)
+        self._known[name] = _Known(account, begun, admission.tenant_id)
         return self._known[name]
+
+    def _admission(self, name: str) -> Admission | None:
+        if self._failed and self._clock() - self._failed[0] < AGAIN_S:
+            raise self._failed[1].with_traceback(None)
+        try:
+            found = self._store.admission(name)
+        except (TryAgain, DatabaseUnusable) as error:
+            self._failed = self._clock(), error
+            raise
+        self._failed = None
+        return found
 
     def _read(self, name: str, admission: Admission, known: _Known | None) -> TenantAccount:
         root, keys = self._folder_of(name).root, KnownKeys(admission.keys)
@@ -121,15 +143,15 @@ class StoredAccounts:
             return TenantAccount(name, root, limits, keys, f"a setting in the database is not valid ({error})")
         return TenantAccount(name, root, limits_of(settings), keys, hooks=settings.hooks)
 
-    def _unanswered(self, name: str, known: _Known | None, error: Exception) -> TenantAccount | None:
-        """Return the known account, if it still holds."""
-        if known and self._clock() - known.read_at < KNOWN_S:
-            self._tell(name, error, "using what was read last")
-            return known.account
-        self._tell(name, error, "logins are refused")
-        return replace(known.account, ring=UnknownKeys(), broken=str(error)) if known else None
-
     def _tell(self, name: str, error: Exception, then: str) -> None:
+        if isinstance(error, TryAgain) and error.told:
+            return
         if times := self._said.again(time.monotonic()):
             facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
-            log.error("Tenant %s cannot be read (%s); %s.", name, error, then, extra=facts)
+            why = error.in_full if isinstance(error, TryAgain) else error
+            log.error("Tenant %s cannot be read (%s); %s.", name, why, then, extra=facts)
+
+
+def _unknown(name: str) -> TenantAccount:
+    """Return the account of a tenant that was never read: it opens nothing, so it needs no folder."""
+    return TenantAccount(name, Path(name), TenantLimits(), UnknownKeys(), sure_until=-math.inf)

@@ -1,4 +1,4 @@
-"""The accounts of tenants on PostgreSQL: changes hold soon, and no key is accepted while the database is away."""
+"""The accounts of tenants on PostgreSQL: changes hold soon, and none is sure while the database is away."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.tenant.users import PostgresUsers
 from engine.tenants import Tenant
-from importer.errors import TryAgain
+from importer.errors import DatabaseAway, TryAgain
 from importer.folder import TenantFolder
 from server.tenants.settings import change_settings
-from server.tenants.shared.accounts import KNOWN_S, StoredAccounts
+from server.tenants.shared.accounts import AGAIN_S, KNOWN_S, StoredAccounts
 from server.tenants.shared.rings import StoredRing
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
@@ -48,6 +48,11 @@ class Door:
             return "no tenant"
         verdict = account.ring.may_log_in("ssh-ed25519", blob(number=number), HOME, datetime(2026, 6, 1, tzinfo=UTC))
         return None if verdict.allowed else verdict.reason
+
+    def is_sure(self) -> bool:
+        """Return whether the account is surely as it is told."""
+        account = self.accounts.account("acme")
+        return account is None or self.now < account.sure_until
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -90,25 +95,43 @@ async def test_limits_and_a_removed_tenant_are_seen_after_half_a_second(door: Do
 
 
 @pytest.mark.logs("tenant_unreadable")
-async def test_known_keys_log_in_for_two_seconds_without_an_answer_and_no_longer(door: Door) -> None:
+async def test_an_account_is_sure_for_two_seconds_without_an_answer_and_no_longer(door: Door) -> None:
     assert door.refusal() is None
     with door.away():
         door.now = KNOWN_S - 0.01
-        assert door.refusal() is None
+        assert (door.refusal(), door.is_sure()) == (None, True)
         assert door.refusal(1) == "the tenant has no such key"
         door.now = KNOWN_S
-        assert door.refusal() == "the keys cannot be read now"
-        # So its clients are told to try again later, and their addresses get no penalty.
-        assert "the database does not answer" in door.accounts.account("acme").broken
-    assert door.refusal() is None
-    assert door.accounts.account("acme").broken is None
+        # So its clients are told to try again later, and their sessions wait.
+        assert (door.refusal(), door.is_sure()) == (None, False)
+    door.now += AGAIN_S
+    assert (door.refusal(), door.is_sure()) == (None, True)
 
 
 @pytest.mark.logs("tenant_unreadable")
-async def test_no_tenant_logs_in_that_was_not_read_before_the_database_was_away(door: Door) -> None:
+async def test_a_tenant_that_was_never_read_has_no_keys_and_is_not_sure(door: Door) -> None:
     with door.away():
-        assert door.refusal() == "no tenant"
-    assert door.refusal() is None
+        assert (door.refusal(), door.is_sure()) == ("the keys cannot be read now", False)
+        assert door.accounts.account("Not a name") is None
+    door.now += AGAIN_S
+    assert (door.refusal(), door.is_sure()) == (None, True)
+
+
+async def test_a_database_that_does_not_answer_is_asked_four_times_a_second(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(name: str) -> None:
+        asked.append(name)
+        raise DatabaseAway("connection refused")
+
+    monkeypatch.setattr(door.store, "admission", answer)
+    for number in range(100):
+        door.now = number / 100
+        assert not door.is_sure()
+        assert door.accounts.account("other") is not None
+    assert len(asked) == 4
 
 
 @pytest.mark.logs("tenant_unreadable")
@@ -131,6 +154,7 @@ async def test_the_identity_of_a_tenant_is_new_when_it_is_added_again(door: Door
         assert door.accounts.identity("acme") == first
         with pytest.raises(TryAgain):
             door.accounts.identity("other")
+    door.now += AGAIN_S
     await PostgresTenantStore(door.database).remove("acme")
     door.now += 0.5
     assert door.accounts.identity("acme") is None

@@ -1,0 +1,126 @@
+"""While an account cannot be read, its sessions wait, and logins are to be tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from keys.ring import Verdict
+from server.sftp.auth import BUSY
+from tests.support.clients import needs
+from tests.support.keypairs import keypair
+from tests.support.sftp import SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+
+class NoKeys:
+    """A ring without keys."""
+
+    def may_log_in(self, *_: object) -> Verdict:
+        return Verdict(False, "the tenant has no such key")
+
+
+class Told:
+    """The accounts of a house, with what the test changes in them."""
+
+    def __init__(self, house: SftpHouse) -> None:
+        self._account = house.accounts.account
+        self.changes: dict[str, Any] = {}
+        house.accounts.account = self
+
+    def __call__(self, name: str) -> Any:
+        account = self._account(name)
+        return account and replace(account, **self.changes)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    async with sftp_house(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def told(house: SftpHouse) -> Told:
+    return Told(house)
+
+
+async def become_unsure(house: SftpHouse, told: Told) -> None:
+    """Let the account be as it was now, and wait until the open session knows."""
+    told.changes["sure_until"] = time.monotonic()
+    (session,) = house.listener._sessions.connections
+    await eventually(lambda: session._sure_until < math.inf, what="the next look")
+
+
+async def test_a_session_waits_until_its_account_is_sure_again(house: SftpHouse, told: Told) -> None:
+    async with house.client() as sftp:
+        file = await sftp.open("/sync_users.csv", "wb")
+        await become_unsure(house, told)
+        await file.write(b"while it is away")
+        closing = asyncio.create_task(file.close())
+        done, _ = await asyncio.wait([closing], timeout=1)
+        assert not done
+        assert house.real.events == []
+        told.changes["sure_until"] = math.inf
+        await closing
+    assert house.visible == b"while it is away"
+
+
+@pytest.mark.logs("upload_aborted")
+@pytest.mark.logs("session_ended")
+async def test_a_key_that_was_revoked_meanwhile_publishes_nothing(house: SftpHouse, told: Told) -> None:
+    async with house.client() as sftp:
+        file = await sftp.open("/sync_users.csv", "wb")
+        await become_unsure(house, told)
+        await file.write(b"while it is away")
+        closing = asyncio.create_task(file.close())
+        await asyncio.wait([closing], timeout=0.5)
+        told.changes |= {"sure_until": math.inf, "ring": NoKeys()}
+        with pytest.raises((asyncssh.Error, OSError)):
+            await closing
+    await house.nothing_open()
+    assert house.visible is None
+    assert house.real.events == ["aborted"]
+
+
+@pytest.mark.logs("session_ended")
+async def test_a_session_ends_after_its_patience(
+    house: SftpHouse, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.sftp.sessions.PATIENCE_S", 1.0)
+    async with house.connect() as connection:
+        await become_unsure(house, told)
+        async with asyncio.timeout(20):
+            await connection.wait_closed()
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["right key", "wrong key"])
+@pytest.mark.logs("login_refused")
+async def test_a_login_is_to_be_tried_again_and_costs_no_penalty(house: SftpHouse, told: Told, number: int) -> None:
+    told.changes["sure_until"] = -math.inf
+    for _ in range(20):
+        with pytest.raises(asyncssh.DisconnectError) as refused:
+            async with house.connect(client_keys=[keypair(number=number)]):
+                pass
+        assert refused.value.reason == BUSY
+    assert house.metrics.bans == 0
+    assert {result for _, result in house.metrics.logins} == {"limited"}
+    told.changes["sure_until"] = math.inf
+    if number == 0:
+        async with house.client() as sftp:
+            assert await sftp.listdir("/")
+
+
+@needs("sftp")
+async def test_openssh_shows_that_a_login_is_to_be_tried_again(house: SftpHouse, told: Told) -> None:
+    told.changes["sure_until"] = -math.inf
+    code, said = await house.sftp("ls /")
+    assert code != 0
+    assert BUSY in said
