@@ -50,5 +50,8 @@ class SecretStore(Protocol):
     async def put(self, tenant: str, name: str, sealed: bytes) -> bool:
         """Store a secret in place of any other. Return whether the tenant exists."""
 
+    async def sealed(self) -> list[tuple[Place, bytes]]:
+        """Return every sealed value with its place, the proof first; none in a database that no server has used."""
+
     async def reseal(self, reseal: Reseal) -> None:
         """Replace every sealed value by what `reseal` returns of it: all of them, or none if it raises."""

@@ -22,7 +22,7 @@ async def migrate(database: Database) -> None:
 
     Raises SchemaTooNew if a newer Headcount wrote it; DatabaseUnusable if the database is not in UTF-8.
     """
-    if await _found(database) == newest():
+    if await versions(database) == newest():
         return
     async with database.transaction({"lock_timeout": "0"}) as steps:
         await steps.rows("SELECT pg_advisory_xact_lock(%s)", LOCK)
@@ -47,8 +47,8 @@ async def _bring_up(steps: Steps, kind: str, version: int) -> None:
     )
 
 
-async def _found(database: Database) -> dict[str, int]:
-    """Return the version of each part; empty in a new database."""
+async def versions(database: Database) -> dict[str, int]:
+    """Return the version of each part of the schema; empty in a new database."""
     (row,) = await database.read("SELECT to_regclass('schema_versions') IS NOT NULL")
     if not row[0]:
         return {}

@@ -41,6 +41,7 @@ COMMANDS = {
     "backup": "server.cli.backup:backup",
     "restore": "server.cli.backup:restore",
     "doctor": "server.cli.doctor:doctor",
+    "reseal": "server.cli.doctor:reseal",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SecretRefused, SettingsError)
 

@@ -9,13 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from engine.postgres.database import alone, pooled
-from engine.postgres.migrations import migrate
+from engine.postgres.examining import examine_files, examine_server
+from engine.postgres.migrations import migrate, newest
 from engine.postgres.server.accounts import PostgresAccountStore
-from engine.postgres.server.serving import PostgresServing
+from engine.postgres.server.serving import GONE_S, PostgresServing
 from engine.postgres.urls import in_words, what_to_do
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
-from server.doctor.findings import Finding, Severity
+from server.doctor.database import judge_files, judge_secrets, judge_server
+from server.doctor.findings import Finding, Severity, in_order
 from server.files.base import WhyNotStored
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
@@ -26,9 +28,12 @@ from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
 from server.tenants.shared.accounts import StoredAccounts
 from server.tenants.shared.home import DatabaseHome, open_home
+from server.tenants.shared.vault import change_secret, unopened
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
+AGAIN_S = 1.0
+"""Seconds between two examinations."""
 UNREACHABLE = ("the database cannot be reached", "the database cannot be used")
 
 
@@ -62,6 +67,11 @@ class DatabasePlace:
 
     @asynccontextmanager
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
+        async with self._opened(serving=serving) as home:
+            yield home
+
+    @asynccontextmanager
+    async def _opened(self, *, serving: bool = False) -> AsyncIterator[DatabaseHome]:
         async with AsyncExitStack() as stack:
             with _saying_what_to_do():
                 home = await stack.enter_async_context(
@@ -99,11 +109,46 @@ class DatabasePlace:
         return asyncio.run(self._findings())
 
     async def _findings(self) -> list[Finding]:
-        async with self.opened() as home:
+        """Examine twice: what a server or a command does may look wrong for a moment."""
+        first = await self._examined()
+        if not first:
+            return first
+        await asyncio.sleep(AGAIN_S)
+        known = {each.key for each in first}
+        return in_order([each for each in await self._examined() if each.key in known], self.name)
+
+    async def _examined(self) -> list[Finding]:
+        with _saying_what_to_do():
+            async with alone(self._url) as database:
+                server = await examine_server(database)
+                if not server.versions and server.encoding == "UTF8":
+                    raise self._no_tables()
+                found = judge_server(server, newest(), self.name)
+                if server.versions != newest():  # the tables may be others
+                    return found
+                found += judge_files(await examine_files(database), self.name)
+        async with self._opened() as home:
+            found += judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
             named = [each.name for each in await home.store.tenants().list()]
             faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]
         do = f"Restore the rows of this tenant from a backup of {self.name}"
-        return [Finding(name, self.name, Severity.ERROR, why, do) for name, why in faults if why]
+        return [*found, *(Finding(name, self.name, Severity.ERROR, why, do) for name, why in faults if why)]
+
+    def _no_tables(self) -> TenantRefused:
+        return TenantRefused(
+            "no_data_folder",
+            f"{self.name} has no tables of Headcount. Check its name in HEADCOUNT_DATABASE_URL. To create tables, "
+            "add the first tenant: headcount tenant add NAME",
+        )
+
+    async def change_secret(self, new_file: Path) -> bool:
+        if await self.server_runs():
+            raise TenantRefused(
+                "server_runs",
+                f"a server runs on {self.name}, or was killed less than {GONE_S:g} seconds ago. Stop it first",
+            )
+        async with self._opened() as home:
+            return await change_secret(home.store.secrets(), self._secret_file, new_file)
 
     def require_folder(self) -> Path:
         raise TenantRefused(

@@ -99,6 +99,13 @@ class FolderPlace:
         _refuse_other(self._data_dir)
         return examine(self._data_dir)
 
+    async def change_secret(self, new_file: Path) -> bool:
+        raise TenantRefused(
+            "no_database",
+            f"the keys are in files of {self.name}, and no secret seals them. Only in a database are they sealed "
+            "(HEADCOUNT_DATABASE_URL)",
+        )
+
     def require_folder(self) -> Path:
         return self._data_dir
 

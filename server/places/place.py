@@ -92,6 +92,13 @@ class Place(Protocol):
     def findings(self) -> list[Finding]:
         """Return what is wrong here; empty if all is well. Blocks. Raises TenantRefused, OSError, TryAgain."""
 
+    async def change_secret(self, new_file: Path) -> bool:
+        """Seal all secrets of the installation with the one in `new_file`: all or nothing.
+
+        Return whether that was not done before. Raises TenantRefused if nothing is sealed here, or a server runs;
+        SecretRefused.
+        """
+
     def require_folder(self) -> Path:
         """Return the data folder for a command that works on nothing else. Raises TenantRefused if there is none."""
 

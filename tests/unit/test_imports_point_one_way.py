@@ -72,6 +72,7 @@ KNOW_SSH = {
 }
 
 PURE = {
+    "engine.examined",
     "engine.files",
     "engine.imports",
     "headcount.hooks",
@@ -175,6 +176,7 @@ PURE = {
     "keys.ring",
     "server.backup.manifest",
     "server.backup.selecting",
+    "server.doctor.database",
     "server.doctor.entries",
     "server.doctor.facts",
     "server.doctor.findings",

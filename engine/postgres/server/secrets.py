@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.postgres.database import Database
+from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
 from engine.secrets import Place, Reseal, StoredHostKey
 
@@ -65,11 +66,18 @@ class PostgresSecretStore:
             await self._database.change(ADD + "UPDATE SET sealed = excluded.sealed", name, sealed, tenant),
         )
 
+    async def sealed(self) -> list[tuple[Place, bytes]]:
+        return [_sealed(row) for row in await self._database.read(SEALED)]
+
     async def reseal(self, reseal: Reseal) -> None:
         async with self._database.transaction() as steps:
             # Writers of sealed values wait, readers do not.
             await steps.change("LOCK TABLE proof, host_keys, secrets IN EXCLUSIVE MODE")
             for row in await steps.rows(SEALED):
-                place = Place(row["kind"], row["name"], row["tenant"])
-                sealed = reseal(place, bytes(row["sealed"]))
+                place, before = _sealed(row)
+                sealed = reseal(place, before)
                 await steps.change(PUT[place.kind], sealed=sealed, name=place.name, tenant=place.tenant)
+
+
+def _sealed(row: Row) -> tuple[Place, bytes]:
+    return Place(row["kind"], row["name"], row["tenant"]), bytes(row["sealed"])

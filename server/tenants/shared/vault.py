@@ -105,21 +105,64 @@ class Vault:
         return secret
 
 
-async def change_secret(store: SecretStore, old_file: Path, new_file: Path) -> None:
+async def change_secret(store: SecretStore, old_file: Path | None, new_file: Path) -> bool:
     """Seal everything anew, with the secret in `new_file`: all or nothing. No server may run meanwhile.
 
-    Raises SecretRefused if `old_file` is not the secret file of the database, or a value cannot be opened.
+    Return False if that was done before: the values are sealed with `new_file`. Raises SecretRefused if neither file
+    is the secret file of the database, or a value cannot be opened.
     """
-    old, new = await Vault(store, old_file).open(), Sealer(await asyncio.to_thread(read_secret, new_file))
+    new = Sealer(await asyncio.to_thread(read_secret, new_file))
+    proof = next((sealed for place, sealed in await store.sealed() if place == PROOF), None)
+    if proof is not None and _opens(new, PROOF, proof):
+        return False
+    old = await Vault(store, old_file).open()
 
     def reseal(place: Place, sealed: bytes) -> bytes:
         try:
             return _seal(new, place, _open(old, place, sealed))
         except NotOpened:
-            what = " ".join(filter(None, (place.kind, place.name, place.tenant)))
-            raise SecretRefused(f"a row of the database cannot be opened ({what}): nothing was changed") from None
+            raise SecretRefused(f"{_what(place)} in the database cannot be opened: nothing was changed") from None
 
     await store.reseal(reseal)
+    return True
+
+
+async def unopened(store: SecretStore, secret_file: Path | None) -> list[str]:
+    """Return why sealed values cannot be opened, as `what: what to do`; none if all can. Changes nothing."""
+    stored = await store.sealed()
+    if not stored or stored[0][0] != PROOF:  # no server has used the database yet
+        return []
+    if secret_file is None:
+        return ["the keys in the database need their secret file: name it in HEADCOUNT_SECRET_KEY_FILE"]
+    try:
+        sealer = await Vault(store, secret_file).open()
+    except SecretRefused as error:
+        return [str(error)]
+    return [
+        f"{_what(place)} cannot be opened, because its row in the database was changed or moved: {_instead(place)}"
+        for place, sealed in stored
+        if not _opens(sealer, place, sealed)
+    ]
+
+
+def _what(place: Place) -> str:
+    if place.kind == "secret":
+        return f"the secret of the {place.name} of {place.tenant}"
+    return f"the {place.kind} {place.name}".rstrip()
+
+
+def _instead(place: Place) -> str:
+    if place.kind == "secret":
+        return f"make a new one: headcount notify secret {place.tenant} --renew"
+    return "restore the table host_keys from a backup of the database"
+
+
+def _opens(sealer: Sealer, place: Place, sealed: bytes) -> bool:
+    try:
+        _open(sealer, place, sealed)
+    except NotOpened:
+        return False
+    return True
 
 
 def _opened(sealer: Sealer, stored: StoredHostKey) -> HostKey:

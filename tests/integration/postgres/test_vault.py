@@ -170,7 +170,7 @@ async def test_a_change_of_the_secret_changes_nothing_if_a_row_cannot_be_opened(
     keys = shown(await vault.host_keys())
     await vault.webhook_secret("acme")
     await database.change("UPDATE secrets SET name = 'another'")
-    with pytest.raises(SecretRefused, match="secret another acme"):
+    with pytest.raises(SecretRefused, match="the secret of the another of acme in the database cannot be opened"):
         await change_secret(store, secret_file(), secret_file("new"))
     assert shown(await Vault(store, secret_file()).host_keys()) == keys
 

@@ -1,0 +1,161 @@
+"""Decide what is wrong with a database of PostgreSQL, from its facts, and what to do. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.examined import FileFacts, Needed, OpenTransaction, ServerFacts, StoredFile
+from ground.words import counted
+from server.doctor.findings import Finding, Severity
+
+STEP_S = 60.0
+"""A clock that differs by so many seconds from the one of the database is wrong."""
+FEW = 10
+"""With fewer free connections, a server may get too few: it opens up to 20."""
+
+LOST = {
+    "fsync": "a power cut may damage the database, and lose files that clients were told are stored",
+    "full_page_writes": "a power cut may damage the database",
+    "synchronous_commit": "a crash of PostgreSQL may lose files that clients were told are stored",
+}
+"""The settings of PostgreSQL that must be on, with the risk if they are off."""
+
+CONNECTIONS = "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2"
+COUNT = (
+    "SELECT FROM tenants WHERE id = {number} FOR NO KEY UPDATE; INSERT INTO usage (tenant_id, bytes, files) "
+    "SELECT {number}, coalesce(sum(size), 0), count(*) FROM names WHERE tenant_id = {number} AND counts "
+    "ON CONFLICT (tenant_id) DO UPDATE SET bytes = excluded.bytes, files = excluded.files"
+)
+"""SQL: count the files of a tenant, while nothing of it can change."""
+
+PSQL = 'psql "$HEADCOUNT_DATABASE_URL" -c'
+
+
+def judge_server(facts: ServerFacts, newest: Mapping[str, int], where: str) -> list[Finding]:
+    """Return what is wrong with the database `where` as a whole. `newest` are the versions of this Headcount."""
+    return [
+        *_of_versions(facts, newest, where),
+        *_of_settings(facts, where),
+        *_of_connections(facts, where),
+        *(_of_transaction(each, where) for each in facts.open),
+        *_of_time(facts, where),
+    ]
+
+
+def judge_files(facts: FileFacts, where: str) -> list[Finding]:
+    """Return what is wrong with the files of tenants in the database `where`."""
+    return [
+        *(_lost(each, "lacks some of its bytes", where) for each in facts.incomplete),
+        *(
+            _lost(each, "has other bytes than the uploaded file: its SHA-256 differs", where)
+            for each in facts.changed
+        ),
+        *(_missing(each, where) for each in facts.needed),
+        *_of_quotas(facts),
+    ]
+
+
+def judge_secrets(reasons: Sequence[str], where: str) -> list[Finding]:
+    """Return the findings for reasons such as `X cannot be opened: restore it`."""
+    found = []
+    for reason in reasons:
+        what, _, do = reason.partition(": ")
+        found.append(
+            Finding(None, where, Severity.ERROR, what, do[:1].upper() + do[1:] or "Run this again: headcount doctor")
+        )
+    return found
+
+
+def _of_versions(facts: ServerFacts, newest: Mapping[str, int], where: str) -> Iterator[Finding]:
+    if facts.encoding != "UTF8":
+        yield Finding(
+            *(None, where, Severity.ERROR, f"the encoding of the database is {facts.encoding}, not UTF8"),
+            "Create another one, and name it in HEADCOUNT_DATABASE_URL: CREATE DATABASE NAME ENCODING 'UTF8' "
+            "TEMPLATE template0",
+        )
+    newer = [f"{kind} {version}" for kind, version in facts.versions.items() if version > newest.get(kind, 0)]
+    older = [f"{kind} {facts.versions.get(kind, 0)}" for kind in newest if facts.versions.get(kind, 0) < newest[kind]]
+    if newer:
+        yield Finding(
+            *(None, where, Severity.ERROR, f"a newer Headcount wrote the database (schema {', '.join(newer)})"),
+            "Upgrade Headcount on this machine: pip install --upgrade 'headcount[postgres]'",
+        )
+    elif older and facts.versions:
+        yield Finding(
+            *(None, where, Severity.NOTICE, f"the database is of an older Headcount (schema {', '.join(older)})"),
+            "Back it up with pg_dump, and start the server, which upgrades it: headcount serve",
+        )
+
+
+def _of_settings(facts: ServerFacts, where: str) -> Iterator[Finding]:
+    for name, risk in LOST.items():
+        if facts.settings.get(name) == "off":
+            yield Finding(
+                *(None, where, Severity.ERROR, f"the setting {name} of PostgreSQL is off: {risk}"),
+                "Turn it on, also if the user or the database has a value of its own. As a superuser: "
+                f"{PSQL} 'ALTER SYSTEM SET {name} = on' -c 'SELECT pg_reload_conf()'",
+            )
+
+
+def _of_connections(facts: ServerFacts, where: str) -> Iterator[Finding]:
+    if facts.most - facts.used < FEW:
+        yield Finding(
+            *(None, where, Severity.WARNING),
+            f"{facts.used} of at most {counted(facts.most, 'connection', 'connections')} are open, and a server "
+            "needs up to 20",
+            "End programs that keep connections open, or raise the limit: max_connections, or CONNECTION LIMIT of "
+            f"the user or the database. To list the connections: {PSQL} '{CONNECTIONS}'",
+        )
+
+
+def _of_transaction(each: OpenTransaction, where: str) -> Finding:
+    harm = f"has been open for {each.age_s / 3600:.1f} hours: it keeps PostgreSQL from cleaning its tables, and may "
+    harm += "block uploads and imports"
+    if each.number is None:
+        what, end = f"the prepared transaction “{each.name}” of {each.user}", "ROLLBACK PREPARED '{}'"
+        end = end.format(each.name.replace("'", "''"))
+    else:
+        what = f"a transaction of {each.user or 'another user'}{f' (“{each.name}”)' if each.name else ''}"
+        end = f"SELECT pg_terminate_backend({each.number})"
+    do = f"If it is not needed, end it: {PSQL} {shlex.quote(end)}"
+    return Finding(None, where, Severity.WARNING, f"{what} {harm}", do)
+
+
+def _of_time(facts: ServerFacts, where: str) -> Iterator[Finding]:
+    if abs(facts.ahead_s) > STEP_S:
+        yield Finding(
+            *(None, where, Severity.WARNING),
+            f"the clocks differ: the one of the database is {abs(facts.ahead_s):,.0f} seconds "
+            f"{'ahead of' if facts.ahead_s > 0 else 'behind'} the one of this machine",
+            "Set the wrong one: timedatectl set-ntp true",
+        )
+
+
+def _lost(file: StoredFile, fault: str, where: str) -> Finding:
+    which = "the kept file" if file.kept else "the visible file"
+    return Finding(
+        *(file.tenant, file.path, Severity.ERROR, f"{which} “{file.path}” {fault} (content {file.content})"),
+        f"Restore the rows of this content in the tables contents and chunks from a backup of {where}. Without one, "
+        "have the file sent again",
+    )
+
+
+def _missing(needed: Needed, where: str) -> Finding:
+    fault = "is missing" if needed.stored_size is None else f"has {needed.stored_size:,} bytes, not {needed.size:,}"
+    return Finding(
+        *(needed.tenant, needed.path, Severity.ERROR),
+        f"the kept file “{needed.path}”, which {needed.of} needs, {fault}",
+        f"Restore its row in the table kept_files from a backup of {where}. Without one, have the file sent again",
+    )
+
+
+def _of_quotas(facts: FileFacts) -> Iterator[Finding]:
+    for each in facts.miscounted:
+        (size, files), (true_size, true_files) = each.stored, each.true
+        yield Finding(
+            *(each.tenant, "usage", Severity.WARNING),
+            f"the quota counts {size:,} bytes and {counted(files, 'file', 'files')}, but the tenant has "
+            f"{true_size:,} bytes and {true_files:,}",
+            f"Count again: {PSQL} '{COUNT.format(number=each.number)}'",
+        )
