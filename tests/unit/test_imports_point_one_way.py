@@ -41,9 +41,7 @@ ROOMS = {
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
 
-DRIVERS = {"aiosqlite": "engine.sqlite", "sqlite3": "engine.sqlite"} | dict.fromkeys(
-    ("psycopg", "psycopg_pool"), "engine.postgres"
-)
+DRIVERS = {"aiosqlite": "engine.sqlite", "sqlite3": "engine.sqlite", "psycopg": "engine.postgres"}
 """The drivers of databases, and the engine that each is for."""
 KNOW_AN_ENGINE = {
     "server.backup.copies",
@@ -237,7 +235,7 @@ PURE = {
 }
 ACTING = {
     "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "os", "prometheus_client", "psycopg",
-    "psycopg_pool", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys",
+    "random", "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys",
     "tempfile", "threading", "time", "urllib", "uvicorn",
 }  # fmt: skip
 PURE_BUT_FOR = {"ground.moments": {"utc_now"}}
