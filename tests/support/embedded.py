@@ -30,6 +30,8 @@ from tests.support.writing import being_written, by_hand
 class EmbeddedInstallation:
     """See `tests.support.installation.Installation`."""
 
+    connections = 0
+
     def __init__(self, data: Path) -> None:
         self.data = data
 
@@ -209,6 +211,7 @@ class EmbeddedInstallation:
     def check_users(self, tenant: str) -> None:
         with _reading(self.folder(tenant).users_db) as db:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert db.execute("PRAGMA foreign_key_check").fetchall() == []
             assert ("users_manager",) in db.execute("SELECT name FROM sqlite_master").fetchall()
 
     def holds(self, text: str) -> bool:

@@ -228,12 +228,13 @@ class Target:
 
     def check_folder(self, line: Line, delivered: list[File]) -> None:
         """Assert that clients see the newest files, and that nothing else is left."""
-        folder = self.server.files(line[0])
+        (tenant, hook), stored = line, self.server.stored
         newest = {file.path: file.content for file in delivered}
-        seen = {f"/{line[1]}/{each.name}": each.read_bytes() for each in folder.visible(f"/{line[1]}").iterdir()}
+        paths = [f"/{hook}/{name}" for name in stored.names(tenant, f"/{hook}")]
+        seen = {path: stored.visible(tenant, path) for path in paths}
         assert seen == newest, f"{line}: clients do not see the newest files"
-        assert [each.name for each in folder.staging.iterdir()] == [], "staging is not empty"
-        wait_until(lambda: not list(folder.runs.iterdir()), what="the copies to be deleted")
+        assert stored.unfinished(tenant) == [], "an upload is left"
+        wait_until(lambda: not stored.kept_names(tenant, "runs"), what="the copies to be deleted")
 
     @staticmethod
     def deliveries(notes: list[str]) -> list[Delivered]:

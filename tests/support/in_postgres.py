@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
-from engine.postgres.store import PostgresStore, open_store
+from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS, PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from engine.postgres.urls import in_words
 from engine.store import Store
@@ -34,6 +34,8 @@ from tests.support.postgres_files import ID, FilesInPostgres, in_a_loop
 
 class DatabaseInstallation(FilesInPostgres):
     """See `tests.support.installation.Installation`."""
+
+    connections = SERVERS_CONNECTIONS + READERS_CONNECTIONS
 
     def __init__(self, data: Path) -> None:
         self.data = data

@@ -36,6 +36,9 @@ class Installation(Protocol):
     data: Path
     """The folder of the test to which it belongs. An engine may have its files there."""
 
+    connections: int
+    """So many connections a server may keep open to it while nothing needs them."""
+
     @property
     def name(self) -> str:
         """The words by which the server and the commands name it."""

@@ -13,20 +13,18 @@ import argparse
 import asyncio
 import json
 import random
-import sqlite3
 import tempfile
 import time
-from array import array
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tests.support.importing import Company, sheet
+from tests.support.installation import company_in
 from tests.support.notes import Notes, processes_of
-from tests.support.seen import first_difference, seen
+from tests.support.seen import first_difference, seen_of
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -44,6 +42,9 @@ Row = tuple[str, ...]
 class Target:
     """A server that is killed repeatedly, and the companies whose files it imports."""
 
+    twin: Company
+    """The same company as the newest one of the server."""
+
     def __init__(self, folder: Path, seed: int, rows: int) -> None:
         self.dice = random.Random(seed)
         self.folder = folder
@@ -52,7 +53,6 @@ class Target:
         # A second process gets only PYTHONPATH of the environment: the folder in it shows whose process it is.
         env = {"HEADCOUNT_TEST_NOTES": str(self.notes.path), "PYTHONPATH": str(folder)}
         self.server = ServerProcess(folder, entry="tests.support.mortal_server", env=env)
-        self.twin = Company(folder / "no company yet")
         self.companies = self.joined = self.imports = self.outlived = 0
         self.people: list[Row] = []
         self.took: dict[bool, dict[str, float]] = {}
@@ -87,7 +87,9 @@ class Target:
         if first:
             self.companies += 1
             self.server.add_tenant(self.tenant, deactivate_missing="true", max_deactivations_percent="100")
-            self.twin = Company(self.folder / "twins" / self.tenant, pieces=None)
+            own = self.folder / "twins" / self.tenant
+            own.mkdir(parents=True)
+            self.twin = company_in(own, pieces=None)
             self.people = [self.person() for _ in range(self.rows)]
             return
         for at in self.dice.sample(range(len(self.people)), len(self.people) // 100):
@@ -146,28 +148,25 @@ class Target:
     def check(self, import_id: int, content: bytes) -> None:
         """Assert that everything is as with the twin."""
         outcome = asyncio.run(self.twin.run(content, deactivate_missing=True, max_deactivations_percent=100))
-        folder, twin = self.server.files(self.tenant), self.twin
         report = self.server.report(self.tenant, import_id)
         assert report["counts"] == outcome.to_json()["counts"]
         assert self.server.result(self.tenant, import_id) == report
-        ours = seen(folder.users_db, folder.messages, import_id, None) | _kept(folder.users_db)
-        theirs = seen(twin.database, twin.messages, import_id, None) | _kept(twin.database)
+        self.server.stored.check_users(self.tenant)
+        ours, theirs = asyncio.run(self.both(import_id))
         for name in theirs:
             assert ours[name] == theirs[name], (name, *first_difference(ours[name], theirs[name]))
-        assert list(folder.staging.iterdir()) == []
+        assert self.server.stored.unfinished(self.tenant) == []
 
+    async def both(self, import_id: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the newest company and its twin have."""
 
-def _kept(database: Path) -> dict[str, Any]:
-    """Return what is stored of the file for the next import. Asserts that the database is sound."""
-    with closing(sqlite3.connect(database)) as db:
-        sound = db.execute("PRAGMA integrity_check").fetchall(), db.execute("PRAGMA foreign_key_check").fetchall()
-        assert sound == ([("ok",)], [])
-        parts = db.execute("SELECT users FROM before_lines ORDER BY part").fetchall()
-        users = array("i", b"".join(part for (part,) in parts))
-        return {
-            "before": db.execute("SELECT import_id, size, sha256 FROM before").fetchall(),
-            "before_lines": [(line, user) for line, user in enumerate(users) if user],
-        }
+        def of_twin(name: str) -> bytes | None:
+            file = self.twin.folder / name
+            return file.read_bytes() if file.exists() else None
+
+        stored = self.server.stored
+        ours = await seen_of(stored.company(self.tenant), lambda name: stored.kept(self.tenant, name), import_id)
+        return ours, await seen_of(self.twin, of_twin, import_id)
 
 
 def play(folder: Path, seed: int, kills: int, rows: int) -> Target:

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 TENANT = "acme"
 TABLES = (
     *("settings", "settings_changes", "teams", "locations", "users", "applied", "changes", "invitations", "before"),
-    *("imports", "runs", "outbox"),
+    *("before_lines", "touched", "imports", "runs", "outbox"),
 )
 """The tables that tests read and change by hand."""
 ADD = "INSERT INTO tenants (name, created_at) VALUES (%s, '2026-01-01T00:00:00.000Z') ON CONFLICT DO NOTHING"

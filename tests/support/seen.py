@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from tests.support.chosen import EMBEDDED, chosen_engine
+from tests.support.importing import Company
 
 TABLES = {
     "users": "SELECT * FROM users ORDER BY id",
@@ -18,19 +22,53 @@ TABLES = {
     "invitations": "SELECT user_id, import_id, email_key, state FROM invitations ORDER BY user_id",
     "schema": "SELECT name, sql FROM sqlite_schema ORDER BY name",
 }
+IN_POSTGRES = {
+    **{name: TABLES[name] for name in ("changes", "applied", "invitations")},
+    "users": """
+        SELECT to_jsonb(u) - 'tenant_id' - 'primary_team_id' - 'secondary_team_ids' - 'location_id',
+            (SELECT key FROM teams WHERE id = primary_team_id), (SELECT key FROM locations WHERE id = location_id),
+            ARRAY(SELECT key FROM teams WHERE id::text = ANY (string_to_array(secondary_team_ids, ',')) ORDER BY key)
+        FROM users AS u ORDER BY u.id""",
+    "teams": "SELECT key, name FROM teams ORDER BY key",
+    "locations": "SELECT key, name FROM locations ORDER BY key",
+}
+"""The same of a tenant in PostgreSQL. All tenants share the numbers of teams and locations, so their names count."""
+BEFORE = {
+    "before": "SELECT import_id, size, sha256 FROM before",
+    "before_lines": "SELECT users FROM before_lines ORDER BY part",
+    "touched": "SELECT user_id FROM touched ORDER BY user_id",
+}
+"""The traces of its file that an import leaves for the next one."""
+ENDS = ("jsonl", "errors.csv", "touched.jsonl")
+"""The ends of the names of the files of an import."""
 
 
 def seen(database: Path, messages: Path, import_id: int, outcome: Any) -> dict[str, Any]:
     """Return users, history, and the messages and `outcome` (as JSON) of the import of this id."""
     with closing(sqlite3.connect(database)) as db:
         found: dict[str, Any] = {name: db.execute(query).fetchall() for name, query in TABLES.items()}
+    files = {end: messages / f"{import_id}.{end}" for end in ENDS}
+    read = {end: file.read_bytes() if file.exists() else None for end, file in files.items()}
+    return _comparable(found, read) | {"outcome": _in_order(outcome)}
+
+
+async def seen_of(company: Company, kept: Callable[[str], bytes | None], import_id: int) -> dict[str, Any]:
+    """Return users, history, messages, and what is stored for the next import, of whichever engine.
+
+    `kept` returns a kept file of the company by its path in `TenantFolder`.
+    """
+    tables = TABLES if chosen_engine() == EMBEDDED else IN_POSTGRES
+    found: dict[str, Any] = {name: await company.sql(query) for name, query in (tables | BEFORE).items()}
+    lines = array("i", b"".join(users for (users,) in found["before_lines"]))
+    found["before_lines"] = [(line, user) for line, user in enumerate(lines) if user]
+    return _comparable(found, {end: kept(f"messages/{import_id}.{end}") for end in ENDS})
+
+
+def _comparable(found: dict[str, Any], files: Mapping[str, bytes | None]) -> dict[str, Any]:
+    """Return the rows and files of an import with all in one order."""
     found["changes"] = sorted(map(repr, _each(found["changes"])))
     found["applied"] = [tuple(map(_in_order, row)) for row in found["applied"]]
-    found["outcome"] = _in_order(outcome)
-    for end in ("jsonl", "errors.csv", "touched.jsonl"):
-        file = messages / f"{import_id}.{end}"
-        found[end] = sorted(file.read_bytes().splitlines()) if file.exists() else None
-    return found
+    return found | {end: content and sorted(content.splitlines()) for end, content in files.items()}
 
 
 def _in_order(outcome: Any) -> Any:

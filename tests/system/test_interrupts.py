@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.cli import run_cli
 from tests.support.installation import installation
 from tests.support.waiting import DEADLINE_S, wait_until
 
 MOMENTS = 30
+DRIVER = "_sqlite3" if chosen_engine() == EMBEDDED else "libpq"
+"""A part of the name of a library that a command loads when it opens what is stored."""
 LINES = {
     (): "Error: interrupted\n",
     ("--json",): '{"severity": "error", "code": "interrupted", "message": "interrupted"}\n',
@@ -107,7 +110,7 @@ def test_a_command_that_reads_stdin_can_be_interrupted(options: tuple[str, ...])
     readable, writable = os.pipe()
     try:
         with started("check", "acme", "-", *options, stdin=readable) as running:
-            wait_until(lambda: loaded(running, "_sqlite3"), DEADLINE_S, "the command to be loaded")
+            wait_until(lambda: loaded(running, DRIVER), DEADLINE_S, "the command to be loaded")
             assert interrupted(running) == (130, LINES[options])
     finally:
         os.close(readable)

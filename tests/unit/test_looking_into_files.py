@@ -40,7 +40,6 @@ WHY = {
     "support/fill_databases.py": "what older versions wrote is kept as text",
     "support/histories.py": "users are changed by hand, and rules of the tables may refuse it",
     "support/importing.py": "an empty users.db is made in no time, and changed by hand",
-    "support/kills.py": "integrity_check, and what the file before left for the next import",
     "support/seen.py": "all that is in a file is compared, whether or not anything shows it",
     "support/writing.py": "locks of another process, and changes by hand: what other tests use",
     "system/test_searching.py": "a file of the first schema is made",
