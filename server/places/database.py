@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from math import nan
 from pathlib import Path
 
 from engine.postgres.database import alone, pooled
@@ -103,7 +104,7 @@ class DatabasePlace:
         return None
 
     def newest_backup(self) -> float:
-        return 0.0
+        return nan
 
     def findings(self) -> list[Finding]:
         return asyncio.run(self._findings())

@@ -87,7 +87,10 @@ class Place(Protocol):
         """Return a folder on the disk of the data; None if the data is not on a disk of this machine."""
 
     def newest_backup(self) -> float:
-        """Return when the newest complete backup began (seconds since 1970); 0 if none is known. Blocks."""
+        """Return when the newest complete backup began (seconds since 1970); 0 if none is known. Blocks.
+
+        NaN if Headcount does not back the place up: then no alert says that backups are missing.
+        """
 
     def findings(self) -> list[Finding]:
         """Return what is wrong here; empty if all is well. Blocks. Raises TenantRefused, OSError, TryAgain."""

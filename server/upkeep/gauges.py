@@ -84,7 +84,7 @@ class Gauges:
         hooks_broken: Callable[[], int],
         banned: Callable[[], int],
     ) -> None:
-        """`newest_backup` blocks, and returns a Unix time; the last two return numbers."""
+        """`newest_backup` blocks, and returns a Unix time or NaN; the last two return numbers."""
         self._metrics = metrics
         self._parts = parts
         self._disk = disk

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support import ROOT
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.clients import needs
 from tests.support.dashboards import filled_in, of_variables, queries
 from tests.support.importing import people
@@ -48,7 +49,7 @@ def scrape_of_page(server: ServerProcess, token: Path) -> dict[str, Any]:
 
 
 def work(server: ServerProcess) -> None:
-    """Let imports, runs, logins, a ban, a mail and a backup leave their marks."""
+    """Let imports, runs, logins, a ban, a mail and, where there is one, a backup leave their marks."""
     server.add_tenant("acme", stale_after_days="3", notify_email="grace@acme.example")
     server.add_tenant("globex", deactivate_missing="true")
     server.put("acme", people("ann", "bob"))
@@ -59,7 +60,8 @@ def work(server: ServerProcess) -> None:
     held_import(server, "globex")
     assert server.sftp("acme", f'get /sync_users.csv "{server.folder}/got.csv"').returncode == 0
     asyncio.run(_a_refused_login(server))
-    server.cli("backup", str(server.folder / "backup"))
+    if chosen_engine() == EMBEDDED:  # Headcount backs up no other engine
+        server.cli("backup", str(server.folder / "backup"))
 
 
 async def _a_refused_login(server: ServerProcess) -> None:
