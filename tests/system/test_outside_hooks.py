@@ -156,6 +156,7 @@ def test_a_command_ends_with_the_server_and_its_file_is_delivered_again(tmp_path
         assert server.process
         server.process.send_signal(sign)
         if sign is signal.SIGTERM:
+            wait_until(lambda: "stopping" in server.events())  # two signals that wait would be one
             server.process.send_signal(sign)  # the second one: at once
         server.process.wait()
         pid = starts()[0].split()[0]
