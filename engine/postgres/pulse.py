@@ -16,8 +16,8 @@ BEAT_S = 0.5
 SILENT_S = 1.5
 """A database that has not answered for so many seconds is away."""
 
-# A statement that changes no row needs no transaction id: a standby would not refuse it. An id needs no disk.
-ASK = "SELECT pg_current_xact_id()"
+ASK = "UPDATE marks SET text = text WHERE false; SELECT pg_current_xact_id()"
+"""Changes nothing, and needs no disk. A database that is read-only refuses the first, a standby also the second one."""
 
 Heard = Callable[[Exception | None], None]
 """Is called when the database is found to be away, with the reason, and with None when it is back."""
