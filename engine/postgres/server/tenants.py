@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.postgres.database import Database, Steps
+from engine.postgres.tenant.holding import LOCK
 from engine.tenants import Tenant
+from importer.errors import TryAgain
 
 COLUMNS = "name, created_at, last_import_id, last_run_id"
 
@@ -16,6 +18,15 @@ ID = "(SELECT id FROM tenants WHERE name = %s)"
 PUT_ASIDE = """
     UPDATE tenants SET name = NULL, removed_name = name, removed_at = clock_timestamp() WHERE name = %s
     RETURNING id"""
+END_WRITERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) JOIN tenants ON objid = id::oid
+    WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted AND name = %s
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)"""
+"""Ends the connection of the writer of a tenant's users: its transaction is rolled back."""
+PATIENCE_S = 1
+"""The longest wait of a removal for a writer that may end by itself."""
+TRIES = 5
 ENDING = ("tokens", "imports", "runs", "checksums", "outbox", "key_uses", "figures")
 """The tables whose rows end with their tenant at once."""
 DELETE_REMOVED = """
@@ -70,10 +81,20 @@ class PostgresTenantStore:
     async def put_aside(self, name: str) -> bool:
         """Remove a tenant with what `TenantStore.remove` names; return whether there was one.
 
-        The rest of its rows is kept until `delete_removed`. An import, while it runs, keeps its tenant: raises
-        TryAgain if it runs for longer than such a transaction may wait.
+        The rest of its rows is kept until `delete_removed`. An import keeps its tenant, so one that runs is ended,
+        and nothing of it is applied.
         """
-        async with self._database.transaction() as steps:
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._put_aside(name)
+            except TryAgain as error:
+                if error.code != "database_busy" or not left:
+                    raise
+            await self._database.read(END_WRITERS, LOCK, name)
+        raise AssertionError
+
+    async def _put_aside(self, name: str) -> bool:
+        async with self._database.transaction({"lock_timeout": f"{PATIENCE_S}s"}) as steps:
             rows = await steps.rows(PUT_ASIDE, name)
             for (number,) in rows:
                 for table in ENDING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.postgres.database import alone
 from engine.postgres.tenant.holding import try_to_hold
 from importer.errors import TryAgain
 from server.tenants import soundness as soundness_module
@@ -128,16 +130,24 @@ async def test_a_removed_tenant_is_deleted_after_its_time_and_no_other(tenants: 
     assert (await count(tenants, "tenants"), await count(tenants, "keys")) == (1, 1)
 
 
-async def test_a_tenant_is_not_removed_while_an_import_of_it_runs(
-    tenants: Tenants, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.postgres.database.WAIT_S", 1.0)
-    async with open_home(url) as other, other.store.database.transaction() as steps:
-        assert await try_to_hold(steps, "acme")
-        with pytest.raises(TryAgain) as refused:
-            await tenants.remove("acme")
-    assert refused.value.code == "database_busy"  # for which a command waits
+async def test_a_removal_ends_the_import_that_runs_and_no_import_of_others(tenants: Tenants, url: str) -> None:
+    async def importing(tenant: str) -> None:
+        async with alone(url) as database, database.transaction() as steps:
+            assert await try_to_hold(steps, tenant)
+            begun.release()
+            await removed.wait()
+            assert await steps.change("UPDATE meta SET revision = revision + 1") >= 1
+
+    begun, removed = asyncio.Semaphore(0), asyncio.Event()
+    ours, theirs = (asyncio.create_task(importing(name)) for name in ("acme", "other"))
+    await begun.acquire()
+    await begun.acquire()
     await tenants.remove("acme")
+    removed.set()
+    with pytest.raises(TryAgain):
+        await ours
+    await theirs
+    assert [each.name for each in await tenants.list()] == ["other"]
 
 
 async def test_the_folder_for_working_files_ends_with_its_process(
