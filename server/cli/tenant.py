@@ -191,14 +191,16 @@ async def remove(name: str, yes: bool, as_json: bool) -> None:
     """
     if not yes:
         raise click.UsageError(
-            f"this ends {name}'s sessions, tokens and imports, and moves its folder to removed/. Add --yes to confirm"
+            f"this ends {name}'s sessions, tokens and imports, and puts its users and files aside. "
+            "Add --yes to confirm"
         )
     async with tenants() as opened:
-        aside = await patiently(lambda: opened.remove(name))
+        aside, days = await patiently(lambda: opened.remove(name)), opened.home.kept_days
     if as_json:
         print_json({"name": name, "moved_to": str(aside) if aside else None})
     else:
-        click.echo(f"Removed tenant {name}" + (f"; its folder is now {aside}" if aside else ""))
+        kept = f"its folder is now {aside}" if aside else f"its users and files are deleted after {days} days"
+        click.echo(f"Removed tenant {name}; {kept}")
 
 
 def _freshness(feed: Feed) -> dict[str, Any]:

@@ -162,6 +162,10 @@ class Home(Looks, Protocol):
     async def remove(self, name: str) -> Path | None:
         """Remove a tenant as `Tenants.remove` does."""
 
+    @property
+    def kept_days(self) -> int | None:
+        """For how many days the data of a removed tenant is kept; None: its folder stays."""
+
     async def tidy(self) -> None:
         """Delete some of what nothing needs any more: called each minute. Raises TryAgain."""
 

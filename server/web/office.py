@@ -264,13 +264,14 @@ class Visit:
         log.info("Tenant %s was added by %s.", name, by, extra={"event": "tenant_added", "tenant": name, "by": by})
         return added
 
-    async def remove_tenant(self, name: str) -> None:
-        """Remove a tenant, and log who did it. Raises TenantRefused, TryAgain."""
-        await self.office.tenants.remove(name)
+    async def remove_tenant(self, name: str) -> Path | None:
+        """Remove a tenant, and log who did it; return where its folder is now. Raises TenantRefused, TryAgain."""
+        folder = await self.office.tenants.remove(name)
         by = self.token.bearer
         log.info(
             "Tenant %s was removed by %s.", name, by, extra={"event": "tenant_removed", "tenant": name, "by": by}
         )
+        return folder
 
     async def send_test(self) -> list[str]:
         """Queue a test notification to all addresses of the tenant; return them.

@@ -109,6 +109,10 @@ class FolderHome(FolderLooks):
                 f"or finish removing the tenant: headcount tenant remove {name} --yes",
             )
 
+    @property
+    def kept_days(self) -> None:
+        return None
+
     async def exists(self, name: str) -> bool:
         return self.folder(name).root.exists()
 

@@ -130,6 +130,10 @@ class DatabaseHome(DatabaseLooks, SealedHome):
     def refuse_absent(self, name: str) -> None:
         pass
 
+    @property
+    def kept_days(self) -> int:
+        return KEPT_DAYS
+
     async def exists(self, name: str) -> bool:
         return await self._rows.find(name) is not None
 

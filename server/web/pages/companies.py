@@ -57,10 +57,10 @@ async def add_company(request: Request, visit: Operating, name: Annotated[str, F
 async def remove_company(request: Request, visit: Operating, name: Annotated[str, Form()] = "") -> Response:
     """Remove the company whose name was typed; a broken one, too."""
     try:
-        await visit.remove_tenant(name.strip())
+        folder = await visit.remove_tenant(name.strip())
     except TenantRefused as error:
         return await _refused(request, visit, "remove", name, error)
-    return redirect(request, "/tenants", "company-removed")
+    return redirect(request, "/tenants", "company-removed" if folder else "company-put-aside")
 
 
 async def _refused(request: Request, visit: Visit, form: str, name: str, error: TenantRefused) -> Response:
@@ -102,6 +102,7 @@ async def _page(
         search=search,
         attention=attention,
         total=len(all_tenants),
+        kept_days=visit.office.tenants.home.kept_days,
         urgent=len(urgent),
         users=_active(all_tenants),
         open_now=sum(facts.sessions for facts in all_tenants),

@@ -65,6 +65,7 @@ NOTICES = {
     "key-revoked": "Key revoked. Its open connections end within seconds.",
     "company-added": "Company added. Create a token for its owner below, and add a key on the page Keys.",
     "company-removed": "Company removed. Its folder was moved to removed/.",
+    "company-put-aside": "Company removed. Its users and files are deleted after 30 days.",
     "token-changed": "Token changed.",
     "token-revoked": "Token revoked. Its holder is signed out.",
     "settings-same": "No changes to save.",

@@ -15,10 +15,11 @@ from engine.postgres.tenant.holding import try_to_hold
 from importer.errors import TryAgain
 from server.tenants import soundness as soundness_module
 from server.tenants.settings import TenantRefused
-from server.tenants.shared.home import DatabaseHome, open_home
+from server.tenants.shared.home import KEPT_DAYS, DatabaseHome, open_home
 from server.tenants.shared.scratch import LOCK, PREFIX, scratch_folder
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
+from server.web.pages.words import NOTICES
 from tests.support.clients import POSTGRES, needs
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
@@ -128,6 +129,10 @@ async def test_a_removed_tenant_is_deleted_after_its_time_and_no_other(tenants: 
     assert await rows.delete_removed(0.0)
     assert not await rows.delete_removed(0.0)
     assert (await count(tenants, "tenants"), await count(tenants, "keys")) == (1, 1)
+
+
+def test_the_notice_of_a_removal_says_for_how_long_its_data_is_kept() -> None:
+    assert f" after {KEPT_DAYS} days." in NOTICES["company-put-aside"]
 
 
 async def test_a_removal_ends_the_import_that_runs_and_no_import_of_others(tenants: Tenants, url: str) -> None:

@@ -8,7 +8,9 @@ import asyncssh
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from server.web.pages.words import NOTICES
 from tests.support.browser import open_page, sign_in, url
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
@@ -85,7 +87,8 @@ async def remove(page: Page, name: str) -> None:
     await type_name(page, name[:-1], "Remove this company")
     await expect(page.get_by_role("alert")).to_have_text(f"There is no company “{name[:-1]}”.")
     await type_name(page, name, "Remove this company")
-    await expect(page.locator(".notice")).to_have_text("Company removed. Its folder was moved to removed/.")
+    code = "company-removed" if chosen_engine() == EMBEDDED else "company-put-aside"
+    await expect(page.locator(".notice")).to_have_text(NOTICES[code])
     await expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
 
 
