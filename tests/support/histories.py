@@ -14,14 +14,16 @@ import random
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psycopg
+
+from engine.postgres.importing import before as before_in_postgres
 from engine.sqlite.importing import before
-from engine.sqlite.tenant.undoing import NEWEST_CHANGE
 from ground.refusals import Refusal
 from importer.errors import Stopped
 from importer.file import comparing
@@ -38,60 +40,16 @@ from server.notify.invitations import DueInvitations
 from server.notify.inviter import BUSY_S
 from server.notify.retries import THREE_DAYS
 from server.tenants.settings import change_settings
+from tests.support.chosen import EMBEDDED, chosen_engine
+from tests.support.deeds import BY_HAND, FORM, SETTINGS
 from tests.support.importing import Company, passing_folder
+from tests.support.installation import company_in
 from tests.support.queues import open_queue
-from tests.support.seen import first_difference, seen
+from tests.support.seen import QUERIES, first_difference, seen
 from tests.support.staff import Staff
 
-BY_HAND = (
-    "UPDATE users SET job_title = 'By hand' WHERE id = :user",
-    "UPDATE users SET state = 'deactivated' WHERE id = :user",
-    "UPDATE users SET state = 'active' WHERE id = :user",
-    "UPDATE users SET protected = 1 - protected WHERE id = :user",
-    "UPDATE users SET manager_id = NULL WHERE id = :user",
-    "UPDATE users SET coach_id = :user WHERE id % 3 = 0",
-    "UPDATE users SET email = 'hand' || id || '@x.org', email_key = 'hand' || id || '@x.org' WHERE id = :user",
-    "UPDATE users SET email = 'a30@x.org', email_key = 'a30@x.org' WHERE id = :user",
-    "UPDATE users SET email = NULL, email_key = NULL WHERE id = :user",
-    "UPDATE users SET role = 'admin' WHERE id = :user",
-    "UPDATE users SET leave_date = '2026-01-08' WHERE id = :user",
-    "UPDATE users SET hire_date = NULL, location_id = NULL, primary_team_id = NULL WHERE id = :user",
-    "UPDATE users SET secondary_team_ids = '' WHERE id % 2",
-    "UPDATE users SET custom = json_set(custom, '$.desk', 'By hand') WHERE id = :user",
-    "UPDATE users SET last_name = upper(last_name)",
-    "UPDATE users SET id = id + 1000 WHERE id = :user",
-    "DELETE FROM users WHERE id = :user",
-    "DELETE FROM users WHERE id > :user",
-    "UPDATE teams SET name = name || '!', key = key || '!' WHERE id = 1",
-    "DELETE FROM teams WHERE id = 2",
-    "DELETE FROM locations WHERE id = 1",
-    "INSERT INTO users (email, email_key, first_name, last_name) VALUES ('a30@x.org', 'a30@x.org', 'N', 'W')",
-    "REPLACE INTO users (id, email, email_key, first_name, last_name) VALUES (:user, 'a@x.org', 'a@x.org', 'N', 'W')",
-    "REPLACE INTO teams (id, name, key) VALUES (1, 'Care', 'care')",
-)
-SETTINGS: dict[str, Sequence[Any]] = {
-    "identifier": ("email", "number"),
-    "deactivate_missing": (True, False),
-    "reactivate_returning": (True, False),
-    "blank_cells": ("clear", "keep"),
-    "max_deactivations_percent": (100, 100, 20),
-    "detect_truncation": (False, True),
-    "require_final_newline": (True, False),
-    "skip_last_lines": (0, 0, 2),
-    "skip_first_lines": (0, 0, 1),
-    "delimiter": (",", ",", ";"),
-    "encoding": ("utf-8", "utf-8", "cp1252"),
-    "field_mapping": ({}, {"active": "active"}, {"End Date": "leave_date"}),
-    "value_mapping": ({}, {"desk": {"none": ""}}),
-    "custom_fields": (
-        [{"key": "desk"}, {"key": "number"}],
-        [{"key": "number"}, {"key": "desk"}],
-        [{"key": "number"}],
-    ),
-    "invitations": ("off", "off", "immediately", "on_hire_date"),
-}
-
-FORM = ("delimiter", "encoding", "skip_first_lines", "skip_last_lines")
+BEFORE = {EMBEDDED: before, "postgres": before_in_postgres}
+"""The module that stores the lines of the previous file, by engine."""
 
 
 class History:
@@ -109,7 +67,7 @@ class History:
         self.both = []
         for name, cut, least in (("beside", pieces, first), ("alone", None, BESIDE_BYTES)):
             (folder / name).mkdir()
-            self.both.append(Company(folder / name, batch_rows=size, pieces=cut, beside_bytes=least))
+            self.both.append(company_in(folder / name, batch_rows=size, pieces=cut, beside_bytes=least))
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.settings: dict[str, Any] = {}
         self.staff = Staff(self.dice, many=many)
@@ -165,7 +123,7 @@ class History:
             await company.run(self.content, dry_run=dry_run, approval=self.held, now=self.now, **self.settings)
             for company in self.both
         ]
-        self.compare(outcomes)
+        await self.compare(outcomes)
         self.held = None
         guard = outcomes[0].guard
         if outcomes[0].state is ImportState.HELD and guard and self.dice.random() < 0.6:
@@ -179,7 +137,7 @@ class History:
         """Stop an import at a random step before it is applied, and run it again."""
         after = self.dice.randrange(1, 6)
         self.did.append("an import is stopped, and run again")
-        self.compare([await self.stopped(company, after) for company in self.both])
+        await self.compare([await self.stopped(company, after) for company in self.both])
 
     async def stopped(self, company: Company, after: int) -> Outcome:
         asked = iter(range(after))
@@ -201,7 +159,7 @@ class History:
             content = content.replace(wrong, right)
         self.did.append("a correction")
         self.now += timedelta(seconds=1)
-        self.compare([await each.run(content, now=self.now, **self.settings) for each in self.both])
+        await self.compare([await each.run(content, now=self.now, **self.settings) for each in self.both])
 
     # Actions on the page and by commands.
 
@@ -245,7 +203,7 @@ class History:
 
         beside, alone = [await run(company) for company in self.both]
         if isinstance(beside, Outcome) and isinstance(alone, Outcome):
-            self.compare([beside, alone])
+            await self.compare([beside, alone])
         assert isinstance(beside, str) is isinstance(alone, str), (beside, alone, self.did)
         assert not isinstance(beside, str) or beside == alone, (beside, alone, self.did)
 
@@ -253,10 +211,10 @@ class History:
         self.did.append("undo")
         done = []
         for company in self.both:
-            with closing(sqlite3.connect(company.database)) as db:
-                newest = db.execute(NEWEST_CHANGE).fetchone()
             named = {name: self.settings[name] for name in ("identifier", "custom_fields")}
-            done.append(newest and (await company.undo(newest[0], **named)).to_json())
+            async with company.kept.undoing(0, identity_of(ImportSettings(**named))) as undoing:
+                newest = await undoing.newest()
+            done.append(newest and (await company.undo(newest, **named)).to_json())
         assert done[0] == done[1], self.did
 
     async def protect(self) -> None:
@@ -270,11 +228,8 @@ class History:
         statement, user = self.dice.choice(BY_HAND), self.dice.randrange(1, 60)
         self.did.append(f"{statement} ({user})")
         for company in self.both:
-            with closing(sqlite3.connect(company.database)) as db, db:
-                try:
-                    db.execute(statement, {"user": user})
-                except sqlite3.IntegrityError:
-                    db.rollback()
+            with suppress(sqlite3.IntegrityError, psycopg.IntegrityError):
+                await company.sql(statement, {"user": user})
 
     # Work of the server, and time that passes.
 
@@ -332,11 +287,11 @@ class History:
         assert done[0] == done[1], (*done, self.did)
         return done
 
-    def compare(self, outcomes: Sequence[Outcome]) -> None:
-        beside, alone = (
-            seen(company.database, company.messages, company.imports, outcome.to_json())
+    async def compare(self, outcomes: Sequence[Outcome]) -> None:
+        beside, alone = [
+            seen(await company.read(QUERIES), company.messages, company.imports, outcome.to_json())
             for company, outcome in zip(self.both, outcomes, strict=True)
-        )
+        ]
         for name, theirs in alone.items():
             assert beside[name] == theirs, (name, *first_difference(beside[name], theirs), self.did)
 
@@ -355,7 +310,7 @@ async def play(seed: int, folder: Path, steps: int = 12) -> History:
 def _as_in_long_files() -> Iterator[None]:
     """Treat a line that was some lines away in the previous file as far away."""
     lengths = {"NEAR_BYTES": 300, "FARTHEST_BYTES": 2000, "STEP_BYTES": 100, "PIECE_BYTES": 500, "COLD_BLOCKS": 20}
-    with patch.multiple(comparing, **lengths), patch.object(before, "LINES_AT_ONCE", 5):
+    with patch.multiple(comparing, **lengths), patch.object(BEFORE[chosen_engine()], "LINES_AT_ONCE", 5):
         yield
 
 

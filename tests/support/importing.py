@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.users.users import Users
 from importer.worker.attempt import tried
+from tests.support.waiting import eventually
 from tests.support.writing import being_written
 
 HEADER = ("first_name", "last_name", "email")
@@ -136,6 +138,17 @@ class Company:
             beside_bytes=self.beside_bytes,
         )
 
+    async def copied(self, folder: Path) -> Company:
+        """Return a copy of it in `folder`."""
+        await eventually(lambda: not (self.folder / "users.db-wal").exists(), what="the log to be put away")
+        return self._like_it(folder)
+
+    def _like_it(self, folder: Path) -> Company:
+        shutil.copytree(self.folder, folder)
+        copy = type(self)(folder, self.batch_rows, self.pieces, self.beside_bytes)
+        copy.imports, copy.undos, copy._identifier = self.imports, self.undos, self._identifier
+        return copy
+
     def copy(self, number: int) -> Path:
         """Return the file of the import of this number."""
         return self.folder / f"{number}.csv"
@@ -180,6 +193,12 @@ class Company:
             rows = await db.execute_fetchall(statement, values)
             await db.commit()
             return [tuple(row) for row in rows]
+
+    async def read(self, queries: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of queries, by their names. They name no tenant."""
+        async with aiosqlite.connect(self.database) as db:
+            db.row_factory = aiosqlite.Row
+            return {name: list(map(dict, await db.execute_fetchall(query))) for name, query in queries.items()}
 
     def writing(self) -> AbstractContextManager[None]:
         """Write to the users without an end, as a long import does, and change nothing at the end."""

@@ -8,16 +8,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from engine.postgres.database import alone
 from engine.postgres.tenant.holding import HOLD, LOCK
 from engine.postgres.tenant.users import PostgresUsers
 from importer.users.users import Users
 from tests.support.importing import Company
-from tests.support.postgres import database_for
+from tests.support.postgres import copy_database, database_for
 from tests.support.waiting import wait_until
 
 TENANT = "acme"
@@ -36,9 +38,12 @@ def as_tenant(url: str, tenant: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(url) as db:
         found = db.execute("SELECT id FROM tenants WHERE name = %s", (tenant,)).fetchone()
         assert found, f"there is no tenant {tenant}"
-        for table in TABLES:
-            db.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM public.{table} WHERE tenant_id = {found[0]}")
-            db.execute(f"ALTER VIEW {table} ALTER tenant_id SET DEFAULT {found[0]}")
+        views = [
+            f"CREATE TEMP VIEW {table} AS SELECT * FROM public.{table} WHERE tenant_id = {found[0]};"
+            f" ALTER VIEW {table} ALTER tenant_id SET DEFAULT {found[0]}"
+            for table in TABLES
+        ]
+        db.execute("; ".join(views))
         yield db
 
 
@@ -48,6 +53,7 @@ class PostgresCompany(Company):
     tenant = TENANT
 
     def _users(self) -> Users:
+        self.folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(1) as thread:  # there may be an event loop already
             self.url = thread.submit(asyncio.run, self._opened()).result()
         return PostgresUsers(self.url, self.tenant)
@@ -59,6 +65,10 @@ class PostgresCompany(Company):
         await PostgresUsers(url, TENANT).prepare(make=True)
         return url
 
+    async def copied(self, folder: Path) -> Company:
+        copy_database(self.folder, folder)
+        return self._like_it(folder)
+
     async def _store_identifier(self, identifier: str | None) -> None:
         with psycopg.connect(self.url) as db:
             db.execute(f"DELETE FROM settings WHERE key = 'identifier' AND tenant_id = {ID}", (TENANT,))
@@ -68,10 +78,15 @@ class PostgresCompany(Company):
 
     async def sql(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Sequence[Any]]:
         """Run `statement`, commit, and return its rows. It names no tenant; `?` and `:name` are the values."""
-        written = re.sub(r":(\w+)", r"%(\1)s", statement) if isinstance(values, Mapping) else statement
+        written = statement.replace("%", "%%")
+        written = re.sub(r":(\w+)", r"%(\1)s", written) if isinstance(values, Mapping) else written
         with as_tenant(self.url, self.tenant) as db:
             done = db.execute(written.replace("?", "%s"), values) if values else db.execute(statement)
             return [tuple(row) for row in done.fetchall()] if done.description else []
+
+    async def read(self, queries: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+        with as_tenant(self.url, self.tenant) as db, db.cursor(row_factory=dict_row) as cursor:
+            return {name: cursor.execute(query).fetchall() for name, query in queries.items()}
 
     @contextmanager
     def writing(self) -> Iterator[None]:

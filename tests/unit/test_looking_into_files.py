@@ -30,7 +30,6 @@ WHY = {
     "integration/upkeep/test_keeping.py": "a table is away while it would be read",
     "integration/users/test_following.py": "users are changed by hand, and two tables are compared",
     "integration/users/test_query_plans.py": "query plans",
-    "integration/users/test_shared_records.py": "a history is made as older versions wrote it",
     "integration/web/test_api_users.py": "a checkpoint is asked for, which a reader could hold up",
     "integration/worker/test_advising.py": "a fault is raised as the driver raises it",
     "soak/world.py": "a simulated year compares each day, beside a server that runs",
