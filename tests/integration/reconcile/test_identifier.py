@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from engine.sqlite.database import open_database, transaction
-from engine.sqlite.tenant.switching import switch_identity
 from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
-from importer.rules.identity import BY_ADDRESS, Identity
+from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
+from server.tenants.settings import change_settings
 from tests.support.importing import Company, codes, sheet
 from tests.support.installation import company_in
 
@@ -328,17 +327,11 @@ async def test_an_address_is_set_back_for_a_user_whose_name_changed_since(compan
     assert codes(undone) == []
 
 
-@pytest.mark.only_on("sqlite", "a function of the engine switches the identifier")
 async def test_an_undo_does_not_set_back_the_current_identifier(tmp_path: Path) -> None:
     company = company_in(tmp_path)
     await company.run(sheet(("Ann", "S", "ann@e.com"), header=HEADER[1:]), custom_fields=FIELD)
     await company.run(staff(e1="ann"), custom_fields=FIELD)
-    db = await open_database(company.database, "tenant")
-    try:
-        async with transaction(db):
-            await switch_identity(db, Identity("employee_id"))
-    finally:
-        await db.close()
+    await change_settings(company.kept, {**BY_NUMBER, "custom_fields": [*FIELD]}, by="owner")
     undone = await company.undo(**BY_NUMBER)
     (ann,) = (await company.users()).values()
     assert (ann["first_name"], ann["custom"]) == ("Ann", {"employee_id": "e1"})

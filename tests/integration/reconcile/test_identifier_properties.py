@@ -81,7 +81,7 @@ batches = st.sampled_from([1, 2, 2000])
 
 
 async def users_of(company: Company) -> dict[str, User]:
-    rows = await company.sql("SELECT external_id, first_name, email, state FROM users WHERE known = 1")
+    rows = await company.sql("SELECT external_id, first_name, email, state FROM users WHERE known = true")
     return {row[0]: User(row[1], row[2], row[3] == "active") for row in rows}
 
 

@@ -234,7 +234,7 @@ async def test_imports_that_changed_users_are_undone_newest_first(tmp_path: Path
         await company.undo(2)
     assert refused.value.code == "already_undone"
     await company.undo(1)
-    assert (await company.sql("SELECT count(*) FROM users WHERE known = 1")) == [(0,)]
+    assert (await company.sql("SELECT count(*) FROM users WHERE known = true")) == [(0,)]
 
 
 async def test_an_import_that_changed_no_user_is_not_undone(tmp_path: Path) -> None:

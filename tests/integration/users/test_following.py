@@ -132,7 +132,12 @@ async def undo_newest(site: Site) -> None:
 async def prune_all(site: Site) -> None:
     """Delete all that retention allows, as if a month had passed."""
     folder, users = site.office.tenants.folder("acme"), site.office.tenants.users("acme")
-    await prune(site.office.queue, "acme", folder, users, retention_days=1, now=utc_now() + timedelta(days=30))
+    await prune(
+        *(site.office.queue, "acme", folder, users),
+        retention_days=1,
+        now=utc_now() + timedelta(days=30),
+        archive=site.office.tenants.archive,
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

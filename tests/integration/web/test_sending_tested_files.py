@@ -313,9 +313,10 @@ async def test_a_tested_file_takes_nothing_of_the_storage_for_past_files(site: S
     earlier = [await site.imported(people(*names)) for names in ("a", "ab")]
     sizes = [len(site.stored.copy("acme", number) or b"") for number in earlier]
     test = await a_test(site)
-    await trim_copies(site.office.queue, "acme", site.office.tenants.folder("acme"), kept_bytes=sum(sizes))
+    at = (site.office.queue, "acme", site.office.tenants.folder("acme"))
+    await trim_copies(*at, kept_bytes=sum(sizes), archive=site.office.tenants.archive)
     assert [site.stored.copy("acme", number) is not None for number in (*earlier, 3)] == [True, True, True]
-    await trim_copies(site.office.queue, "acme", site.office.tenants.folder("acme"), kept_bytes=0)
+    await trim_copies(*at, kept_bytes=0, archive=site.office.tenants.archive)
     assert [site.stored.copy("acme", number) is not None for number in (*earlier, 3)] == [False, True, True]
     assert (await send(site, test)).status_code == 303
     assert visible(site) == FILE

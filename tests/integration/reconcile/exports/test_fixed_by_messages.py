@@ -5,6 +5,7 @@ A person who follows the messages exactly gets the list of `broken.py` again; it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,9 @@ async def test_a_change_of_domain_keeps_its_users_if_the_message_is_followed(com
     assert "perhaps" not in message
     assert "may be incomplete" not in message
     await company.run(with_badges(), **BADGE)
-    await company.sql("UPDATE users SET external_id = custom ->> 'badge'")
+    for number, custom in await company.sql("SELECT id, custom FROM users"):
+        badge = json.loads(custom)["badge"]
+        await company.sql("UPDATE users SET external_id = ? WHERE id = ?", (badge, number))
     outcome = await company.run(with_badges(moved), **BY_BADGE)
     assert (outcome.state, outcome.counts.updated) == (ImportState.COMPLETED, 10)
     assert await company.sql("SELECT id FROM users WHERE state = 'active' ORDER BY id") == ids
