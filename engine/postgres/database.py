@@ -311,7 +311,7 @@ def _begin(settings: Mapping[str, str]) -> str:
     defaults = {
         # Whatever the database's default is: a writer sees what those before it wrote.
         "transaction_isolation": "read committed",
-        "lock_timeout": f"{WAIT_S:.0f}s",
+        "lock_timeout": f"{round(WAIT_S * 1000)}ms",
         "idle_in_transaction_session_timeout": f"{IDLE_S:.0f}s",
     }
     return "; ".join(

@@ -19,13 +19,15 @@ LOOK_S = 0.1
 
 @asynccontextmanager
 async def writing(
-    database: Database, tenant: str, wait_s: float = WAIT_S, settings: Mapping[str, str] | None = None
+    database: Database, tenant: str, wait_s: float | None = None, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[Steps, int]]:
     """Begin a transaction, with these `settings`, that holds the users of the tenant with this name.
 
     A writer that waits for another one has no connection meanwhile: the others of the pool would be without one.
-    Raises TryAgain if another writer holds the users for `wait_s`, and DatabaseUnusable if there are none.
+    Raises TryAgain if another writer holds the users for `wait_s`, or without it `WAIT_S`, and DatabaseUnusable if
+    there are none.
     """
+    wait_s = WAIT_S if wait_s is None else wait_s
     ends = time.monotonic() + wait_s
     limit = {"lock_timeout": f"{max(1, round(wait_s * 1000))}ms"}
     while True:
