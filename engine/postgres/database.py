@@ -116,7 +116,7 @@ class Database:
 
         async def act() -> int:
             async with self._lend() as connection:
-                return await again(lambda: Steps(connection).change(statement, *values, **named))
+                return await again(lambda: _changed(connection, statement, _values(values, named)))
 
         with translating():
             return await finish(act())
@@ -317,6 +317,20 @@ def _begin(settings: Mapping[str, str]) -> str:
     return "; ".join(
         ["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in {**defaults, **settings}.items())]
     )
+
+
+async def _changed(
+    connection: Connection, statement: str, values: Sequence[object] | Mapping[str, object] | None
+) -> int:
+    """Run one statement as a transaction. Without the settings of one, it would wait for a lock for ever."""
+    try:
+        await connection.execute(_begin({}))
+        done = await connection.execute(statement, values)
+        await _commit(connection)
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    return done.rowcount
 
 
 async def _commit(connection: Connection) -> None:

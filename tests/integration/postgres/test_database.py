@@ -15,7 +15,7 @@ from importer.errors import DatabaseAway, DatabaseFault, DatabaseUnusable, TryAg
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url as url_of
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 pytestmark = needs(POSTGRES)
 
@@ -71,6 +71,18 @@ async def test_a_canceled_change_has_ended_before_its_caller_goes_on(database: D
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await written(database) == [1]
+
+
+async def test_a_change_waits_for_a_lock_only_so_long(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.postgres.database.WAIT_S", 0.1)
+    await database.change(WRITE, 1, "a")
+    with psycopg.connect(database.url) as other:
+        other.execute("UPDATE notes SET text = 'b'")
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(TryAgain, match="cannot do it now"):
+                await database.change("UPDATE notes SET text = 'c'")
+        other.rollback()
+    assert await database.change("UPDATE notes SET text = 'c'") == 1
 
 
 async def test_a_transaction_with_a_failed_statement_raises_at_its_end(database: Database) -> None:
