@@ -146,7 +146,7 @@ class Closing:
         async with self._ending:
             for entry in await self._queue.unpublished(without=self._put_off.waiting(now)):
                 (written if await self._caught_up(entry) else failed).add(entry.tenant)
-        self._put_off.tried(failed, written, now)
+        self._put_off.tried(failed, written, self.clock().timestamp())
 
     async def _caught_up(self, entry: Entry) -> bool:
         if not await self._publish(entry, logging.DEBUG):

@@ -21,7 +21,10 @@ class PutOff:
         return {tenant for tenant, (_, until) in self._failures.items() if not WAITS.over(until, now)}
 
     def tried(self, failed: Collection[str], written: Collection[str], now: float) -> None:
-        """Note a round: the tenants with a report that could not be written, and those with one that was."""
+        """Note a round that ends `now`: the tenants with a report that could not be written, and with one that was.
+
+        The time of the round itself, which may be long, is not a part of the delay.
+        """
         for tenant in {*failed, *written}:
             failures, _ = self._failures.pop(tenant, (0, 0.0))
             if tenant not in written:

@@ -70,7 +70,8 @@ class _OpenFolder:
         self._results = results
 
     def names(self) -> list[str]:
-        return os.listdir(self._results)
+        with os.scandir(self._results) as entries:
+            return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
 
     def write(self, name: str, content: bytes) -> None:
         with self._replacing(name) as new, open(os.open(new, _NEW, 0o600, dir_fd=self._staging), "wb") as file:

@@ -99,7 +99,7 @@ class Ending:
         written: set[str] = set()
         for run in await self._store.unpublished(without=self._put_off.waiting(now)):
             (written if await self._caught_up(run) else failed).add(run.tenant)
-        self._put_off.tried(failed, written, now)
+        self._put_off.tried(failed, written, self._clock().timestamp())
 
     async def _caught_up(self, run: Run) -> bool:
         async with self._lock(run):

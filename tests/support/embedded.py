@@ -110,7 +110,19 @@ class EmbeddedInstallation:
         self.folder(tenant).visible(path).mkdir(parents=True)
 
     def unpublish(self, tenant: str, path: str) -> None:
-        self.folder(tenant).visible(path).unlink()
+        there = self.folder(tenant).visible(path)
+        there.rmdir() if there.is_dir() else there.unlink()
+
+    @contextmanager
+    def without_results(self, tenant: str) -> Iterator[None]:
+        results = self.folder(tenant).results
+        aside = results.rename(self.folder(tenant).root / "aside")
+        results.touch()
+        try:
+            yield
+        finally:
+            results.unlink()
+            aside.rename(results)
 
     def land(self, tenant: str, path: str, content: bytes, import_id: int) -> None:
         folder = self.folder(tenant)
@@ -148,6 +160,15 @@ class EmbeddedInstallation:
 
     def drop(self, tenant: str, name: str) -> None:
         (self.folder(tenant).root / name).unlink()
+
+    @contextmanager
+    def unreadable(self, tenant: str, place: str) -> Iterator[None]:
+        folder = self.folder(tenant).root / place
+        aside = folder.rename(folder.with_name("aside"))
+        try:
+            yield
+        finally:
+            aside.rename(folder)
 
     def copy(self, tenant: str, import_id: int) -> bytes | None:
         return self.kept(tenant, f"uploads/{import_id}.csv")
@@ -246,13 +267,27 @@ class EmbeddedInstallation:
     def holding_writes(self) -> AbstractContextManager[None]:
         return being_written(self._server_database())
 
+    def writing(self, table: str) -> AbstractContextManager[None]:
+        return being_written(self._server_database())
+
     @contextmanager
-    def without(self, table: str) -> Iterator[None]:
-        by_hand(self._server_database(), f"ALTER TABLE {table} RENAME TO away")
+    def without(self, table: str, tenant: str | None = None) -> Iterator[None]:
+        database = self.folder(tenant).users_db if tenant else self._server_database()
+        by_hand(database, f"ALTER TABLE {table} RENAME TO away")
         try:
             yield
         finally:
-            by_hand(self._server_database(), f"ALTER TABLE away RENAME TO {table}")
+            by_hand(database, f"ALTER TABLE away RENAME TO {table}")
+
+    @contextmanager
+    def broken(self, tenant: str) -> Iterator[None]:
+        database = self.folder(tenant).users_db
+        kept = database.read_bytes()
+        database.write_bytes(b"no database")
+        try:
+            yield
+        finally:
+            database.write_bytes(kept)
 
     def change_users(self, tenant: str, *statements: str) -> None:
         by_hand(self.folder(tenant).users_db, *statements)

@@ -215,12 +215,28 @@ class DatabaseInstallation(FilesInPostgres):
                 admin.execute(end, (name,))
 
     @contextmanager
-    def without(self, table: str) -> Iterator[None]:
+    def writing(self, table: str) -> Iterator[None]:
+        with psycopg.connect(self.url) as db:
+            db.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            yield
+            db.rollback()
+
+    @contextmanager
+    def without(self, table: str, tenant: str | None = None) -> Iterator[None]:
         self.change(f"ALTER TABLE {table} RENAME TO away")
         try:
             yield
         finally:
             self.change(f"ALTER TABLE away RENAME TO {table}")
+
+    @contextmanager
+    def broken(self, tenant: str) -> Iterator[None]:
+        values = f"({ID}, 'retention_days', '\"never\"')"
+        self.change(f"INSERT INTO settings (tenant_id, key, value) VALUES {values}", tenant)
+        try:
+            yield
+        finally:
+            self.change(f"DELETE FROM settings WHERE tenant_id = {ID} AND key = 'retention_days'", tenant)
 
     def change_users(self, tenant: str, *statements: str) -> None:
         for each in statements:

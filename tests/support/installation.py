@@ -88,7 +88,7 @@ class Installation(Protocol):
         """Return the content of the file at `path`, or None if there is no file."""
 
     def names(self, tenant: str, folder: str = "/") -> list[str]:
-        """Return the names in a folder, sorted."""
+        """Return the names in a folder, sorted; also of a tenant of which only the row was removed."""
 
     def is_folder(self, tenant: str, path: str) -> bool:
         """Return whether there is a folder at `path`."""
@@ -100,7 +100,10 @@ class Installation(Protocol):
         """Have a folder at `path` that no client has made, with the folders above it."""
 
     def unpublish(self, tenant: str, path: str) -> None:
-        """Remove the file at `path`, as no client does."""
+        """Remove the file or the empty folder at `path`, as no client does."""
+
+    def without_results(self, tenant: str) -> AbstractContextManager[None]:
+        """Let a file be in the place of the folder /results in the block: no report can be written."""
 
     def counted(self, tenant: str) -> tuple[int, int]:
         """Return the bytes that count against the quota, and how many files and folders do, counted anew.
@@ -133,6 +136,9 @@ class Installation(Protocol):
 
     def drop(self, tenant: str, name: str) -> None:
         """Remove a kept file, as no part of the server does."""
+
+    def unreadable(self, tenant: str, place: str) -> AbstractContextManager[None]:
+        """Let no kept file in `uploads`, `messages` or `runs` of a tenant be readable in the block."""
 
     def copy(self, tenant: str, import_id: int) -> bytes | None:
         """Return the copy that an import reads, or None if it is not kept."""
@@ -210,8 +216,14 @@ class Installation(Protocol):
     def holding_writes(self) -> AbstractContextManager[None]:
         """Refuse writes of what does not belong to the users of one tenant: tenants, tokens, imports, notices."""
 
-    def without(self, table: str) -> AbstractContextManager[None]:
-        """Take a table of the server away in the block: its readers and writers fail."""
+    def writing(self, table: str) -> AbstractContextManager[None]:
+        """Write to a table of the server without an end, and change nothing: its other writers wait."""
+
+    def without(self, table: str, tenant: str | None = None) -> AbstractContextManager[None]:
+        """Take a table of the server, or of the users of `tenant`, away in the block: readers and writers fail."""
+
+    def broken(self, tenant: str) -> AbstractContextManager[None]:
+        """Let a tenant be broken in the block, and no other one: its settings cannot be read."""
 
     def change_users(self, tenant: str, *statements: str) -> None:
         """Run statements on the tables of the users of `tenant`. No other tenant may have users."""

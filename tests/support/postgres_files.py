@@ -19,6 +19,9 @@ from engine.postgres.store import PostgresStore
 from tests.support.postgres import connected
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"
+NEWEST = """
+    SELECT id FROM tenants WHERE name = %(tenant)s OR removed_name = %(tenant)s
+    ORDER BY removed_at DESC NULLS FIRST LIMIT 1"""
 CHUNKS = """
     SELECT string_agg(bytes, ''::bytea ORDER BY number) FROM chunks WHERE tenant_id = %s AND content_id = %s"""
 
@@ -72,6 +75,17 @@ class FilesInPostgres:
             await names.delete(place.entry)
 
         self._at(tenant, path, remove)
+
+    @contextmanager
+    def without_results(self, tenant: str) -> Iterator[None]:
+        rename = f"UPDATE names SET name = %s WHERE tenant_id = {ID} AND folder_id = 0 AND name = %s"
+        self.change(rename, b"aside", tenant, b"results")
+        self.publish(tenant, "/results", b"")
+        try:
+            yield
+        finally:
+            self.unpublish(tenant, "/results")
+            self.change(rename, b"results", tenant, b"aside")
 
     def land(self, tenant: str, path: str, content: bytes, import_id: int) -> None:
         self.publish(tenant, path, content)
@@ -127,6 +141,14 @@ class FilesInPostgres:
     def drop(self, tenant: str, name: str) -> None:
         self.change(f"DELETE FROM kept_files WHERE tenant_id = {ID} AND name = %s", tenant, name)
 
+    @contextmanager
+    def unreadable(self, tenant: str, place: str) -> Iterator[None]:
+        self.change("ALTER TABLE chunks RENAME TO away")
+        try:
+            yield
+        finally:
+            self.change("ALTER TABLE away RENAME TO chunks")
+
     def copy(self, tenant: str, import_id: int) -> bytes | None:
         return self.kept(tenant, f"uploads/{import_id}.csv")
 
@@ -174,7 +196,7 @@ class FilesInPostgres:
     def _entry(self, tenant: str, path: str) -> dict[str, Any] | None:
         """Return the row of `names` at a path; that of / has the id 0."""
         with self.reading() as db:
-            row = db.execute("SELECT id FROM tenants WHERE name = %s", (tenant,)).fetchone()
+            row = db.execute(NEWEST, {"tenant": tenant}).fetchone()
             assert row, f"there is no tenant {tenant}"
             found: dict[str, Any] | None = {"tenant_id": row["id"], "id": 0, "content_id": None}
             for part in path.strip("/").split("/") if path.strip("/") else ():

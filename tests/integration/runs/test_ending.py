@@ -17,6 +17,7 @@ from server.runs.report import run_json
 from server.runs.results import KEPT
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.run_house import RunHouse
+from tests.support.runs import put_in_line, start
 
 FINE = Done(Result("2 invoices.", {"invoices": 2}))
 WRONG = Failed("The hook failed.", "KeyError: 'net'")
@@ -157,18 +158,16 @@ async def test_an_upload_that_became_no_run_has_a_report(house: RunHouse, state:
     assert house.ends == [("invoices", 1, state)]
 
 
-@pytest.mark.only_on("sqlite", "a folder is in the way of a report")
 @pytest.mark.logs("run_report_owed")
 async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_run(house: RunHouse) -> None:
-    blocker = house.folder().staging / "invoices-1.json.new"
-    blocker.mkdir()
+    house.stored.make_folder("acme", "/results/invoices-1.json")
     run = await house.start(await house.upload())
     house.report(run, "notes.txt")
     await house.ending.finish(run, FINE)
     assert (await house.found(run)).state is ImportState.COMPLETED
     await house.ending.catch_up()
     assert house.shown(run) is None
-    blocker.rmdir()
+    house.stored.unpublish("acme", "/results/invoices-1.json")
     house.clock.pass_(1)
     await house.ending.catch_up()
     assert house.shown(run)["state"] == "completed"
@@ -177,23 +176,19 @@ async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_run(hous
     assert not house.folder().run_reports(1).exists()
 
 
-@pytest.mark.only_on("sqlite", "a link is in the place of a folder")
 async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(house: RunHouse) -> None:
     async def owed(tenant: str) -> Run:
-        run = await house.start(await house.upload(tenant=tenant))
+        run = await start(house.runs, await put_in_line(house.runs, tenant), tenant)
         ended = replace(run, state=ImportState.COMPLETED, finished_at=run.uploaded_at)
         assert await house.runs.finish(ended, published=False)
         return run
 
-    acme = house.folder()
     runs = [await owed("acme") for _ in range(100)]
-    acme.results.rmdir()
-    acme.results.symlink_to(house.stored.data)
-    other = await owed("globex")
-    for _ in range(2):
-        await house.ending.catch_up()
-    assert house.shown(other)["state"] == "completed"
-    acme.results.unlink()
+    with house.stored.without_results("acme"):
+        other = await owed("globex")
+        for _ in range(2):
+            await house.ending.catch_up()
+        assert house.shown(other)["state"] == "completed"
     house.clock.pass_(1)
     await house.ending.catch_up()
     assert house.shown(runs[-1])["state"] == "completed"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.worker.results import KEPT
+from importer.worker.results_folder import ResultsFolder
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.queues import NOON, House, enqueue, found, open_house, outcome, promise
 
@@ -20,6 +23,19 @@ REJECTED = "first_name,email,_line,_code,_message\n"
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with open_house(tmp_path, "acme") as built:
         yield built
+
+
+def tried(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the tenants of all tries to write a report from now on."""
+    tries: list[str] = []
+    change = house.results.change
+
+    async def noted(folder: TenantFolder, work: Callable[[ResultsFolder], None]) -> None:
+        tries.append(folder.root.name)
+        await change(folder, work)
+
+    monkeypatch.setattr(house.results, "change", noted)
+    return tries
 
 
 def reject(house: House, import_id: int) -> None:
@@ -106,11 +122,9 @@ async def test_an_approved_import_is_shown_as_queued(house: House) -> None:
     assert house.copy(1) is not None
 
 
-@pytest.mark.only_on("sqlite", "a folder is in the way of a report")
 @pytest.mark.logs("report_owed")
 async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(house: House) -> None:
-    blocker = house.folder().staging / "sync_users-1.json.new"
-    blocker.mkdir()
+    house.stored.make_folder("acme", "/results/sync_users-1.json")
     await end(house, await house.upload(), ImportState.COMPLETED)
     assert (await found(house.queue, 1)).state is ImportState.COMPLETED
     await end(house, await house.upload(), ImportState.HELD)
@@ -118,15 +132,18 @@ async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(h
     await house.closing.catch_up()
     assert house.shown(2)["state"] == "discarded"
     assert [entry.id for entry in await house.queue.unpublished()] == [1]
-    blocker.rmdir()
+    house.stored.unpublish("acme", "/results/sync_users-1.json")
     await house.closing.catch_up()
     assert house.shown(1)["state"] == "completed"
     assert house.watching.ends.count((1, ImportState.COMPLETED)) == 1
 
 
-@pytest.mark.only_on("sqlite", "a folder is in the way of reports")
-async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(tmp_path: Path) -> None:
+async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with open_house(tmp_path, "acme", "globex") as house:
+        tries = tried(house, monkeypatch)
+        house.closing.clock = lambda: NOON + timedelta(seconds=len(tries))  # each takes a second
 
         async def owed(tenant: str) -> int:
             number = await enqueue(house.queue, tenant)
@@ -138,11 +155,10 @@ async def test_reports_that_cannot_be_written_delay_no_report_of_another_tenant(
 
         for _ in range(100):
             await owed("acme")
-        house.folder("acme").results.rmdir()
-        house.folder("acme").results.symlink_to(tmp_path)
         await owed("globex")
-        for _ in range(2):
-            await house.closing.catch_up()
+        with house.stored.without_results("acme"):
+            for _ in range(2):
+                await house.closing.catch_up()
         assert [entry.tenant for entry in await house.queue.unpublished()] == ["acme"] * 100
         assert await house.queue.unpublished(without=["acme"]) == []
 
