@@ -14,6 +14,7 @@ from typing import Any
 import asyncssh
 
 from server.files.base import never_refused
+from server.files.files import AllFiles
 from server.files.hooks import Arrival, Decide, Hooked, HookRefused, HookTable, Upload
 from server.files.limits import Usage
 from server.files.local.measuring import measure_usage
@@ -157,8 +158,7 @@ class SftpHouse:
         self.stored = stored
         self.work = work
         self.settings = stored.settings(sftp_host=HOST, sftp_port=0, **settings)
-        place = place_of(self.settings)
-        self.accounts: Any = place.accounts(tenants, None)  # type: ignore[arg-type]
+        self.accounts: Any = place_of(self.settings).accounts(tenants, None)  # type: ignore[arg-type]
         self.metrics = Counted()
         numbers = itertools.count(1)
         self.real = HeardHook(tenants, self.stored, numbers)
@@ -173,15 +173,18 @@ class SftpHouse:
             others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
         self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
         host_keys = [keypair(number=99)]
-        self.all_files = place.files(
-            *(tenants.home, self.accounts, self.hooks, self.metrics, self.settings.max_read_bytes, never_refused)
-        )
+        self.all_files = self._files_for(tenants)
         self.listener = SftpListener(self.settings, self.accounts, self.all_files, self.metrics, host_keys)  # type: ignore[arg-type]
         self.port = 0
         self.key_file = work / "client_key"
         self.key_file.write_bytes(keypair().export_private_key())
         self.key_file.chmod(0o600)
         self.folder = tenants.folder("acme")
+
+    def _files_for(self, tenants: Tenants) -> AllFiles:
+        most = self.settings.max_read_bytes
+        place = place_of(self.settings)
+        return place.files(tenants.home, self.accounts, self.hooks, self.metrics, most, never_refused)
 
     @property
     def files(self) -> Path:
@@ -232,8 +235,13 @@ class SftpHouse:
         return self.stored.unfinished("acme")
 
     async def begin_anew(self) -> int:
-        """Do with unfinished uploads what a start does after a crash; return how many there were."""
-        return await self.all_files.clear("acme", self.folder.root)
+        """Do with unfinished uploads what the start of another server does; return how many it found."""
+        async with self.stored.open() as tenants:
+            files = self._files_for(tenants)
+            try:
+                return await files.clear("acme", tenants.folder("acme").root)
+            finally:
+                files.close()
 
     async def nothing_open(self) -> None:
         """Wait until no SFTP session is open and staging is empty."""

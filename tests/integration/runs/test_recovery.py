@@ -130,14 +130,15 @@ async def test_copies_that_no_run_needs_are_deleted(house: RunHouse) -> None:
     done, failed, queued = [await house.upload(hook=hook) for hook in ("done", "failed", "queued")]
     await house.ending.finish(await house.start(done), Done(Result()))
     await house.ending.finish(await house.start(failed), Failed("It failed."))
-    folder = house.folder()
-    (folder.runs / "stray").write_text("x")
+    house.stored.keep("acme", "runs/stray", b"x")
     for number in (done.id, 77):
-        folder.run_copy(number).write_text("left by a crash")
-        folder.run_reports(number).mkdir(exist_ok=True)
-    folder.run_reports(queued.id).mkdir(exist_ok=True)
+        house.stored.keep_run_copy("acme", number, b"left by a crash")
+    reports = [house.folder().run_reports(number) for number in (done.id, 77, queued.id)]
+    for each in reports:
+        each.mkdir(exist_ok=True)
     await start(house)
-    assert {path.name for path in folder.runs.iterdir()} == {f"{failed.id}.file", f"{queued.id}.file"}
+    assert house.stored.kept_names("acme", "runs") == {f"{failed.id}.file", f"{queued.id}.file"}
+    assert not any(each.exists() for each in reports)
 
 
 async def test_reports_that_results_is_owed_stay(house: RunHouse) -> None:
@@ -161,6 +162,8 @@ async def test_the_wait_of_a_run_goes_on_after_a_start(house: RunHouse) -> None:
 
 
 async def test_a_tenant_without_a_folder_of_runs_has_no_leftovers(house: RunHouse) -> None:
-    assert not house.folder().runs.exists()
-    await start(house)
-    assert not house.folder().runs.exists()
+    folder = house.folder()
+    if folder.runs.exists():
+        folder.runs.rmdir()
+    await remove_run_leftovers(house.runs, "acme", folder, house.archive)
+    assert not folder.runs.exists()

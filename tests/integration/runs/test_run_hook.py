@@ -22,6 +22,7 @@ from server.runs.ends import End, Refused
 from server.runs.registry import Attempt, RegisteredHook, Registry
 from server.runs.run_hook import table_entries
 from server.tenants.tenants import Tenants
+from tests.support.installation import installation
 from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -199,13 +200,12 @@ async def test_an_upload_that_fails_in_a_transaction_ends_only_after_it(tmp_path
         assert [run.state for run in await runs.all()] == [ImportState.ABORTED]
 
 
-@pytest.mark.only_on("sqlite", "another process locks all rows of the server")
 @pytest.mark.logs("upload_unrecorded")
-async def test_a_busy_database_refuses_an_upload_in_words(tmp_path: Path) -> None:
+async def test_a_busy_database_refuses_an_upload_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation(tmp_path / "data").impatient(monkeypatch, 0.05)
     async with opened(tmp_path) as (house, runs), house.client() as sftp:
         await put(sftp, "invoices/march.csv", ONE)
-        await runs.store._ledger.db.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]
-        with house.stored.holding_writes():
+        with house.stored.writing("runs"):
             with pytest.raises(asyncssh.SFTPFailure, match=r"the file cannot be queued now: .* Send it again"):
                 await put(sftp, "invoices/march.csv", TWO)
             with pytest.raises(asyncssh.SFTPFailure, match="This file has a virus"):

@@ -218,18 +218,15 @@ async def test_a_run_whose_copy_is_missing_fails(stage: Stage) -> None:
     assert played.seen == [("acme", 2)]
 
 
-@pytest.mark.only_on("sqlite", "a folder of the engine is away")
 @pytest.mark.logs("run_left")
-async def test_a_run_whose_folder_cannot_be_read_waits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_whose_copy_cannot_be_read_waits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "LATER_S", 0.1)
     stage.play()
     run = await stage.house.upload()
-    aside = stage.house.folder().root.with_name("aside")
-    stage.house.folder().runs.rename(aside)
-    stage.runner.start()
-    await eventually(lambda: bool(stage.runner._put_off))
-    assert (await stage.house.found(run)).attempts == 0
-    aside.rename(stage.house.folder().runs)
+    with stage.house.stored.unreadable("acme", "runs"):
+        stage.runner.start()
+        await eventually(lambda: bool(stage.runner._put_off))
+        assert (await stage.house.found(run)).attempts == 0
     assert (await stage.ended(run)).attempts == 1
 
 
@@ -312,15 +309,12 @@ async def test_a_run_of_a_removed_tenant_ends_without_a_trace(stage: Stage) -> N
     assert stage.house.in_results() == []
 
 
-@pytest.mark.only_on("sqlite", "a folder is in the way of a report")
 async def test_a_report_that_could_not_be_written_is_written_while_no_hook_runs(stage: Stage) -> None:
-    blocker = stage.house.folder().staging / "invoices-1.json.new"
-    blocker.mkdir()
     stage.play()
     run = await stage.house.upload()
-    stage.runner.start()
-    await stage.ended(run)
+    with stage.house.stored.without_results("acme"):
+        stage.runner.start()
+        await stage.ended(run)
     assert stage.house.shown(run) is None
-    blocker.rmdir()
     stage.house.clock.pass_(60)
     await eventually(lambda: stage.house.shown(run))

@@ -13,8 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from engine.postgres.tenant import users
 from engine.sqlite.tenant import copies
 from ground.moments import rfc3339, utc_now
 from importer.advice import testing
@@ -35,6 +37,7 @@ from tests.support.waiting import eventually
 from tests.support.writing import being_written
 
 COPIED = "no other engine copies a file of users"
+TABLES = "no other engine copies tables"
 OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
 
 
@@ -48,7 +51,7 @@ class Yard(House):
 
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[Worker]:
-        self.advising = Advising(self.folder, self.users)
+        self.advising = Advising(self.folder, self.users, archive=self.archive)
         starter = Starter(
             self.folder,
             self.users,
@@ -169,16 +172,26 @@ def _busy(*_: Any) -> Any:
     raise sqlite3.OperationalError("database is locked")
 
 
+def _locked(*_: Any) -> Any:
+    raise psycopg.errors.LockNotAvailable
+
+
+def _full_there(*_: Any) -> Any:
+    raise psycopg.errors.DiskFull
+
+
 @pytest.mark.parametrize(
     ("where", "name", "does"),
     [
         pytest.param(copies, "_read_only", _busy, marks=pytest.mark.only_on("sqlite", COPIED)),
         pytest.param(copies, "_read_only", _full, marks=pytest.mark.only_on("sqlite", COPIED)),
+        pytest.param(users, "copy_users", _locked, marks=pytest.mark.only_on("postgres", TABLES)),
+        pytest.param(users, "copy_users", _full_there, marks=pytest.mark.only_on("postgres", TABLES)),
         (advising, "keep_advice", _full),
         (advising, "_prepare", _full),
         (advising, "SPARE_BYTES", 2**62),
     ],
-    ids=["busy", "full", "not kept", "not prepared", "no room"],
+    ids=["busy", "full", "locked", "full there", "not kept", "not prepared", "no room"],
 )
 async def test_a_full_disk_or_a_busy_database_leaves_advice_out_unlogged(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: Any, name: str, does: Any

@@ -102,9 +102,11 @@ async def test_an_end_that_cannot_be_written_is_retried(house: House, monkeypatc
 async def test_an_end_that_cannot_be_read_counts_as_not_applied(house: House) -> None:
     await house.upload(people("ann").decode())
     entry = await found(house.queue, 1)
-    house.stored.change_users("acme", "ALTER TABLE applied RENAME TO away")
+    columns = "import_id, number, applied_at, outcome, rows, compared"
+    values = """1, 1, '2026', '{"state": "lost"}', 0, false"""
+    house.stored.change_users("acme", f"INSERT INTO applied ({columns}) VALUES ({values})")
     assert await known_end(house.users(), entry) is None
-    house.stored.change_users("acme", "ALTER TABLE away RENAME TO applied")
+    house.stored.change_users("acme", "DELETE FROM applied")
     async with working(house):
         await eventually(lambda: house.shown(1), what="the report")
     assert await known_end(house.users(), entry)

@@ -26,6 +26,7 @@ from importer.worker.recovery import recover
 from importer.worker.turns import is_correction
 from importer.worker.worker import Worker
 from tests.support.importing import people
+from tests.support.installation import installation
 from tests.support.queues import NOON, House, found, open_house, outcome
 from tests.support.waiting import eventually
 
@@ -104,6 +105,12 @@ class Yard(House):
             return await self.state(import_id, tenant) is state
 
         await eventually(there, what=f"import {import_id} to be {state}")
+
+
+@pytest.fixture
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the queue of the yard wait for no other writer."""
+    installation(tmp_path).impatient(monkeypatch, 0.05)
 
 
 @pytest.fixture
@@ -407,6 +414,7 @@ async def test_an_import_interrupted_after_its_commit_is_not_run_again(yard: Yar
     entry = await yard.queue.claim("acme", 1)
     assert entry
     folder = yard.folder()
+    await yard.archive.fetch(folder, folder.copy(1))
     job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, yard.clock.now)
     await run_import(job, yard.users(), yard.settings, folder.messages)
     await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end, archive=yard.archive)
@@ -457,22 +465,25 @@ async def test_the_progress_of_a_running_import_is_visible(yard: Yard) -> None:
         assert worker.progress == {("acme", 1): 0.5}
 
 
-@pytest.mark.only_on("sqlite", "another process locks all rows of the server")
-async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.logs("end_owed")
+async def test_an_end_that_cannot_be_written_is_written_later(
+    impatient: None, yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(worker_module, "WAITS", Growing(0.01, 300.0))
     script = Script()
     script.gate.clear()
-    await yard.queue._ledger.db.execute("PRAGMA busy_timeout=1")
     await yard.upload()
     async with working(yard, script):
         await yard.reaches(1, ImportState.RUNNING)
-        with yard.stored.holding_writes():
+        with yard.stored.writing("imports"):
             script.gate.set()
             await eventually(lambda: yard.shown(1))
+            await eventually(lambda: "The end of import 1 of acme cannot be written" in caplog.text)
         await yard.reaches(1, ImportState.COMPLETED)
     assert script.started == [("acme", 1)]
 
 
+@pytest.mark.only_on("sqlite", "it reads the statements of the engine")
 async def test_a_single_import_changes_the_queue_only_at_its_start_and_end(yard: Yard) -> None:
     """Each flushed change delays a small file by one disk write; the start is not flushed."""
     await yard.upload(people("ann", _code="x").decode())
