@@ -112,14 +112,13 @@ async def test_only_tenants_that_were_paused_are_looked_at(watch: Watch) -> None
     assert not mark.exists()
 
 
-@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
 @pytest.mark.logs("pause_untold")
 async def test_a_tenant_that_cannot_be_read_keeps_no_other_one_from_its_notification(watch: Watch) -> None:
     await watch.tenants.change_settings("globex", {"paused_until": rfc3339(watch.begin + DAY)})
     await watch.pause(5)
-    watch.tenants.folder("globex").users_db.write_bytes(b"no database")
     watch.now += 4.5 * DAY
-    assert len(await watch.look()) == 2
+    with watch.stored.broken("globex"):
+        assert len(await watch.look()) == 2
 
 
 async def test_the_rounds_of_the_server_look_at_pauses(watch: Watch) -> None:

@@ -50,7 +50,7 @@ class Yard:
         """Queue a run with a copy of its file, and a report of an earlier attempt."""
         number = await put_in_line(self.runs, hook=hook, size=size)
         self.stored.keep_run_copy("acme", number, b"x" * size)
-        self.folder.run_reports(number).mkdir()
+        self.folder.run_reports(number).mkdir(parents=True)
         (self.folder.run_reports(number) / "sums.csv").write_text("1")
         return number
 
@@ -60,7 +60,9 @@ class Yard:
         return number
 
     def files(self) -> set[str]:
-        return self.stored.kept_names("acme", "runs")
+        """Return the names of the kept copies, and of the folders of reports."""
+        reports = {each.name for each in self.folder.runs.iterdir() if each.is_dir()}
+        return self.stored.kept_names("acme", "runs") | reports
 
     async def rows(self) -> list[int]:
         return [each.id for each in await self.runs.page("acme", limit=1000)]
@@ -127,7 +129,10 @@ async def test_copies_of_failed_runs_count_in_kept_bytes_with_those_of_imports(y
 
     async def trimmed(kept_bytes: int) -> tuple[set[str], set[str]]:
         failed = await yard.runs.failed("acme")
-        await trim_copies(house.queue, "acme", yard.folder, kept_bytes=kept_bytes, failed_runs=failed)
+        archive = yard.tenants.archive
+        await trim_copies(
+            *(house.queue, "acme", yard.folder), kept_bytes=kept_bytes, failed_runs=failed, archive=archive
+        )
         copies = {name for name in yard.files() if name.endswith(".file")}
         return yard.stored.kept_names("acme", "uploads"), copies
 
@@ -142,7 +147,8 @@ async def test_a_copy_of_a_failed_run_that_is_the_visible_file_does_not_count(ya
     number = await yard.ended(ImportState.FAILED, size=10)
     yard.stored.show_copy("acme", "/march.csv", number)
     failed = await yard.runs.failed("acme")
-    assert await trim_copies(yard.tenants.store.imports(), "acme", yard.folder, kept_bytes=0, failed_runs=failed), (
+    queue, archive = yard.tenants.store.imports(), yard.tenants.archive
+    assert await trim_copies(queue, "acme", yard.folder, kept_bytes=0, failed_runs=failed, archive=archive), (
         "it may be too much soon"
     )
     assert f"{number}.file" in yard.files()
@@ -153,20 +159,21 @@ async def test_a_run_that_is_run_again_meanwhile_keeps_its_file_or_stays_failed(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, deletes: str
 ) -> None:
     number = await yard.ended(ImportState.FAILED, 91 * DAY)
-    runs, folder, tasks = yard.runs, yard.folder, []
+    runs, folder, archive, tasks = yard.runs, yard.folder, yard.tenants.archive, []
     read: Any = {"retention": runs.ended_before, "kept_bytes": runs.failed}[deletes]
 
     async def read_then_rerun(*asked: Any) -> Any:
         found = await read(*asked)
         run = await runs.require("acme", number)
-        tasks.append(asyncio.create_task(run_again(runs, folder, run, TenantSettings(), Registry([INVOICES]))))
+        again = run_again(runs, folder, run, TenantSettings(), Registry([INVOICES]), archive)
+        tasks.append(asyncio.create_task(again))
         await asyncio.wait(tasks, timeout=0.5)
         return found
 
     monkeypatch.setattr(runs, read.__name__, read_then_rerun)
     yard.keeper._runs = runs
     if deletes == "retention":
-        await prune_runs(runs, "acme", folder, rfc3339(datetime.now(UTC) - 90 * DAY))
+        await prune_runs(runs, "acme", folder, rfc3339(datetime.now(UTC) - 90 * DAY), archive)
     else:
         await yard.keeper._trim("acme", (await yard.tenants.settings("acme")).model_copy(update={"kept_bytes": 0}))
     with pytest.raises(Refused, match="no longer kept"):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -401,17 +399,14 @@ async def test_the_overview_knows_of_the_pause_of_a_feed(watch: Watch) -> None:
     await overview.close()
 
 
-@pytest.mark.only_on("sqlite", "a table is away")
 @pytest.mark.logs("pauses_unread")
 async def test_a_feed_whose_pauses_cannot_be_read_is_not_called_stale(watch: Watch) -> None:
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     watch.now += 4 * DAY
     await watch.keeper.figures.renew(0)
-    with closing(sqlite3.connect(watch.house.folder().users_db)) as db:
-        db.execute("ALTER TABLE settings_changes RENAME TO away")
+    with watch.house.stored.without("settings_changes", "acme"):
         await watch.keeper.notify_stale_feeds()
         assert watch.told == []
-        db.execute("ALTER TABLE away RENAME TO settings_changes")
     await watch.keeper.notify_stale_feeds()
     assert [feed.tenant for feed in watch.told] == ["acme"]
 
@@ -437,13 +432,17 @@ async def test_the_server_deletes_expired_data_at_its_start(watch: Watch) -> Non
         await watch.keeper.stop()
 
 
-@pytest.mark.only_on("sqlite", "no other engine has a tenant alone that is broken")
-@pytest.mark.logs("prune_failed", "users_uncounted")
+@pytest.mark.logs("prune_failed")
 async def test_a_broken_tenant_does_not_stop_the_pruning_of_others(watch: Watch) -> None:
     await watch.tenants.add("globex")
-    watch.house.folder("acme").users_db.write_bytes(b"no database")
-    assert await watch.keeper.prune(["acme", "globex"]) == []
-    assert await watch.metrics()
+    with watch.house.stored.broken("acme"):
+        assert await watch.keeper.prune(["acme", "globex"]) == []
+
+
+@pytest.mark.logs("users_uncounted")
+async def test_users_that_cannot_be_counted_leave_the_other_metrics(watch: Watch) -> None:
+    with watch.house.stored.without("users", "acme"):
+        assert await watch.metrics()
 
 
 @pytest.mark.logs("feed_untold")

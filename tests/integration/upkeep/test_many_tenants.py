@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,23 +17,12 @@ from engine.sqlite.server.listing import SOME_COPIES_NEEDED
 from engine.sqlite.tenant.users import open_users
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from importer.queue.queue import Queue
-from server.notify.outbox import Outbox
-from server.notify.service import Notifications
-from server.settings import ServerSettings
-from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
 from server.tenants.home import Found
 from server.tenants.local import looks as looks_module
-from server.tenants.soundness import Soundness
-from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep import keeping
-from server.upkeep.counting import Counting
-from server.upkeep.indexing import Indexer
-from server.upkeep.keeping import Keeper
-from server.upkeep.metrics import Metrics
 from tests.support.queues import NOON, enqueue, run_to
-from tests.support.waiting import eventually
+from tests.support.town import take_up_nothing, town
 from tests.support.writing import by_hand
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a file to open for each tenant")
@@ -69,64 +56,6 @@ def every_change_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat a file that was written a moment ago as settled: no test changes one twice within a clock tick."""
     monkeypatch.setattr(looks_module, "UNSETTLED_S", -1.0)
     monkeypatch.setattr(keeping, "REST", 0.0)
-
-
-class Town:
-    """The parts of a server on many tenants, in the test's process."""
-
-    def __init__(self, tenants: Tenants, queue: Queue) -> None:
-        self.tenants = tenants
-        self.queue = queue
-        self.now = datetime.now(UTC)
-        self.soundness = Soundness(tenants, tenants.store.imports())
-        self.figures = self.soundness.figures
-        self.metrics = Metrics()
-        self.counting = Counting(self.metrics, tenants, queue, lambda: self.soundness.broken, self.figures)
-        outbox = Outbox(tenants.store.outbox())
-        settings = ServerSettings(data_dir=tenants.data_dir, smtp_url="smtp://127.0.0.1:9", smtp_from="a@b.example")
-        self.telling = Notifications(settings, tenants, outbox, self.metrics, self.soundness, self.figures)
-        self.keeper = Keeper(tenants, queue, lambda: self.now, self.telling, figures=self.figures)
-        self.indexer = Indexer(tenants, self.soundness, self.figures)
-
-    async def rounds(self) -> None:
-        """Run one round of all parts that check all tenants."""
-        await self.soundness.look_at_all()
-        await self.keeper.notify_stale_feeds()
-        await self.keeper.prune(await self.keeper._due())
-        self.indexer._looked_at = None
-        await self.indexer._round()
-        inviter = self.telling._inviter
-        assert inviter
-        for name in await inviter._tenants():
-            await inviter._visit(name)
-        await self.scrape()
-
-    async def scrape(self) -> str:
-        """Return the metrics, counted now."""
-        await self.counting.count()
-        return self.metrics.render().decode()
-
-
-@asynccontextmanager
-async def town(data: Path, count: int) -> AsyncIterator[Town]:
-    """Create `count` tenants, each with a user and a limit for its feed."""
-    async with open_tenants(data, serving=True) as tenants:
-        if not await tenants.list():
-            await tenants.add("company-0")
-            await tenants.change_settings("company-0", {"stale_after_days": 3})
-            _add_user(tenants, "company-0")
-            first = tenants.folder("company-0").root
-            for number in range(1, count):
-                shutil.copytree(first, first.with_name(f"company-{number}"))
-                await tenants.store.ledger.db.execute(
-                    "INSERT INTO tenants (name, created_at) SELECT ?, min(created_at) FROM tenants",
-                    (f"company-{number}",),
-                )
-        yield Town(tenants, tenants.store.imports())
-
-
-def _add_user(tenants: Tenants, name: str) -> None:
-    by_hand(tenants.folder(name).users_db, "INSERT INTO users (first_name, last_name) VALUES ('Zoë', 'Ash')")
 
 
 async def test_regular_work_opens_no_database_of_idle_tenants(tmp_path: Path) -> None:
@@ -172,37 +101,27 @@ async def test_only_a_changed_tenant_is_opened(tmp_path: Path) -> None:
     async with town(tmp_path, 4) as many:
         for _ in range(2):
             await many.rounds()
-        _add_user(many.tenants, "company-2")
+        many.add_user("company-2")
         with databases_opened() as opened:
             await many.rounds()
         assert {Path(path.partition("?")[0]).parent.name for path in opened} == {"company-2"}
-        assert active(many) == {"company-0": 1, "company-1": 1, "company-2": 2, "company-3": 1}
+        assert many.active == {"company-0": 1, "company-1": 1, "company-2": 2, "company-3": 1}
 
 
-def active(many: Town) -> dict[str, int]:
-    return {name: figures.active for name, figures in many.figures.all.items()}
-
-
-async def test_figures_follow_every_change_of_users(tmp_path: Path) -> None:
+async def test_figures_follow_every_change_of_the_file(tmp_path: Path) -> None:
     async with town(tmp_path, 1) as many:
         database = many.tenants.folder("company-0").users_db
         await many.figures.renew()
         older = shutil.copy2(database, tmp_path / "older.db")
-        _add_user(many.tenants, "company-0")
-        await many.figures.renew()
-        assert active(many) == {"company-0": 2}
-        await many.tenants.change_settings("company-0", {"stale_after_days": None})
-        await many.figures.renew()
-        assert [each.stale_after_days for each in many.figures.all.values()] == [None]
         async with open_users(many.tenants.folder("company-0")) as db:  # not in the main file yet, only in the WAL
             await db.execute("UPDATE users SET state = 'deactivated'")
             await many.figures.renew()
-            assert active(many) == {"company-0": 0}
+            assert many.active == {"company-0": 0}
         for end in ("", "-wal", "-shm"):
             database.with_name(f"users.db{end}").unlink(missing_ok=True)
         shutil.copy2(older, database)  # with its times
         await many.figures.renew()
-        assert active(many) == {"company-0": 1}
+        assert many.active == {"company-0": 1}
         assert [each.stale_after_days for each in many.figures.all.values()] == [3]
 
 
@@ -213,28 +132,6 @@ async def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeyp
             with databases_opened() as opened:
                 await many.figures.renew()
             assert len(opened) == 1
-
-
-async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with town(tmp_path, 3) as before:
-        await before.scrape()
-        await before.figures.write()
-        for name in ("company-0", "company-1"):
-            _add_user(before.tenants, name)
-    monkeypatch.setattr(figures_module, "STEP", 1)
-    monkeypatch.setattr(figures_module, "REST_S", 3600.0)
-    monkeypatch.setattr("server.upkeep.counting.WAIT_S", 0.0)
-    async with town(tmp_path, 3) as after:
-        text = await after.scrape()
-        assert active(after) == {"company-0": 2, "company-2": 1}, "only so much is read in the time of a caller"
-        assert 'state="active",tenant="company-1"' not in text
-        await after.figures.stop()
-        monkeypatch.setattr(figures_module, "REST_S", 0.0)
-        await after.figures.renew(0)
-        await eventually(lambda: "company-1" in active(after), what="the rest to be read")
-        text = await after.scrape()
-        assert 'headcount_users{state="active",tenant="company-1"} 2.0' in text
-        await after.figures.stop()
 
 
 async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
@@ -249,61 +146,7 @@ async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
         assert len([each for each in (await many.tenants.store.figures().read()).values() if each.figures]) == 3
 
 
-async def test_metrics_do_not_wait_for_figures_that_cannot_be_written(tmp_path: Path) -> None:
-    async with town(tmp_path, 1) as many:
-        with closing(sqlite3.connect(many.tenants.store.ledger.file)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            waiting = asyncio.create_task(many.figures.renew())
-            await eventually(lambda: many.figures._one_write.locked())
-            assert 'headcount_users{state="active"' in await many.scrape()
-            assert not waiting.done()
-            other.rollback()
-        await waiting
-
-
-async def test_metrics_are_shown_while_headcount_db_cannot_be_read(tmp_path: Path) -> None:
-    async with town(tmp_path, 1) as many:
-        await enqueue(many.queue, "company-0")
-        assert "headcount_import_queue_length 1.0" in await many.scrape()
-        by_hand(many.tenants.store.ledger.file, "ALTER TABLE imports RENAME TO lost")
-        assert "headcount_import_queue_length 1.0" in await many.scrape()
-
-
-async def test_a_new_tenant_has_no_figures_of_a_removed_one_of_its_name(tmp_path: Path) -> None:
-    async with town(tmp_path, 2) as many:
-        await many.rounds()
-        await many.tenants.remove("company-1")
-        await many.tenants.add("company-1")
-        await many.rounds()
-        assert active(many) == {"company-0": 1, "company-1": 0}
-        assert sorted(await many.tenants.store.figures().read()) == ["company-0", "company-1"]
-
-
 # A start
-
-
-async def take_up_nothing(tenant: str) -> None:
-    pass
-
-
-async def test_a_start_checks_many_changed_tenants_in_the_background(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(soundness_module, "BEFORE_S", -1.0)
-    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
-    async with town(tmp_path, 5) as many:
-        _spoil_settings(many.tenants, "company-3")
-        with databases_opened() as opened:
-            await many.soundness.start(take_up_nothing)
-            before_listening = list(opened)
-        assert before_listening == []
-        await eventually(lambda: "is not valid" in (many.soundness.why("company-3") or ""))
-        await many.soundness.stop()
-
-
-def _spoil_settings(tenants: Tenants, name: str) -> None:
-    spoil = "INSERT OR REPLACE INTO settings VALUES ('max_sessions', '\"no number\"')"
-    by_hand(tenants.folder(name).users_db, spoil)
 
 
 def _cut_off_upload(folder: TenantFolder) -> None:
@@ -348,21 +191,6 @@ async def test_a_start_checks_a_tenant_with_unfinished_work_before_it_listens(
         await many.soundness.stop()
 
 
-async def test_a_start_recovers_work_that_only_the_queue_has(tmp_path: Path) -> None:
-    taken: list[str] = []
-
-    async def take_up(tenant: str) -> None:
-        taken.append(tenant)
-
-    async with town(tmp_path, 3) as many:
-        await many.soundness.look_at_all()
-        await run_to(many.queue, await enqueue(many.queue, "company-2"), ImportState.COMPLETED, "company-2")
-        owing = await many.queue.lately_moved(soundness_module.LATELY)
-        await many.soundness.start(take_up, owing)
-        await many.soundness.stop()
-    assert taken == ["company-2"]
-
-
 # Copies that imports wait for
 
 
@@ -403,35 +231,12 @@ async def test_copies_of_waiting_imports_are_found_by_index_and_in_order(tmp_pat
     ]
 
 
-# Retention
-
-
-async def test_a_tenant_is_pruned_again_only_when_more_data_expires(
-    tmp_path: Path,
-) -> None:
-    async with town(tmp_path, 3) as many:
-        for _ in range(2):
-            await run_to(many.queue, await enqueue(many.queue, "company-1"), ImportState.FAILED, "company-1")
+async def test_a_tenant_without_expired_data_is_pruned_unopened(tmp_path: Path) -> None:
+    async with town(tmp_path, 2) as many:
+        await run_to(many.queue, await enqueue(many.queue, "company-1"), ImportState.FAILED, "company-1")
         many.now = NOON + timedelta(days=1)
         assert await many.keeper._due() == ["company-1"]
         with databases_opened() as opened:
             assert await many.keeper.prune(["company-1"]) == []
         assert opened == [], "the queue knows that nothing is too old"
         assert await many.keeper._due() == []
-        many.now = NOON + timedelta(days=89)
-        assert await many.keeper._due() == []
-        many.now += timedelta(days=365)
-        assert await many.keeper._due() == ["company-1"]
-        assert await many.keeper.prune(["company-1"]) == []
-        assert await many.keeper._due() == []
-        await many.tenants.change_settings("company-1", {"retention_days": 5})
-        assert await many.keeper._due() == ["company-1"]
-
-
-async def test_only_tenants_with_waiting_invitations_are_visited(tmp_path: Path) -> None:
-    async with town(tmp_path, 3) as many:
-        async with open_users(many.tenants.folder("company-1")) as db:
-            await db.execute("INSERT INTO invitations (user_id, import_id, message_id) VALUES (1, 1, 'm')")
-        inviter = many.telling._inviter
-        assert inviter
-        assert await inviter._tenants() == ["company-1"]
