@@ -9,8 +9,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from importer.undo.undo import UndoJob, undo_import
 from importer.users.users import Users
 from importer.worker.attempt import tried
 from tests.support.waiting import eventually
-from tests.support.writing import being_written
+from tests.support.writing import being_written, by_hand
 
 HEADER = ("first_name", "last_name", "email")
 
@@ -199,6 +199,19 @@ class Company:
         async with aiosqlite.connect(self.database) as db:
             db.row_factory = aiosqlite.Row
             return {name: list(map(dict, await db.execute_fetchall(query))) for name, query in queries.items()}
+
+    def by_hand(self, *statements: str) -> None:
+        """Run statements as another program does, in any thread."""
+        by_hand(self.database, *statements)
+
+    @contextmanager
+    def without(self, table: str) -> Iterator[None]:
+        """Take a table away in the block: its readers and writers fail."""
+        self.by_hand(f"ALTER TABLE {table} RENAME TO away")
+        try:
+            yield
+        finally:
+            self.by_hand(f"ALTER TABLE away RENAME TO {table}")
 
     def writing(self) -> AbstractContextManager[None]:
         """Write to the users without an end, as a long import does, and change nothing at the end."""

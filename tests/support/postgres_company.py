@@ -88,6 +88,20 @@ class PostgresCompany(Company):
         with as_tenant(self.url, self.tenant) as db, db.cursor(row_factory=dict_row) as cursor:
             return {name: cursor.execute(query).fetchall() for name, query in queries.items()}
 
+    def by_hand(self, *statements: str) -> None:
+        for each in statements:
+            with as_tenant(self.url, self.tenant) as db:
+                db.execute(each)
+
+    @contextmanager
+    def without(self, table: str) -> Iterator[None]:
+        with psycopg.connect(self.url, autocommit=True) as db:
+            db.execute(f"ALTER TABLE {table} RENAME TO away")
+            try:
+                yield
+            finally:
+                db.execute(f"ALTER TABLE away RENAME TO {table}")
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         with holding_users(self.url, self.tenant):

@@ -50,8 +50,13 @@ class Desk:
         self.off = False
         self.looks = 0
         self.metrics = Metrics()
-        self.herald = TenantHerald(house.folder, self.settings_of)
-        self.closing = Closing(house.queue, house.folder, house.watching, herald=self.herald)
+        self.herald = TenantHerald(house.folder, self.settings_of, archive=house.archive)
+        self.closing = Closing(
+            *(house.queue, house.folder, house.watching),
+            herald=self.herald,
+            archive=house.archive,
+            results=house.results,
+        )
 
     async def settings_of(self, tenant: str) -> TenantSettings:
         return self.settings[tenant]
@@ -180,13 +185,12 @@ async def test_only_some_states_of_real_imports_send_a_mail(
 
 
 async def test_the_mail_of_a_held_import_names_those_on_its_list(desk: Desk) -> None:
-    folder = desk.house.folder()
     lines = [
         f'{{"action": "{action}", "identifier": "p{number}@x.example", "email": null, "name": "P {number}"}}\n'
         for number in range(30)
         for action in ("updated", "deactivated")
     ]
-    folder.touched(1).write_text("".join(lines))
+    desk.house.stored.keep("acme", "messages/1.touched.jsonl", "".join(lines).encode())
     await end(desk, replace(outcome(ImportState.HELD), guard=replace(GUARD, would_deactivate=30)))
     (message,) = await desk.outbox.newest("acme", 10)
     assert message.content["text"].count("@x.example") == 20

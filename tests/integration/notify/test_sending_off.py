@@ -10,9 +10,8 @@ from ground.moments import from_rfc3339
 from server.notify import service
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
-from server.settings import ServerSettings
 from server.upkeep.metrics import Metrics
-from tests.support.installation import open_tenants
+from tests.support.installation import installation
 from tests.support.waiting import eventually
 
 SINCE = "2026-03-31T02:10:00.000Z"
@@ -27,9 +26,9 @@ async def test_the_log_says_at_the_start_and_again_that_sending_is_off(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "REMIND_S", 0.05)
-    async with open_tenants(tmp_path) as tenants:
-        settings = ServerSettings(data_dir=tmp_path)
-        notifications = Notifications(settings, tenants, Outbox(tenants.store.outbox()), Metrics())
+    stored = installation(tmp_path)
+    async with stored.open() as tenants:
+        notifications = Notifications(stored.settings(), tenants, Outbox(tenants.store.outbox()), Metrics())
         await tenants.sending.turn_off(from_rfc3339(SINCE))
         notifications.start()
         try:
