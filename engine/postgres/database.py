@@ -36,7 +36,9 @@ FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in a passwo
 OLDEST = 15
 """The oldest version of PostgreSQL that Headcount works with."""
 WAIT_S = 10.0
-"""The longest wait for the answer of a server to a connection, and for a lock."""
+"""The longest wait for the answer of a server to a connection."""
+LOCK_S = 10.0
+"""The longest wait for a lock."""
 AWAY_S = 15.0
 """The longest wait for a connection of a pool. Another host takes over within 3 to 10 seconds, mostly."""
 IDLE_S = 15.0
@@ -311,7 +313,7 @@ def _begin(settings: Mapping[str, str]) -> str:
     defaults = {
         # Whatever the database's default is: a writer sees what those before it wrote.
         "transaction_isolation": "read committed",
-        "lock_timeout": f"{round(WAIT_S * 1000)}ms",
+        "lock_timeout": f"{LOCK_S * 1000:.0f}ms",
         "idle_in_transaction_session_timeout": f"{IDLE_S:.0f}s",
     }
     return "; ".join(

@@ -17,7 +17,7 @@ SILENT_S = 1.5
 """A database that has not answered for so many seconds is away."""
 
 ASK = "UPDATE marks SET text = text WHERE false; SELECT pg_current_xact_id()"
-"""Changes nothing, and needs no disk. A database that is read-only refuses the first, a standby also the second one."""
+"""Changes nothing, and needs no disk. A database that is read-only refuses the first, a standby both."""
 
 Heard = Callable[[Exception | None], None]
 """Is called when the database is found to be away, with the reason, and with None when it is back."""

@@ -195,8 +195,8 @@ class DatabaseInstallation(FilesInPostgres):
         return _serving(self.url)
 
     def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
-        for module in ("database", "tenant.writing"):
-            monkeypatch.setattr(f"engine.postgres.{module}.WAIT_S", wait_s)
+        for module in ("engine.postgres.database", "engine.postgres.tenant.writing"):
+            monkeypatch.setattr(f"{module}.LOCK_S", wait_s)
 
     def company(self, tenant: str) -> Company:
         return CompanyOf(self, tenant)

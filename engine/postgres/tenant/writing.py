@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from engine.postgres.database import WAIT_S, Database, Steps
+from engine.postgres.database import LOCK_S, Database, Steps
 from engine.postgres.tenant.holding import held_by_another, try_to_hold
 
 Writes = Callable[[], AbstractAsyncContextManager[tuple[Steps, int]]]
@@ -24,10 +24,10 @@ async def writing(
     """Begin a transaction, with these `settings`, that holds the users of the tenant with this name.
 
     A writer that waits for another one has no connection meanwhile: the others of the pool would be without one.
-    Raises TryAgain if another writer holds the users for `wait_s`, or without it `WAIT_S`, and DatabaseUnusable if
+    Raises TryAgain if another writer holds the users for `wait_s` (without it, for `LOCK_S`), and DatabaseUnusable if
     there are none.
     """
-    wait_s = WAIT_S if wait_s is None else wait_s
+    wait_s = LOCK_S if wait_s is None else wait_s
     ends = time.monotonic() + wait_s
     limit = {"lock_timeout": f"{max(1, round(wait_s * 1000))}ms"}
     while True:

@@ -74,7 +74,7 @@ async def test_a_canceled_change_has_ended_before_its_caller_goes_on(database: D
 
 
 async def test_a_change_waits_for_a_lock_only_so_long(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.postgres.database.WAIT_S", 0.1)
+    monkeypatch.setattr("engine.postgres.database.LOCK_S", 0.1)
     await database.change(WRITE, 1, "a")
     with psycopg.connect(database.url) as other:
         other.execute("UPDATE notes SET text = 'b'")

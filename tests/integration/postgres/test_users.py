@@ -77,7 +77,7 @@ async def test_a_tenant_is_not_removed_while_an_import_runs(
 ) -> None:
     await company.run(people("ann"))
     async with pooled(company.url, most=1) as database, running_import(company):
-        monkeypatch.setattr("engine.postgres.database.WAIT_S", 1.0)
+        monkeypatch.setattr("engine.postgres.database.LOCK_S", 0.2)
         with pytest.raises(TryAgain):
             await PostgresTenantStore(database).remove(TENANT)
     assert list(await company.users()) == ["ann@example.com"]
