@@ -18,13 +18,16 @@ from importer.archive import Archive
 from importer.folder import TenantFolder
 from importer.users.users import Users
 from importer.worker.results_folder import Results
+from server.places.place import Accounts, Place
 from server.settings import ServerSettings
+from server.tenants.shared.accounts import StoredAccounts
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.embedded import EmbeddedInstallation
 from tests.support.engines import COMPANIES
 from tests.support.importing import Company
 from tests.support.in_postgres import DatabaseInstallation
+from tests.support.waiting import DEADLINE_S
 
 
 class Installation(Protocol):
@@ -256,6 +259,14 @@ def company_in(folder: Path, *options: Any, **more: Any) -> Company:
 def installation(data: Path) -> Installation:
     """Return the installation that belongs to the folder `data`. It is made when something first opens it."""
     return INSTALLATIONS[chosen_engine()](data)
+
+
+def accounts_of(place: Place, tenants: Tenants) -> Accounts:
+    """Return the accounts of a place, as its server has them; the caller closes them. A login may wait for long."""
+    accounts = place.accounts(tenants, None)  # type: ignore[arg-type]
+    if isinstance(accounts, StoredAccounts):
+        accounts._store._wait_s = DEADLINE_S  # type: ignore[attr-defined]
+    return accounts
 
 
 def open_tenants(

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncssh
 
+from ground.afterwards import once_stored
 from server.files.base import never_refused
 from server.files.files import AllFiles
 from server.files.hooks import Arrival, Decide, Hooked, HookRefused, HookTable, Upload
@@ -89,7 +90,7 @@ class HeardHook:
             raise self.fail_landed
         if chosen_engine() == EMBEDDED:  # in others, this is a step of a transaction that is not visible yet
             assert self._stored.shares(upload.tenant, upload.path, arrival.id)
-        self.heard.append(("landed", upload))
+        await once_stored(lambda: self.heard.append(("landed", upload)))
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         assert self._stored.copy(upload.tenant, arrival.id) is None

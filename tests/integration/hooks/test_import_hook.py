@@ -22,6 +22,7 @@ from server.hooks.admission import Admission
 from server.hooks.import_hook import ImportHook
 from server.tenants.settings import TenantSettings
 from tests.support.importing import people
+from tests.support.installation import installation
 from tests.support.queues import NOON, House, found, open_house, promise
 
 STAFF = people("ann")
@@ -99,14 +100,21 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
     os.link(visible, arrival.copy)
 
 
-@pytest.mark.only_on("sqlite", "another process locks all rows of the server")
 @pytest.mark.logs("upload_unrecorded")
-async def test_a_client_gets_an_error_when_its_import_cannot_be_queued(house: House) -> None:
-    await house.queue._ledger.db.execute("PRAGMA busy_timeout=1")
-    with house.stored.holding_writes():
-        with pytest.raises(HookRefused, match="another process holds the database"):
-            await hook(house).arriving(UPLOAD)
-        await hook(house).aborted(UPLOAD, "the connection was lost")
+async def test_a_client_gets_an_error_when_its_import_cannot_be_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation(tmp_path).impatient(monkeypatch, 0.1)
+    async with open_house(tmp_path, "acme") as house:
+        with house.stored.holding_writes():
+            with pytest.raises(HookRefused, match=r"cannot be queued now: .*\. Send the file again later"):
+                await hook(house).arriving(UPLOAD)
+            await hook(house).aborted(UPLOAD, "the connection was lost")
+    async with open_house(tmp_path) as house:
+        assert await house.queue.page("acme") == []
+
+
+async def test_an_upload_of_a_tenant_that_no_longer_exists_gets_an_error(house: House) -> None:
     with pytest.raises(HookRefused, match="the tenant initech no longer exists"):
         await hook(house).arriving(Upload("initech", "/sync_users.csv", 1, None, NOON, "close"))
 

@@ -18,7 +18,7 @@ import asyncssh
 import pytest
 
 from importer.errors import DatabaseUnusable
-from server.files.local.files import LocalFiles
+from server.files.ending import Endings
 from tests.support.clients import needs
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -314,14 +314,14 @@ async def test_a_file_that_cannot_be_queued_fails_with_the_reason_and_the_old_fi
 async def test_a_file_that_cannot_be_discarded_keeps_no_other_file_open(
     published: SftpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    abandon, faults = LocalFiles.abandon, [RuntimeError("an internal fault")]
+    abandon, faults = Endings.abandon, [RuntimeError("an internal fault")]
 
     async def fails_once(*args: Any) -> None:
         await abandon(*args)
         if faults:
             raise faults.pop()
 
-    monkeypatch.setattr(LocalFiles, "abandon", fails_once)
+    monkeypatch.setattr(Endings, "abandon", fails_once)
     async with published.client() as sftp:
         for name in ("sync_users.csv", "other"):
             await (await sftp.open(name, "wb")).write(BLOCK)
