@@ -7,7 +7,7 @@ nothing refers to is deleted after `UNNEEDED_S`, because a client may still read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -142,8 +142,8 @@ class Names(Protocol):
     async def hold(self) -> None:
         """Let no other transaction change the tenant until this one ends. Raises TenantGone."""
 
-    async def taken(self) -> Taken:
-        """Return what counts against the quota."""
+    async def taken(self, offered: Collection[int] = ()) -> Taken:
+        """Return what counts against the quota. The contents `offered` count as copies that imports need do."""
 
     async def keep(self, files: Iterable[tuple[str, int]]) -> None:
         """Let each name of a kept file refer to a content, as `KeptFiles.keep`. Raises ContentGone."""

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from engine.files import ROOT, ContentGone, Entry, Place, Taken, TenantGone
@@ -68,12 +68,13 @@ DEPTH = (
 # As `TenantFolder.copy` and `run_copy` name them. Copies of one content count once.
 TAKEN = (
     f"SELECT coalesce((SELECT bytes FROM usage WHERE {OF}), 0), coalesce((SELECT files FROM usage WHERE {OF}), 0),"  # noqa: S608
-    " (SELECT coalesce(sum(size), 0)::bigint FROM (SELECT DISTINCT kept.content_id, kept.size FROM"
+    " (SELECT coalesce(sum(size), 0)::bigint FROM (SELECT kept.content_id, kept.size FROM"
     f" (SELECT 'uploads/' || id || '.csv' AS name FROM ({COPIES_NEEDED}) AS imports"
     f" UNION ALL SELECT 'runs/' || id || '.file' FROM ({RUN_COPIES_NEEDED}) AS runs) AS copy"
     f" CROSS JOIN LATERAL (SELECT content_id, size FROM kept_files WHERE {OF} AND kept_files.name = copy.name"
     " LIMIT 1) AS kept"
-    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = kept.content_id)) AS without_name)"
+    f" UNION SELECT id, size FROM contents WHERE {OF} AND id = ANY(%(offered)s::bigint[])) AS copies"
+    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = copies.content_id))"
 )
 
 
@@ -110,8 +111,8 @@ class PostgresNames:
         if not await self._database.read(HELD, self.tenant_id, self._tenant):
             raise TenantGone(self._tenant)
 
-    async def taken(self) -> Taken:
-        ((size, files, waiting),) = await self._read(TAKEN, tenant=self._tenant)
+    async def taken(self, offered: Collection[int] = ()) -> Taken:
+        ((size, files, waiting),) = await self._read(TAKEN, tenant=self._tenant, offered=[*offered])
         return Taken(size, files, waiting)
 
     async def keep(self, files: Iterable[tuple[str, int]]) -> None:

@@ -124,11 +124,13 @@ async def _fetched(space: Space, content: int) -> AsyncIterator[Path]:
     """Have a content as a file in the scratch folder for the hook. Another session may remove its name."""
     name = secrets.token_hex(16).encode()
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=space.staging)
+    space.offered.append(content)
     try:
         with reaching():
             await space.store.contents.fetch(space.tenant, content, fd)
         yield space.staged(name)
     finally:
+        space.offered.remove(content)
         space.house.disk.close_later(fd)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=space.staging)

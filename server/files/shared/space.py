@@ -77,6 +77,8 @@ class Space(Endings):
         self.staging = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.usage = SharedUsage()
         self.drafts: set[Spooled] = set()
+        self.offered: list[int] = []
+        """The contents of files on whose rename a hook decides. They count although they may lose their names."""
         self._one_change = asyncio.Lock()
         self._changes = 0
         self._view: HookView | None = None
@@ -93,6 +95,12 @@ class Space(Endings):
         with suppress(Exception):
             return self.house.identity(self.tenant) != self._number
         return False
+
+    def enter(self) -> None:
+        """Count one more session; it must call `leave` once. Folders with a file in their place are tried again."""
+        super().enter()
+        if self._view is not None and not self._fixed.issuperset((*FOLDERS, *self._view.fixed)):
+            self._view = None
 
     def is_at(self, root: Path) -> bool:
         """Return whether the tenant of the folder `root` is the one of these files."""
@@ -150,7 +158,7 @@ class Space(Endings):
                     async with self.names.together():
                         await self.names.hold()
                         yield self.names
-                        taken = await self.names.taken()
+                        taken = await self.names.taken(self.offered)
                     self._changes += 1
                     self.usage.store(taken)
         finally:
@@ -166,7 +174,7 @@ class Space(Endings):
         before = self._changes
         with reaching():
             await self.prepared()
-            taken = await self.names.taken()
+            taken = await self.names.taken(self.offered)
         if before == self._changes:
             self.usage.store(taken)
         return self.usage

@@ -98,7 +98,7 @@ async def publish(space: Space, draft: Spooled, written: Written | None) -> None
 
     async def change() -> None:
         async with space.changing() as names:
-            await _put(names, draft, await _place_of(names, draft), content, written)
+            await _put(space, draft, await _place_of(names, draft), content, written)
             await draft.unnote(space.store.drafts, space.number)
 
     await unless_lost(change)
@@ -118,8 +118,8 @@ async def land_draft(
     async def check(names: Names) -> None:
         found.append(await _place_of(names, draft))
 
-    async def place(names: Names) -> None:
-        await _put(names, draft, found[-1], content, written)
+    async def place(_: Names) -> None:
+        await _put(space, draft, found[-1], content, written)
 
     async def ends(_: Names) -> None:
         await draft.unnote(space.store.drafts, space.number)
@@ -159,11 +159,11 @@ async def _place_of(names: Names, draft: Spooled) -> Place:
     return place
 
 
-async def _put(names: Names, draft: Spooled, place: Place, content: int, written: Written | None) -> None:
+async def _put(space: Space, draft: Spooled, place: Place, content: int, written: Written | None) -> None:
     facts = os.fstat(draft.fd)
     times = facts.st_atime_ns, facts.st_mtime_ns
-    await names.put(place, draft.path.name, content, draft.size, times, written)
-    draft.check_limits(await names.taken())
+    await space.names.put(place, draft.path.name, content, draft.size, times, written)
+    draft.check_limits(await space.names.taken(space.offered))
 
 
 async def _published(space: Space, draft: Spooled) -> None:

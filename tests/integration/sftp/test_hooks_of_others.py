@@ -13,6 +13,7 @@ import asyncssh
 import pytest
 
 from server.files.local.leftovers import clear_staging, mark
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -69,8 +70,7 @@ async def test_the_folders_of_hooks_are_made_and_stay(house: SftpHouse) -> None:
         await sftp.utime("invoices", (1, 1))
         assert (await sftp.stat("invoices")).mtime == before
         assert await house.counts_truly()
-        (space,) = house.listener._sessions._opened.values()
-        assert (await space.usage()).files == 1
+        assert (await house.usage()).files == 1
 
 
 async def test_the_folders_of_a_hook_follow_the_choice_of_the_tenant(house: SftpHouse) -> None:
@@ -84,11 +84,10 @@ async def test_the_folders_of_a_hook_follow_the_choice_of_the_tenant(house: Sftp
         await put(sftp, "invoices/march.csv", TWO)
         assert house.other.events == LANDED
         assert await house.counts_truly()
-        (space,) = house.listener._sessions._opened.values()
-        assert (await space.usage()).files == 1
+        assert (await house.usage()).files == 1
         house.on = []
         await sftp.remove("invoices/march.csv")
-        assert (await space.usage()).files == 1
+        assert (await house.usage()).files == 1
         assert await house.counts_truly()
         await sftp.rmdir("invoices")
         assert await house.counts_truly()
@@ -245,7 +244,8 @@ async def test_an_offered_file_is_on_disk_and_cannot_be_written(
         closing = asyncio.ensure_future(file.close())
         await house.other.asked.wait()
         offered = house.other.offered[-1]
-        assert offered.stat().st_ino in synced
+        if chosen_engine() == EMBEDDED:  # others store the bytes when the hook has accepted them
+            assert offered.stat().st_ino in synced
         late = await other.open("invoices/march.csv", "wb")
         await late.write(b"late")
         assert offered.read_bytes() == ONE

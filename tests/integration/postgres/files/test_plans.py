@@ -85,7 +85,7 @@ async def lands(scene: FilesScene) -> None:
         await scene.names.hold()
         await scene.names.put(await scene.names.look([b"7"]), b"7", content, 3, (0, 0), None)
         await scene.kept.keep("t7", [("uploads/7.csv", content)])
-        await scene.names.taken()
+        await scene.names.taken([content])
 
 
 async def changes(scene: FilesScene) -> None:
