@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,10 @@ class EmbeddedInstallation:
         file = self.folder(tenant).visible(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
+
+    def publish_all(self, tenant: str, names: Sequence[str], content: bytes) -> None:
+        for name in names:
+            self.publish(tenant, name, content)
 
     def is_folder(self, tenant: str, path: str) -> bool:
         return self.folder(tenant).visible(path).is_dir()

@@ -6,7 +6,7 @@ file or table of an engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,6 +98,9 @@ class Installation(Protocol):
 
     def publish(self, tenant: str, path: str, content: bytes) -> None:
         """Have a file at `path` that no client has sent, with the folders above it."""
+
+    def publish_all(self, tenant: str, names: Sequence[str], content: bytes) -> None:
+        """Have files of these names in the folder / with the same content, in little time."""
 
     def make_folder(self, tenant: str, path: str) -> None:
         """Have a folder at `path` that no client has made, with the folders above it."""

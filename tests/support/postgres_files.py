@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -59,9 +59,20 @@ class FilesInPostgres:
     def publish(self, tenant: str, path: str, content: bytes) -> None:
         async def put(store: PostgresStore, names: Names, place: Place, name: bytes) -> None:
             number = await self._stored(store, tenant, content)
-            await names.put(place, name, number, len(content), (0, 0), None, counts=not path.startswith("/results"))
+            counts = not path.strip("/").startswith("results/")
+            await names.put(place, name, number, len(content), (0, 0), None, counts=counts)
 
         self._at(tenant, path, put)
+
+    def publish_all(self, tenant: str, names: Sequence[str], content: bytes) -> None:
+        self.publish(tenant, names[0], content)
+        self.change(
+            "INSERT INTO names (tenant_id, folder_id, name, content_id, size, accessed, modified, counts)"
+            " SELECT tenant_id, folder_id, new, content_id, size, accessed, modified, counts"
+            " FROM names, unnest(%s::bytea[]) AS new"
+            f" WHERE tenant_id = {ID} AND folder_id = 0 AND name = %s",
+            *([os.fsencode(name) for name in names[1:]], tenant, os.fsencode(names[0])),
+        )
 
     def make_folder(self, tenant: str, path: str) -> None:
         async def make(store: PostgresStore, names: Names, place: Place, name: bytes) -> None:

@@ -114,6 +114,9 @@ class HeardHook:
         """Return the copy of each upload that arrived, None for one that is not kept."""
         return [self._stored.copy(*copy) for copy in self._copies]
 
+    def last_kept(self) -> bytes | None:
+        return self._stored.copy(*self._copies[-1])
+
     @property
     def last(self) -> Upload:
         return self.heard[-1][1]

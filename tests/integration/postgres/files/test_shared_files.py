@@ -210,6 +210,26 @@ async def test_a_file_whose_connection_is_lost_again_and_again_changes_nothing(h
     assert await house.put(AT, b"newer") == 3
 
 
+async def test_a_landing_that_goes_no_further_holds_other_processes_for_a_limited_time(
+    house: FileHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.database.IDLE_S", 1.0)
+    other = another(house)
+    for each in (house, other):
+        await each.put(AT, b"old")
+    house.hook.landing.clear()
+    house.hook.may_land.clear()
+    landing = asyncio.create_task(house.put(AT, b"newer"))
+    await house.hook.landing.wait()
+    await other.put("/file", b"1")
+    assert not landing.done()
+    house.hook.may_land.set()
+    with pytest.raises(OSError, match="the storage of the server cannot be used now; try again later"):
+        await landing
+    assert (await other.get(AT), await other.get("/file")) == (b"old", b"1")
+    assert await house.states() == {1: ImportState.QUEUED, 2: ImportState.QUEUED, 3: ImportState.ABORTED}
+
+
 @asynccontextmanager
 async def lone_house(url: str, folder: Path) -> AsyncIterator[FileHouse]:
     """Yield the files of `acme` in a database that has no tables yet."""
