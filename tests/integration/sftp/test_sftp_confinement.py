@@ -16,7 +16,7 @@ from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_READ, FXF_TRUNC, FXF_W
 
 from tests.support.sftp import SftpHouse
 
-pytestmark = pytest.mark.only_on("sqlite", "no other engine has links, or folders around those of a tenant")
+on_a_disk = pytest.mark.only_on("sqlite", "no other engine has links, or folders around those of a tenant")
 
 SECRET = b"root:x:not for you"
 
@@ -166,6 +166,7 @@ def test_the_list_has_as_many_cases_as_promised() -> None:
     assert len(set(PATHS)) >= 160
 
 
+@on_a_disk
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_no_operation_reads_or_changes_anything_outside_the_folder(
     house: SftpHouse, outside: list[Path], operation: str
@@ -180,6 +181,27 @@ async def test_no_operation_reads_or_changes_anything_outside_the_folder(
     assert not any(path.is_symlink() for path in house.files.rglob("*") if path.name in ("made_link", "stolen"))
 
 
+@pytest.mark.only_on("postgres", "on a disk, the test above has more")
+async def test_no_path_in_a_database_leads_to_another_tenant(house: SftpHouse) -> None:
+    await house.tenants.add("globex")
+    for path in ("secret", "globex/files/secret"):
+        house.stored.publish("globex", path, SECRET)
+    before = house.stored.counted("globex")
+    scratch = sorted(os.listdir(house.folder.root.parent))
+    upwards = [each for each in [each.encode() for each in SPELLINGS] + RAW if b".." in each or each.startswith(b"/")]
+    async with house.client() as sftp:
+        await sftp.mkdir("inner")
+        for name in ("list", "stat", "read", "write", "rename in", "rename out", "mkdir", "remove"):
+            for tried in upwards:
+                with suppress(asyncssh.SFTPError):
+                    await OPERATIONS[name](sftp, tried)
+                if name == "rename out":
+                    await write_with(sftp, b"plain", FXF_WRITE | FXF_CREAT | FXF_TRUNC)
+    assert house.stored.counted("globex") == before
+    assert house.stored.visible("globex", "secret") == house.stored.visible("globex", "globex/files/secret") == SECRET
+    assert sorted(os.listdir(house.folder.root.parent)) == scratch
+
+
 @pytest.mark.parametrize("path", ["", ".", "..", "/", "/..", "../../..", "a/../..", "//", "./."])
 async def test_every_way_up_ends_at_the_root(house: SftpHouse, path: str) -> None:
     async with house.client() as sftp:
@@ -187,6 +209,7 @@ async def test_every_way_up_ends_at_the_root(house: SftpHouse, path: str) -> Non
         assert {"results", "test"} <= set(await sftp.listdir(path))
 
 
+@on_a_disk
 @pytest.mark.parametrize("link", ["to_file", "to_folder", "to_root", "inside", "inner/to_above"])
 async def test_a_link_is_never_followed_but_may_be_removed(house: SftpHouse, outside: list[Path], link: str) -> None:
     async with house.client() as sftp:
@@ -199,6 +222,7 @@ async def test_a_link_is_never_followed_but_may_be_removed(house: SftpHouse, out
     assert not (house.files / link).is_symlink()
 
 
+@on_a_disk
 async def test_only_regular_files_are_opened(house: SftpHouse) -> None:
     os.mkfifo(house.files / "fifo")
     async with house.client() as sftp:
@@ -207,6 +231,7 @@ async def test_only_regular_files_are_opened(house: SftpHouse) -> None:
                 await asyncio.wait_for(sftp.open("fifo", mode), 5)
 
 
+@on_a_disk
 async def test_a_folder_that_becomes_a_link_during_a_walk_leads_nowhere(
     house: SftpHouse, outside: list[Path]
 ) -> None:

@@ -13,6 +13,7 @@ from importer.model import ImportState
 from server.files.local import space as space_module
 from server.files.local.measuring import measure_copies
 from server.files.local.space import FEW_COPIES
+from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.runs import ended, put_in_line, start
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -146,7 +147,8 @@ async def test_copies_of_removed_files_count_for_uploads_that_were_open_before(h
         set_state(house, number, "queued")
     async with house.client() as sftp:
         uploads = [await sftp.open("sync_users.csv", "wb") for _ in range(4)]
-        for upload in uploads[:3]:
+        # The copies are counted again at each landing, or also at each other change.
+        for upload in uploads[: 3 if chosen_engine() == EMBEDDED else 2]:
             await upload.write(FILE)
             await upload.close()
             await sftp.remove("sync_users.csv")
@@ -159,10 +161,10 @@ async def test_an_import_that_ends_while_a_client_writes_frees_quota(house: Sftp
     async with house.client() as sftp:
         await put(sftp)
         await put(sftp)
-        (space,) = house.listener._sessions._opened.values()
         async with sftp.open("sync_users.csv", "wb") as file:
+            usage = await house.usage()
+            assert usage.waiting == len(FILE)
             set_state(house, 1, "completed")
-            usage = await space.usage()
             await eventually(lambda: usage.waiting == 0, what="the copy to stop counting")
             await file.write(FILE)
 

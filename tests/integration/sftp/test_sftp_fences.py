@@ -250,19 +250,24 @@ async def test_open_files_count_over_all_connections_of_a_tenant(tmp_path: Path)
 async def test_no_descriptor_stays_open_after_a_session_with_open_handles(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", b"x")
-    await house.nothing_open()
+    await _leave_handles_open(house)  # opens what stays open, such as connections to a database
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        async with house.client() as sftp:
-            for mode in ("rb", "ab", "r+b", "wb"):
-                await sftp.open("file", mode)
-            await sftp._handler.opendir(b"/")
-            with suppress(asyncssh.SFTPError):
-                await sftp.open("missing/file", "wb")
-    await house.nothing_open()
+        await _leave_handles_open(house)
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
+async def _leave_handles_open(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        for mode in ("rb", "ab", "r+b", "wb"):
+            await sftp.open("file", mode)
+        await sftp._handler.opendir(b"/")
+        with suppress(asyncssh.SFTPError):
+            await sftp.open("missing/file", "wb")
+    await house.nothing_open()
+
+
+@pytest.mark.only_on("sqlite", "no other engine needs a descriptor to list a folder")
 async def test_a_folder_that_cannot_be_listed_without_descriptors_takes_none(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await sftp.listdir("/")
