@@ -42,7 +42,7 @@ ENDS = (
     ImportState.QUEUED,
 )
 """The ends of the files of a hook."""
-ZERO_FACTS = re.compile(r"\b0 (active users|open connections|active|connections|deactivated|updated)\b")
+ZERO_FACTS = re.compile(r"\b0 (active users|open connections|active|connections|bytes|deactivated|updated)\b")
 """Lists of facts, not sentences: the heads of the lists, and the hints of the chart."""
 EXPECTED = {
     0: ("No users changed.", "No users would change.", "No active user matches"),
