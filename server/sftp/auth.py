@@ -49,9 +49,11 @@ class Login:
 LoggedIn = Callable[[Login], None]
 
 
-def refusal(directory: TenantDirectory, login: Login, now: datetime) -> str | None:
-    """Return why this login is not, or no longer, allowed; None if it is. The reason is a clause for the log."""
-    account = directory.account(login.tenant) if USER_NAME.fullmatch(login.tenant) else None
+def refusal(account: SftpTenant | None, login: Login, now: datetime) -> str | None:
+    """Return why this login is not, or no longer, allowed; None if it is. The reason is a clause for the log.
+
+    `account` is that of the tenant, None if there is none.
+    """
     if account is None:
         return "no tenant has this name"
     if not account.limits.admits(login.address):
@@ -92,16 +94,19 @@ class KeyAuthentication(asyncssh.SSHServer):
         self._refused: SftpTenant | None = None
         """The tenant of a login that was not completed; set when the connection has ended."""
         self._reason = "no key was offered"
+        self._undecided = False
+        """Whether the newest key was refused although the keys of its tenant are not known now."""
         self._limited = False
         """Whether the connection was ended because of a cap or an unusable tenant, not because of its key."""
 
     def reason_to_end(self) -> str | None:
         """Return why a logged-in connection must end (key revoked, tenant removed); None if it may stay."""
-        return refusal(self._directory, self.login, self._clock()) if self.login else None
+        login = self.login
+        return refusal(self._account(login.tenant), login, self._clock()) if login else None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._address = ip_address(conn.get_extra_info("peername")[0])
-        _limit_tries(conn, self._max_tries, self._cannot_decide)
+        _limit_tries(conn, self._max_tries, lambda: self._undecided)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.login is None and self._user is not None:
@@ -113,13 +118,8 @@ class KeyAuthentication(asyncssh.SSHServer):
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
             log.info("A login was refused: %s.", self._reason, extra=facts)
 
-    def _cannot_decide(self) -> bool:
-        """Return whether the keys of the tenant are not known now, so that it would be wrong to refuse one."""
-        account = self._directory.account(self._user) if self._user and USER_NAME.fullmatch(self._user) else None
-        if account is None or time.monotonic() < account.sure_until:
-            return False
-        self._reason, self._limited = "the keys cannot be read now", True
-        return True
+    def _account(self, name: str) -> SftpTenant | None:
+        return self._directory.account(name) if USER_NAME.fullmatch(name) else None
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -140,9 +140,12 @@ class KeyAuthentication(asyncssh.SSHServer):
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Decide on an offered key, with or without a signature. Authentication completes with the newest one."""
         offered = Login(username, key.get_algorithm(), key.public_data, self._address)
-        reason = refusal(self._directory, offered, self._clock())
+        account = self._account(username)
+        reason = refusal(account, offered, self._clock())
         if reason is not None:
-            self._reason = reason
+            self._undecided = account is not None and time.monotonic() >= account.sure_until
+            self._limited = self._limited or self._undecided
+            self._reason = "the keys cannot be read now" if self._undecided else reason
             return False
         if offered.kind == "ssh-rsa" and not self._old_signatures:
             # The library verifies SHA-1 signatures whatever algorithms it was told to offer.
@@ -160,8 +163,8 @@ class KeyAuthentication(asyncssh.SSHServer):
             self._logged_in(self.login)
 
 
-def _limit_tries(conn: asyncssh.SSHServerConnection, most: int, cannot_decide: Callable[[], bool]) -> None:
-    """End the connection at the `most`-th refused attempt, and at the first one if `cannot_decide`.
+def _limit_tries(conn: asyncssh.SSHServerConnection, most: int, undecided: Callable[[], bool]) -> None:
+    """End the connection at the `most`-th refused attempt, and at the first one that is `undecided`.
 
     The library has no callback for other attempts than keys (passwords, for example), but it answers every refused
     attempt with this method.
@@ -171,7 +174,7 @@ def _limit_tries(conn: asyncssh.SSHServerConnection, most: int, cannot_decide: C
     def counted(partial_success: bool) -> None:
         nonlocal refused
         refused += 1
-        if cannot_decide():
+        if undecided():
             conn.disconnect(asyncssh.DISC_SERVICE_NOT_AVAILABLE, BUSY)
         elif refused >= most:
             conn.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures")

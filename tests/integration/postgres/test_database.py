@@ -253,6 +253,19 @@ async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database:
             await single.read("SELECT 1")
 
 
+async def test_a_connection_that_is_lost_in_many_changes_is_logged_by_no_library(
+    database: Database, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        async with database.transaction() as steps:
+            await end_others(url)
+            await steps.change_each(WRITE, [(number, "a") for number in range(100)])
+
+    with caplog.at_level("DEBUG"), pytest.raises(DatabaseAway):
+        await act()
+    assert [each for each in caplog.records if each.name.startswith("psycopg")] == []
+
+
 async def test_a_statement_that_a_deadlock_ended_is_run_again(database: Database) -> None:
     await database.change("INSERT INTO notes SELECT generate_series(1, 2)")
     async with database.transaction() as steps:
