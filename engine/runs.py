@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from engine.imports import Row
+from engine.landing import Land
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.notices import Notice
@@ -108,6 +109,10 @@ class RunStore(Protocol):
     """Set when this process made a run wait. Changes of other processes are found by polling."""
 
     # From an upload to a queued run
+
+    @property
+    def land(self) -> Land | None:
+        """Return what lands a file in one call; None if the files of the engine are not in a folder."""
 
     async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
         """Create a run for a file whose bytes are safe but not visible yet; return its id. Durable on return.

@@ -277,12 +277,15 @@ async def at_once(db: aiosqlite.Connection, work: Callable[[sqlite3.Connection],
     until a later write is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
     """
     try:
-        return await in_its_thread(db, lambda: _in_transaction(db._conn, work, on_disk))
+        return await in_its_thread(db, lambda: in_transaction(db._conn, work, on_disk=on_disk))
     except sqlite3.OperationalError as error:
         raise as_try_again(error) from error
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], on_disk: bool) -> T:
+def in_transaction(
+    connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True
+) -> T:
+    """Return what `work` returns, run in a write transaction as by `at_once`. Call it in the connection's thread."""
     if not on_disk:
         connection.execute("PRAGMA synchronous=NORMAL")
     try:

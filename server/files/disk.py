@@ -15,6 +15,8 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 THREADS = 8
+SHORT_THREADS = 4
+"""The threads for short work: it never waits for a long flush or a slow read in the other threads."""
 _NOW = os.RWF_NOWAIT
 
 
@@ -24,6 +26,7 @@ class Disk:
     def __init__(self, longest_read: int) -> None:
         """`longest_read`: the bytes of the longest answer to a read."""
         self._threads = ThreadPoolExecutor(THREADS, "sftp")
+        self._short = ThreadPoolExecutor(SHORT_THREADS, "short")
         self._buffer = bytearray(longest_read)  # used only within one step of the event loop
 
     def read(self, fd: int, offset: int, size: int) -> bytes | Awaitable[bytes]:
@@ -55,10 +58,11 @@ class Disk:
         self._threads.submit(coming.do)
         return await coming
 
-    def flush(self, fd: int) -> Future[None]:
-        """Begin to flush the file open at `fd`, in a thread. The descriptor must stay open until it is done."""
-        return self._threads.submit(os.fsync, fd)
+    def begin(self, work: Callable[[Unpack[Args]], T], *args: *Args) -> Future[T]:
+        """Begin short work in a thread. Descriptors that it uses must stay open until it is done."""
+        return self._short.submit(work, *args)
 
     def close(self) -> None:
         """Let the threads end, without waiting for them."""
         self._threads.shutdown(wait=False)
+        self._short.shutdown(wait=False)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine.landing import Placing
 from importer.model import Written
 from importer.requests import Sender
 from server.files.near_names import describe_difference, describe_difference_from_pattern
@@ -67,12 +68,24 @@ Raises HookRefused as `Hook.arriving` does, with what records the upload.
 """
 
 
+Land = Callable[[Upload, Placing], Awaitable[tuple[Arrival, Exception | None]]]
+"""Does what `Hook.arriving` and `Hook.landed` do in one call, with the steps of the placing before and between.
+
+Raises HookRefused as `Hook.arriving` does: then nothing is recorded. The exception that it returns says why the file
+could not be placed or queued: then the placing is undone, and `Hook.failed` must be called.
+"""
+
+
 class Hook(Protocol):
     """Code that runs when a file lands at a path. Every method is awaited inside the client's request."""
 
     @property
     def decide(self) -> Decide | None:
         """Return what decides on files; None if the hook accepts every file."""
+
+    @property
+    def land(self) -> Land | None:
+        """Return what lands a short file in one call; None if `arriving` and `landed` must be called."""
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Record a complete upload that is not visible yet. The record is durable on return; the bytes may not be.

@@ -33,6 +33,7 @@ class _Records:
 
     decide = None
     """Every file is accepted: what is wrong with it is told in the report."""
+    land = None
 
     def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool) -> None:
         self._queue = queue

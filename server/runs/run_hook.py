@@ -10,15 +10,16 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from engine.landing import Landing, Placing
 from engine.runs import RunStore
 from ground.afterwards import once_stored
 from ground.files import fsync_folder
 from ground.words import counted
 from headcount.hooks import why_not_path
 from importer.errors import Refused, TryAgain
-from importer.folder import FolderOf
+from importer.folder import FolderOf, TenantFolder
 from importer.model import ImportState
-from server.files.hooks import Arrival, Decide, Hooked, HookRefused, Upload
+from server.files.hooks import Arrival, Decide, Hooked, HookRefused, Land, Upload
 from server.files.patterns import Pattern
 from server.runs.ending import Ending
 from server.runs.registry import RegisteredHook, Registry
@@ -48,6 +49,11 @@ class RunHook:
         runnable = self._hook.runnable
         return self.accepting if runnable is None or runnable.asks else None
 
+    @property
+    def land(self) -> Land | None:
+        """Return what lands a short file in one call; None if the files of the engine are not in a folder."""
+        return None if self._store.land is None else self.at_once
+
     async def accepting(self, upload: Upload, file: Path) -> None:
         """Ask `accept` of the hook. Raises HookRefused with its words; then the upload is listed with them.
 
@@ -59,19 +65,32 @@ class RunHook:
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Create the run in state `arriving`. It is durable on return. Raises HookRefused."""
-        folder = self._folder_of(upload.tenant)
-        if not folder.runs.is_dir():
-            await asyncio.to_thread(_make, folder.runs)
+        folder = await self._folder_for(upload)
         try:
             run_id = await self._create(upload)
         except (Refused, TryAgain) as error:
-            raise HookRefused(f"the file cannot be queued now: {error.message}. Send it again later") from error
+            raise _not_queued(error) from error
         return Arrival(run_id, folder.run_copy(run_id))
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         """Queue the run. It is durable on return. Raises TryAgain or Refused if nothing was queued."""
         await self._store.landed(upload.tenant, arrival.id)
         await once_stored(lambda: self._queued(upload, arrival))
+
+    async def at_once(self, upload: Upload, placing: Placing) -> tuple[Arrival, Exception | None]:
+        """Create the run, place its file and queue it; see `server.files.hooks.Land`."""
+        land = self._store.land
+        assert land is not None
+        folder = await self._folder_for(upload)
+        facts = (upload.tenant, self._hook.name, upload.path, upload.size, upload.uploaded_at)
+        try:
+            run_id, failure = await land(Landing(*facts, placing, folder.run_copy))
+        except (Refused, TryAgain) as error:
+            raise _not_queued(error) from error
+        arrival = Arrival(run_id, folder.run_copy(run_id))
+        if failure is None:
+            await once_stored(lambda: self._queued(upload, arrival))
+        return arrival, failure
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""
@@ -84,6 +103,13 @@ class RunHook:
     async def ignored(self, upload: Upload, reason: str) -> None:
         """List an upload under a name similar to the hook's, with the fault of the name."""
         await self._never_ran(upload, ImportState.IGNORED, reason)
+
+    async def _folder_for(self, upload: Upload) -> TenantFolder:
+        """Return the tenant's folder, in which the one for copies exists."""
+        folder = self._folder_of(upload.tenant)
+        if not folder.runs.is_dir():
+            await asyncio.to_thread(_make, folder.runs)
+        return folder
 
     def _queued(self, upload: Upload, arrival: Arrival) -> None:
         self._landed(upload.tenant)
@@ -165,6 +191,10 @@ def table_entries(
 def _interrupted(upload: Upload, reason: str) -> str:
     size = counted(upload.size, "byte", "bytes")
     return f"The upload was interrupted after {size} ({reason}); the file was not processed. Send it again."
+
+
+def _not_queued(error: Refused | TryAgain) -> HookRefused:
+    return HookRefused(f"the file cannot be queued now: {error.message}. Send it again later")
 
 
 def _make(folder: Path) -> None:

@@ -21,11 +21,11 @@ class DiskLog:
     For a link or rename, the inode is that of the folder with the new name.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, hook: HeardHook) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, hook: HeardHook | None = None) -> None:
         self.steps: list[Step] = []
         for name, inode in (("fsync", _synced), ("link", _folder_of_the_new), ("rename", _folder_of_the_new)):
             monkeypatch.setattr(os, name, self._noting(name, getattr(os, name), inode))
-        for name in ("arriving", "landed", "failed"):
+        for name in ("arriving", "landed", "failed") if hook else ():
             monkeypatch.setattr(hook, name, self._heard(name, getattr(hook, name)))
 
     def of(self, **inodes: Path) -> list[str]:

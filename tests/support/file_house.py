@@ -64,6 +64,8 @@ class QueueingHook:
         self.may_land = asyncio.Event()
         self.may_land.set()
 
+    land = None
+
     @property
     def decide(self) -> Decide:
         return self.accepting

@@ -30,6 +30,7 @@ from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
+from server.files.local.landing import Beside
 from server.files.local.placing import Placement
 from server.files.shared import uploads
 from server.hooks.sending import Sending
@@ -114,11 +115,23 @@ IMPORT_PHASES = {
     "it has ended": Step(QUEUE, "finish", after=True),
 }
 """The phases of an import. Each ends when the next begins."""
-RUN_PHASES = {
+LANDING_PHASES = {
     "it is offered": Step(RunHook, "arriving"),
     "it arrives": Step(RUNS, "arriving", after=True),
     "it has its name": Step(*PLACES, after=True),
     "it is queued": Step(RUNS, "landed", after=True),
+}
+if IS_EMBEDDED:
+    LANDING_PHASES = {
+        "it is offered": Step(RunHook, "at_once"),
+        "it has an id": Step(Beside, "copy"),
+        "it has its copy": Step(Placement, "copy", after=True),
+        "it arrives": Step(Beside, "place"),
+        "it has its name": Step(*PLACES, after=True),
+        "it is queued": Step(RUNS, "land", after=True),
+    }
+RUN_PHASES = {
+    **LANDING_PHASES,
     "it is claimed": Step(RUNS, "claim", after=True),
     "its end is written": Step(RUNS, "finish"),
     "it has ended": Step(RUNS, "finish", after=True),

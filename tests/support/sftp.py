@@ -62,6 +62,8 @@ class HeardHook:
         self._stored = stored
         self._numbers = numbers
 
+    land = None
+
     @property
     def decide(self) -> Decide | None:
         return self.accepting if self.decides else None

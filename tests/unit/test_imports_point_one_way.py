@@ -73,6 +73,7 @@ PURE = {
     "engine.examined",
     "engine.files",
     "engine.imports",
+    "engine.landing",
     "headcount.hooks",
     "ground.addresses",
     "ground.words",

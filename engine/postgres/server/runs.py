@@ -69,6 +69,8 @@ COPIES_NEEDED = f"SELECT id, size FROM runs WHERE {OF} AND state IN ('queued', '
 class PostgresRunStore:
     """An `engine.runs.RunStore`."""
 
+    land = None
+
     def __init__(self, database: Database, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock

@@ -40,6 +40,12 @@ class Ledger:
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
 
+    async def in_steps(self, work: Callable[[Inside], T]) -> T:
+        """Run `work` in the thread of the database. It makes transactions of its own, by `in_transaction`."""
+        with self._translating():
+            await self._outside()
+            return await in_its_thread(self.db, lambda: work(self.db._conn))
+
     async def change(self, statement: str, *values: object) -> bool:
         """Run one statement as a transaction; return whether it changed anything."""
         return await self.at_once(lambda db: db.execute(statement, values).rowcount > 0)
@@ -62,13 +68,17 @@ class Ledger:
             await self._outside()
             return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
 
+    def translated(self, error: Exception) -> Exception:
+        """Return the exception of `importer.errors` for an error of SQLite, and every other exception as it is."""
+        return translated(error, self.file) if isinstance(error, sqlite3.DatabaseError) else error
+
     @contextmanager
     def _translating(self) -> Iterator[None]:
         """Raise SQLite's errors as exceptions of `importer.errors`."""
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise translated(error, self.file) from error
+            raise self.translated(error) from error
 
     async def _outside(self) -> None:
         """Wait until no transaction of several steps is open.

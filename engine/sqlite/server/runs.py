@@ -10,7 +10,9 @@ from datetime import datetime
 import aiosqlite
 
 from engine.imports import begins
+from engine.landing import Landing
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
+from engine.sqlite.database import in_transaction
 from engine.sqlite.server.changes import end
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
@@ -67,25 +69,19 @@ class SqliteRunStore:
         self.changed = asyncio.Event()
 
     async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
-        def promise(db: Inside) -> int:
-            found = db.execute(
-                "UPDATE tenants SET last_run_id = last_run_id + 1 WHERE name = ? RETURNING last_run_id", (tenant,)
-            ).fetchall()
-            if not found:
-                raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            db.execute(
-                "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608
-                f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?)",
-                (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at)),
-            )
-            return int(found[0][0])
-
-        return await self._ledger.at_once(promise)
+        return await self._ledger.at_once(lambda db: _promise(db, tenant, hook, path, size, uploaded_at))
 
     async def landed(self, tenant: str, run_id: int) -> None:
-        if not await self._ledger.change(LANDED, tenant, run_id):
-            raise unknown_run(tenant, run_id)
+        await self._ledger.at_once(lambda db: _queue(db, tenant, run_id))
         self.changed.set()
+
+    async def land(self, landing: Landing) -> tuple[int, Exception | None]:
+        """See `engine.landing.Land`. It takes one step of the event loop."""
+        run_id, failure = await self._ledger.in_steps(lambda db: _land(db, landing))
+        if failure is not None:
+            return run_id, self._ledger.translated(failure)
+        self.changed.set()
+        return run_id, None
 
     async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         NEVER_RUN.to(run.state)
@@ -251,6 +247,49 @@ class SqliteRunStore:
 
     async def _runs(self, which: str, *values: object) -> list[Run]:
         return [_run(row) for row in await self._ledger.read(f"SELECT * FROM runs WHERE {which}", *values)]  # noqa: S608
+
+
+def _promise(db: Inside, tenant: str, hook: str, path: str, size: int, uploaded_at: datetime) -> int:
+    found = db.execute(
+        "UPDATE tenants SET last_run_id = last_run_id + 1 WHERE name = ? RETURNING last_run_id", (tenant,)
+    ).fetchall()
+    if not found:
+        raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
+    db.execute(
+        "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?)",
+        (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at)),
+    )
+    return int(found[0][0])
+
+
+def _queue(db: Inside, tenant: str, run_id: int) -> None:
+    if not db.execute(LANDED, (tenant, run_id)).rowcount:
+        raise unknown_run(tenant, run_id)
+
+
+def _land(db: Inside, landing: Landing) -> tuple[int, Exception | None]:
+    """Do the steps of `land` in the thread of the database: no other work of it begins between two of them."""
+    tenant, placing = landing.tenant, landing.placing
+
+    def arrive(inside: Inside) -> int:
+        facts = (landing.hook, landing.path, landing.size, landing.uploaded_at)
+        run_id = _promise(inside, tenant, *facts)
+        placing.copy(landing.copy_of(run_id))
+        return run_id
+
+    try:
+        run_id = in_transaction(db, arrive)
+    except BaseException:
+        placing.undo()
+        raise
+    try:
+        placing.place()
+        in_transaction(db, lambda inside: _queue(inside, tenant, run_id))
+    except Exception as failure:
+        placing.undo()
+        return run_id, failure
+    return run_id, None
 
 
 def _run(row: aiosqlite.Row) -> Run:

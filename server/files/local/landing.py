@@ -10,24 +10,29 @@ complete, and the list of imports says which.
     1 `offered`: fsync, then a hook
       that decides may refuse       the bytes                      a marked file in staging: aborted
     2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
-    3 `place`: link, fsync          the copy, under that id        a copy that is not the visible file: aborted
-    4 `place`: rename, fsync        the visible name               the copy is the visible file: queued
+    3 `copy`: link, fsync           the copy, under that id        a copy that is not the visible file: aborted
+    4 `move`: rename, fsync         the visible name               the copy is the visible file: queued
     5 `hook.landed`                 the row is `queued`            a queued row
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
 
-The flush of a short file for a hook that decides on none may still run in 2, while the hook makes its record: its
-client waits once less. 3 begins when both are durable. Whichever is first, there is no copy before 3, so start-up
-finds the same as above: aborted.
-
 So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
-that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 3. A crash just before that may
+that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 4. A crash just before that may
 list one interrupted upload twice; the other order could lose it silently. Start-up compares copy and visible file by
 inode, then by content. If the old file has the same bytes, a crash after 3 looks like one after 4; both are true.
 
+A short file for a hook that decides on none waits for the disk less often, because flushes run beside each other:
+
+- 1 may still run in 2, while the hook makes its record. There is no copy before both are durable.
+- If the hook can `land`, its store does 2 to 5 in its own thread, which saves changes between that thread and the
+  event loop. Another thread does 1, and 3 as soon as the bytes are durable and the id is known, although the row may
+  not be durable yet (`Beside`). A crash may then leave a copy that no row names: start-up removes it, and the mark
+  reports the upload. 4 begins when the row, the bytes and the copy are durable.
+
 If two steps swap:
 
-- 3 before 1: after a power cut the row, the copy and the name may exist, but the bytes do not.
-- 3 before 2: the copy has no id, and the next start removes a copy that no row names.
+- 3 before 1: after a power cut the copy may lack its bytes, and start-up may find an old file with the same content.
+- 3 before the id of 2 is known: the copy has no name.
+- 4 before 1 or 2: after a power cut the visible file has no bytes, or no row.
 - 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
   in place, but no import reads it.
 - 5 before 4: the worker may apply the file before its rename fails, and the client gets a failure.
@@ -35,7 +40,8 @@ If two steps swap:
 
 After a failure in 3 to 5, `undo` sets the name back, then removes the copy and the backup. `hook.failed` is called
 after it, when the old file is in place. If `undo` fails too, the row stays `arriving`, and the next start decides by
-copy and name. A canceled request (only a stop cancels one) leaves the same state.
+copy and name. A canceled request (only a stop cancels one) leaves the same state, or has landed. If 2 fails when a
+copy was begun beside it, only the copy is undone.
 
 The landing lock is held from 2 to 6, and by renames and removals at a hook's path. Without it, two uploads could
 become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
@@ -55,10 +61,11 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from server.files.deciding import ask
 from server.files.files import Gone
-from server.files.hooks import Arrival, Hook, Upload
+from server.files.hooks import Arrival, Hook, Land, Upload
 from server.files.local.leftovers import unmark
 from server.files.local.placing import Placement, Spot
 from server.files.local.space import LONG_FILE, Space
@@ -101,7 +108,7 @@ async def offered(
     """
     space.check_storage()
     if hook.decide is None and upload.size <= SHORT_FILE:
-        flush = space.house.disk.flush(fd)
+        flush = space.house.disk.begin(os.fsync, fd)
         try:
             yield Offered(upload, fd, flush)
         finally:
@@ -126,23 +133,16 @@ async def land(space: Space, hook: Hook, file: Offered, source: Spot, target: Sp
 
 
 async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: Spot) -> Landed:
-    upload = file.upload
     _check_owner(space)
     space.check_storage()
-    try:
-        arrival = await hook.arriving(upload)
-    except SHOWN_TO_CLIENTS as refusal:
-        raise NotLanded(str(refusal)) from refusal
-    unmark(file.fd)  # the queue has a row for it now
-    placement = Placement(source, target, arrival.copy, space.staging.fd)
-    try:
-        await space.in_thread(_place, file, placement)
-        _check_owner(space)
-        await hook.landed(upload, arrival)
-    except Exception as error:
-        await space.in_thread(placement.undo)
-        await _failed(hook, upload, arrival, error)
-        raise
+    placement = Placement(source, target, space.staging.fd)
+    if hook.land is None or file.flush is None:
+        arrival, failure = await _in_steps(space, hook, file, placement)
+    else:
+        arrival, failure = await _at_once(hook.land, file, Beside(space, file.fd, file.flush, placement))
+    if failure is not None:
+        await _failed(hook, file.upload, arrival, failure)
+        raise failure
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
         await space.in_thread(placement.settle)
     else:
@@ -150,11 +150,80 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     return Landed(arrival.id, placement.replaced)
 
 
-def _place(file: Offered, placement: Placement) -> None:
-    """Place the file when its bytes are on disk. Blocks; the thread of the flush has begun before this one."""
+async def _in_steps(
+    space: Space, hook: Hook, file: Offered, placement: Placement
+) -> tuple[Arrival, Exception | None]:
+    """Do 2 to 5. Returns, with the record of the hook, the failure of 3 to 5 that is undone, or None."""
+    upload = file.upload
+    try:
+        arrival = await hook.arriving(upload)
+    except SHOWN_TO_CLIENTS as refusal:
+        raise NotLanded(str(refusal)) from refusal
+    unmark(file.fd)  # the queue has a row for it now
+    try:
+        await space.in_thread(_place, file, placement, arrival.copy)
+        _check_owner(space)
+        await hook.landed(upload, arrival)
+    except Exception as failure:
+        await space.in_thread(placement.undo)
+        return arrival, failure
+    return arrival, None
+
+
+async def _at_once(land: Land, file: Offered, placing: Beside) -> tuple[Arrival, Exception | None]:
+    """Do as `_in_steps`, in the thread of the hook's store."""
+    try:
+        return await land(file.upload, placing)
+    except SHOWN_TO_CLIENTS as refusal:
+        raise NotLanded(str(refusal)) from refusal
+
+
+def _place(file: Offered, placement: Placement, copy: Path) -> None:
+    """Place the file when its bytes are on disk. Blocks."""
     if file.flush is not None:
         file.flush.result()
-    placement.place()
+    placement.copy(copy)
+    placement.move()
+
+
+class Beside:
+    """The `Placing` of a short file open at `fd`: its copy is made in a thread of the disk, after its `flush`."""
+
+    def __init__(self, space: Space, fd: int, flush: Future[None], placement: Placement) -> None:
+        self._space = space
+        self._fd = fd
+        self._flush = flush
+        self._placement = placement
+        self._copied: Future[None] | None = None
+
+    def copy(self, path: Path) -> None:
+        copied = self._copied = Future[None]()
+
+        def make(flush: Future[None]) -> None:
+            try:
+                flush.result()
+                self._placement.copy(path)
+            except BaseException as error:
+                copied.set_exception(error)
+            else:
+                copied.set_result(None)
+
+        if self._flush.done():
+            self._space.house.disk.begin(make, self._flush)
+        else:
+            self._flush.add_done_callback(make)  # in the thread of the flush
+
+    def place(self) -> None:
+        assert self._copied is not None
+        self._copied.result()
+        unmark(self._fd)  # the queue has a row for it now
+        self._placement.move()
+        _check_owner(self._space)
+
+    def undo(self) -> None:
+        if self._copied is not None:
+            self._copied.exception()  # no thread makes the copy any more
+        self._placement.undo()
 
 
 def _check_owner(space: Space) -> None:

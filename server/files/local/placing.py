@@ -4,17 +4,18 @@ Theory. `landing` explains the order of the steps; this module does them on disk
 staging, the copy that the hook reads, a backup of the old file in staging, and the target, which clients see. All are
 hard links, so no bytes move and no name can change the content of another.
 
-`place` makes each name before another step relies on it. The copy is on disk before the target shows the file:
-start-up recognizes a published file by its copy. The backup is made before the rename, which removes the last name of
-the old file. The rename is the only step that clients see, and it is atomic. The backup is not fsynced: only this
-process uses it. After a crash nothing is undone: the copy then shows whether the rename happened.
+`copy` comes before `move`, so that each name is made before another step relies on it. The copy is on disk before the
+target shows the file: start-up recognizes a published file by its copy. The backup is made before the rename, which
+removes the last name of the old file. The rename is the only step that clients see, and it is atomic. The backup is
+not fsynced: only this process uses it. After a crash nothing is undone: the copy then shows whether the rename
+happened.
 
 `undo` goes the other way, target first. With the copy first, a crash in between would leave the new file visible
-without a copy: it would look published and would never be imported. Flags record how far `place` got, so `place` may
+without a copy: it would look published and would never be imported. Flags record how far the others got, so they may
 fail at any step, and `undo` may be called twice.
 
-After any failure the old file is at the path again. Every method blocks: call it in a thread. The caller holds the
-landing lock, so no rename or removal changes the target between `place` and `settle`.
+After `undo` the old file is at the path again. Every method blocks: call it in a thread. The caller holds the landing
+lock, so no rename or removal changes the target between `move` and `settle`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ground.files import fsync_folder
 from server.files.local.tree import stat_if_there
 from server.files.sentences import check_regular
 
@@ -38,55 +40,31 @@ class Spot:
 
 
 class Placement:
-    """Moves the file at `source`, a name in staging that only it uses, to `target`, with a hard link at `copy`.
+    """Moves the file at `source`, a name in staging that only it uses, to `target`, and gives it a hard link.
 
     After `undo` the file has none of these names.
     """
 
-    def __init__(self, source: Spot, target: Spot, copy: Path, staging: int) -> None:
+    def __init__(self, source: Spot, target: Spot, staging: int) -> None:
         self._source = source
         self._target = target
-        self._copy = copy
         self._staging = staging
         self._backup: bytes | None = None
-        self._copied = self._placed = False
+        self._copied: Path | None = None
+        self._placed = False
         self.replaced: os.stat_result | None = None
 
-    def place(self) -> None:
-        """Make the copy and move the file. On return both names are on disk; on OSError everything is undone."""
-        try:
-            self._place()
-        except BaseException:
-            self.undo()
-            raise
+    def copy(self, path: Path) -> None:
+        """Give the file the name `path` too. It is on disk on return. Raises OSError."""
+        os.link(self._source.name, path, src_dir_fd=self._source.folder, follow_symlinks=False)
+        self._copied = path
+        fsync_folder(path.parent)
 
-    def undo(self) -> None:
-        """Set the target back to the old file, or to none, and remove the copy."""
-        if self._placed:
-            if self._backup is not None:
-                self._rename(Spot(self._staging, self._backup), self._target)
-            else:
-                os.unlink(self._target.name, dir_fd=self._target.folder)
-            self._placed = False
-        if self._copied:
-            self._copy.unlink(missing_ok=True)
-            self._copied = False
-        self._drop_backup()
-        with suppress(OSError):  # the disk may fail here too; the next start finds no copy and reports it
-            os.fsync(self._target.folder)
-
-    def settle(self) -> None:
-        """Drop the backup once the hook has queued the file: `undo` is no longer possible."""
-        self._drop_backup()
-
-    def _place(self) -> None:
+    def move(self) -> None:
+        """Move the file to the target, and keep a backup of the old one. It is on disk on return. Raises OSError."""
         self.replaced = stat_if_there(self._target.name, self._target.folder)
         if self.replaced is not None:
             check_regular(self.replaced)
-        os.link(self._source.name, self._copy, src_dir_fd=self._source.folder, follow_symlinks=False)
-        self._copied = True
-        _sync_path(self._copy.parent)
-        if self.replaced is not None:
             self._backup = secrets.token_hex(16).encode()
             os.link(
                 self._target.name,
@@ -99,6 +77,25 @@ class Placement:
         self._placed = True
         os.fsync(self._target.folder)
 
+    def undo(self) -> None:
+        """Set the target back to the old file, or to none, and remove the copy."""
+        if self._placed:
+            if self._backup is not None:
+                self._rename(Spot(self._staging, self._backup), self._target)
+            else:
+                os.unlink(self._target.name, dir_fd=self._target.folder)
+            self._placed = False
+        if self._copied is not None:
+            self._copied.unlink(missing_ok=True)
+            self._copied = None
+        self._drop_backup()
+        with suppress(OSError):  # the disk may fail here too; the next start finds no copy and reports it
+            os.fsync(self._target.folder)
+
+    def settle(self) -> None:
+        """Drop the backup once the hook has queued the file: `undo` is no longer possible."""
+        self._drop_backup()
+
     def _drop_backup(self) -> None:
         if self._backup is not None:
             with suppress(FileNotFoundError):  # never made, or renamed by `undo`
@@ -108,11 +105,3 @@ class Placement:
     @staticmethod
     def _rename(source: Spot, target: Spot) -> None:
         os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
-
-
-def _sync_path(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -1,0 +1,44 @@
+"""A file that becomes a run in one call of the store, for an engine whose files are in a folder. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+class Placing(Protocol):
+    """Gives a file its copy and its visible name. Every method blocks: the store calls them in its own thread."""
+
+    def copy(self, path: Path) -> None:
+        """Begin to make the copy at `path`. The run is not on disk yet. Raises nothing."""
+
+    def place(self) -> None:
+        """Wait until bytes and copy are on disk, and make the file visible; its name is on disk on return."""
+
+    def undo(self) -> None:
+        """Set the visible name back and remove the copy, as far as they were made. Raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A file that is to become a run. `copy_of` returns the path of the copy that belongs to an id."""
+
+    tenant: str
+    hook: str
+    path: str
+    size: int
+    uploaded_at: datetime
+    placing: Placing
+    copy_of: Callable[[int], Path]
+
+
+Land = Callable[[Landing], Awaitable[tuple[int, Exception | None]]]
+"""Makes a run of a file as `RunStore.arriving` and `landed` do, with the steps of its placing before and between.
+
+`Placing.copy` is called as soon as the id is known, `place` when the run is on disk. Returns the id, and None or why
+the file could not be placed or queued. Then that is undone, and the run still arrives. Raises as `arriving` does:
+then there is no run, and the placing is undone.
+"""

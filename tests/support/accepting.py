@@ -1,0 +1,74 @@
+"""A listening SFTP side with hooks that accept every file, so that short files land in one call of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import asyncssh
+
+from engine.runs import Run
+from importer.model import ImportState
+from server.files.hooks import Hooked
+from server.files.local.measuring import measure_usage
+from server.runs.ending import Ending
+from server.runs.ends import End
+from server.runs.registry import Attempt, RegisteredHook, Registry
+from server.runs.run_hook import table_entries
+from server.tenants.tenants import Tenants
+from tests.support.sftp import SftpHouse
+
+OLD, NEW = b"net\n1\n", b"net\n22\n"
+AT = "invoices/march.csv"
+
+
+class Accepting:
+    """A hook that accepts every file."""
+
+    asks = False
+
+    async def deliver(self, attempt: Attempt) -> End:
+        raise AssertionError("no run starts here")
+
+    async def accept(self, tenant: str, path: str, size: int, file: Path) -> None:
+        raise AssertionError("it is not asked")
+
+
+class AcceptingHouse:
+    """A listening SFTP side with hooks at `paths`, and what is stored. The caller sets `house`."""
+
+    house: SftpHouse
+
+    def __init__(self, *paths: str) -> None:
+        self._paths = paths
+
+    def hooked(self, tenants: Tenants) -> Iterable[Hooked]:
+        self.store = tenants.store.runs()
+        ending = Ending(self.store, tenants.folder, lambda _: None, archive=tenants.archive, results=tenants.results)
+        hooks = [
+            RegisteredHook(f"hook_{at}", path, "hooks", runnable=Accepting()) for at, path in enumerate(self._paths)
+        ]
+        return table_entries(Registry(hooks), self.store, ending, tenants.folder, lambda _: None)
+
+    async def put(self, sftp: asyncssh.SFTPClient, content: bytes, path: str = AT) -> None:
+        async with sftp.open(path, "wb") as file:
+            await file.write(content)
+
+    async def runs(self) -> list[Run]:
+        return (await self.store.page("acme"))[::-1]
+
+    async def states(self) -> list[ImportState]:
+        return [run.state for run in await self.runs()]
+
+    def seen(self) -> list[tuple[int, str]]:
+        """Return the ids and states of the runs as another process sees them now."""
+        return [(run["id"], run["state"]) for run in self.house.stored.runs("acme")]
+
+    async def counts_truly(self) -> bool:
+        """Return whether the running total of the visible files equals a new measurement."""
+        (space,) = self.house.listener._sessions._opened.values()
+        usage, measured = await space.usage(), measure_usage(space.folder.fd, space._fixed)
+        return (usage.size, usage.files) == (measured.size, measured.files)
+
+    def copy(self, number: int) -> bytes | None:
+        return self.house.stored.run_copy("acme", number)
