@@ -35,10 +35,25 @@ class Landing:
     copy_of: Callable[[int], Path]
 
 
-Land = Callable[[Landing], Awaitable[tuple[int, Exception | None]]]
+Stored = Callable[[], Awaitable[None]]
+"""Returns when what was written before is on the disk. Raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The id of a run, and None or why its file could not be placed or queued: then that is undone.
+
+    A queued run may not be on the disk yet: after a power cut it may arrive. `stored` waits for it.
+    """
+
+    run_id: int
+    failure: Exception | None
+    stored: Stored
+
+
+Land = Callable[[Landing], Awaitable[Outcome]]
 """Makes a run of a file as `RunStore.arriving` and `landed` do, with the steps of its placing before and between.
 
-`Placing.copy` is called as soon as the id is known, `place` when the run is on disk. Returns the id, and None or why
-the file could not be placed or queued. Then that is undone, and the run still arrives. Raises as `arriving` does:
-then there is no run, and the placing is undone.
+`Placing.copy` is called as soon as the id is known, `place` when the run is on disk. Raises as `arriving` does: then
+there is no run, and the placing is undone.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Generator
@@ -258,15 +259,18 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         raise as_try_again(error) from error
 
 
-async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T]) -> T:
+async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T], then: Callable[[], None] | None = None) -> T:
     """Return what `work` returns in the thread of `db`, where it may use the connection itself.
 
+    The thread does `then`, which raises nothing, between `work` and all later work; the caller does not wait for it.
     If canceled meanwhile, the work has ended before the cancellation goes on. Raises ValueError if `db` is closed.
     """
     if not db._running:
         raise ValueError("Connection closed")
     coming = Coming(work)
     db._tx.put_nowait((None, coming.do))  # as aiosqlite's own methods do: it has no public API for this
+    if then is not None:
+        db._tx.put_nowait((None, then))
     return await coming
 
 
@@ -298,6 +302,22 @@ def in_transaction(
         if not on_disk:
             connection.execute("PRAGMA synchronous=FULL")
     return done
+
+
+def flush_log(path: Path) -> None:
+    """Bring to the disk what was committed without that in the database at `path`. Blocks. Raises OSError.
+
+    Statements of SQLite flush its log only with a change. It holds no lock on the file of the log, so closing another
+    descriptor of it is safe.
+    """
+    try:
+        log_file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # all of it is in the database
+    try:
+        os.fdatasync(log_file)
+    finally:
+        os.close(log_file)
 
 
 def as_try_again(error: Exception) -> Exception:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from engine.sqlite.database import open_database
+from engine.sqlite.database import flush_log, open_database
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.figures import SqliteFigureStore
@@ -126,6 +126,7 @@ async def open_store(file: Path, *, make: bool = False, serving: bool = False) -
         if serving:
             queue = await _open(opened, file)
             looking = await _open(opened, file, readonly=True)
+            flush_log(file)  # a killed process may have written more than was on the disk
             yield SqliteStore(file, db, queue=queue, looking=looking)
         else:
             yield SqliteStore(file, db)

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine.landing import Placing
+from engine.landing import Placing, Stored
 from importer.model import Written
 from importer.requests import Sender
 from server.files.near_names import describe_difference, describe_difference_from_pattern
@@ -42,10 +42,14 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A hook's answer to an upload: the id of its import or run, and where to make the kept copy (a hard link)."""
+    """A hook's answer to an upload: the id of its import or run, and where to make the kept copy (a hard link).
+
+    `stored` waits until the record of a hook that can `land` is on the disk as queued; None: it is.
+    """
 
     id: int
     copy: Path
+    stored: Stored | None = None
 
 
 Record = Callable[[], Awaitable[None]]

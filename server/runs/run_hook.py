@@ -84,13 +84,13 @@ class RunHook:
         folder = await self._folder_for(upload)
         facts = (upload.tenant, self._hook.name, upload.path, upload.size, upload.uploaded_at)
         try:
-            run_id, failure = await land(Landing(*facts, placing, folder.run_copy))
+            made = await land(Landing(*facts, placing, folder.run_copy))
         except (Refused, TryAgain) as error:
             raise _not_queued(error) from error
-        arrival = Arrival(run_id, folder.run_copy(run_id))
-        if failure is None:
+        arrival = Arrival(made.run_id, folder.run_copy(made.run_id), made.stored)
+        if made.failure is None:
             await once_stored(lambda: self._queued(upload, arrival))
-        return arrival, failure
+        return arrival, made.failure
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""

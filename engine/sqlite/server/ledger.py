@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
-from engine.sqlite.database import at_once, in_its_thread, transaction, translated
+from engine.landing import Stored
+from engine.sqlite.database import at_once, flush_log, in_its_thread, transaction, translated
 
 T = TypeVar("T")
 
@@ -40,11 +42,31 @@ class Ledger:
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
 
-    async def in_steps(self, work: Callable[[Inside], T]) -> T:
-        """Run `work` in the thread of the database. It makes transactions of its own, by `in_transaction`."""
+    async def in_steps(self, work: Callable[[Inside], T]) -> tuple[T, Stored]:
+        """Run `work` in the thread of the database. It makes transactions of its own, by `in_transaction`.
+
+        A commit that did not wait for the disk is on the disk soon after, and all later work of the thread waits for
+        that. The second value that is returned waits for it.
+        """
+        stored = Future[None]()
+        stored.set_running_or_notify_cancel()  # a canceled wait must not cancel it
+
+        def store() -> None:
+            try:
+                flush_log(self.file)
+            except BaseException as error:
+                stored.set_exception(error)
+            else:
+                stored.set_result(None)
+
+        async def wait() -> None:
+            if not stored.done():
+                await asyncio.wrap_future(stored)
+            stored.result()
+
         with self._translating():
             await self._outside()
-            return await in_its_thread(self.db, lambda: work(self.db._conn))
+            return await in_its_thread(self.db, lambda: work(self.db._conn), store), wait
 
     async def change(self, statement: str, *values: object) -> bool:
         """Run one statement as a transaction; return whether it changed anything."""

@@ -10,7 +10,7 @@ from datetime import datetime
 import aiosqlite
 
 from engine.imports import begins
-from engine.landing import Landing
+from engine.landing import Landing, Outcome
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
 from engine.sqlite.database import in_transaction
 from engine.sqlite.server.changes import end
@@ -75,13 +75,12 @@ class SqliteRunStore:
         await self._ledger.at_once(lambda db: _queue(db, tenant, run_id))
         self.changed.set()
 
-    async def land(self, landing: Landing) -> tuple[int, Exception | None]:
+    async def land(self, landing: Landing) -> Outcome:
         """See `engine.landing.Land`. It takes one step of the event loop."""
-        run_id, failure = await self._ledger.in_steps(lambda db: _land(db, landing))
-        if failure is not None:
-            return run_id, self._ledger.translated(failure)
-        self.changed.set()
-        return run_id, None
+        (run_id, failure), stored = await self._ledger.in_steps(lambda db: _land(db, landing))
+        if failure is None:
+            self.changed.set()
+        return Outcome(run_id, failure and self._ledger.translated(failure), stored)
 
     async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         NEVER_RUN.to(run.state)
@@ -285,7 +284,7 @@ def _land(db: Inside, landing: Landing) -> tuple[int, Exception | None]:
         raise
     try:
         placing.place()
-        in_transaction(db, lambda inside: _queue(inside, tenant, run_id))
+        in_transaction(db, lambda inside: _queue(inside, tenant, run_id), on_disk=False)
     except Exception as failure:
         placing.undo()
         return run_id, failure

@@ -48,8 +48,8 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
         await _rename_to_hook(space, hook, old, new, gone)
         return
     async with AsyncExitStack() as stack:
-        if hook is not None or space.hooks.find(str(old)):
-            await stack.enter_async_context(space.landing)
+        if hook is not None or space.hooks.find(str(old)) or space.hooks.anything_below(old):
+            await stack.enter_async_context(space.unlanding())
         source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
         target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
         found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
@@ -130,7 +130,7 @@ async def _land(
     space: Space, hook: Hook, old: ClientPath, new: ClientPath, fd: int, own: Spot, gone: Gone | None
 ) -> None:
     upload = new_upload(space, new, os.fstat(fd).st_size, space.house.memory.recall(fd), "rename")
-    async with offered(space, hook, upload, fd, own.name, gone) as file, space.landing:
+    async with offered(space, hook, upload, fd, own.name, gone) as file, space.unlanding():
         with space.folder.holding(old) as folder, space.folder.holding(new) as new_folder:
             source, target = Spot(folder, old.name), Spot(new_folder, new.name)
             if not _is(source, fd):  # its bytes no longer count against the quota
@@ -189,7 +189,7 @@ async def remove(space: Space, path: ClientPath) -> None:
     usage = await space.usage()
     async with AsyncExitStack() as stack:
         if space.hooks.find(str(path)):
-            await stack.enter_async_context(space.landing)
+            await stack.enter_async_context(space.unlanding())
         folder = stack.enter_context(space.folder.holding(path))
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):

@@ -12,7 +12,7 @@ complete, and the list of imports says which.
     2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
     3 `copy`: link, fsync           the copy, under that id        a copy that is not the visible file: aborted
     4 `move`: rename, fsync         the visible name               the copy is the visible file: queued
-    5 `hook.landed`                 the row is `queued`            a queued row
+    5 `hook.landed`                 the row is `queued`*           a queued row
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
 
 So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
@@ -27,6 +27,10 @@ A short file for a hook that decides on none waits for the disk less often, beca
   event loop. Another thread does 1, and 3 as soon as the bytes are durable and the id is known, although the row may
   not be durable yet (`Beside`). A crash may then leave a copy that no row names: start-up removes it, and the mark
   reports the upload. 4 begins when the row, the bytes and the copy are durable.
+- * Then 5 is brought to the disk at once, but the OK does not wait for it. After a power cut start-up finds what it
+  finds after 4, and queues it. So 4 must last until 5 is durable. A later file waits for that, as its own row is
+  behind this one in the same log. A removal or rename of what landed waits in `Space.unlanding`. A start flushes what
+  a killed process wrote.
 
 If two steps swap:
 
@@ -143,6 +147,7 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     if failure is not None:
         await _failed(hook, file.upload, arrival, failure)
         raise failure
+    space.stored = arrival.stored
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
         await space.in_thread(placement.settle)
     else:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.landing import Stored
 from importer.folder import TenantFolder
 from server.files.base import House
 from server.files.ending import Endings
@@ -59,6 +60,8 @@ class Space(Endings):
         self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
         """Held while a hook's path changes, so that files land there in the order of their ids."""
+        self.stored: Stored | None = None
+        """Waits until the record of the newest file that landed is on the disk."""
         self._view: HookView | None = None
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
@@ -119,6 +122,18 @@ class Space(Endings):
         if self._usage is not None:
             gone = before - found - {(TEST,)}
             self._usage.add(0, len(gone) - added)
+
+    @asynccontextmanager
+    async def unlanding(self) -> AsyncIterator[None]:
+        """Hold the landing lock, for a removal or rename of a file that landed: its record is on the disk as queued.
+
+        Raises OSError if that is not certain.
+        """
+        async with self.landing:
+            if self.stored is not None:
+                await self.stored()
+                self.stored = None
+            yield
 
     async def usage(self) -> Usage:
         """Return the running total, measured at the first call. Call it before any change to a file."""

@@ -236,7 +236,9 @@ def landing(scene: AcceptingHouse, placing: Noting, tenant: str = "acme") -> Lan
 
 async def test_the_file_is_placed_between_the_rows_arriving_and_queued(scene: AcceptingHouse) -> None:
     placing = Noting(scene)
-    assert await scene.store.land(landing(scene, placing)) == (1, None)  # type: ignore[misc]
+    made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
+    assert (made.run_id, made.failure) == (1, None)
+    await made.stored()
     assert placing.calls == [("1.file", []), ("place", [(1, "arriving")])]
     assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "queued")], True)
 
@@ -244,7 +246,8 @@ async def test_the_file_is_placed_between_the_rows_arriving_and_queued(scene: Ac
 async def test_a_file_that_cannot_be_placed_is_undone_and_its_run_still_arrives(scene: AcceptingHouse) -> None:
     placing = Noting(scene)
     placing.failure = OSError(errno.EIO, "it broke")
-    assert await scene.store.land(landing(scene, placing)) == (1, placing.failure)  # type: ignore[misc]
+    made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
+    assert (made.run_id, made.failure) == (1, placing.failure)
     assert placing.calls[-1] == ("undo", [(1, "arriving")])
     assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "arriving")], False)
 

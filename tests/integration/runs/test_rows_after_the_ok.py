@@ -1,0 +1,175 @@
+"""The row of a landed file is on the disk as queued soon after the OK, and before what it says can change."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from engine.sqlite.server import ledger
+from engine.sqlite.store import open_store, store_file
+from importer.model import ImportState
+from server.runs.ending import Ending
+from server.runs.recovery import recover_runs
+from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
+from tests.support.sftp import sftp_house
+
+pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
+
+DEEP = "deep/a/march.csv"
+
+Request = Callable[[asyncssh.SFTPClient], Awaitable[object]]
+UNLANDING: dict[str, Request] = {
+    "removed": lambda sftp: sftp.remove(AT),
+    "renamed": lambda sftp: sftp.rename(AT, "away"),
+    "renamed over another": lambda sftp: sftp.posix_rename(AT, "part"),
+    "renamed to a path of a hook": lambda sftp: sftp.rename(AT, "invoices/april.csv"),
+    "replaced by another file": lambda sftp: sftp.posix_rename("part", AT),
+    "moved with its folder": lambda sftp: sftp.rename("deep/a", "elsewhere"),
+}
+
+
+class Flushes:
+    """The flushes of the log, which can be held back or fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failure: Exception | None = None
+        self.may_end = threading.Event()
+        self.may_end.set()
+        self._real = ledger.flush_log
+        monkeypatch.setattr(ledger, "flush_log", self._flush)
+
+    def _flush(self, file: Path) -> None:
+        self.may_end.wait()
+        if self.failure is not None:
+            raise self.failure
+        self._real(file)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
+    scene = AcceptingHouse("/invoices/*", "/deep/*/march.csv")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+        yield scene
+
+
+@pytest.fixture
+def flushes(scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flushes]:
+    flushes = Flushes(monkeypatch)
+    yield flushes
+    flushes.may_end.set()
+
+
+async def landed(scene: AcceptingHouse, sftp: asyncssh.SFTPClient) -> None:
+    await scene.put(sftp, OLD, "part")
+    await sftp.mkdir("deep/a")
+    await scene.put(sftp, NEW)
+    await scene.put(sftp, NEW, DEEP)
+    await scene.states()  # the thread of the database has flushed its log
+
+
+async def test_the_ok_does_not_wait_until_the_row_is_on_disk_as_queued(
+    scene: AcceptingHouse, flushes: Flushes
+) -> None:
+    async with scene.house.client() as sftp:
+        flushes.may_end.clear()
+        await scene.put(sftp, NEW)
+        assert scene.seen() == [(1, "queued")]
+        flushes.may_end.set()
+        assert await scene.states() == [ImportState.QUEUED]
+
+
+@pytest.mark.parametrize("how", UNLANDING)
+async def test_a_landed_file_keeps_its_name_until_its_row_is_on_disk(
+    scene: AcceptingHouse, flushes: Flushes, how: str
+) -> None:
+    async with scene.house.client() as sftp, scene.house.client() as other:
+        await landed(scene, sftp)
+        flushes.may_end.clear()
+        newest = DEEP if how == "moved with its folder" else AT
+        await scene.put(sftp, OLD, newest)
+        changing = asyncio.ensure_future(UNLANDING[how](sftp))
+        for _ in range(5):
+            assert await other.stat(newest)
+        assert (changing.done(), scene.house.at(newest)) == (False, OLD)
+        flushes.may_end.set()
+        await changing
+        assert scene.house.at(newest) == (OLD if how == "replaced by another file" else None)
+        assert await scene.counts_truly()
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "moved with its folder"])
+async def test_a_landed_file_whose_row_cannot_be_brought_to_disk_stays(
+    scene: AcceptingHouse, flushes: Flushes, how: str
+) -> None:
+    async with scene.house.client() as sftp:
+        await landed(scene, sftp)
+        flushes.failure = OSError(errno.EIO, "it broke")
+        newest = DEEP if how == "moved with its folder" else AT
+        await scene.put(sftp, OLD, newest)
+        with pytest.raises(asyncssh.SFTPFailure, match="it broke"):
+            await UNLANDING[how](sftp)
+        assert scene.house.at(newest) == OLD
+        flushes.failure = None
+        await scene.put(sftp, NEW, newest)
+        await UNLANDING[how](sftp)
+        assert scene.house.at(newest) is None
+
+
+@pytest.mark.logs("run_recovered")
+async def test_a_file_is_queued_after_a_power_cut_behind_its_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is then as it was on the disk before the file became visible."""
+    scene, on_disk, real = AcceptingHouse("/invoices/*"), tmp_path / "on-disk", os.rename
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+        store = store_file(scene.house.folder.root.parent.parent)
+
+        def renaming(*args: object, **where: object) -> None:
+            shutil.rmtree(on_disk, ignore_errors=True)
+            on_disk.mkdir()
+            for file in store.parent.glob("headcount.db*"):
+                shutil.copy(file, on_disk)
+            real(*args, **where)  # type: ignore[call-overload]
+
+        async with scene.house.client() as sftp:
+            await scene.put(sftp, OLD)
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "rename", renaming)
+                await scene.put(sftp, NEW)
+    for file in store.parent.glob("headcount.db*"):
+        file.unlink()
+    for file in on_disk.glob("headcount.db*"):
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, store.parent)
+    async with scene.house.stored.open() as tenants:
+        runs = tenants.store.runs()
+        (left,) = await runs.cut_off()
+        assert (left.id, left.state) == (2, ImportState.ARRIVING)
+        ending = Ending(runs, tenants.folder, lambda _: None, archive=tenants.archive, results=tenants.results)
+        await recover_runs(runs, ending, tenants.folder, archive=tenants.archive)
+        assert [run.state for run in await runs.page("acme")] == [ImportState.QUEUED, ImportState.QUEUED]
+    assert (scene.house.at(AT), scene.copy(2)) == (NEW, NEW)
+
+
+async def test_a_start_brings_to_disk_what_a_killed_process_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, real = list[int](), os.fdatasync
+
+    def fdatasync(fd: int) -> None:
+        flushed.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    file = store_file(tmp_path)
+    async with open_store(file, make=True, serving=True):
+        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        async with open_store(file, serving=True):
+            assert flushed == [file.with_name("headcount.db-wal").stat().st_ino]
