@@ -113,6 +113,9 @@ class RunHook:
 
     def _queued(self, upload: Upload, arrival: Arrival) -> None:
         self._landed(upload.tenant)
+        asyncio.get_running_loop().call_soon(self._log_queued, upload, arrival)  # the client gets its OK first
+
+    def _log_queued(self, upload: Upload, arrival: Arrival) -> None:
         log.info(
             "Run %d of %s for %s is queued.",
             *(arrival.id, self._hook.name, upload.tenant),

@@ -21,7 +21,9 @@ from ground.moments import utc_now
 from importer.errors import Refused
 from importer.model import ImportState
 from server.files.local.landing import SHORT_FILE
+from server.runs import run_hook
 from server.runs.run_hook import RunHook
+from server.sftp.handler import SftpHandler
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.disk import DiskLog
 from tests.support.sftp import sftp_house
@@ -82,6 +84,25 @@ async def test_a_short_file_is_a_queued_run_with_its_copy_at_the_ok(scene: Accep
         assert await scene.states() == [QUEUED, QUEUED]
         assert (scene.copy(1), scene.copy(2), scene.house.at(AT)) == (OLD, NEW, NEW)
         assert (scene.house.staged(), await scene.counts_truly()) == ([], True)
+
+
+async def test_the_client_has_its_ok_before_the_line_of_its_run_is_logged(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, events = SftpHandler.send_packet, list[str]()
+
+    def answer(*args: Any) -> None:
+        events.append("answer")
+        real(*args)
+
+    async with scene.house.client() as sftp:
+        file = await sftp.open(AT, "wb")
+        await file.write(NEW)
+        monkeypatch.setattr(SftpHandler, "send_packet", answer)
+        monkeypatch.setattr(run_hook.log, "info", lambda *_, **__: events.append("line"))
+        await file.close()
+        await eventually(lambda: "line" in events)
+    assert events[:2] == ["answer", "line"]
 
 
 @pytest.mark.parametrize("slow", [False, True])
