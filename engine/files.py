@@ -204,7 +204,7 @@ class AllNames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeftDraft:
-    """An unfinished upload of a process that was killed: its bytes as far as noted, at `noted_at` (RFC 3339)."""
+    """An unfinished upload of a server that has gone: its bytes as far as noted, at `noted_at` (RFC 3339)."""
 
     path: str
     size: int
@@ -220,14 +220,17 @@ class DraftStore(Protocol):
     async def note(self, tenant_id: int, draft: int, path: str, size: int, at: str) -> None:
         """Note the path of an upload and how many bytes were received."""
 
-    async def remove(self, tenant_id: int, draft: int) -> None:
-        """Remove the note: the upload has landed or its end was reported. In a block of `together`, with it."""
+    async def remove(self, tenant_id: int, draft: int) -> bool:
+        """Remove the note: the upload has landed or its end was reported. In a block of `together`, with it.
+
+        False if there is none: another server took this one for gone, and has reported the upload.
+        """
 
     async def left(self) -> set[str]:
-        """Return the tenants with notes by other processes."""
+        """Return the tenants with notes by servers that have gone."""
 
     async def take_left(self, tenant: str) -> list[LeftDraft]:
-        """Remove and return the notes of a tenant by other processes."""
+        """Remove and return the notes of a tenant by servers that have gone."""
 
 
 @dataclass(frozen=True, slots=True)

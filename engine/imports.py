@@ -17,7 +17,7 @@ class Row(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
-def entry_of(row: Row, json_in: Callable[[str], Any]) -> Entry:
+def entry_of(row: Row, json_in: Callable[[str], Any], claim: int = 0) -> Entry:
     """Return the import in a row with all columns; `json_in` returns the JSON in a column, None for NULL."""
     outcome, approval = json_in("outcome"), json_in("approval")
     undo, trial = json_in("undo"), json_in("trial")
@@ -47,6 +47,7 @@ def entry_of(row: Row, json_in: Callable[[str], Any]) -> Entry:
         sent_by=row["sent_by"],
         tested=row["tested"],
         users_as_of=row["users_as_of"],
+        claim=claim,
     )
 
 

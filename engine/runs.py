@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -38,7 +39,7 @@ class Run:
 
     `id` counts from 1 for each tenant, over all its hooks, and no id is used twice. `attempts` counts starts since
     the upload or since the last `rerun`. `message` is for the tenant. `error` is the type and first line of the last
-    exception, or its like: for the operator only.
+    exception, or its like: for the operator only. `claim` is as in `Entry`.
     """
 
     tenant: str
@@ -57,6 +58,7 @@ class Run:
     message: str | None = None
     error: str | None = None
     outcome: RunOutcome | None = None
+    claim: int = 0
 
     @property
     def key(self) -> tuple[str, int]:
@@ -67,7 +69,7 @@ class Run:
         return self.path.rsplit("/", 1)[-1]
 
 
-def run_of(row: Row, outcome: dict[str, Any] | None) -> Run:
+def run_of(row: Row, outcome: dict[str, Any] | None, claim: int = 0) -> Run:
     """Return the run in a row of the table `runs`, with the outcome in it as JSON."""
     return Run(
         tenant=row["tenant"],
@@ -86,6 +88,7 @@ def run_of(row: Row, outcome: dict[str, Any] | None) -> Run:
         message=row["message"],
         error=row["error"],
         outcome=RunOutcome(outcome["counts"], tuple(outcome["messages"])) if outcome else None,
+        claim=claim,
     )
 
 
@@ -140,8 +143,11 @@ class RunStore(Protocol):
         """Queue a running run again, at its old place. Without `counted` the start does not count as an attempt.
 
         False if the run no longer runs. This and the next three methods change only the run that `run` is, never a
-        later one of the same id: its tenant may have been removed and added again.
+        later one of the same id: its tenant may have been removed and added again. Nor do they change a later start.
         """
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Let no other server end a run of the tenant in the block. Raises TryAgain. See `Queue.holding`."""
 
     async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `run` describes, with its notices. False if the run no longer runs."""
@@ -184,7 +190,7 @@ class RunStore(Protocol):
         """
 
     async def cut_off(self) -> list[Run]:
-        """Return the runs of all tenants that arrive or run, by sequence: at a start, what the last process left."""
+        """Return the runs of all tenants that arrive or run, and whose server has gone, by sequence."""
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""

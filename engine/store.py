@@ -9,6 +9,7 @@ from engine.bans import BanStore
 from engine.figures import FigureStore
 from engine.hints import Hints
 from engine.key_uses import KeyUseStore
+from engine.nodes import Node
 from engine.outbox import OutboxStore
 from engine.runs import RunStore
 from engine.sign_ins import SignInStore
@@ -24,6 +25,10 @@ class Store(Protocol):
     changed. It raises DatabaseUnusable if the database is damaged, and DatabaseFault for a bug in Headcount. It never
     raises an error of its driver.
     """
+
+    @property
+    def node(self) -> Node:
+        """This server among those that share the store."""
 
     def imports(self) -> Queue:
         """Return the imports of all tenants.

@@ -15,12 +15,10 @@ from engine.runs import Run
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.worker.advising import Advising
-from importer.worker.attempt import Starter, known_end
+from importer.worker.attempt import Starter
 from importer.worker.closing import Closing, Watchers
-from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import HostKey, ShownHostKey, shown_host_keys
@@ -57,6 +55,7 @@ from server.upkeep.gauges import Counts, Gauges, Parts, at_once
 from server.upkeep.indexing import Indexer
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
+from server.upkeep.orphans import Orphans, Recovery
 from server.upkeep.overview import Overview
 from server.web.app import build_app
 from server.web.health import Health
@@ -120,7 +119,6 @@ class Server:
         self._queue = queue
         self._soundness = soundness
         self._disk = disk
-        self._left: dict[str, list[Entry]] = {}
         self._preparing: asyncio.Task[None] | None = None
         self._tokens = Tokens(store.tokens())
         figures = self._figures
@@ -173,6 +171,8 @@ class Server:
         self._sftp = SftpListener(settings, accounts, self.files, metrics, keys, self._logged_in)
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
+        self._recovery = Recovery(tenants, self._closing, self._hooks, self.files)
+        self._orphans = Orphans(store.node, self._recovery)
         self._live = Live(store.hints(), lambda: self._worker.progress)
         self._overview = Overview(
             tenants, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why
@@ -234,11 +234,9 @@ class Server:
 
         Returns the addresses of SFTP and HTTP. Raises CannotListen.
         """
-        for entry in await self._queue.cut_off():
-            self._left.setdefault(entry.tenant, []).append(entry)
         # Migrates every usable users.db before one is opened read-only.
-        left = {*self._left, *await self._hooks.unfinished()}
-        await self._soundness.start(self._recover, left | {*await self._queue.lately_moved(LATELY)})
+        left = await self._recovery.left()
+        await self._soundness.start(self._recovery.recover, left | {*await self._queue.lately_moved(LATELY)})
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
@@ -248,22 +246,13 @@ class Server:
         self._disk.start()
         self._worker.start()
         self._hooks.start()
+        self._orphans.start()
         self._keeper.start()
         self._indexer.start()
         self._notifications.start()
         self._key_uses.start()
         self._ban_keeper.start()
         return sftp, http
-
-    async def _recover(self, tenant: str) -> None:
-        """Recover the uploads and imports that the previous process left of a tenant, before a client can log in."""
-        folder, archive = self.tenants.folder(tenant), self.tenants.archive
-        left = self._left.get(tenant, [])
-        await recover(self._queue, self._closing, self.tenants.folder, self.tenants.users, known_end, left, archive)
-        await remove_leftovers(self._queue, tenant, folder, archive)
-        await self._hooks.recover(tenant)
-        await self.files.clear(tenant, folder.root)
-        self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Accept nothing new. Let requests and the import end within `grace_s`, or until `hurry` is set."""
@@ -273,6 +262,7 @@ class Server:
                 self._sftp.close(grace_s),
                 self._worker.stop(grace_s),
                 self._hooks.stop(grace_s),
+                self._orphans.stop(),
                 self._keeper.stop(),
                 self._indexer.stop(),
                 self._notifications.stop(grace_s),

@@ -284,6 +284,11 @@ def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list
         yield read
 
 
+def connect_blocking(url: str, name: str) -> psycopg.Connection[Row]:
+    """Return a new connection for a thread, with this name in PostgreSQL's lists. Raises psycopg.Error."""
+    return psycopg.connect(url, **{**_arguments(), "connect_timeout": 2, "application_name": name})
+
+
 async def again(act: Callable[[], Awaitable[T]]) -> T:
     """Return what `act` returns; begin it anew if another transaction ended it, a few times."""
     for left in reversed(range(ATTEMPTS)):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from engine.files import FileStore
+from engine.nodes import ONLY_NODE, Node
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
@@ -20,6 +21,7 @@ from engine.postgres.server.hints import PostgresHints
 from engine.postgres.server.key_uses import PostgresKeyUseStore
 from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.marks import PostgresMarkStore
+from engine.postgres.server.node import PostgresNode, joined
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
@@ -48,12 +50,16 @@ class PostgresStore:
         looking: Database | None = None,
         login_wait_s: float = WAIT_S,
         pulse: Pulse | None = None,
+        node: PostgresNode | None = None,
     ) -> None:
         self.database = database
         self._pulse = pulse
+        self.node: Node = node or ONLY_NODE
+        self.node_number = node.number if node else None
+        """The number of this server; None for a command."""
         self._login_wait_s = login_wait_s
-        self._queue = PostgresQueue(database)
-        self._runs = PostgresRunStore(database)
+        self._queue = PostgresQueue(database, node=self.node_number)
+        self._runs = PostgresRunStore(database, node=self.node_number)
         self._looking = PostgresStore(looking) if looking else self
 
     def imports(self) -> PostgresQueue:
@@ -104,9 +110,9 @@ class PostgresStore:
     def kept_files(self) -> PostgresKeptFiles:
         return PostgresKeptFiles(self.database)
 
-    def files(self, process: str) -> FileStore:
-        """Return the files of tenants. `process`: a name that no other process has, before or after."""
-        drafts = PostgresDraftStore(self.database, process)
+    def files(self, process: str | None = None) -> FileStore:
+        """Return the files of tenants. `process`: the name of a process in place of this server."""
+        drafts = PostgresDraftStore(self.database, str(self.node_number) if process is None else process)
         return FileStore(PostgresAllNames(self.database), self.contents(), self.kept_files(), drafts)
 
     async def ask_to_write(self) -> None:
@@ -138,5 +144,6 @@ async def open_store(
         pooled(url, most=SERVERS_CONNECTIONS) as database,
         pooled(url, most=READERS_CONNECTIONS) as looking,
         feeling_pulse(url, heard) as pulse,
+        joined(url, looking) as node,
     ):
-        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s, pulse=pulse)
+        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s, pulse=pulse, node=node)

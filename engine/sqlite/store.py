@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from engine.nodes import ONLY_NODE, Node
 from engine.sqlite.database import flush_log, open_database
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
@@ -55,6 +56,7 @@ class SqliteStore:
         self._queue = SqliteQueue(self._queueing)
         self._runs = SqliteRunStore(self._queueing)
         self._looking = SqliteStore(file, looking) if looking else self
+        self.node: Node = ONLY_NODE
 
     def imports(self) -> SqliteQueue:
         return self._queue

@@ -67,7 +67,8 @@ class Entry:
     `correction` is None until the header was read. `attempts` counts starts that did not end. With `undo` the import
     waits for its undo or is being undone; `outcome` is then its result when it was applied. With `trial` it is a
     test: a dry run of a file that did not come over SFTP and is not in the tenant's folder. `sent_by` and `tested`
-    are those of its `Sender`. `users_as_of` is, of a dry run, the newest applied import when it ended.
+    are those of its `Sender`. `users_as_of` is, of a dry run, the newest applied import when it ended. `claim` is the
+    number of its start, where several servers share a queue.
     """
 
     tenant: str
@@ -95,6 +96,7 @@ class Entry:
     sent_by: str | None = None
     tested: int | None = None
     users_as_of: int | None = None
+    claim: int = 0
 
     @property
     def key(self) -> tuple[str, int]:

@@ -31,10 +31,12 @@ class Listing(Protocol):
     async def still_runs(self, entry: Entry) -> bool:
         """Return whether `entry`, which was claimed, is the import of this id that runs now.
 
-        False if its tenant was removed, even if a tenant of the same name exists again.
+        False if its tenant was removed, even if a tenant of the same name exists again; and if another server has
+        taken it up, because it took this one for gone.
         """
         now = await self.get(*entry.key)
-        return now is not None and now.state is ImportState.RUNNING and now.uploaded_at == entry.uploaded_at
+        same = now is not None and (now.uploaded_at, now.claim) == (entry.uploaded_at, entry.claim)
+        return same and now is not None and now.state is ImportState.RUNNING
 
     async def newest(self, tenant: str) -> Entry | None:
         """Return the newest real import: not a dry run, and not an upload that became no import."""
@@ -109,9 +111,9 @@ class Listing(Protocol):
         """Return whether an import of the tenant arrives, runs, or is queued and does not wait because of `pause`."""
 
     async def cut_off(self) -> list[Entry]:
-        """Return the imports of all tenants that arrive or run, oldest first.
+        """Return the imports of all tenants that arrive or run, and whose server has gone, oldest first.
 
-        At a start these are the imports that the previous process did not end.
+        A server that shares the store with no other calls this at its start, when no other can run.
         """
 
     async def heads(self) -> list[tuple[str, int]]:
@@ -122,11 +124,20 @@ class Listing(Protocol):
         other way round.
         """
 
+    async def first_heads(self, limit: int) -> tuple[list[tuple[str, int]], bool]:
+        """Return the heads among the first `limit` queued imports, and whether there are no others.
+
+        It reads no more than these, however many wait.
+        """
+
     async def queued(self, tenant: str) -> list[Waiting]:
         """Return the queued imports of a tenant, oldest first."""
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
-        """Return the queued imports of a tenant, oldest first, and after them its held real imports."""
+        """Return the queued imports of a tenant, oldest first, and after them its held real imports.
+
+        None if one of its imports runs: it may be queued again, before all others.
+        """
 
     async def queue_length(self) -> int:
         """Return how many real imports of all tenants are queued."""

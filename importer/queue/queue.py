@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -21,6 +22,10 @@ from importer.queue.listing import Listing
 from importer.queue.notices import Notice
 from importer.queue.pause import Pause
 from importer.requests import DryRunRequest, Sender
+
+
+class NotEnded(Exception):  # noqa: N818 - what it is
+    """Leaves a block of `holding`: the import or run was not to be ended any more, so nothing is written."""
 
 
 class Queue(Listing, Protocol):
@@ -76,7 +81,7 @@ class Queue(Listing, Protocol):
         """Store for `waiting` whether its header makes the file a correction file."""
 
     async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
-        """Start the import: `running`, with one more attempt. None if it is no longer queued.
+        """Start the import: `running`, with one more attempt. None if it is no longer queued, or another one runs.
 
         If `correction` is not None it is stored as by `set_correction`. This write is not flushed to disk: after a
         power cut the import is queued, as a start makes of every running import.
@@ -96,8 +101,18 @@ class Queue(Listing, Protocol):
         message: str | None = None,
         not_before: float = 0.0,
         counted: bool = False,
+        claim: int | None = None,
     ) -> bool:
-        """Queue a running import again, at its old place; `counted`: the start counts as a failed attempt."""
+        """Queue a running import again, at its old place; `counted`: the start counts as a failed attempt.
+
+        With `claim` only that start of it. False if it does not run, or if its effects are stored already.
+        """
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        """Let no other server end an import of the tenant in the block, so that /results and states agree.
+
+        Where several servers share the store, the block is one transaction. Raises TryAgain.
+        """
 
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,7 @@ from importer.folder import FolderOf, TenantFolder
 from importer.model import NEVER_RAN, WAITING, ImportState, Outcome
 from importer.queue.entry import Entry, Waiting
 from importer.queue.notices import Herald, NoNotices
-from importer.queue.queue import Queue
+from importer.queue.queue import NotEnded, Queue
 from importer.worker import results
 from importer.worker.put_off import PutOff
 from importer.worker.results_folder import LOCAL_RESULTS, Results, ResultsFolder
@@ -32,6 +32,12 @@ log = logging.getLogger(__name__)
 
 FAILED_KEPT = 10
 """The copy of a failed import is removed after this many more imports of the tenant failed."""
+
+
+class Store(Protocol):
+    """Writes an end. Returns whether the import was still to be ended."""
+
+    def __call__(self, *, published: bool) -> Awaitable[bool]: ...
 
 
 class Watcher(Protocol):
@@ -86,6 +92,7 @@ class Closing:
         self._queue = queue
         self._folder_of = folder_of
         # A report is in /results before the queue says so: until then another end must not remove it as unknown.
+        # `Queue.holding` does the same for the ends of other servers.
         self._ending = asyncio.Lock()
         self._watcher = watcher
         self.clock = clock
@@ -108,7 +115,7 @@ class Closing:
             ended = entry.ended(outcome, at or self.clock())
             not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
             notices = () if not_undone else await self._herald.notices_of(ended)
-            if not await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
+            if not await self._stored(ended, partial(self._queue.finish, ended, notices=notices)):
                 return
             if not_undone:
                 log.warning(
@@ -123,7 +130,7 @@ class Closing:
         """Let `newer` replace a queued or held import, unless its state changed meanwhile."""
         async with self._ending:
             ended = entry.superseded(newer, self.clock())
-            if await self._queue.supersede(ended, published=await self._publish(ended)):
+            if await self._stored(ended, partial(self._queue.supersede, ended)):
                 await self._over(ended)
 
     async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
@@ -131,7 +138,7 @@ class Closing:
         async with self._ending:
             ended = entry.never_ran(state, message, self.clock())
             notices = await self._herald.notices_of(ended)
-            if await self._queue.end_upload(ended, published=await self._publish(ended), notices=notices):
+            if await self._stored(ended, partial(self._queue.end_upload, ended, notices=notices)):
                 await self._over(ended)
 
     async def catch_up(self) -> None:
@@ -149,9 +156,10 @@ class Closing:
         self._put_off.tried(failed, written, self.clock().timestamp())
 
     async def _caught_up(self, entry: Entry) -> bool:
-        if not await self._publish(entry, logging.DEBUG):
-            return False
-        await self._queue.published(entry)
+        async with self._queue.holding(entry.tenant):
+            if not await self._publish(entry, logging.DEBUG):
+                return False
+            await self._queue.published(entry)
         if entry.state is ImportState.DISCARDED:
             await self._over(entry)
         return True
@@ -161,11 +169,20 @@ class Closing:
 
         Marks the import as changed, so that its page reads it again.
         """
-        async with self._ending:
+        async with self._ending, self._queue.holding(entry.tenant):
             now = await self._queue.get(*entry.key)
             if now is not None and now.state not in WAITING:
                 await self._publish(now, logging.DEBUG)
                 await self._queue.moved(now)
+
+    async def _stored(self, ended: Entry, store: Store) -> bool:
+        """Write the report of an end, and the end; return whether the import was still to be ended."""
+        with suppress(NotEnded):
+            async with self._queue.holding(ended.tenant):
+                if not await store(published=await self._publish(ended)):
+                    raise NotEnded
+            return True
+        return False
 
     async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
         """Write the report of `entry` to /results, unless it is too old to be kept there.

@@ -1,6 +1,7 @@
-"""Repair the queue at a start: unfinished arrivals, imports that were running, and copies without an import.
+"""Repair the queue when a server has gone: unfinished arrivals, imports that were running, copies without an import.
 
-Runs before the server listens. Running it twice, or being killed during it, does no harm.
+Runs before the server listens, and for other servers' imports at any time. Running it twice, also by two servers at
+once, or being killed during it, does no harm.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from typing import Protocol
 
+from ground.moments import from_rfc3339, utc_now
 from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
@@ -29,6 +32,8 @@ GAVE_UP = (
 )
 INTERRUPTED = "The upload was interrupted (the server stopped); nothing was imported. Send it again."
 
+LATELY = timedelta(hours=1)
+
 KnownEnd = Callable[[Users, Entry], Awaitable[Outcome | None]]
 
 
@@ -44,7 +49,7 @@ async def recover(
     """Bring every import into its true state, or only `entries`, the imports of some tenants, if given.
 
     `known_end` returns how an import ended that was applied. Raises TryAgain if the queue cannot be written. Then it
-    can be called again with the same imports.
+    can be called again with the same imports. Two servers may do it at once: one of them changes each import.
     """
     for entry in await queue.cut_off() if entries is None else entries:
         if not is_as_left(entry, await queue.get(*entry.key)):
@@ -75,8 +80,13 @@ def is_as_left(left: Left, now: Left | None) -> bool:
     return (now.state, now.uploaded_at, now.started_at) == (left.state, left.uploaded_at, left.started_at)
 
 
-async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder, archive: Archive = LOCAL) -> None:
-    """Delete the kept uploads of `tenant` that no import needs, and unfinished messages of interrupted imports."""
+async def remove_leftovers(
+    queue: Queue, tenant: str, folder: TenantFolder, archive: Archive = LOCAL, *, others: bool = False
+) -> None:
+    """Delete the kept uploads of `tenant` that no import needs, and unfinished messages of interrupted imports.
+
+    `others`: other servers may run, and still need the file of a test that ended lately.
+    """
     for unfinished in folder.messages.glob(".*.new"):
         unfinished.unlink(missing_ok=True)
     for scratch in folder.messages.glob(".advice-*"):
@@ -85,8 +95,13 @@ async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder, arch
     for name in await archive.names(folder, folder.uploads):
         copy = folder.uploads / name
         entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None
-        if entry is None or not copy_is_needed(entry) or _too_old(entry, failed):
+        lately = others and entry is not None and _ended_lately(entry)
+        if not lately and (entry is None or not copy_is_needed(entry) or _too_old(entry, failed)):
             await archive.drop(folder, copy)
+
+
+def _ended_lately(entry: Entry) -> bool:
+    return bool(entry.finished_at) and utc_now() - from_rfc3339(entry.finished_at or "") < LATELY
 
 
 def _too_old(entry: Entry, failed: int | None) -> bool:
@@ -119,4 +134,4 @@ async def _take_up(queue: Queue, closing: Closing, entry: Entry, outcome: Outcom
     if outcome:
         await closing.finish(entry, outcome)
     else:
-        await queue.requeue(*entry.key, counted=True)
+        await queue.requeue(*entry.key, counted=True, claim=entry.claim)

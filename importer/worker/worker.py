@@ -1,8 +1,8 @@
 """The loop that runs imports: find the next one, claim it, run it, close it; two at a time, one of each tenant.
 
 turns.py finds the next import of a tenant, attempt.py runs one start of it, and closing.py writes its end. This
-module takes the oldest of all tenants. It loses no end: an end that cannot be written now is written later, at the
-latest by the next start of the server.
+module takes the oldest of all tenants. Where servers share a queue, each does so, and one of them gets the import. No
+end is lost: one that cannot be written now is written later, at the latest when this server has gone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2
 LOOK_S = 0.5
 """The longest time in which a change by another process stays unseen."""
+
+FIRST = 100
+"""The number of queued imports among which the next one mostly is."""
 
 PROGRESS_S = 1.0
 
@@ -112,6 +116,10 @@ class Worker:
 
     # Looking and claiming
 
+    @property
+    def _may_start(self) -> bool:
+        return len(self._running) < AT_ONCE and not self._ending
+
     async def _look_again_and_again(self) -> None:
         while not self._ending:
             try:
@@ -128,7 +136,7 @@ class Worker:
     async def _look(self) -> None:
         self._queue.changed.clear()
         await self._write_progress()
-        while len(self._running) < AT_ONCE and not self._ending and (entry := await self._claim()):
+        while self._may_start and (entry := await self._claim()):
             running = _Running(entry, self._closing.clock)
             task = asyncio.create_task(self._import(running), name=f"import {entry.id} of {entry.tenant}")
             self._running[task] = running
@@ -148,15 +156,34 @@ class Worker:
             )
 
     async def _claim(self) -> Entry | None:
-        """Start the import that is due, the oldest of all tenants; supersede those that it replaces."""
+        """Start the import that is due, the oldest of all tenants; supersede those that it replaces.
+
+        If another server has just started it, the next tenant's is started.
+        """
+        heads, are_all = await self._queue.first_heads(FIRST)
+        entry = await self._claimed(heads)
+        if entry is None and not are_all and self._may_start:  # the first of the queue all have to wait
+            entry = await self._claimed(await self._queue.heads())
+        return entry
+
+    async def _claimed(self, heads: Sequence[tuple[str, int]]) -> Entry | None:
+        lost = set[str]()
+        while first := await self._first((tenant, oldest) for tenant, oldest in heads if tenant not in lost):
+            entry = await self._queue.claim(*first.key, correction=first.correction)
+            if entry is not None or not self._may_start:
+                return entry
+            lost.add(first.tenant)
+        return None
+
+    async def _first(self, heads: Iterable[tuple[str, int]]) -> Waiting | None:
         first: Waiting | None = None
-        for tenant, oldest in await self._queue.heads():
+        for tenant, oldest in heads:
             if first and first.sequence < oldest:
                 break
             due = await self._turns.due(tenant)
             if due and (first is None or due.sequence < first.sequence):
                 first = due
-        return await self._queue.claim(*first.key, correction=first.correction) if first else None
+        return first
 
     async def _write_progress(self) -> None:
         now = time.monotonic()
@@ -211,13 +238,12 @@ class Worker:
             await self._closing.finish(entry, end, running.took_s, at=running.ended_at)
             self._requeued.pop(entry.key, None)
         elif not await self._queue.still_runs(entry):
-            self._requeued.pop(
-                entry.key, None
-            )  # its tenant was removed: an import with this id belongs to a new tenant
+            # Another server has it; or its tenant was removed, and an import with this id belongs to a new one.
+            self._requeued.pop(entry.key, None)
         elif end.message is None or end.broken:
-            await self._queue.requeue(*entry.key, message=end.message)
+            await self._queue.requeue(*entry.key, message=end.message, claim=entry.claim)
         else:
             times = self._requeued.get(entry.key, 0) + 1
             not_before = self._starter.clock().timestamp() + WAITS.after(times)
-            await self._queue.requeue(*entry.key, message=end.message, not_before=not_before)
+            await self._queue.requeue(*entry.key, message=end.message, not_before=not_before, claim=entry.claim)
             self._requeued[entry.key] = times

@@ -315,10 +315,14 @@ class AllFiles(Protocol):
         The caller closes it.
         """
 
-    async def clear(self, tenant: str, root: Path) -> int:
-        """Remove what the previous process left of a tenant's drafts; return how many.
+    async def left(self) -> set[str]:
+        """Return the tenants with drafts of other servers that have gone. Raises TryAgain."""
 
-        Those for a hook are reported to it as interrupted. Call it at a start, before a client can upload.
+    async def clear(self, tenant: str, root: Path) -> int:
+        """Remove what a server that has gone left of a tenant's drafts; return how many.
+
+        Those for a hook are reported to it as interrupted. A server that shares its data with no other calls it at
+        its start, before a client can upload.
         """
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -19,6 +20,8 @@ from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf, TenantFolder
 from importer.model import ImportState
 from importer.queue.notices import Notice
+from importer.queue.queue import NotEnded
+from importer.worker.closing import Store
 from importer.worker.put_off import PutOff
 from importer.worker.results_folder import LOCAL_RESULTS, Results, ResultsFolder
 from server.runs import results
@@ -62,15 +65,14 @@ class Ending:
         self._results = results
         self._put_off = PutOff()
         # A report is in /results before the store says so: until then another end must not remove it as unknown.
+        # `RunStore.holding` does the same for the ends of other servers.
         self._publishing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def end_upload(self, run: Run, state: ImportState, message: str, *, error: str | None = None) -> None:
         """End an arriving upload that became no run: `aborted` or `ignored`. `error` is for the operator only."""
         async with self._lock(run):
             ended = never_ran(run, state, message, error, self._clock())
-            notices, published = await self._notices(ended), await self._publish(ended)
-            if await self._store.end_upload(ended, published=published, notices=notices):
-                await self._over(ended, published)
+            await self._end(ended, partial(self._store.end_upload, ended, notices=await self._notices(ended)))
 
     async def finish(self, run: Run, end: End) -> None:
         """Store what follows the attempt of a running `run` that ended so: its end, or the wait for the next one.
@@ -84,9 +86,7 @@ class Ending:
         async with self._lock(run):
             if not await self._still_runs(run):
                 return
-            notices, published = await self._notices(next_), await self._publish(next_)
-            if await self._store.finish(next_, published=published, notices=notices):
-                await self._over(next_, published)
+            await self._end(next_, partial(self._store.finish, next_, notices=await self._notices(next_)))
 
     async def catch_up(self) -> None:
         """Write the reports that could not be written.
@@ -103,19 +103,29 @@ class Ending:
 
     async def _caught_up(self, run: Run) -> bool:
         async with self._lock(run):
-            if not await self._publish(run, logging.DEBUG):
-                return False
-            await self._store.published(run)
+            async with self._store.holding(run.tenant):
+                if not await self._publish(run, logging.DEBUG):
+                    return False
+                await self._store.published(run)
             if run.state is not ImportState.FAILED:  # a rerun may have begun, and reports again
                 await self._clear(run, published=True)
         return True
+
+    async def _end(self, ended: Run, store: Store) -> None:
+        """Write the report of an end, and the end, if the run was still to be ended."""
+        with suppress(NotEnded):
+            async with self._store.holding(ended.tenant):
+                published = await self._publish(ended)
+                if not await store(published=published):
+                    raise NotEnded
+            await self._over(ended, published)
 
     def _lock(self, run: Run) -> asyncio.Lock:
         return self._publishing.setdefault((run.tenant, run.hook), asyncio.Lock())
 
     async def _still_runs(self, run: Run) -> bool:
         now = await self._store.get(*run.key)
-        return now is not None and now.state is ImportState.RUNNING and now.sequence == run.sequence
+        return now is not None and now.state is ImportState.RUNNING and _start(now) == _start(run)
 
     async def _wait(self, run: Run, waits: Waits) -> None:
         requeued = await self._store.requeue(
@@ -170,6 +180,10 @@ def _publish(folder: TenantFolder, run: Run, kept: list[int], opened: ResultsFol
     if run.id in kept:
         results.publish(opened, folder, run)
     results.prune(opened, run.hook, kept)
+
+
+def _start(run: Run) -> tuple[int, int]:
+    return run.sequence, run.claim
 
 
 def _facts(run: Run) -> dict[str, object]:

@@ -87,9 +87,8 @@ class Hooks:
             store, folder_of, watcher, herald=herald, wait=found.wait, archive=archive, results=results
         )
         runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
-        self._runner = Runner(
-            store, self._ending, folder_of, runnable.get, self._values, self._days, why_not, archive=archive
-        )
+        reads = runnable.get, self._values, self._days
+        self._runner = Runner(store, self._ending, folder_of, *reads, why_not, archive=archive)
         self._left: dict[str, list[Run]] = {}
 
     def entries(self) -> Iterator[Hooked]:
@@ -107,16 +106,22 @@ class Hooks:
         return sum(hook.error is not None for hook in self.registry.hooks)
 
     async def unfinished(self) -> set[str]:
-        """Return the tenants of which the last process left runs that arrived or ran; `recover` ends these."""
+        """Return the tenants of which a server that has gone left runs that arrived or ran; `recover` ends these."""
+        left: dict[str, list[Run]] = {}
         for run in await self.store.cut_off():
-            self._left.setdefault(run.tenant, []).append(run)
-        return {*self._left}
+            left.setdefault(run.tenant, []).append(run)
+        self._left |= left
+        return {*left}
 
-    async def recover(self, tenant: str) -> None:
-        """Recover the runs that the last process left of a tenant, before a client can log in. Raises TryAgain."""
+    async def recover(self, tenant: str, *, starting: bool = True) -> None:
+        """Recover the runs that were left of a tenant. Raises TryAgain.
+
+        `starting`: also delete the files that no run needs. None of the tenant runs in this process yet.
+        """
         archive = self._archive
         await recover_runs(self.store, self._ending, self._folder_of, self._left.get(tenant, ()), archive)
-        await remove_run_leftovers(self.store, tenant, self._folder_of(tenant), archive)
+        if starting:
+            await remove_run_leftovers(self.store, tenant, self._folder_of(tenant), archive)
         self._left.pop(tenant, None)
 
     def start(self) -> None:

@@ -10,14 +10,16 @@ from engine.postgres.server.tenants import hold
 ADDED = "INSERT INTO drafts (tenant_id, process, path, noted_at) VALUES (%s, %s, %s, %s) RETURNING id"
 NOTED = "UPDATE drafts SET path = %s, bytes = %s, noted_at = %s WHERE tenant_id = %s AND id = %s"
 REMOVED = "DELETE FROM drafts WHERE tenant_id = %s AND id = %s"
+ITS_SERVER_HAS_GONE = "NOT EXISTS (SELECT 1 FROM nodes WHERE number::text = process)"
 LEFT = (
-    "SELECT DISTINCT name FROM drafts JOIN tenants ON tenants.id = tenant_id WHERE process <> %s AND name IS NOT NULL"
+    "SELECT DISTINCT name FROM drafts JOIN tenants ON tenants.id = tenant_id"  # noqa: S608 - a constant
+    f" WHERE {ITS_SERVER_HAS_GONE} AND name IS NOT NULL"
 )
-TAKEN = "DELETE FROM drafts WHERE tenant_id = %s AND process <> %s RETURNING id, path, bytes, noted_at"
+TAKEN = f"DELETE FROM drafts WHERE tenant_id = %s AND {ITS_SERVER_HAS_GONE} RETURNING id, path, bytes, noted_at"  # noqa: S608
 
 
 class PostgresDraftStore:
-    """An `engine.files.DraftStore`. `process` is a name that no other process has, before or after."""
+    """An `engine.files.DraftStore`. `process` is the number of the server; any other text: its process has gone."""
 
     def __init__(self, database: Database, process: str) -> None:
         self._database = database
@@ -32,14 +34,14 @@ class PostgresDraftStore:
         async with self._database.transaction(ON_NO_DISK) as steps:
             await steps.change(NOTED, stored(path), size, at, tenant_id, draft)
 
-    async def remove(self, tenant_id: int, draft: int) -> None:
-        await self._database.step(REMOVED, tenant_id, draft)
+    async def remove(self, tenant_id: int, draft: int) -> bool:
+        return await self._database.step(REMOVED, tenant_id, draft) > 0
 
     async def left(self) -> set[str]:
-        return {row[0] for row in await self._database.read(LEFT, self._process)}
+        return {row[0] for row in await self._database.read(LEFT)}
 
     async def take_left(self, tenant: str) -> list[LeftDraft]:
         async with self._database.transaction() as steps:
             tenant_id = await hold(steps, tenant)
-            found = await steps.rows(TAKEN, tenant_id, self._process)
+            found = await steps.rows(TAKEN, tenant_id)
         return [LeftDraft(*row) for _, *row in sorted(found, key=lambda row: int(row[0]))]

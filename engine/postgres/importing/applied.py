@@ -93,6 +93,7 @@ class PostgresApplied:
     async def record(
         self, outcome: Outcome, now: datetime, last_user: int | None, header: Iterable[Note], *, compared: bool
     ) -> None:
+        await self._work.require_claim()
         await self._work.change(
             RECORD,
             at=rfc3339(now),

@@ -15,6 +15,7 @@ from engine.postgres.importing.links import PostgresStoredLinks
 from engine.postgres.importing.pairs import PostgresFoundPairs
 from engine.postgres.importing.roster import PostgresStoredUsers
 from engine.postgres.importing.work import SETTINGS, Work
+from engine.postgres.server.node import hold_work
 from engine.postgres.tenant.writing import writing
 from importer.rules.identity import Identity
 
@@ -46,12 +47,17 @@ class PostgresImporting:
 
 
 @asynccontextmanager
-async def importing(url: str, tenant: str, import_id: int, identity: Identity) -> AsyncIterator[PostgresImporting]:
+async def importing(
+    url: str, tenant: str, import_id: int, identity: Identity, node: int | None = None
+) -> AsyncIterator[PostgresImporting]:
     """Begin an import of the users of `tenant`, over a connection of its own; it ends with the context.
+
+    On the server with the number `node`, it stores nothing once another server has taken it up.
 
     Raises TryAgain if another writer holds these users for too long.
     """
     async with alone(url) as database, writing(database, tenant, settings=SETTINGS) as (steps, number):
-        work = Work(steps, number, import_id)
+        await hold_work(steps, node)
+        work = Work(steps, number, import_id, node)
         yield PostgresImporting.over(work, identity)
         await work.numbers.keep()

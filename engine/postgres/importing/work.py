@@ -21,10 +21,11 @@ from typing import Any
 from psycopg.rows import tuple_row
 
 from engine.postgres.database import Steps
+from engine.postgres.server.node import require_claim
 from importer.errors import TryAgain
 
 SETTINGS = {
-    # Between two statements, the process may read 2 GiB from a slow disk. A frozen one keeps its tenant for as long.
+    # Between two statements, the process may read 2 GiB from a slow disk. A frozen one is ended by others sooner.
     "idle_in_transaction_session_timeout": "10min",
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
@@ -56,13 +57,18 @@ class Work:
     In each statement, these two are the values %(tenant)s and %(import)s.
     """
 
-    def __init__(self, steps: Steps, tenant: int, import_id: int) -> None:
+    def __init__(self, steps: Steps, tenant: int, import_id: int, node: int | None = None) -> None:
         self.steps = steps
         self.tenant = tenant
         self.import_id = import_id
+        self._node = node
         self.numbers = Numbers(self)
         self._made: set[str] = set()
         self._cursors = 0
+
+    async def require_claim(self) -> None:
+        """Check that this server still runs the import, and keep it so. Raises Stopped if another took it up."""
+        await require_claim(self.steps, self.tenant, self.import_id, self._node)
 
     async def rows(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""

@@ -10,6 +10,7 @@ from engine.postgres.database import Database
 from engine.postgres.effects import changed_a_user
 from engine.postgres.rows import Row
 from engine.postgres.server.hints import NEWEST as NEWEST_MOVE
+from engine.postgres.server.node import GONE
 from importer.model import APPLIED, INTEGER_MAX, ImportState
 from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
@@ -24,7 +25,7 @@ OF = "tenant_id = (SELECT id FROM tenants WHERE name = %(tenant)s)"
 COLUMNS = (
     f"{NAME}, id, state, dry_run, sequence, path, size, sha256, rows, written, correction, uploaded_at, started_at,"
     " finished_at, attempts, not_before, progress, message, outcome, approval, undo, trial, decided_by, decided_at,"
-    " sent_by, tested, users_as_of"
+    " sent_by, tested, users_as_of, claim"
 )
 WHOLE = f"{COLUMNS}, messages"
 BRIEF = f"{COLUMNS}, '[]'::json AS messages"
@@ -32,6 +33,7 @@ BRIEF = f"{COLUMNS}, '[]'::json AS messages"
 
 # The partial indexes are used only if a condition implies theirs.
 WAITS = "state IN ('arriving', 'queued', 'running')"
+AT_WORK = "state IN ('arriving', 'running')"
 BECAME_AN_IMPORT = "state NOT IN ('arriving', 'aborted', 'ignored')"
 
 # Without statistics, PostgreSQL expects few rows of one of some states, and would read and sort all applied imports
@@ -59,11 +61,21 @@ HEADS = (
     f" SELECT {NAME}, sequence FROM head WHERE NOT EXISTS (SELECT 1 FROM imports AS other"
     " WHERE other.tenant_id = head.tenant_id AND other.state = 'running')"
 )
+FIRST_HEADS = (
+    f"SELECT {NAME}, sequence, EXISTS (SELECT 1 FROM imports AS other"  # noqa: S608 - constants
+    " WHERE other.tenant_id = first.tenant_id AND other.state = 'running')"
+    f" FROM (SELECT tenant_id, sequence FROM imports WHERE {WAITS} AND state = 'queued'"
+    " ORDER BY sequence LIMIT %(most)s) AS first ORDER BY sequence"
+)
 IN_ORDER = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off")
 """Settings for HEADS: statistics from a time when few waited would make each of its lookups read all that wait."""
 IN_LINE = (
     f"SELECT {NAME}, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"  # noqa: S608
     f" sha256 IS NOT NULL, not_before, uploaded_at, approval IS NOT NULL, message FROM imports WHERE {OF}"
+)
+QUEUED_OR_HELD = (
+    f"{IN_LINE} AND NOT EXISTS (SELECT 1 FROM imports AS other"  # noqa: S608 - constants
+    " WHERE other.tenant_id = imports.tenant_id AND other.state = 'running')"
 )
 
 NEWEST = f"SELECT {WHOLE} FROM imports WHERE {OF} AND NOT dry_run AND {BECAME_AN_IMPORT} ORDER BY id DESC LIMIT 1"  # noqa: S608
@@ -180,7 +192,7 @@ class PostgresListing(Listing):
 
     async def cut_off(self) -> list[Entry]:
         return await self._entries(
-            f"SELECT {WHOLE} FROM imports WHERE {WAITS} AND state <> 'queued' ORDER BY sequence"  # noqa: S608
+            f"SELECT {WHOLE} FROM imports WHERE {AT_WORK} AND {GONE} ORDER BY sequence"  # noqa: S608 - constants
         )
 
     async def heads(self) -> list[tuple[str, int]]:
@@ -188,11 +200,20 @@ class PostgresListing(Listing):
             found = await steps.rows(HEADS)
         return sorted(((row[0], row[1]) for row in found), key=lambda head: head[1])
 
+    async def first_heads(self, limit: int) -> tuple[list[tuple[str, int]], bool]:
+        async with self._database.transaction(IN_ORDER) as steps:
+            found = await steps.rows(FIRST_HEADS, most=limit)
+        heads: dict[str, int] = {}
+        for tenant, sequence, runs in found:
+            if not runs:
+                heads.setdefault(tenant, sequence)
+        return [*heads.items()], len(found) < limit
+
     async def queued(self, tenant: str) -> list[Waiting]:
         return await self._in_line(f"{IN_LINE} AND state = 'queued'", tenant)
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
-        both = f"{IN_LINE} AND state = 'queued' UNION ALL {IN_LINE} AND state = 'held' AND NOT dry_run"
+        both = f"{QUEUED_OR_HELD} AND state = 'queued' UNION ALL {QUEUED_OR_HELD} AND state = 'held' AND NOT dry_run"
         return sorted(await self._in_line(both, tenant), key=lambda each: each.held)
 
     async def queue_length(self) -> int:
@@ -298,4 +319,4 @@ def entry_of(row: Row) -> Entry:
         stored = row[column]
         return {**stored, "messages": row["messages"]} if column == "outcome" and stored else stored
 
-    return read_entry(row, json_in)
+    return read_entry(row, json_in, row["claim"])

@@ -5,46 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from engine.imports import begins
 from engine.postgres.database import ON_NO_DISK, Database, Steps
 from engine.postgres.rows import stored
-from engine.postgres.server.changes import HELD, end, one
+from engine.postgres.server.allowing import ONE, held_import, refuse_unless_tested, undoable_import
+from engine.postgres.server.changes import HELD, end, held, one
 from engine.postgres.server.checksums import PostgresChecksumStore, remember
-from engine.postgres.server.listing import (
-    BRIEF,
-    IS_APPLIED,
-    NEWEST,
-    NEWEST_APPLIED,
-    NEWEST_CHANGE,
-    OF,
-    SENT_AS,
-    WAITING,
-    WAITING_FIRST,
-    WHOLE,
-    PostgresListing,
-    entry_of,
-)
+from engine.postgres.server.listing import BRIEF, IS_APPLIED, OF, WHOLE, PostgresListing, entry_of
 from engine.postgres.server.tenants import hold
 from ground.afterwards import once_stored
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Outcome, Written
-from importer.queue.allowed import approval_of, first_in_the_way, why_not_decided, why_not_sent, why_not_undone
+from importer.queue.allowed import approval_of
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import unknown_import
 from importer.queue.notices import Notice
-from importer.queue.pause import Pause, in_the_way
+from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from importer.queue.states import APPROVE, CLAIM, FINISH, LAND, NEVER_RUN, REQUEUE, SUPERSEDE, Step
 from importer.requests import DryRunRequest, Sender, Undo
 
-ONE = f"{OF} AND id = %(id)s"
 ADDED = (
     "INSERT INTO imports (tenant_id, id, state, dry_run, sequence, path, size, written, uploaded_at, trial, sent_by,"
-    " tested) VALUES (%s, %s, 'arriving', %s, nextval('import_order'), %s, %s, %s, %s, %s, %s, %s)"
+    " tested, node) VALUES (%s, %s, 'arriving', %s, nextval('import_order'), %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 QUEUED_BESIDE_OTHERS = (
     "UPDATE imports SET state = 'queued', sequence = nextval('import_order')"  # noqa: S608 - constants
@@ -54,7 +42,9 @@ QUEUED_BESIDE_OTHERS = (
 CLAIMED = (
     "UPDATE imports SET state = 'running', attempts = attempts + 1, progress = 0, message = NULL,"  # noqa: S608
     " started_at = CASE WHEN undo IS NULL THEN %(now)s ELSE started_at END,"
-    f" correction = coalesce(%(correction)s, correction) WHERE {one(CLAIM)} RETURNING {WHOLE}"
+    " correction = coalesce(%(correction)s, correction), node = %(node)s, claim = nextval('claims')"
+    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM imports AS other"
+    f" WHERE other.tenant_id = imports.tenant_id AND other.state = 'running') RETURNING {WHOLE}"
 )
 OTHERS_APPLIED = "FROM imports AS other WHERE other.tenant_id = imports.tenant_id AND other.applied_number > 0"
 FINISHED = (
@@ -65,15 +55,24 @@ FINISHED = (
     f" (SELECT coalesce(max(applied_number), 0) + 1 {OTHERS_APPLIED}) END),"
     f" users_as_of = CASE WHEN dry_run THEN (SELECT id {OTHERS_APPLIED} AND {IS_APPLIED}"
     " ORDER BY applied_number DESC LIMIT 1) END"
-    f" WHERE {one(FINISH)}"
+    f" WHERE {one(FINISH)} AND claim = %(claim)s"
 )
-PROGRESS = f"UPDATE imports SET progress = %(progress)s WHERE {ONE} AND state = 'running'"  # noqa: S608 - a constant
+PROGRESS = (
+    f"UPDATE imports SET progress = %(progress)s WHERE {ONE} AND state = 'running'"  # noqa: S608 - constants
+    " AND node IS NOT DISTINCT FROM %(node)s"
+)
+# A server that was taken for gone may just be storing the effects of the import: this waits for it, and the next
+# statement sees them.
+SETTLED = f"SELECT 1 FROM imports WHERE {ONE} FOR UPDATE"  # noqa: S608 - a constant
+STORED_ALREADY = (
+    "EXISTS (SELECT 1 FROM applied WHERE applied.tenant_id = imports.tenant_id"
+    " AND applied.import_id = imports.id AND (imports.undo IS NULL OR applied.undone IS NOT NULL))"
+)
 REQUEUED = (
     "UPDATE imports SET state = 'queued', started_at = CASE WHEN undo IS NOT NULL THEN started_at END,"  # noqa: S608
     " progress = NULL, message = %(message)s, not_before = %(not_before)s, attempts = attempts - %(uncounted)s"
-    f" WHERE {one(REQUEUE)}"
+    f" WHERE {one(REQUEUE)} AND claim = coalesce(%(claim)s, claim) AND NOT {STORED_ALREADY}"
 )
-KNOWN = f"SELECT {WHOLE} FROM imports WHERE {ONE}"  # noqa: S608 - constants
 AGAIN = "message = NULL, attempts = 0, not_before = 0"
 ANEW = f"{AGAIN}, started_at = NULL, finished_at = NULL"
 
@@ -81,9 +80,10 @@ ANEW = f"{AGAIN}, started_at = NULL, finished_at = NULL"
 class PostgresQueue(PostgresListing, Queue):
     """A `Queue`."""
 
-    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, clock: Clock = utc_now, node: int | None = None) -> None:
         super().__init__(database)
         self._clock = clock
+        self._node = node
         self.checksums = Checksums(PostgresChecksumStore(database))
         self.changed = asyncio.Event()
 
@@ -110,11 +110,11 @@ class PostgresQueue(PostgresListing, Queue):
             if not found:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
             if sender and sender.tested is not None:
-                await _refuse_unless_tested(steps, tenant, sender.tested, replaces=sender.replaces)
+                await refuse_unless_tested(steps, tenant, sender.tested, replaces=sender.replaces)
             tenant_id, number = found[0]
             await steps.change(
                 ADDED,
-                *(tenant_id, number, dry_run, path, size, facts, rfc3339(uploaded_at), tried, by, tested),
+                *(tenant_id, number, dry_run, path, size, facts, rfc3339(uploaded_at), tried, by, tested, self._node),
             )
         return int(number)
 
@@ -142,13 +142,16 @@ class PostgresQueue(PostgresListing, Queue):
         await self._set("correction = %(value)s", waiting.key, waiting.correction)
 
     async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
+        key = {"tenant": tenant, "id": import_id}
         async with self._database.transaction(ON_NO_DISK) as steps:
-            found = await steps.rows(CLAIMED, tenant=tenant, id=import_id, now=self._now(), correction=correction)
+            # Held before the statement begins, so that it sees an import that was started while it waited.
+            await hold(steps, tenant)
+            found = await steps.rows(CLAIMED, **key, now=self._now(), correction=correction, node=self._node)
         return entry_of(found[0]) if found else None
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
         async with self._database.transaction(ON_NO_DISK) as steps:
-            await steps.change(PROGRESS, tenant=tenant, id=import_id, progress=fraction)
+            await steps.change(PROGRESS, tenant=tenant, id=import_id, progress=fraction, node=self._node)
 
     async def say(self, entry: Entry, message: str | None) -> None:
         if entry.message != message:
@@ -162,16 +165,16 @@ class PostgresQueue(PostgresListing, Queue):
         message: str | None = None,
         not_before: float = 0.0,
         counted: bool = False,
+        claim: int | None = None,
     ) -> bool:
-        changed = await self._database.change(
-            REQUEUED,
-            tenant=tenant,
-            id=import_id,
-            message=stored(message),
-            not_before=not_before,
-            uncounted=0 if counted else 1,
-        )
-        return changed > 0
+        again = {"message": stored(message), "not_before": not_before, "uncounted": 0 if counted else 1}
+        async with self._database.transaction() as steps:
+            await hold(steps, tenant)
+            await steps.rows(SETTLED, tenant=tenant, id=import_id)
+            return await steps.change(REQUEUED, tenant=tenant, id=import_id, claim=claim, **again) > 0
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        return held(self._database, tenant)
 
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         outcome, messages = _outcome(entry.outcome)
@@ -186,6 +189,7 @@ class PostgresQueue(PostgresListing, Queue):
             decided_by=entry.decided_by,
             decided_at=entry.decided_at,
             applied=entry.state in APPLIED and not entry.dry_run,
+            claim=entry.claim,
         )
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
@@ -200,7 +204,7 @@ class PostgresQueue(PostgresListing, Queue):
         self, tenant: str, import_id: int, *, by: str, users: frozenset[int], held_at: str | None = None
     ) -> Entry:
         async with self._database.transaction() as steps:
-            entry = await _held(steps, tenant, import_id, "approved")
+            entry = await held_import(steps, tenant, import_id, "approved")
             approval = approval_of(entry, by=by, at=self._now(), users=users, held_at=held_at)
             found = await steps.rows(
                 f"UPDATE imports SET state = 'queued', approval = %(approval)s, decided_by = %(by)s,"  # noqa: S608
@@ -215,7 +219,7 @@ class PostgresQueue(PostgresListing, Queue):
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         async with self._database.transaction() as steps:
-            entry = await _held(steps, tenant, import_id, "discarded")
+            entry = await held_import(steps, tenant, import_id, "discarded")
             found = await steps.rows(
                 "UPDATE imports SET state = 'discarded', decided_by = %(by)s, decided_at = %(at)s"  # noqa: S608
                 f" WHERE {ONE} RETURNING {WHOLE}",
@@ -238,7 +242,7 @@ class PostgresQueue(PostgresListing, Queue):
 
     async def undo(self, tenant: str, import_id: int | None, *, by: str, pause: Pause | None = None) -> Entry:
         async with self._database.transaction() as steps:
-            entry = await _undoable(steps, tenant, import_id, pause)
+            entry = await undoable_import(steps, tenant, import_id, pause)
             found = await steps.rows(
                 f"UPDATE imports SET state = 'queued', undo = %(undo)s, {AGAIN} WHERE {ONE} RETURNING {WHOLE}",  # noqa: S608
                 **_key(entry),
@@ -294,51 +298,6 @@ def _outcome(outcome: Outcome | None) -> tuple[str | None, str | None]:
     told: dict[str, object] = {**outcome.to_json()}
     messages = told.pop("messages")
     return json.dumps(told), json.dumps(messages)
-
-
-async def _one(steps: Steps, statement: str, **values: object) -> Entry | None:
-    return next(map(entry_of, await steps.rows(statement, **values)), None)
-
-
-async def _held(steps: Steps, tenant: str, import_id: int, verb: str) -> Entry:
-    """Hold the tenant, and return its import if it can be decided. Raises Refused."""
-    await hold(steps, tenant)
-    entry = await _known(steps, tenant, import_id)
-    why_not = why_not_decided(entry, verb)
-    if why_not:
-        raise why_not
-    return entry
-
-
-async def _known(steps: Steps, tenant: str, import_id: int) -> Entry:
-    entry = await _one(steps, KNOWN, tenant=tenant, id=import_id)
-    if entry is None:
-        raise unknown_import(tenant, import_id)
-    return entry
-
-
-async def _refuse_unless_tested(steps: Steps, tenant: str, tested: int, *, replaces: bool) -> None:
-    newest = await _one(steps, NEWEST, tenant=tenant)
-    applied = await _one(steps, NEWEST_APPLIED, tenant=tenant)
-    sent = await _one(steps, SENT_AS, tenant=tenant, tested=tested)
-    waiting = first_in_the_way(map(entry_of, await steps.rows(WAITING, tenant=tenant)), replaces=replaces)
-    why_not = why_not_sent(await _known(steps, tenant, tested), sent, newest, applied, waiting)
-    if why_not:
-        raise why_not
-
-
-async def _undoable(steps: Steps, tenant: str, import_id: int | None, pause: Pause | None) -> Entry:
-    """Hold the tenant; return the import to undo: without an id, the newest that changed a user. Raises Refused."""
-    await hold(steps, tenant)
-    newest = await _one(steps, NEWEST_CHANGE, tenant=tenant)
-    queued = map(entry_of, await steps.rows(WAITING if pause else WAITING_FIRST, tenant=tenant))
-    waiting = next((each for each in queued if in_the_way(pause, each)), None)
-    entry = newest if import_id is None else await _known(steps, tenant, import_id)
-    why_not = why_not_undone(entry, newest, waiting)
-    if why_not:
-        raise why_not
-    assert entry is not None, "there is no import without a reason not to undo it"
-    return entry
 
 
 async def _prove_complete(steps: Steps, tenant: str, sha256: str) -> None:

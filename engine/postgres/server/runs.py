@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from engine.postgres.database import ON_NO_DISK, Database
 from engine.postgres.rows import Row, stored
-from engine.postgres.server.changes import HELD, end, one
-from engine.postgres.server.listing import IN_ORDER, NAME, OF, WAITS
+from engine.postgres.server.changes import HELD, end, held, one
+from engine.postgres.server.listing import AT_WORK, IN_ORDER, NAME, OF, WAITS
+from engine.postgres.server.node import GONE
 from engine.postgres.server.tenants import hold
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
 from ground.afterwards import once_stored
@@ -23,17 +25,18 @@ from importer.worker.retention import FailedRun
 
 WHOLE = f"{NAME}, runs.*"
 LAST = "nextval('run_order')"
-SAME = "uploaded_at = %(uploaded_at)s"
+SAME = "uploaded_at = %(uploaded_at)s AND claim = %(claim)s"
 """The run itself, not a later one of the same id: its tenant may have been removed and added again."""
 
 ADDED = (
-    "INSERT INTO runs (tenant_id, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608 - constants
-    f" VALUES (%s, %s, %s, %s, 'arriving', {LAST}, %s, %s)"
+    "INSERT INTO runs (tenant_id, id, hook, path, state, sequence, size, uploaded_at, node)"  # noqa: S608 - constants
+    f" VALUES (%s, %s, %s, %s, 'arriving', {LAST}, %s, %s, %s)"
 )
 LANDED = f"UPDATE runs SET state = 'queued', sequence = {LAST} WHERE {one(LAND)}"  # noqa: S608 - constants
 CLAIMED = (
     "UPDATE runs SET state = 'running', started_at = %(now)s, attempts = attempts + 1, sha256 = %(sha256)s,"  # noqa: S608
-    f" message = NULL WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM runs AS other"
+    " message = NULL, node = %(node)s, claim = nextval('claims')"
+    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM runs AS other"
     " WHERE other.tenant_id = runs.tenant_id AND other.hook = runs.hook AND other.state = 'running')"
     f" RETURNING {WHOLE}"
 )
@@ -71,9 +74,10 @@ class PostgresRunStore:
 
     land = None
 
-    def __init__(self, database: Database, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, clock: Clock = utc_now, node: int | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
         self.changed = asyncio.Event()
 
     async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
@@ -83,7 +87,7 @@ class PostgresRunStore:
             )
             if not found:
                 raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
-            await steps.change(ADDED, *found[0], hook, path, size, rfc3339(uploaded_at))
+            await steps.change(ADDED, *found[0], hook, path, size, rfc3339(uploaded_at), self._node)
         return int(found[0][1])
 
     async def landed(self, tenant: str, run_id: int) -> None:
@@ -98,7 +102,8 @@ class PostgresRunStore:
         async with self._database.transaction(ON_NO_DISK) as steps:
             # Held before the statement begins, so that it sees a run that was started while it waited.
             await hold(steps, tenant)
-            found = await steps.rows(CLAIMED, tenant=tenant, id=run_id, now=rfc3339(self._clock()), sha256=sha256)
+            facts = {"now": rfc3339(self._clock()), "sha256": sha256, "node": self._node}
+            found = await steps.rows(CLAIMED, tenant=tenant, id=run_id, **facts)
         return _run(found[0]) if found else None
 
     async def requeue(
@@ -113,6 +118,9 @@ class PostgresRunStore:
             uncounted=0 if counted else 1,
         )
         return changed > 0
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        return held(self._database, tenant)
 
     async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         return await self._end(run, FINISH_RUN, published, notices)
@@ -187,7 +195,7 @@ class PostgresRunStore:
         return sorted(map(_run, found), key=lambda run: run.sequence)
 
     async def cut_off(self) -> list[Run]:
-        return await self._runs(f"{WAITS} AND state <> 'queued' ORDER BY sequence")
+        return await self._runs(f"{AT_WORK} AND {GONE} ORDER BY sequence")
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         found = await self._database.read(COPIES_NEEDED, tenant=tenant)
@@ -271,8 +279,8 @@ class PostgresRunStore:
 
 
 def _same(run: Run) -> dict[str, object]:
-    return {"tenant": run.tenant, "id": run.id, "uploaded_at": run.uploaded_at}
+    return {"tenant": run.tenant, "id": run.id, "uploaded_at": run.uploaded_at, "claim": run.claim}
 
 
 def _run(row: Row) -> Run:
-    return run_of(row, row["outcome"])
+    return run_of(row, row["outcome"], row["claim"])

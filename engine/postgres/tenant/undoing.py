@@ -140,6 +140,7 @@ class PostgresUndoing:
         return int(rows[0][0])
 
     async def record(self, outcome: Outcome, now: datetime) -> None:
+        await self._work.require_claim()
         await self._work.change(UNDONE, outcome=Jsonb(outcome.to_json()), at=rfc3339(now))
         await self._work.change(LOOK_AGAIN)
 

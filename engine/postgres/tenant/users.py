@@ -12,6 +12,7 @@ from engine.postgres.database import Database, alone
 from engine.postgres.importing.importing import PostgresImporting, importing
 from engine.postgres.importing.work import SETTINGS, Work
 from engine.postgres.migrations import newest
+from engine.postgres.server.node import hold_work
 from engine.postgres.tenant import settings, stock
 from engine.postgres.tenant.copies import copy_users
 from engine.postgres.tenant.directory import PostgresDirectory
@@ -43,13 +44,14 @@ class PostgresUsers:
     """The `importer.users.users.Users` of the tenant with this name.
 
     Calls in the event loop of `database` use its connections; without it, each call opens one. Calls that block and
-    imports always open one.
+    imports always open one. Imports of the server with the number `node` end with it, and store only what it may.
     """
 
-    def __init__(self, url: str, tenant: str, database: Database | None = None) -> None:
+    def __init__(self, url: str, tenant: str, database: Database | None = None, node: int | None = None) -> None:
         self._url = url
         self._tenant = tenant
         self._shared = database
+        self._node = node
 
     async def prepare(self, *, make: bool = False) -> Texts:
         async with self._database() as database:
@@ -115,14 +117,15 @@ class PostgresUsers:
             writing(database, self._tenant, settings=SETTINGS) as (steps, tenant),
         ):
             await refuse_switched(steps, tenant, identity)
-            work = Work(steps, tenant, import_id)
+            await hold_work(steps, self._node)
+            work = Work(steps, tenant, import_id, self._node)
             yield PostgresUndoing(work, identity)
             await work.numbers.keep()
 
     def importing(
         self, import_id: int, identity: Identity, left: Callable[[Callable[[], None]], object]
     ) -> AbstractAsyncContextManager[PostgresImporting]:
-        return importing(self._url, self._tenant, import_id, identity)
+        return importing(self._url, self._tenant, import_id, identity, self._node)
 
     async def outcome_of(self, import_id: int) -> Outcome | None:
         return await self._outcome("outcome", import_id)

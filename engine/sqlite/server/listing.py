@@ -51,6 +51,9 @@ IN_LINE = (
     " sha256 IS NOT NULL, not_before, uploaded_at, approval IS NOT NULL, message"
     " FROM imports WHERE tenant = ? AND state = ?"
 )
+NONE_RUNS = (
+    "NOT EXISTS (SELECT 1 FROM imports AS other WHERE other.tenant = imports.tenant AND other.state = 'running')"
+)
 UNFINISHED = (
     "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
 )
@@ -186,11 +189,14 @@ class SqliteListing(Listing):
     async def heads(self) -> list[tuple[str, int]]:
         return sorted(((row[0], row[1]) for row in await self._ledger.read(HEADS)), key=lambda head: head[1])
 
+    async def first_heads(self, limit: int) -> tuple[list[tuple[str, int]], bool]:
+        return await self.heads(), True
+
     async def queued(self, tenant: str) -> list[Waiting]:
         return await self._in_line(IN_LINE, tenant, "queued")
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
-        both = f"{IN_LINE} UNION ALL {IN_LINE} AND dry_run = 0"
+        both = f"{IN_LINE} AND {NONE_RUNS} UNION ALL {IN_LINE} AND {NONE_RUNS} AND dry_run = 0"
         found = await self._in_line(both, tenant, "queued", tenant, "held")
         return sorted(found, key=lambda each: each.held)
 

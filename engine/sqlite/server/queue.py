@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 
 import aiosqlite
@@ -45,7 +46,8 @@ QUEUED_BESIDE_OTHERS = (
 CLAIMED = (
     "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"  # noqa: S608
     " progress = 0, message = NULL, correction = coalesce(?, correction)"
-    f" WHERE {one(CLAIM)} RETURNING *"
+    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM imports AS other"
+    " WHERE other.tenant = imports.tenant AND other.state = 'running') RETURNING *"
 )
 PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
 
@@ -145,12 +147,16 @@ class SqliteQueue(SqliteListing, Queue):
         message: str | None = None,
         not_before: float = 0.0,
         counted: bool = False,
+        claim: int | None = None,
     ) -> bool:
         return await self._ledger.change(
             "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"  # noqa: S608
             f" message = ?, not_before = ?, attempts = attempts - ? WHERE {one(REQUEUE)}",
             *(message, not_before, 0 if counted else 1, tenant, import_id),
         )
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         applied = entry.state in APPLIED and not entry.dry_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 
 import aiosqlite
@@ -97,6 +98,9 @@ class SqliteRunStore:
         return await self._ledger.change(
             REQUEUED, message, error, not_before, 0 if counted else 1, *run.key, run.uploaded_at
         )
+
+    def holding(self, tenant: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def finish(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         FINISH_RUN.to(run.state)

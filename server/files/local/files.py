@@ -132,6 +132,9 @@ class AllLocalFiles:
         """Open a file. Raises OSError."""
         return await self._house.disk.in_thread(_opened, root, path)
 
+    async def left(self) -> set[str]:
+        return set()
+
     async def clear(self, tenant: str, root: Path) -> int:
         """Empty the staging folder of a tenant; see `clear_staging`."""
         return await clear_staging(root, tenant, self._house.hooks)

@@ -157,8 +157,11 @@ class AllSharedFiles:
                 stack.pop_all()
         return cast(BinaryIO, file)
 
+    async def left(self) -> set[str]:
+        return await self._house.store.drafts.left()
+
     async def clear(self, tenant: str, root: Path) -> int:
-        """Report the drafts that other processes left, once: the report and the end of its note are one change."""
+        """Report the drafts that other servers left, once: the report and the end of its note are one change."""
         store = self._house.store
         async with (await store.names.open(tenant)).together():
             left = await store.drafts.take_left(tenant)

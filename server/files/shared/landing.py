@@ -5,14 +5,15 @@ hook) of exactly these bytes. The bytes come first, as a sealed content that not
 content that is deleted later. Then one transaction holds the tenant's row, so that files land in the order of their
 commits, and
 
-1  looks at the place again: another session may have changed it,
+1  looks at the place again: another session may have changed it; and at the note of the unfinished upload: another
+   server may have reported it as interrupted, because this one was frozen,
 2  lets the hook record the upload (`hook.arriving`),
 3  lets the name and the kept copy refer to the content, and lets the hook queue it (`hook.landed`),
 4  removes the note of the unfinished upload, and checks the quota.
 
-A crash before the commit leaves the old file and the note, so the next start reports the upload as interrupted. After
-the commit the file has landed, also if the client never gets the OK. PostgreSQL writes commits to its disk in order,
-so the commit takes the chunks along.
+A crash before the commit leaves the old file and the note, so another server, or the next start, reports the upload
+as interrupted. After the commit the file has landed, also if the client never gets the OK. PostgreSQL writes commits
+to its disk in order, so the commit takes the chunks along.
 
 A failure in 3 undoes 3, and the transaction commits what the hook says about it (`hook.failed`). A refusal in 2 is
 committed too, because the hook may have recorded it. Work that follows a commit, such as waking the worker or a log

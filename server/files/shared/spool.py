@@ -11,7 +11,9 @@ from server.files.drafts import Draft
 from server.files.files import Limits
 from server.files.limits import Usage, check_length
 from server.files.paths import ClientPath
+from server.files.reports import NotLanded
 
+TAKEN_FOR_GONE = "the server did not answer the database for too long. Send the file again"
 NOTED_EVERY_S = 5.0
 """How often the database is told how much of an upload to a hook was received."""
 
@@ -58,6 +60,11 @@ class Spooled(Draft):
         if self.note is not None and received != self._noted and now - self._noted_at >= NOTED_EVERY_S:
             self._noted, self._noted_at = received, now
             await store.note(tenant_id, self.note, str(self.path), received, rfc3339(utc_now()))
+
+    async def require_note(self, store: DraftStore, tenant_id: int) -> None:
+        """Remove its note, if it has one. Raises NotLanded if another server has reported the upload already."""
+        if self.note is not None and not await store.remove(tenant_id, self.note):
+            raise NotLanded(TAKEN_FOR_GONE)
 
     async def unnote(self, store: DraftStore, tenant_id: int) -> None:
         """Remove its note. The caller sets `note` to None once that is on disk."""

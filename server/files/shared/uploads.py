@@ -116,6 +116,7 @@ async def land_draft(
     found: list[Place] = []
 
     async def check(names: Names) -> None:
+        await draft.require_note(space.store.drafts, space.number)
         found.append(await _place_of(names, draft))
 
     async def place(_: Names) -> None:

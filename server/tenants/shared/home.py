@@ -7,7 +7,6 @@ name from the row, and deletes the tokens and imports. Users, settings, keys and
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,7 +44,8 @@ class DatabaseLooks:
         self._rows = store.tenants()
 
     def users(self, name: str) -> PostgresUsers:
-        return PostgresUsers(self._store.database.url, valid_name(name), self._store.database)
+        store = self._store
+        return PostgresUsers(store.database.url, valid_name(name), store.database, store.node_number)
 
     async def look(self, name: str) -> Look:
         return (await self.looks([name]))[name]
@@ -68,7 +68,7 @@ class DatabaseLooks:
         return {}
 
     async def _left(self) -> Collection[str]:
-        """Return the tenants with unfinished uploads of another process."""
+        """Return the tenants with unfinished uploads of a server that has gone."""
         return ()
 
     def _fault(self, name: str, whole: bool) -> str | None:
@@ -92,8 +92,8 @@ class DatabaseHome(DatabaseLooks, SealedHome):
         SealedHome.__init__(self, store.secrets(), store.marks(), secret_file)
         self._scratch = scratch
         self._made: set[str] = set()
-        self.files = store.files(secrets.token_hex(8))
-        """The stored files of all tenants, for this process."""
+        self.files = store.files()
+        """The stored files of all tenants."""
         self._archive = PostgresArchive(store.database, self.files.contents, scratch)
         self._results = PostgresResults(self.files.names, self.files.contents, self.files.kept)
 

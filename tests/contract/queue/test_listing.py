@@ -107,8 +107,11 @@ async def test_heads_are_the_tenants_with_queued_and_no_running_imports_oldest_f
         (each.tenant, each.sequence) for each in (await found(queue, theirs, "globex"), await found(queue, ours))
     ]
     assert await queue.heads() == heads
+    assert await queue.first_heads(9) == (heads, True)
+    assert (await queue.first_heads(1))[0][0] == heads[0]
     await queue.claim("globex", theirs)
     assert await queue.heads() == heads[1:]
+    assert await queue.first_heads(9) == (heads[1:], True)
 
 
 async def test_held_imports_come_after_queued_ones(queue: Queue) -> None:
@@ -119,6 +122,8 @@ async def test_held_imports_come_after_queued_ones(queue: Queue) -> None:
     assert [each.id for each in await queue.queued("acme")] == [waiting]
     assert [(each.id, each.held) for each in await queue.queued_or_held("acme")] == [(waiting, False), (held, True)]
     assert [each.id for each in await queue.held("acme")] == [held]
+    await queue.claim("acme", waiting)
+    assert await queue.queued_or_held("acme") == [], "one runs"
 
 
 async def test_the_queue_length_counts_real_imports_of_all_tenants(queue: Queue) -> None:

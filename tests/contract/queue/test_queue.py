@@ -44,6 +44,13 @@ async def test_an_upload_for_a_removed_tenant_is_refused(queue: Queue) -> None:
         await promise(queue, "initech")
 
 
+async def test_an_import_is_not_started_while_another_of_its_tenant_runs(queue: Queue) -> None:
+    first, second, other = await enqueue(queue), await enqueue(queue), await enqueue(queue, "globex")
+    assert await queue.claim("acme", first)
+    assert await queue.claim("acme", second) is None
+    assert await queue.claim("globex", other)
+
+
 async def test_an_arriving_import_is_neither_listed_nor_started(queue: Queue) -> None:
     await promise(queue)
     assert await queue.page("acme") == []

@@ -214,6 +214,7 @@ DOES: dict[str, tuple[int, Callable[[Scene], Awaitable[Any]]]] = {
     "changes are followed": (FEW, is_followed),
     "the imports of a start": (FEW, lambda scene: scene.queue.cut_off()),
     "the next of all tenants": (FEW, lambda scene: scene.queue.heads()),
+    "the next among the first": (FEW, lambda scene: scene.queue.first_heads(9)),
     "the queued of a tenant": (FEW, lambda scene: scene.queue.queued("t23")),
     "the queued or held of a tenant": (FEW, lambda scene: scene.queue.queued_or_held("t22")),
     "the length of the queue": (FEW, lambda scene: scene.queue.queue_length()),

@@ -252,7 +252,8 @@ async def test_a_tenant_is_changed_by_one_transaction_at_a_time(
 
 
 async def test_unfinished_uploads_of_other_processes_are_taken_once(names: Names, database: Database) -> None:
-    killed, mine = PostgresDraftStore(database, "killed"), PostgresDraftStore(database, "mine")
+    killed, mine = PostgresDraftStore(database, "8"), PostgresDraftStore(database, "9")
+    await database.change("INSERT INTO nodes (number, host, pid) VALUES (9, 'here', 1)")
     for number in range(3):
         draft = await killed.add(names.tenant_id, f"/{number}", "then")
     await killed.remove(names.tenant_id, draft)

@@ -1,0 +1,207 @@
+"""This server among those on the database. It runs as long as it holds the lock on its number.
+
+The lock belongs to a transaction that stays open, on a connection of its own. So PostgreSQL itself tells which server
+has gone: it ends the transaction at once if the process was killed, and after `FROZEN_S` if it is frozen or its host
+is gone. A thread renews it, because other work may block the event loop for seconds. It works through pgbouncer.
+
+The leader is the server that got the second lock. It stops to lead before PostgreSQL gives the lock to another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+
+from engine.postgres.database import Database, Steps, connect_blocking
+from engine.postgres.faults import translating
+from engine.postgres.rows import Row
+from importer.errors import DatabaseFault, DatabaseUnusable, Stopped
+
+log = logging.getLogger(__name__)
+
+LOCK = 0x6E6F6465
+"""The first number of the advisory locks of servers; the second is the number of the server."""
+WORK_LOCK = 0x776F726B
+"""The same for the long transactions of a server."""
+LEADER_LOCK = 0x6C656164
+
+BEAT_S = 1.0
+FROZEN_S = 6.0
+"""PostgreSQL takes a server for gone that was silent for so long."""
+SURE_S = 4.0
+"""A server is sure of its locks for so long after it was last answered."""
+AGAIN_S = 0.2
+
+_LOCKS = (
+    "FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND classid ="
+)
+LIVING = f"ARRAY(SELECT objid::bigint {_LOCKS} {LOCK})"
+SILENT = f"SELECT number FROM nodes WHERE number <> ALL ({LIVING})"  # noqa: S608 - constants
+BURIED = f"DELETE FROM nodes WHERE number = ANY (%s) AND number <> ALL ({LIVING}) RETURNING number"  # noqa: S608
+ENDED = f"SELECT pg_terminate_backend(pid) {_LOCKS} {WORK_LOCK} AND objid::bigint = ANY (%s)"
+RUNS = f"SELECT 1 {_LOCKS} {LOCK} LIMIT 1"
+
+GONE = "(node IS NULL OR NOT EXISTS (SELECT 1 FROM nodes WHERE number = node))"
+"""SQL: the server of this row has gone."""
+
+NUMBER = "SELECT nextval(pg_get_serial_sequence('nodes', 'number'))"
+JOINED = "INSERT INTO nodes (number, host, pid) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+# With another isolation, it would keep PostgreSQL from tidying up what was deleted since.
+BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S:.0f}s'"
+MINE = """
+    SELECT 1 FROM imports WHERE tenant_id = %(tenant)s AND id = %(import)s AND state = 'running' AND node = %(node)s
+    FOR SHARE"""
+
+
+class PostgresNode:
+    """An `engine.nodes.Node`: `begin` it once, then `end` it once. Both block."""
+
+    shares = True
+
+    def __init__(self, url: str, database: Database) -> None:
+        self._url = url
+        self._database = database
+        self.number = 0
+        """No other server has this number, before or after."""
+        self._connection: psycopg.Connection[Row] | None = None
+        self._has_led = False
+        self._answered_at = 0.0
+        self._silent: dict[int, float] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="node", daemon=True)
+
+    def begin(self) -> None:
+        """Join the servers on the database. Raises TryAgain, DatabaseUnusable."""
+        with translating():
+            self._connection = connection = self._connect()
+            ((self.number,),) = connection.execute(NUMBER).fetchall()
+            self._join(connection)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Leave: any other server may take up what this one still works on."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        elif self._connection:
+            self._connection.close()
+
+    def leads(self) -> bool:
+        return self._has_led and time.monotonic() - self._answered_at < SURE_S
+
+    async def bury(self, patience_s: float) -> None:
+        now = time.monotonic()
+        found = [int(row[0]) for row in await self._database.read(SILENT)]
+        self._silent = {number: self._silent.get(number, now) for number in found}
+        gone = [number for number, since in self._silent.items() if now - since >= patience_s]
+        if gone:
+            await self._end(gone)
+
+    async def _end(self, numbers: list[int]) -> None:
+        async with self._database.transaction() as steps:
+            gone = [int(row[0]) for row in await steps.rows(BURIED, numbers)]
+        with suppress(DatabaseUnusable, DatabaseFault):  # not allowed: PostgreSQL ends them later
+            await self._database.read(ENDED, gone)
+
+    # In the thread
+
+    def _beat(self) -> None:
+        while not self._ending.is_set():
+            with suppress(psycopg.Error):
+                self._hold()
+            self._has_led = False
+            if self._connection and not self._connection.closed:
+                self._leave(self._connection)
+            self._connection = None
+            self._ending.wait(AGAIN_S)
+
+    def _hold(self) -> None:
+        """Hold the locks until the server stops. Raises psycopg.Error if they are lost."""
+        connection = self._connection or self._join_again()
+        self._connection = connection
+        while not self._ending.wait(BEAT_S):
+            self._ask(connection)
+
+    def _join_again(self) -> psycopg.Connection[Row]:
+        connection = self._connect()
+        try:
+            if self._join(connection):
+                log.warning(
+                    "The database had not heard of this server; other servers have taken up its work.",
+                    extra={"event": "server_unheard"},
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        return connect_blocking(self._url, "headcount node")
+
+    def _join(self, connection: psycopg.Connection[Row]) -> bool:
+        """Take the lock, then write the row, so that there is none without a lock. Return whether it was absent."""
+        asked_at = time.monotonic()
+        connection.execute(BEGIN)
+        held = connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (LOCK, self.number)).fetchone()
+        if not held or not held[0]:  # PostgreSQL has not noticed yet that the former connection is lost
+            raise psycopg.OperationalError("the lock is still held")
+        self._answered_at = asked_at
+        with self._connect() as other:  # the transaction of the lock has no end
+            absent = other.execute(JOINED, (self.number, socket.gethostname(), os.getpid())).rowcount > 0
+        self._ask(connection)
+        return absent
+
+    def _ask(self, connection: psycopg.Connection[Row]) -> None:
+        """Show that this server runs, and try to lead. Raises psycopg.Error if the others take it for gone."""
+        asked_at = time.monotonic()
+        if not connection.execute("SELECT 1 FROM nodes WHERE number = %s", (self.number,)).fetchone():
+            raise psycopg.OperationalError("the row has been removed")
+        if not self._has_led:
+            found = connection.execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (LEADER_LOCK,)).fetchone()
+            self._has_led = bool(found and found[0])
+        self._answered_at = asked_at
+
+    def _leave(self, connection: psycopg.Connection[Row]) -> None:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+            if self._ending.is_set():
+                connection.execute("DELETE FROM nodes WHERE number = %s", (self.number,))
+        connection.close()
+
+
+@asynccontextmanager
+async def joined(url: str, database: Database) -> AsyncIterator[PostgresNode]:
+    """Be a server on the database while the block runs. Those that have gone before are let go of at once."""
+    node = PostgresNode(url, database)
+    try:
+        await asyncio.to_thread(node.begin)
+        await node.bury(0)
+        yield node
+    finally:
+        await asyncio.to_thread(node.end)
+
+
+async def a_server_runs(database: Database) -> bool:
+    """Return whether any server runs on the database."""
+    return bool(await database.read(RUNS))
+
+
+async def hold_work(steps: Steps, node: int | None) -> None:
+    """Let a long transaction end with the server of this number; None: a command."""
+    if node is not None:
+        await steps.rows("SELECT pg_advisory_xact_lock_shared(%s, %s)", WORK_LOCK, node)
+
+
+async def require_claim(steps: Steps, tenant: int, import_id: int, node: int | None) -> None:
+    """Check that no other server has taken up the import, and let none until the transaction ends. Raises Stopped."""
+    if node is not None and not await steps.rows(MINE, **{"tenant": tenant, "import": import_id, "node": node}):
+        raise Stopped("another server has taken up this import")

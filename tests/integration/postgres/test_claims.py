@@ -1,0 +1,129 @@
+"""Imports and runs of several servers: one start at a time, and a server that was taken for gone changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+
+from engine.postgres.database import Database
+from engine.postgres.store import PostgresStore, open_store
+from engine.postgres.tenant.users import PostgresUsers
+from importer.errors import Stopped
+from importer.model import ImportState
+from importer.rules.identity import BY_ADDRESS
+from server.runs.recovery import recover_runs
+from tests.support.clients import POSTGRES, needs
+from tests.support.engines import add_tenants
+from tests.support.queues import NOON, enqueue, found, outcome, promise
+from tests.support.runs import ended, put_in_line, start
+
+pytestmark = needs(POSTGRES)
+
+
+@pytest.fixture
+async def stores(url: str) -> AsyncIterator[list[PostgresStore]]:
+    """Yield the stores of two servers."""
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(open_store(url, serving=True)) for _ in range(2)]
+        await add_tenants(opened[0], ("acme", "globex"))
+        yield opened
+
+
+async def bury(database: Database, store: PostgresStore) -> None:
+    """Let other servers take this one for gone."""
+    await database.change("DELETE FROM nodes WHERE number = %s", store.node_number)
+
+
+async def test_servers_run_one_import_of_a_tenant_at_a_time(stores: list[PostgresStore]) -> None:
+    first, second = (each.imports() for each in stores)
+    older, newer, other = await enqueue(first), await enqueue(first), await enqueue(first, "globex")
+    assert await first.claim("acme", older)
+    assert await second.claim("acme", older) is None
+    assert await second.claim("acme", newer) is None
+    assert await second.queued_or_held("acme") == []
+    assert await second.claim("globex", other)
+
+
+async def test_only_what_a_gone_server_left_is_taken_up(stores: list[PostgresStore], database: Database) -> None:
+    first, second = (each.imports() for each in stores)
+    running, arriving = await enqueue(first), await promise(first, "globex")
+    assert await first.claim("acme", running)
+    assert await second.cut_off() == []
+    await bury(database, stores[0])
+    assert [each.key for each in await second.cut_off()] == [("acme", running), ("globex", arriving)]
+
+
+async def test_a_server_that_was_taken_for_gone_ends_no_later_start(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.imports() for each in stores)
+    number = await enqueue(first)
+    old = await first.claim("acme", number)
+    assert old
+    await bury(database, stores[0])
+    assert await second.requeue("acme", number, counted=True, claim=old.claim)
+    assert not await second.requeue("acme", number, counted=True, claim=old.claim)
+    new = await second.claim("acme", number)
+    assert new
+    assert new.attempts == 2
+
+    ended = old.ended(outcome(ImportState.FAILED), NOON)
+    assert not await first.finish(ended, published=True)
+    assert not await first.requeue("acme", number, claim=old.claim)
+    assert not await first.still_runs(old)
+    await first.progress("acme", number, 0.9)
+    assert (await found(second, number)).progress == 0
+    assert await second.still_runs(new)
+    assert await second.finish(new.ended(outcome(ImportState.COMPLETED), NOON), published=True)
+
+
+async def test_a_server_that_was_taken_for_gone_stores_no_user(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.imports() for each in stores)
+    await PostgresUsers(database.url, "acme", database).prepare(make=True)
+    number = await enqueue(first)
+    old = await first.claim("acme", number)
+    assert old
+    frozen = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    with pytest.raises(Stopped, match="another server"):  # noqa: PT012 - what the frozen one has begun
+        async with frozen.importing(number, BY_ADDRESS, lambda _: None) as work:
+            assert await second.requeue("acme", number, claim=old.claim)
+            await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
+    assert await frozen.outcome_of(number) is None
+
+
+async def test_an_import_whose_effects_are_stored_is_not_queued_again(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.imports() for each in stores)
+    await PostgresUsers(database.url, "acme", database).prepare(make=True)
+    number = await enqueue(first)
+    old = await first.claim("acme", number)
+    assert old
+    users = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    async with users.importing(number, BY_ADDRESS, lambda _: None) as work:
+        await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
+    await bury(database, stores[0])
+    assert not await second.requeue("acme", number, counted=True, claim=old.claim)
+    assert await users.outcome_of(number)
+
+
+async def test_a_run_of_a_gone_server_is_taken_up_and_ended_once(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.runs() for each in stores)
+    await put_in_line(first)
+    old = await start(first, 1)
+    assert await second.cut_off() == []
+    await bury(database, stores[0])
+    assert [each.key for each in await second.cut_off()] == [old.key]
+    await recover_runs(second, None, lambda tenant: None)  # type: ignore[arg-type, return-value]
+    new = await start(second, 1)
+    assert new.attempts == 2
+    assert not await first.finish(replace(old, state=ImportState.FAILED), published=True)
+    assert not await first.requeue(old, message=None, error=None, not_before=0.0)
+    assert await second.finish(ended(new, ImportState.COMPLETED), published=True)

@@ -1,0 +1,129 @@
+"""Servers on one database: each is heard of as long as it holds its lock, and one of them leads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import psycopg
+import pytest
+
+from engine.postgres.database import Database, alone
+from engine.postgres.server import node as node_module
+from engine.postgres.server.node import LOCK, PostgresNode, a_server_runs, hold_work, joined
+from importer.errors import TryAgain
+from tests.support.clients import POSTGRES, needs
+from tests.support.waiting import eventually
+
+pytestmark = needs(POSTGRES)
+
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BEAT_S", "AGAIN_S"):
+        monkeypatch.setattr(node_module, name, 0.02)
+
+
+@pytest.fixture
+async def others(database: Database) -> AsyncIterator[list[PostgresNode]]:
+    """Yield two servers, of which the first leads."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(joined(database.url, database)) for _ in range(2)]
+
+
+async def numbers(database: Database) -> list[int]:
+    return [row[0] for row in await database.read("SELECT number FROM nodes ORDER BY number")]
+
+
+async def test_a_server_is_known_while_it_runs_and_not_after_it(database: Database) -> None:
+    assert not await a_server_runs(database)
+    async with joined(database.url, database) as node:
+        assert await a_server_runs(database)
+        assert await numbers(database) == [node.number]
+    assert not await a_server_runs(database)
+    assert await numbers(database) == []
+
+
+async def test_one_server_leads_and_another_one_after_it(others: list[PostgresNode], database: Database) -> None:
+    first, second = others
+    assert (first.leads(), second.leads()) == (True, False)
+    first.end()
+    await eventually(second.leads)
+    assert not first.leads()
+
+
+async def test_a_server_that_is_gone_for_a_moment_keeps_its_work(
+    others: list[PostgresNode], database: Database
+) -> None:
+    first, second = others
+    await database.read(CUT, LOCK, first.number)
+    await second.bury(1000)
+    assert await numbers(database) == [first.number, second.number]
+
+    async def is_back() -> bool:
+        return len(await database.read("SELECT 1 FROM pg_locks WHERE classid = %s", LOCK)) == 2
+
+    await eventually(is_back)
+    await second.bury(0)
+    assert await numbers(database) == [first.number, second.number]
+
+
+@pytest.mark.logs("server_unheard")
+async def test_a_server_that_was_taken_for_gone_goes_on_with_its_number(
+    others: list[PostgresNode],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = others
+    monkeypatch.setattr(node_module, "AGAIN_S", 0.5)  # it is away for long enough to be looked for
+    await database.read(CUT, LOCK, first.number)
+
+    async def is_gone() -> bool:
+        await second.bury(0)
+        return await numbers(database) == [second.number]
+
+    await eventually(is_gone)
+
+    await eventually(lambda: "had not heard of this server" in caplog.text)
+    assert await numbers(database) == [first.number, second.number]
+
+
+async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "FROZEN_S", 1)
+    monkeypatch.setattr(node_module, "BEGIN", node_module.BEGIN.replace("'6s'", "'1s'"))
+    monkeypatch.setattr(node_module, "SURE_S", 0.3)
+    monkeypatch.setattr(node_module, "BEAT_S", 3.0)  # as if it was frozen
+    async with joined(database.url, database) as first:
+        monkeypatch.setattr(node_module, "BEAT_S", 0.02)
+        async with joined(database.url, database) as second:
+            led_by_both = False
+
+            def has_changed() -> bool:
+                nonlocal led_by_both
+                led_by_both = led_by_both or (first.leads() and second.leads())
+                return second.leads()
+
+            await eventually(has_changed)
+            assert not led_by_both
+            assert not first.leads()
+
+
+async def test_work_that_a_gone_server_has_open_is_ended(others: list[PostgresNode], database: Database) -> None:
+    first, second = others
+    async with alone(database.url) as work:
+        with pytest.raises(TryAgain):  # noqa: PT012 - the transaction of a frozen server
+            async with work.transaction() as steps:
+                await hold_work(steps, first.number)
+                first.end()
+                await database.change("INSERT INTO nodes VALUES (%s, 'here', 1)", first.number)
+                await second.bury(0)
+                await steps.rows("SELECT 1")
+
+
+def test_a_database_that_is_away_is_told_at_the_start() -> None:
+    url = "postgresql://headcount@127.0.0.1:1/x"
+    with pytest.raises(TryAgain, match="cannot be reached"):
+        PostgresNode(url, Database(url, psycopg.AsyncConnection)).begin()  # type: ignore[arg-type]
