@@ -122,7 +122,7 @@ class Server:
         self._preparing: asyncio.Task[None] | None = None
         self._tokens = Tokens(store.tokens())
         figures = self._figures
-        self._counting = Counting(metrics, tenants, listing, lambda: soundness.broken, figures)
+        self._counting = Counting(metrics, tenants, listing, lambda: soundness.broken, figures, store.node)
         self._outbox = Outbox(store.outbox())
         self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
@@ -149,7 +149,7 @@ class Server:
             pause_of=pause_of,
             archive=tenants.archive,
         )
-        self._worker = Worker(queue, self._closing, self._starter)
+        self._worker = Worker(queue, self._closing, self._starter, store.node.leads)
         self._hooks = Hooks(
             *(found, store.runs(), tenants.folder, soundness.settings),
             watcher=self._run_ended,
@@ -157,6 +157,7 @@ class Server:
             why_not=lambda tenant: soundness.why(tenant) or self._why_not_stored(tenant),
             archive=tenants.archive,
             results=tenants.results,
+            leads=store.node.leads,
         )
         admission = Admission(queue, Turns(queue, self._closing, self._starter), soundness.settings)
         self._table = hook_table(

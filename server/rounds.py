@@ -11,14 +11,29 @@ from importer.errors import TryAgain
 INSIST_S = 1.0
 """Seconds between two tries of `insist`."""
 
+LEAD_S = 1.0
+"""Seconds until another server looks again whether it leads now."""
+
 LONGEST_REST_S = 3600.0
 """The longest `rest_s`. A process may be frozen for days while it measures a step, for example by `docker pause`."""
 
 Work = Callable[[], Awaitable[float]]
 """One round. It returns the seconds until the next."""
 
+Leads = Callable[[], bool]
+"""Return whether this server leads (`engine.nodes`): it does what only one server must do."""
+
 Failed = Callable[[Exception], float]
 """Logs why a round failed. It returns the seconds until the next."""
+
+
+def led(work: Work, leads: Leads) -> Work:
+    """Return `work` as the server does it that leads. On another one, a round does nothing."""
+
+    async def once() -> float:
+        return await work() if leads() else LEAD_S
+
+    return once
 
 
 async def again(work: Work, failed: Failed, ending: asyncio.Event, *, wake: asyncio.Event | None = None) -> None:

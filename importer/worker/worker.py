@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,7 +67,11 @@ class _Running:
 class Worker:
     """Runs the queued imports between `start()` and `stop()`."""
 
-    def __init__(self, queue: Queue, closing: Closing, starter: Starter) -> None:
+    def __init__(
+        self, queue: Queue, closing: Closing, starter: Starter, leads: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`leads` returns whether this server writes the reports that other servers could not write."""
+        self._leads = leads
         self._queue = queue
         self._closing = closing
         self._starter = starter
@@ -141,7 +145,8 @@ class Worker:
             task = asyncio.create_task(self._import(running), name=f"import {entry.id} of {entry.tenant}")
             self._running[task] = running
             task.add_done_callback(self._ended)
-        await self._closing.catch_up()
+        if self._leads():
+            await self._closing.catch_up()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._running.pop(task)

@@ -22,7 +22,7 @@ from server.notify.layout import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.outbox import Outbox
 from server.notify.webhooks import WebhookFailed, Webhooks
-from server.rounds import Work, again, insist
+from server.rounds import Leads, Work, again, insist
 from server.seldom import Seldom
 from server.signing import WebhookSecrets
 from server.tenants.settings import TenantSettings
@@ -61,7 +61,7 @@ async def sending_is_on() -> bool:
 class Courier:
     """Sends the outbox between `start()` and `stop()`.
 
-    Without a mailer, mails wait. While `is_off`, all messages wait.
+    Without a mailer, mails wait. While `is_off`, all messages wait. Only the server that `leads` sends.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Courier:
         *,
         away: Growing = AWAY,
         is_off: IsOff = sending_is_on,
+        leads: Leads = lambda: True,
     ) -> None:
         self._outbox = outbox
         self._settings_of = settings_of
@@ -84,6 +85,7 @@ class Courier:
         self._metrics = metrics
         self._away_waits = away
         self._is_off = is_off
+        self._leads = leads
         self._away_times = 0
         self._held_up = HeldUp()
         self._ending = asyncio.Event()
@@ -117,7 +119,8 @@ class Courier:
 
     async def _prune(self) -> float:
         now = time.monotonic()
-        await self._outbox.prune(now - self._pruned_at)
+        if self._leads():
+            await self._outbox.prune(now - self._pruned_at)
         self._pruned_at = now
         return PRUNE_S
 
@@ -152,7 +155,7 @@ class Courier:
     # Webhooks
 
     async def _look_for_webhooks(self) -> float:
-        due = await self._outbox.due(Channel.WEBHOOK)
+        due = await self._outbox.due(Channel.WEBHOOK) if self._leads() else []
         for message in sorted(due, key=lambda each: self._called_at.get(each.tenant, 0.0)):
             if await self._may_not_send():
                 break
@@ -182,7 +185,7 @@ class Courier:
     # Both
 
     async def _may_not_send(self) -> bool:
-        return self._ending.is_set() or await self._is_off()
+        return self._ending.is_set() or not self._leads() or await self._is_off()
 
     async def _deliver(self, due: Message, send: Send) -> None:
         """Try to send one message, and record the result in the outbox. Raises ServerAway, TryAgain."""

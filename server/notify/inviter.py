@@ -20,7 +20,7 @@ from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.retries import THREE_DAYS, Retries
 from server.notify.templates import choose, write
-from server.rounds import again, insist, set_within
+from server.rounds import Leads, again, insist, set_within
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
 from server.trouble import tell
@@ -47,7 +47,7 @@ TenantNames = Callable[[], Awaitable[list[str]]]
 
 
 class Inviter:
-    """Sends invitations between `start()` and `stop()`, except while `is_off`.
+    """Sends invitations between `start()` and `stop()`, except while `is_off`. Only the server that `leads` sends.
 
     Satisfies `importer.worker.closing.Watcher`.
     """
@@ -66,6 +66,7 @@ class Inviter:
         away: Growing = AWAY,
         public_url: str | None = None,
         is_off: IsOff = sending_is_on,
+        leads: Leads = lambda: True,
     ) -> None:
         self._tenants = tenants
         self._settings_of = settings_of
@@ -77,7 +78,8 @@ class Inviter:
         self._round_s = round_s
         self._away_waits = away
         self._public_url = public_url
-        self._is_off = is_off
+        self._sending_is_off = is_off
+        self._leads = leads
         self._was_off = False
         self._all_due_at = 0.0
         self._measure_at = 0.0
@@ -126,6 +128,9 @@ class Inviter:
         wait_s = max(0.0, self._all_due_at - time.monotonic())
         await set_within(self._news, min(LOOK_S, wait_s) if self._was_off else wait_s)
         return 0
+
+    async def _is_off(self) -> bool:
+        return not self._leads() or await self._sending_is_off()
 
     async def _all_waiting(self) -> set[str]:
         """Return all tenants where invitations wait if `ROUND_S` has passed, else none."""

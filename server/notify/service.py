@@ -29,6 +29,9 @@ from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+SHARED_ROUND_S = 10.0
+"""The same as `ROUND_S` where servers share the data: the import of another one may have invited users."""
+
 REMIND_S = 3600.0
 """Seconds between two log lines about sending that is off."""
 
@@ -61,11 +64,23 @@ class Notifications:
         self._reminding: asyncio.Task[None] | None = None
         webhooks, off = Webhooks(allow_private=settings.webhook_allow_private), self._sending.is_off
         of_outbox = outbox, self._settings_of, tenants.home.secrets, self._mailer(), webhooks, metrics
-        self._courier = Courier(*of_outbox, is_off=off)
+        node = tenants.store.node
+        self._courier = Courier(*of_outbox, is_off=off, leads=node.leads)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         url = settings.http_public_url
         parts = self._inviting, self._settings_of, tenants.users
-        self._inviter = Inviter(*parts, mailer, metrics, public_url=url, is_off=off) if mailer else None
+        self._invite_s = SHARED_ROUND_S if node.shares else ROUND_S
+        self._inviter = (
+            Inviter(
+                *(*parts, mailer, metrics),
+                public_url=url,
+                is_off=off,
+                leads=node.leads,
+                round_s=self._invite_s,
+            )
+            if mailer
+            else None
+        )
         listing, links = tenants.store.looking().imports(), Links(url)
         self._weekly = Weekly(tenants, listing, outbox, self._settings_of, links, is_off=off)
 
@@ -154,5 +169,5 @@ class Notifications:
 
     async def _inviting(self) -> list[str]:
         """Return the tenants where invitations wait."""
-        tenants, figures = await self._figures.renew(0, age_s=ROUND_S / 2), self._figures.all
+        tenants, figures = await self._figures.renew(0, age_s=self._invite_s / 2), self._figures.all
         return [each.name for each in tenants if each.name in figures and figures[each.name].inviting]

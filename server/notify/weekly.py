@@ -25,7 +25,7 @@ from server.notify.herald import SettingsOf
 from server.notify.layout import Links
 from server.notify.outbox import Outbox
 from server.notify.rendering import letter_from
-from server.rounds import again, rest_s, set_within
+from server.rounds import again, led, rest_s, set_within
 from server.tenants.feeds import feed_of
 from server.tenants.figures import pauses_in
 from server.tenants.pauses import pause_of
@@ -72,6 +72,7 @@ class Weekly:
         self._links = links
         self._clock = clock
         self._is_off = is_off
+        self._leads = tenants.store.node.leads
         self._marks = tenants.home.marks
         self._week: Week | None = None
         self._left: list[str] = []
@@ -80,7 +81,9 @@ class Weekly:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(again(self._round, self._failed, self._ending), name="digests")
+        self._task = asyncio.create_task(
+            again(led(self._round, self._leads), self._failed, self._ending), name="digests"
+        )
 
     async def stop(self) -> None:
         """Stop the work. The next start continues it."""

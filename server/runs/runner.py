@@ -26,7 +26,7 @@ from importer.archive import LOCAL, Archive
 from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.queue.order import WAITS
-from server.rounds import set_within
+from server.rounds import Leads, set_within
 from server.runs import results
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
@@ -90,7 +90,9 @@ class Runner:
         why_not: WhyNot = lambda tenant: None,
         clock: Clock = utc_now,
         archive: Archive = LOCAL,
+        leads: Leads = lambda: True,
     ) -> None:
+        self._leads = leads
         self._store = store
         self._ending = ending
         self._folder_of = folder_of
@@ -182,7 +184,8 @@ class Runner:
                 self._begin(run, self._without_hook if missing else self._run)
         if time.monotonic() - self._caught_up_at >= LOOK_S:
             self._caught_up_at = time.monotonic()
-            await self._ending.catch_up()
+            if self._leads():
+                await self._ending.catch_up()
         next_s = seconds_to_next(heads, now)
         return LOOK_S if next_s is None else min(LOOK_S, max(next_s, 0.0))
 

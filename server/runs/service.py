@@ -16,6 +16,7 @@ from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf
 from importer.worker.results_folder import LOCAL_RESULTS, Results
 from server.files.hooks import Hooked
+from server.rounds import Leads
 from server.runs.ending import Ending, RunHerald, Watcher
 from server.runs.finding import find_hooks
 from server.runs.outside.hooks_toml import Runners, read_hooks_file
@@ -75,8 +76,9 @@ class Hooks:
         why_not: WhyNot,
         archive: Archive = LOCAL,
         results: Results = LOCAL_RESULTS,
+        leads: Leads = lambda: True,
     ) -> None:
-        """`watcher`, `herald` and `why_not` are those of `Ending` and `Runner`."""
+        """`watcher`, `herald`, `why_not` and `leads` are those of `Ending` and `Runner`."""
         self.registry = found.registry
         self.store = store
         self._workshop = found.workshop
@@ -88,7 +90,7 @@ class Hooks:
         )
         runnable = {hook.name: hook.runnable for hook in found.registry.hooks if hook.runnable}
         reads = runnable.get, self._values, self._days
-        self._runner = Runner(store, self._ending, folder_of, *reads, why_not, archive=archive)
+        self._runner = Runner(store, self._ending, folder_of, *reads, why_not, archive=archive, leads=leads)
         self._left: dict[str, list[Run]] = {}
 
     def entries(self) -> Iterator[Hooked]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from engine.figures import Figures
+from engine.nodes import ONLY_NODE, Node
 from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import DatabaseFault, ImporterError, TryAgain
@@ -31,11 +32,14 @@ class Counting:
         imports: Listing,
         broken: Callable[[], Collection[str]] = tuple,
         figures: FigureBook | None = None,
+        node: Node = ONLY_NODE,
     ) -> None:
         """`imports` should wait for no write, or a scrape does.
 
-        `broken` returns the names of the broken tenants. Their users are counted again once they are usable.
+        `broken` returns the names of the broken tenants. Their users are counted again once they are usable. Only
+        the server that leads (`node`) counts facts about tenants.
         """
+        self._node = node
         self.figures = figures or FigureBook(tenants, broken)
         self._metrics = metrics
         self._imports = imports
@@ -46,10 +50,14 @@ class Counting:
 
     async def restore(self) -> None:
         """Restore the gauges that do not begin at zero with the process."""
+        await self._restore_successes()
+        await self.current_tenants()
+
+    async def _restore_successes(self) -> None:
         self._successes = await self._imports.last_successes()
+        self._metrics.last_success.keep_only(self._successes.__contains__)
         for tenant, finished_at in self._successes.items():
             self._metrics.succeeded(tenant, finished_at)
-        await self.current_tenants()
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count the end of an import. A failure to count must not fail the import."""
@@ -72,13 +80,21 @@ class Counting:
             await self._count()
 
     async def _count(self) -> None:
-        tenants = await self.current_tenants()
-        if self._successes is None:
-            self._successes = await self._imports.last_successes()
-        self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now(), self.figures.pauses))
+        self._metrics.shows_tenants = self._node.leads()
+        if self._metrics.shows_tenants:
+            await self._count_tenants()
         self._metrics.broken.set(len(self._broken()))
         self._metrics.queue_length.set(await self._imports.queue_length())
         self._metrics.queue_postponed.set(await self._imports.postponed())
+
+    async def _count_tenants(self) -> None:
+        tenants = await self.current_tenants()
+        if self._node.shares:
+            await self._restore_successes()  # other servers' imports end, too
+        elif self._successes is None:
+            self._successes = await self._imports.last_successes()
+        successes = self._successes or {}
+        self._metrics.feeds(feeds(tenants, self.figures.all, successes, utc_now(), self.figures.pauses))
         self._metrics.held(await self._imports.held_since())
 
     async def current_tenants(self) -> list[Tenant]:

@@ -21,7 +21,7 @@ from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
-from server.rounds import again, rest_s, set_within
+from server.rounds import again, led, rest_s, set_within
 from server.tenants.feeds import Feed, feeds
 from server.tenants.figures import FigureBook
 from server.tenants.pauses import pause_of
@@ -89,11 +89,12 @@ class Keeper:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
+        leads = self._tenants.store.node.leads
         self._tasks = [
-            asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
+            asyncio.create_task(again(led(self._prune_due, leads), _not_pruned, self._ending), name="pruning"),
             asyncio.create_task(again(self._trim_due, _not_pruned, self._ending, wake=self._ended), name="trimming"),
-            asyncio.create_task(again(self._tidy, _not_pruned, self._ending), name="tidying"),
-            asyncio.create_task(again(self._check_feeds, self._feeds_unseen, self._ending), name="feeds"),
+            asyncio.create_task(again(led(self._tidy, leads), _not_pruned, self._ending), name="tidying"),
+            asyncio.create_task(again(led(self._check_feeds, leads), self._feeds_unseen, self._ending), name="feeds"),
         ]
 
     async def stop(self) -> None:

@@ -48,6 +48,8 @@ class Metrics:
             registry.register(collector)
         self._by_tenant: list[ByTenant] = []
         self._held: Mapping[str, str] = {}
+        self.shows_tenants = True
+        """Whether facts about tenants are shown, which are the same on all servers that share their data."""
         self.build_info = Gauge(
             "headcount_build_info", "1, with the version of Headcount", ["version"], registry=registry
         )
@@ -125,7 +127,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""
-        return generate_latest(self._registry) + "".join(each.render() for each in self._by_tenant).encode()
+        hidden = () if self.shows_tenants else (self.users, self.last_success, self.stale, self.held_since)
+        shown = [each for each in self._by_tenant if each not in hidden]
+        return generate_latest(self._registry) + "".join(each.render() for each in shown).encode()
 
     # Imports
 

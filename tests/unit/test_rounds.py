@@ -8,7 +8,7 @@ import pytest
 
 from importer.errors import TryAgain
 from server import rounds
-from server.rounds import LONGEST_REST_S, again, insist, rest_s, set_within
+from server.rounds import LEAD_S, LONGEST_REST_S, again, insist, led, rest_s, set_within
 
 BUSY = TryAgain("database_busy", "the database is busy")
 
@@ -29,6 +29,20 @@ async def test_rounds_follow_each_other_until_the_end() -> None:
 
     await again(work, to_failed, ending)
     assert done == 3
+
+
+async def test_a_round_does_nothing_while_another_server_leads() -> None:
+    leads, done = False, 0
+
+    async def work() -> float:
+        nonlocal done
+        done += 1
+        return 7
+
+    once = led(work, lambda: leads)
+    assert (await once(), done) == (LEAD_S, 0)
+    leads = True
+    assert (await once(), done) == (7, 1)
 
 
 async def test_a_round_that_raises_is_reported_and_the_rounds_go_on() -> None:

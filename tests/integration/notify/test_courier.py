@@ -48,6 +48,7 @@ class Desk:
         self.outbox = Outbox(house.store.outbox(), retries=retries)
         self.settings: dict[str, TenantSettings] = {}
         self.off = False
+        self.leads = True
         self.looks = 0
         self.metrics = Metrics()
         self.herald = TenantHerald(house.folder, self.settings_of, archive=house.archive)
@@ -82,6 +83,7 @@ class Desk:
             self.metrics,
             away=away,
             is_off=self.is_off,
+            leads=lambda: self.leads,
         )
         courier.start()
         try:
@@ -141,6 +143,19 @@ async def test_the_end_of_an_import_is_sent_by_mail_and_webhook(desk: Desk, tmp_
     assert call.json["type"] == "import.completed"
     assert call.json["data"]["counts"]["created"] == 2
     assert delivered(desk, "mail", "sent") == delivered(desk, "webhook", "sent") == 1
+
+
+async def test_only_the_server_that_leads_sends(desk: Desk, tmp_path: Path) -> None:
+    desk.leads = False
+    with MailHost(tmp_path) as mail, WebHost() as web:
+        desk.settings["acme"] = TenantSettings(notify_email=("hr@acme.example",), notify_webhook=web.url)
+        await end(desk, outcome(ImportState.COMPLETED, created=2))
+        async with desk.courier(mail):
+            await asyncio.sleep(2 * courier_module.LOOK_S)
+            assert await desk.states() == ["waiting", "waiting"]
+            desk.leads = True
+            await desk.all_are("sent")
+    assert (len(mail.mails), len(web.calls)) == (1, 1)
 
 
 async def test_no_further_message_is_sent_once_sending_is_off(desk: Desk, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.nodes import ONLY_NODE, Node, OnlyNode
 from ground.moments import rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import ImportState
@@ -306,6 +307,15 @@ class Told:
         pass
 
 
+class Follower(OnlyNode):
+    """A server that does not lead."""
+
+    shares = True
+
+    def leads(self) -> bool:
+        return False
+
+
 @dataclass
 class Watch:
     """A keeper of one tenant, and its notifications."""
@@ -316,9 +326,9 @@ class Watch:
     keeper: Keeper
     now: datetime
 
-    async def metrics(self) -> str:
+    async def metrics(self, node: Node = ONLY_NODE) -> str:
         metrics = Metrics()
-        await Counting(metrics, self.tenants, self.house.queue).count()
+        await Counting(metrics, self.tenants, self.house.queue, node=node).count()
         return metrics.render().decode()
 
 
@@ -417,6 +427,7 @@ async def test_metrics_show_whether_a_feed_is_stale(watch: Watch, tmp_path: Path
     assert 'headcount_feed_stale{tenant="acme"} 0.0' in await watch.metrics()
     watch.house.stored.date_tenants("2020-01-01T00:00:00.000Z")
     assert 'headcount_feed_stale{tenant="acme"} 1.0' in await watch.metrics()
+    assert "headcount_feed_stale{" not in await watch.metrics(Follower()), "another server shows it"
 
 
 async def test_the_server_deletes_expired_data_at_its_start(watch: Watch) -> None:
