@@ -48,8 +48,8 @@ class Watch(Protocol):
     async def run_moves(self, after: int) -> list[RunMove]:
         """Return the newest move of each run, if its number is above `after`; the oldest first."""
 
-    async def running(self) -> set[tuple[str, int]]:
-        """Return the imports that run, by tenant and id."""
+    async def running(self) -> dict[tuple[str, int], float]:
+        """Return the imports that run, by tenant and id, with their stored progress: 0 to 1, a second old at most."""
 
 
 class Hints(Protocol):

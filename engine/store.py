@@ -12,6 +12,7 @@ from engine.key_uses import KeyUseStore
 from engine.nodes import Node
 from engine.outbox import OutboxStore
 from engine.runs import RunStore
+from engine.sessions import SessionStore
 from engine.sign_ins import SignInStore
 from engine.tenants import TenantStore
 from engine.tokens import TokenStore
@@ -56,6 +57,9 @@ class Store(Protocol):
 
     def key_uses(self) -> KeyUseStore:
         """Return when and from where keys were last used."""
+
+    def sessions(self) -> SessionStore:
+        """Return the SFTP sessions that are open. It is always the same object."""
 
     def bans(self) -> BanStore:
         """Return the bans of source addresses."""

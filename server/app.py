@@ -169,12 +169,14 @@ class Server:
         self.files = place_of(settings).files(
             *(tenants.home, accounts, self._table, metrics, settings.max_read_bytes, self._why_not_stored)
         )
-        self._sftp = SftpListener(settings, accounts, self.files, metrics, keys, self._logged_in)
+        self._sftp = SftpListener(
+            *(settings, accounts, self.files, metrics, keys, self._logged_in), shared=store.sessions()
+        )
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
-        self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
+        self._ban_keeper = BanKeeper(self._sftp.gate, self._bans, shares=store.node.shares)
         self._recovery = Recovery(tenants, self._closing, self._hooks, self.files)
         self._orphans = Orphans(store.node, self._recovery)
-        self._live = Live(store.hints(), lambda: self._worker.progress)
+        self._live = Live(store.hints(), lambda: self._worker.progress, shares=store.node.shares)
         self._overview = Overview(
             tenants, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why
         )

@@ -26,9 +26,11 @@ from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
 from engine.postgres.server.secrets import PostgresSecretStore
+from engine.postgres.server.sessions import PostgresSessionStore
 from engine.postgres.server.sign_ins import PostgresSignInStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
+from engine.sessions import OWN_SESSIONS, SessionStore
 
 CONNECTIONS, SERVERS_CONNECTIONS, READERS_CONNECTIONS = 2, 10, 4
 """The most connections of a command, and of a server: for all its work, and for readers besides."""
@@ -60,6 +62,7 @@ class PostgresStore:
         self._login_wait_s = login_wait_s
         self._queue = PostgresQueue(database, node=self.node_number)
         self._runs = PostgresRunStore(database, node=self.node_number)
+        self._sessions: SessionStore = PostgresSessionStore(database, node.number) if node else OWN_SESSIONS
         self._looking = PostgresStore(looking) if looking else self
 
     def imports(self) -> PostgresQueue:
@@ -91,6 +94,9 @@ class PostgresStore:
 
     def secrets(self) -> PostgresSecretStore:
         return PostgresSecretStore(self.database)
+
+    def sessions(self) -> SessionStore:
+        return self._sessions
 
     def bans(self) -> PostgresBanStore:
         return PostgresBanStore(self.database, self._looking.database)

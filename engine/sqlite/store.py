@@ -10,6 +10,7 @@ from pathlib import Path
 import aiosqlite
 
 from engine.nodes import ONLY_NODE, Node
+from engine.sessions import OWN_SESSIONS, SessionStore
 from engine.sqlite.database import flush_log, open_database
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
@@ -78,6 +79,9 @@ class SqliteStore:
 
     def key_uses(self) -> SqliteKeyUseStore:
         return SqliteKeyUseStore(self.ledger, self._reader())
+
+    def sessions(self) -> SessionStore:
+        return OWN_SESSIONS
 
     def bans(self) -> SqliteBanStore:
         return SqliteBanStore(self.ledger, self._reader())

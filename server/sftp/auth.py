@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -184,7 +184,7 @@ def _limit_tries(conn: asyncssh.SSHServerConnection, most: int, undecided: Calla
     conn.send_userauth_failure = counted  # type: ignore[method-assign]
 
 
-def ask_before_success(conn: asyncssh.SSHServerConnection, why_not: Callable[[], str | None]) -> None:
+def ask_before_success(conn: asyncssh.SSHServerConnection, why_not: Callable[[], Awaitable[str | None]]) -> None:
     """Disconnect with the reason that `why_not` returns, if any, instead of reporting that the login succeeded.
 
     After that report the client would send more, and would be reset before it could read the reason.
@@ -192,7 +192,9 @@ def ask_before_success(conn: asyncssh.SSHServerConnection, why_not: Callable[[],
     succeed = conn.send_userauth_success
 
     async def asked() -> None:
-        reason = why_not()
+        reason = await why_not()
+        if conn.is_closed():
+            return
         if reason is None:
             await succeed()
         else:

@@ -1,4 +1,5 @@
-"""Keep bans across restarts: write the bans of the gate to a table every 0.5 seconds, and lift those removed from it.
+"""Keep bans across restarts and servers: write the bans of the gate to a table every 0.5 seconds, lift those that are
+not there any more, and adopt those of other servers.
 
 So a flood costs the disk two short transactions a second, and `headcount ban lift` takes effect within a second.
 """
@@ -26,7 +27,9 @@ MOVED_S = 1.0
 class BanKeeper:
     """Keeps the gate and the table of bans equal, between `start()` and `stop()`."""
 
-    def __init__(self, gate: Gate, book: BanBook, clock: Clock = utc_now) -> None:
+    def __init__(self, gate: Gate, book: BanBook, clock: Clock = utc_now, *, shares: bool = False) -> None:
+        """`shares`: other servers may write to the same table."""
+        self._shares = shares
         self._gate = gate
         self._book = book
         self._clock = clock
@@ -38,9 +41,7 @@ class BanKeeper:
     async def restore(self) -> None:
         """Load the bans of the table into the gate, and delete those that are over."""
         for ban in await self._book.list():
-            rest = from_rfc3339(ban.until) - self._clock()
-            self._gate.restore(ban.source, HeldBan(rest.total_seconds(), ban.reason))
-            self._written[ban.source] = ban
+            self._restore(ban)
         if over := await self._book.sources() - self._written.keys():
             await self._book.write([], over, known=())
 
@@ -60,8 +61,10 @@ class BanKeeper:
 
     async def settle(self) -> None:
         """Lift the bans that were removed from the table; then write the bans that are new, changed or over."""
-        if self._written:
+        if self._written or self._shares:
             self._lift(self._written.keys() - await self._book.sources())
+        if self._shares:
+            await self._adopt()
         now, held = self._clock(), self._gate.bans()
         bans = [Ban(name, rfc3339(now + timedelta(seconds=ban.rest_s)), ban.reason) for name, ban in held.items()]
         changed = [ban for ban in bans if _differs(ban, self._written.get(ban.source))]
@@ -73,10 +76,29 @@ class BanKeeper:
                 del self._written[source]
             self._lift(lifted)
 
+    def _restore(self, ban: Ban) -> None:
+        rest = from_rfc3339(ban.until) - self._clock()
+        self._gate.restore(ban.source, HeldBan(rest.total_seconds(), ban.reason))
+        self._written[ban.source] = ban
+
+    async def _adopt(self) -> None:
+        """Adopt the bans that other servers wrote, unless this one holds a longer one."""
+        held, now = self._gate.bans(), self._clock()
+        for ban in await self._book.list():
+            rest_s = (from_rfc3339(ban.until) - now).total_seconds()
+            if ban != self._written.get(ban.source):
+                if ban.source not in held or held[ban.source].rest_s < rest_s:
+                    self._restore(ban)
+                else:
+                    self._written[ban.source] = ban
+
     def _lift(self, sources: set[str]) -> None:
+        held = self._gate.bans()
         for source in sources:
             self._written.pop(source, None)
             self._gate.forgive(source)
+            if self._shares and (source not in held or held[source].rest_s < MOVED_S):
+                continue  # it has ended, and another server was the first to see it
             log.info("The ban of %s was lifted.", source, extra={"event": "ban_lifted", "source": source})
 
     async def _round(self) -> float:

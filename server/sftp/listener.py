@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import asyncssh
 
+from engine.sessions import OWN_SESSIONS, SessionStore
 from ground.words import counted
 from server.files.contracts import Metrics, TenantDirectory
 from server.files.files import AllFiles, Files
@@ -51,13 +52,17 @@ class SftpListener:
         metrics: Metrics,
         host_keys: Sequence[asyncssh.SSHKey],
         logged_in: LoggedIn = lambda _: None,
+        shared: SessionStore = OWN_SESSIONS,
     ) -> None:
-        """`logged_in` is called with every complete login. `files` are closed by `release`."""
+        """`logged_in` is called with every complete login. `files` are closed by `release`.
+
+        `shared` has the sessions of all servers.
+        """
         self._settings = settings
         self._host_keys = host_keys
         self._files = files
         self.gate = Gate(settings, metrics)
-        self._sessions = Sessions(settings, tenants, files, metrics, self.gate, logged_in)
+        self._sessions = Sessions(settings, tenants, files, metrics, self.gate, logged_in, shared)
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._watchers: list[asyncio.Task[None]] = []
 
@@ -156,9 +161,10 @@ class SftpListener:
             await self._check_connections()
 
     async def _measure(self) -> None:
-        """Update quotas, about once a second: that waits for the database."""
+        """Update quotas and the sessions of all servers, about once a second: that waits for the database."""
         while True:
             await asyncio.sleep(CHECK_S)
+            await self._sessions.agree()
             await self._sessions.follow_copies()
             self._sessions.retire_files(UNUSED_S)
 

@@ -10,11 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
 
+from engine.sessions import OWN_SESSIONS, SessionStore
 from ground.addresses import source_of
+from importer.errors import DatabaseUnusable, TryAgain
 from server.files.contracts import Metrics, TenantDirectory, TenantLimits
 from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
@@ -51,7 +54,10 @@ class Sessions:
         metrics: Metrics,
         gate: Gate,
         logged_in: LoggedIn = lambda _: None,
+        shared: SessionStore = OWN_SESSIONS,
     ) -> None:
+        """`shared` has the sessions of all servers."""
+        self.shared = shared
         self.settings = settings
         self.gate = gate
         self.stopping = False
@@ -90,6 +96,21 @@ class Sessions:
                 files.retire()
                 del self._opened[tenant]
 
+    def uncount(self, number: int) -> None:
+        """Count a session no more among those of all servers. Does not wait for it."""
+        task = asyncio.ensure_future(self._uncounted(number))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _uncounted(self, number: int) -> None:
+        with suppress(TryAgain, DatabaseUnusable):  # `agree` does it later
+            await self.shared.close(number)
+
+    async def agree(self) -> None:
+        """Let all servers know the sessions of this one. Call it about once a second."""
+        with suppress(TryAgain, DatabaseUnusable):
+            await self.shared.agree()
+
     async def follow_copies(self) -> None:
         """Measure the copies of tenants with a session again, for their quota. Call it about once a second."""
         for files in list(self._opened.values()):
@@ -122,6 +143,8 @@ class Connection(KeyAuthentication):
         self._home: Hashable = None
         self._sure_until = 0.0
         self._ended = False
+        self._number: int | None = None
+        """The number of the session among those of all servers; None: it is not counted there."""
         self._drained = asyncio.Event()
         self._drained.set()
 
@@ -150,6 +173,7 @@ class Connection(KeyAuthentication):
         self._drained.set()
         self.sessions.connections.pop(self, None)
         self._leave_handshake()
+        self._uncount()
         if self.login is not None:
             self._metrics.session_closed(self.login.tenant)
             self.sessions.gate.logged_out(self._address)
@@ -175,8 +199,25 @@ class Connection(KeyAuthentication):
         self._metrics.session_opened(account.name)
         self.sessions.gate.logged_in(self._address)
 
-    def _why_not(self) -> str | None:
-        """Return why a client with a valid key and signature gets no session; None if it gets one."""
+    async def _why_not(self) -> str | None:
+        """Return why a client with a valid key and signature gets no session; None if it gets one: it counts then."""
+        refused = self._why_not_here()
+        if refused or self._offered is None:
+            return refused
+        tenant, most = self._offered.tenant, self.limits.max_sessions
+        try:
+            self._number = await self.sessions.shared.open(tenant, most)
+        except (TryAgain, DatabaseUnusable):
+            self._limited = True
+            return BUSY
+        if self._number is None:
+            return self._too_many(tenant, most)
+        if self not in self.sessions.connections:  # lost meanwhile
+            self._uncount()
+        return None
+
+    def _why_not_here(self) -> str | None:
+        """Return why this server gives the client no session, whatever the others have."""
         account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
         if account is None or time.monotonic() >= account.sure_until:
             self._reason, self._limited = "the keys cannot be read now", True
@@ -185,12 +226,20 @@ class Connection(KeyAuthentication):
             self._reason = f"the tenant is broken: {account.broken}"
             self._limited = True
             return BROKEN
+        self.limits = account.limits
         most = account.limits.max_sessions
-        if self.sessions.count(account.name) >= most:
-            self._reason = f"the tenant has {most:,} sessions open, its limit"
-            self._limited = True
-            return f"Too many connections: {account.name} has {most:,} open, its limit. Close one and try again."
-        return None
+        return self._too_many(account.name, most) if self.sessions.count(account.name) >= most else None
+
+    def _too_many(self, tenant: str, most: int) -> str:
+        self._reason = f"the tenant has {most:,} sessions open, its limit"
+        self._limited = True
+        return f"Too many connections: {tenant} has {most:,} open, its limit. Close one and try again."
+
+    def _uncount(self) -> None:
+        """Count the session no more among those of all servers. Does not wait for it."""
+        if self._number is not None:
+            self.sessions.uncount(self._number)
+            self._number = None
 
     def begins_from(self, source: str | None) -> bool:
         """Return whether this is a client from `source` (None: any source) that has not logged in."""

@@ -98,7 +98,9 @@ class _Follower:
 class Live:
     """Sends events to followers until `close()`."""
 
-    def __init__(self, hints: Hints, progress: Progress) -> None:
+    def __init__(self, hints: Hints, progress: Progress, *, shares: bool = False) -> None:
+        """`progress` is that of the imports of this server. `shares`: other servers run imports, too."""
+        self._shares = shares
         self._hints = hints
         self._progress = progress
         self._followers: set[_Follower] = set()
@@ -163,6 +165,8 @@ class Live:
         if not followers:
             return
         progress = dict(self._progress())
+        if self._shares:
+            progress = {**await watch.running(), **progress}
         fresh = any(follower.fresh for follower in followers)
         if fresh:
             newest = await watch.newest()
@@ -171,7 +175,7 @@ class Live:
         if fresh or progress != self._sent:
             # The progress of an import that has just ended may still be in memory.
             running = await watch.running()
-            self._offer_progress(followers, {key: progress[key] for key in progress.keys() & running})
+            self._offer_progress(followers, {key: progress[key] for key in progress.keys() & running.keys()})
         if fresh or changed:
             await self._offer_states(followers, watch)
         for follower in followers:

@@ -19,3 +19,15 @@ ALTER TABLE imports ADD COLUMN node integer, ADD COLUMN claim bigint NOT NULL DE
 ALTER TABLE runs ADD COLUMN node integer, ADD COLUMN claim bigint NOT NULL DEFAULT 0;
 CREATE INDEX imports_at_work ON imports (sequence) WHERE state IN ('arriving', 'running');
 CREATE INDEX runs_at_work ON runs (sequence) WHERE state IN ('arriving', 'running');
+
+-- The SFTP sessions of all servers, for the limit of each tenant. A crash of PostgreSQL empties it, and each server
+-- writes its sessions again.
+CREATE UNLOGGED TABLE open_sessions (
+    tenant_id bigint NOT NULL,
+    number    bigint NOT NULL,
+    node      integer NOT NULL,
+    PRIMARY KEY (tenant_id, number)
+);
+CREATE INDEX open_sessions_of_node ON open_sessions (node);
+-- Not that of an identity, which a crash would set back.
+CREATE SEQUENCE session_numbers;

@@ -62,8 +62,9 @@ class PostgresWatch:
         rows = await self._database.read(RUN_MOVES, after)
         return [RunMove(row[0], row[1], row[2], ImportState(row[3])) for row in rows]
 
-    async def running(self) -> set[tuple[str, int]]:
+    async def running(self) -> dict[tuple[str, int], float]:
         rows = await self._database.read(
-            "SELECT (SELECT name FROM tenants WHERE tenants.id = tenant_id), id FROM imports WHERE state = 'running'"
+            "SELECT (SELECT name FROM tenants WHERE tenants.id = tenant_id), id, progress FROM imports"
+            " WHERE state = 'running'"
         )
-        return {(row[0], row[1]) for row in rows}
+        return {(row[0], row[1]): row[2] or 0.0 for row in rows}

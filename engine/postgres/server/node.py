@@ -109,6 +109,7 @@ class PostgresNode:
     async def _end(self, numbers: list[int]) -> None:
         async with self._database.transaction() as steps:
             gone = [int(row[0]) for row in await steps.rows(BURIED, numbers)]
+            await steps.change("DELETE FROM open_sessions WHERE node = ANY (%s)", gone)
         with suppress(DatabaseUnusable, DatabaseFault):  # not allowed: PostgreSQL ends them later
             await self._database.read(ENDED, gone)
 

@@ -59,9 +59,9 @@ class SqliteWatch:
         rows = await self._ledger.rows(RUN_MOVES, after)
         return [RunMove(row[0], row[1], row[2], ImportState(row[3])) for row in rows]
 
-    async def running(self) -> set[tuple[str, int]]:
-        rows = await self._ledger.rows("SELECT tenant, id FROM imports WHERE state = 'running'")
-        return {(row[0], row[1]) for row in rows}
+    async def running(self) -> dict[tuple[str, int], float]:
+        rows = await self._ledger.rows("SELECT tenant, id, progress FROM imports WHERE state = 'running'")
+        return {(row[0], row[1]): row[2] or 0.0 for row in rows}
 
     async def _number(self, query: str) -> int:
         rows = await self._ledger.rows(query)

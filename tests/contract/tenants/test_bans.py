@@ -29,10 +29,10 @@ class House:
         self.running_s = 0.0
         self.book = BanBook(store.bans(), MAX_S, lambda: self.now)
 
-    async def start(self) -> tuple[Gate, BanKeeper]:
+    async def start(self, *, shares: bool = False) -> tuple[Gate, BanKeeper]:
         settings = ServerSettings(penalty_no_login_s=60)
         gate = Gate(settings, Counted(), lambda: self.running_s)  # type: ignore[arg-type]
-        keeper = BanKeeper(gate, self.book, lambda: self.now)
+        keeper = BanKeeper(gate, self.book, lambda: self.now, shares=shares)
         await keeper.restore()
         return gate, keeper
 
@@ -97,6 +97,27 @@ async def test_a_lifted_ban_is_lifted_in_the_running_server(house: House) -> Non
     ban(gate, "2001:db8:0:1::7")
     await keeper.settle()
     assert await house.book.sources() == {A, B}
+
+
+async def test_servers_that_share_the_table_hold_and_lift_the_same_bans(house: House) -> None:
+    (gate, keeper), (other, follower) = [await house.start(shares=True) for _ in range(2)]
+    ban(gate, "192.0.2.1")
+    await keeper.settle()
+    await follower.settle()
+    assert other.bans()[A].rest_s == pytest.approx(60)
+    ban(other, "192.0.2.1")
+    await follower.settle()
+    await keeper.settle()
+    assert gate.bans()[A].rest_s == pytest.approx(120)
+    house.pass_time(60)
+    await keeper.settle()
+    await follower.settle()
+    assert [gate.bans().keys(), other.bans().keys()] == [{A}, {A}], "it became longer"
+    await house.book.lift(A)
+    await keeper.settle()
+    await follower.settle()
+    assert [*gate.bans(), *other.bans()] == []
+    assert await house.book.sources() == set()
 
 
 async def test_a_ban_lifted_while_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ async def test_running_imports_and_their_progress_are_visible(store: Store) -> N
     await store.imports().claim("acme", number)
     await store.imports().progress("acme", number, 0.5)
     async with store.hints().watch() as watch:
-        assert await watch.running() == {("acme", number)}
+        assert await watch.running() == {("acme", number): 0.5}
         assert await watch.moves(0) == [Move(await watch.newest(), "acme", number, ImportState.RUNNING, 0.5)]
 
 

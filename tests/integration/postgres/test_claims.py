@@ -127,3 +127,40 @@ async def test_a_run_of_a_gone_server_is_taken_up_and_ended_once(
     assert not await first.finish(replace(old, state=ImportState.FAILED), published=True)
     assert not await first.requeue(old, message=None, error=None, not_before=0.0)
     assert await second.finish(ended(new, ImportState.COMPLETED), published=True)
+
+
+async def test_sessions_of_all_servers_count_for_the_limit(stores: list[PostgresStore], database: Database) -> None:
+    first, second = (each.sessions() for each in stores)
+    one, other = await first.open("acme", 2), await second.open("acme", 2)
+    assert one is not None
+    assert other is not None
+    assert await first.open("acme", 2) is None
+    assert await second.open("acme", 2) is None
+    assert await second.open("globex", 2) is not None
+    await first.close(one)
+    assert await second.open("acme", 2) is not None
+    await bury(database, stores[1])
+    assert await first.open("acme", 2) is not None
+
+
+async def test_sessions_are_counted_again_after_a_crash_of_the_database(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.sessions() for each in stores)
+    kept, ended = await first.open("acme", 2), await first.open("acme", 2)
+    assert kept is not None
+    assert ended is not None
+    await database.change("TRUNCATE open_sessions")
+    await first.close(ended)
+    await first.agree()
+    assert await second.open("acme", 2) is not None
+    assert await second.open("acme", 2) is None
+
+
+async def test_a_session_whose_end_was_not_stored_is_removed(stores: list[PostgresStore], database: Database) -> None:
+    sessions = stores[0].sessions()
+    assert await sessions.open("acme", 2)
+    await database.change("INSERT INTO open_sessions SELECT tenant_id, number + 1, node FROM open_sessions")
+    for _ in range(2):
+        await sessions.agree()
+    assert (await database.read("SELECT count(*) FROM open_sessions"))[0][0] == 1
