@@ -286,7 +286,7 @@ def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list
 
 def connect_blocking(url: str, name: str) -> psycopg.Connection[Row]:
     """Return a new connection for a thread, with this name in PostgreSQL's lists. Raises psycopg.Error."""
-    return psycopg.connect(url, **{**_arguments(), "connect_timeout": 2, "application_name": name})
+    return psycopg.connect(url, **{**_arguments(url), "connect_timeout": 2, "application_name": name})
 
 
 async def again(act: Callable[[], Awaitable[T]]) -> T:

@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import nan
 from pathlib import Path
 
-from engine.postgres.database import alone, pooled
+from engine.postgres.database import alone
 from engine.postgres.examining import examine_files, examine_server
 from engine.postgres.migrations import migrate, newest
 from engine.postgres.server.accounts import PostgresAccountStore
-from engine.postgres.server.serving import GONE_S, PostgresServing
+from engine.postgres.server.node import a_server_runs
 from engine.postgres.urls import in_words, what_to_do
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
@@ -24,7 +24,6 @@ from server.files.contracts import Metrics
 from server.files.hooks import HookTable
 from server.files.shared.files import AllSharedFiles
 from server.places import place
-from server.places.only_one import the_only_one
 from server.tenants.home import Home
 from server.tenants.settings import TenantRefused
 from server.tenants.shared.accounts import StoredAccounts
@@ -61,10 +60,9 @@ class DatabasePlace:
         with _saying_what_to_do():
             async with alone(self._url) as database:
                 await migrate(database)
-        async with pooled(self._url, most=1) as database, the_only_one(PostgresServing(database), self.name, stop):
-            disk = DataDisk(Path(tempfile.gettempdir()), is_own=False)
-            disk.begin()
-            yield disk
+        disk = DataDisk(Path(tempfile.gettempdir()), is_own=False)
+        disk.begin()
+        yield disk
 
     @asynccontextmanager
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
@@ -98,7 +96,7 @@ class DatabasePlace:
 
     async def server_runs(self) -> bool:
         async with alone(self._url) as database:
-            return await PostgresServing(database).lives()
+            return await a_server_runs(database)
 
     def disk_folder(self) -> None:
         return None
@@ -146,7 +144,7 @@ class DatabasePlace:
         if await self.server_runs():
             raise TenantRefused(
                 "server_runs",
-                f"a server runs on {self.name}, or was killed less than {GONE_S:g} seconds ago. Stop it first",
+                f"a server runs on {self.name}. Stop all servers first",
             )
         async with self._opened() as home:
             return await change_secret(home.store.secrets(), self._secret_file, new_file)

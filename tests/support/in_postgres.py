@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
+from engine.postgres.server.node import LOCK
 from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS, PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from engine.postgres.urls import in_words
@@ -35,7 +36,7 @@ from tests.support.postgres_files import ID, FilesInPostgres, in_a_loop
 class DatabaseInstallation(FilesInPostgres):
     """See `tests.support.installation.Installation`."""
 
-    connections = SERVERS_CONNECTIONS + READERS_CONNECTIONS
+    connections = SERVERS_CONNECTIONS + READERS_CONNECTIONS + 2  # of its pulse, and of its lock
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -282,13 +283,6 @@ class CompanyOf(PostgresCompany):
 @contextmanager
 def _serving(url: str) -> Iterator[None]:
     """Let the database be as while a server runs on it."""
-    take = (
-        "INSERT INTO serving (process, host, machine, pid, seen_at)"
-        " VALUES ('of a test', 'here', 'another', '1', clock_timestamp() + interval '1 hour')"
-    )
-    with psycopg.connect(url, autocommit=True) as db:
-        db.execute(take)
-        try:
-            yield
-        finally:
-            db.execute("DELETE FROM serving")
+    with psycopg.connect(url) as db:
+        db.execute("SELECT pg_advisory_xact_lock(%s, 1)", (LOCK,))
+        yield

@@ -20,7 +20,7 @@ from tests.support.waiting import DEADLINE_S
 
 _PR_SET_PDEATHSIG = 1
 SETTINGS = {
-    "max_connections": "60",
+    "max_connections": "100",
     "shared_buffers": "32MB",
     "checkpoint_timeout": "30s",
     "listen_addresses": "",

@@ -201,8 +201,7 @@ class FilesInPostgres:
 
     def _server(self) -> list[int]:
         with self.reading() as db:
-            rows = db.execute("SELECT pid FROM serving").fetchall()
-        return [int(row["pid"].split()[0]) for row in rows]
+            return [int(row["pid"]) for row in db.execute("SELECT pid FROM nodes").fetchall()]
 
     def _entry(self, tenant: str, path: str) -> dict[str, Any] | None:
         """Return the row of `names` at a path; that of / has the id 0."""

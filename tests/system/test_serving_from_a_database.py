@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,26 +111,6 @@ def test_a_file_with_its_ok_is_imported_once_after_a_kill(server: ServerProcess)
     assert len(server.cli("import", "list", "acme", "--json").json) == 5
     assert len(states(server)) == 6
     assert len(left(server)) == 1  # the killed ones left nothing
-
-
-def test_a_second_server_is_refused_and_the_first_one_runs_on(server: ServerProcess) -> None:
-    second = server.command("serve")
-    assert second.returncode == 1
-    assert "another server already runs on the database" in second.stderr
-    assert "Stop it first" in second.stderr
-    assert server.get("/readyz").status_code == 200
-
-
-def test_a_frozen_server_whose_place_was_taken_stops(server: ServerProcess) -> None:
-    assert server.process
-    server.process.send_signal(signal.SIGSTOP)
-    (server.folder / "second").mkdir()
-    with ServerProcess(server.folder / "second", env=server.env) as second:
-        assert "server_waits" in second.events()
-        server.thaw()
-        assert server.process.wait(DEADLINE_S) == 0
-        assert "server_replaced" in server.events()
-        assert second.get("/readyz").status_code == 200
 
 
 async def test_an_upload_that_a_kill_interrupted_is_listed_as_aborted(server: ServerProcess) -> None:

@@ -53,7 +53,7 @@ KNOW_AN_ENGINE = {
 }
 KNOW_WHERE_FILES_ARE = {"server.places.database", "server.places.folder"}
 """The modules that choose where the files of tenants are. All others know only `server.files.files`."""
-KNOW_THE_SECOND = {"server.places.database", "server.places.only_one", "server.tenants.shared.home"}
+KNOW_THE_SECOND = {"server.places.database", "server.tenants.shared.home"}
 KNOW_SSH = {
     "headcount._serving",
     "keys.host",

@@ -31,3 +31,5 @@ CREATE UNLOGGED TABLE open_sessions (
 CREATE INDEX open_sessions_of_node ON open_sessions (node);
 -- Not that of an identity, which a crash would set back.
 CREATE SEQUENCE session_numbers;
+
+DROP TABLE serving;

@@ -1,0 +1,135 @@
+"""Several real servers on one database: any of them may be killed or frozen, and what one decides holds on all."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from tests.support.clients import POSTGRES, needs
+from tests.support.cluster import ClusterNode, cluster
+from tests.support.importing import crowd, people
+from tests.support.node_kills import play
+from tests.support.own_postgres import own_postgres
+from tests.support.postgres import url_of_new
+from tests.support.waiting import DEADLINE_S, eventually, wait_until
+
+pytestmark = needs(POSTGRES, "sftp")
+
+KILLS = 6
+HOLDS_S = 2.0
+"""The time after which a decision holds on all servers; and a little more, because the machine is busy."""
+SLACK_S = 2.0
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[list[ClusterNode]]:
+    with cluster(tmp_path, url_of_new(tmp_path), 2, HEADCOUNT_PENALTY_NO_LOGIN_S="60") as started:
+        started[0].add_tenant("acme", max_sessions="3")
+        yield started
+
+
+async def test_no_kill_of_a_server_loses_halves_or_doubles_an_import(tmp_path: Path) -> None:
+    with own_postgres() as server:
+        fates = await play(tmp_path, server.url, KILLS, seed=1)
+    assert fates["with OK"] > KILLS
+
+
+def test_a_file_that_one_server_takes_is_shown_by_the_other(nodes: list[ClusterNode]) -> None:
+    first, second = nodes
+    first.put("acme", people("ann"))
+    assert second.wait("acme")["counts"]["created"] == 1
+    token = second.cli("token", "create", "acme", "--role", "owner").text.strip()
+    for each in nodes:
+        answer = each.get("/api/v1/tenants/acme/imports", Authorization=f"Bearer {token}").json()
+        assert [found["state"] for found in answer["imports"]] == ["completed"]
+
+
+def test_the_import_of_a_frozen_server_is_taken_up_and_the_server_changes_nothing(
+    nodes: list[ClusterNode],
+) -> None:
+    first, second = nodes
+    assert second.process
+    assert first.process
+    second.process.send_signal(signal.SIGSTOP)  # the first one gets the import
+    first.put("acme", crowd(20_000))
+    wait_until(lambda: first.state("acme", 1) == "running", what="the import to run")
+    first.process.send_signal(signal.SIGSTOP)
+    second.process.send_signal(signal.SIGCONT)
+    assert second.wait("acme", 1)["state"] == "completed"
+    report = second.report("acme", 1)
+    first.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "server_unheard" in first.events(), what="the first server to come back")
+    second.put("acme", people("ann"))
+    assert second.wait("acme", 2)["state"] in ("completed", "held")
+    assert second.report("acme", 1) == report
+    assert first.get("/readyz").status_code == 200
+
+
+async def test_an_upload_of_a_killed_server_is_listed_by_another_one(nodes: list[ClusterNode]) -> None:
+    first, second = nodes
+    async with first.connect("acme") as connection, connection.start_sftp_client() as client:
+        file = await client.open("/sync_users.csv", "wb")
+        await file.write(people("ann"))
+        await asyncio.to_thread(first.kill)
+        await eventually(lambda: second.state("acme", 1) == "aborted")
+
+
+async def test_a_key_that_is_revoked_ends_its_sessions_on_all_servers(nodes: list[ClusterNode]) -> None:
+    public = nodes[0].private_key("acme").with_suffix(".pub")
+    connections = [await each.connect("acme") for each in nodes]
+    nodes[0].cli("key", "revoke", "acme", asyncssh.read_public_key(str(public)).get_fingerprint())
+    began = time.monotonic()
+    for each in connections:
+        async with asyncio.timeout(DEADLINE_S):
+            await each.wait_closed()
+    assert time.monotonic() - began < HOLDS_S + SLACK_S
+
+
+async def test_a_ban_of_one_server_holds_on_the_other_until_it_is_lifted(nodes: list[ClusterNode]) -> None:
+    first, second = nodes
+
+    async def greeted(node: ClusterNode) -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.sftp_port, local_addr=("127.0.0.66", 0))
+        try:
+            return await reader.read(4) == b"SSH-"
+        except ConnectionError:
+            return False
+        finally:
+            writer.close()
+
+    while await greeted(first):
+        pass
+
+    async def banned() -> bool:
+        return not await greeted(second)
+
+    await eventually(banned)
+    first.cli("ban", "lift", "127.0.0.66")
+    await eventually(lambda: greeted(second))
+
+
+async def test_sessions_of_all_servers_count_for_the_limit_of_a_tenant(nodes: list[ClusterNode]) -> None:
+    first, second = nodes
+    opened = [await each.connect("acme") for each in (first, second, first)]
+    for each in nodes:
+        with pytest.raises(asyncssh.DisconnectError, match="acme has 3 open, its limit"):
+            await each.connect("acme")
+    opened[0].close()
+    await opened[0].wait_closed()
+
+    async def admitted() -> bool:
+        try:
+            opened.append(await second.connect("acme"))
+        except asyncssh.DisconnectError:
+            return False
+        return True
+
+    await eventually(admitted)
+    for connection in opened:
+        connection.abort()
