@@ -1,4 +1,4 @@
-"""What may happen to a company between two imports of a random history: changes by hand, and settings."""
+"""Events of a company between two imports of a random history: changes by hand, and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print on stderr, wherever the data is: errors with what to do, and all of them at once."""
+"""Commands print errors on stderr, wherever the data is: with what to do, and all of them at once."""
 
 from __future__ import annotations
 
