@@ -7,7 +7,7 @@ import atexit
 import hashlib
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from tests.support.postgres_server import as_postgres as as_postgres
 from tests.support.postgres_server import free_port as free_port
 from tests.support.postgres_server import server
 
-TEMPLATE = "headcount_template"
 COPIED = "STRATEGY file_copy"
 """A third of the time of PostgreSQL's usual way: this server writes nothing to a disk."""
 
@@ -45,14 +44,29 @@ async def database_for(folder: Path) -> str:
 
 def database_of(folder: Path) -> str:
     """Do as `database_for`, outside an event loop."""
-    return url_of_new(folder, f"TEMPLATE {_template()} {COPIED}")
+    return copy_of(folder, "headcount_template", _make_tables)
+
+
+def copy_of(folder: Path, template: str, make: Callable[[str], Coroutine[None, None, None]]) -> str:
+    """Return the URL of the database that belongs to `folder`: a copy of the database `template` if it is new.
+
+    The template is a new database that `make` has changed, which gets its URL. It is made once in a run.
+    """
+    _have_template(template, make)
+    return url_of_new(folder, f"TEMPLATE {template} {COPIED}")
+
+
+def is_there(folder: Path) -> bool:
+    """Return whether this process, or another one of its test, has made the database that belongs to `folder`."""
+    name = _name(folder)
+    return name in _given or _exists(name)
 
 
 def url_of_new(folder: Path, how: str = "") -> str:
     """Return the URL of the database that belongs to `folder`, created as `how` says if there is none yet."""
     name = _name(folder)
     with _lock:
-        if name not in _given and not _exists(name):  # another process of the test may have made it
+        if not is_there(folder):
             _admin().execute(f"CREATE DATABASE {name} {how}")
         _given[name] = folder
     return url(name)
@@ -119,20 +133,18 @@ def _disconnect(*urls: str) -> None:
 
 
 @cache
-def _template() -> str:
-    """Make the template, if no process has done it yet; return its name."""
+def _have_template(name: str, make: Callable[[str], Coroutine[None, None, None]]) -> None:
     with psycopg.connect(url("postgres"), autocommit=True) as admin:
         admin.execute("SELECT pg_advisory_lock(1)")  # until the connection ends
-        if not _exists(TEMPLATE):
-            admin.execute(f"CREATE DATABASE {TEMPLATE}_new")
+        if not _exists(name):  # no process has made it
+            admin.execute(f"CREATE DATABASE {name}_new")
             with ThreadPoolExecutor(1) as thread:  # there may be an event loop already
-                thread.submit(asyncio.run, _make_tables(f"{TEMPLATE}_new")).result()
-            admin.execute(f"ALTER DATABASE {TEMPLATE}_new RENAME TO {TEMPLATE}")
-    return TEMPLATE
+                thread.submit(asyncio.run, make(url(f"{name}_new"))).result()
+            admin.execute(f"ALTER DATABASE {name}_new RENAME TO {name}")
 
 
-async def _make_tables(name: str) -> None:
-    async with alone(url(name)) as database:
+async def _make_tables(url: str) -> None:
+    async with alone(url) as database:
         await migrate(database)
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from engine.postgres.database import alone
+from engine.postgres.store import open_store
 from engine.postgres.tenant.holding import HOLD, LOCK
 from engine.postgres.tenant.users import PostgresUsers
 from importer.users.users import Users
 from tests.support.importing import Company
-from tests.support.postgres import copy_database, database_for
+from tests.support.postgres import copy_database, copy_of, is_there
 from tests.support.waiting import wait_until
 
 TENANT = "acme"
@@ -30,21 +30,31 @@ TABLES = (
 """The tables that tests read and change by hand."""
 ADD = "INSERT INTO tenants (name, created_at) VALUES (%s, '2026-01-01T00:00:00.000Z') ON CONFLICT DO NOTHING"
 ID = "(SELECT id FROM tenants WHERE name = %s)"
+OF = "of_"
+"""The start of the name of a schema with views of one tenant's rows."""
 
 
 @contextmanager
 def as_tenant(url: str, tenant: str) -> Iterator[psycopg.Connection[Any]]:
     """Yield a connection whose tables seem to have the rows of this tenant alone; commit at the end."""
     with psycopg.connect(url) as db:
+        if db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (OF + tenant,)).fetchone():
+            db.execute(f"SET search_path = {OF}{tenant}, public")
+            yield db
+            return
         found = db.execute("SELECT id FROM tenants WHERE name = %s", (tenant,)).fetchone()
         assert found, f"there is no tenant {tenant}"
-        views = [
-            f"CREATE TEMP VIEW {table} AS SELECT * FROM public.{table} WHERE tenant_id = {found[0]};"
-            f" ALTER VIEW {table} ALTER tenant_id SET DEFAULT {found[0]}"
-            for table in TABLES
-        ]
-        db.execute("; ".join(views))
+        db.execute(_views("pg_temp", found[0]))
         yield db
+
+
+def _views(schema: str, tenant_id: int) -> str:
+    """Return statements that make a view of each table with the rows of one tenant."""
+    return "; ".join(
+        f"CREATE VIEW {schema}.{table} AS SELECT * FROM public.{table} WHERE tenant_id = {tenant_id};"
+        f" ALTER VIEW {schema}.{table} ALTER tenant_id SET DEFAULT {tenant_id}"
+        for table in TABLES
+    )
 
 
 class PostgresCompany(Company):
@@ -54,16 +64,12 @@ class PostgresCompany(Company):
 
     def _users(self) -> Users:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(1) as thread:  # there may be an event loop already
-            self.url = thread.submit(asyncio.run, self._opened()).result()
+        known = is_there(self.folder)
+        self.url = copy_of(self.folder, "headcount_company", _make_company)
+        if known:
+            with ThreadPoolExecutor(1) as thread:  # there may be an event loop already
+                thread.submit(asyncio.run, _add(self.url)).result()
         return PostgresUsers(self.url, self.tenant)
-
-    async def _opened(self) -> str:
-        url = await database_for(self.folder)
-        async with alone(url) as database:
-            await database.change(ADD, TENANT)
-        await PostgresUsers(url, TENANT).prepare(make=True)
-        return url
 
     async def copied(self, folder: Path) -> Company:
         copy_database(self.folder, folder)
@@ -106,6 +112,19 @@ class PostgresCompany(Company):
     def writing(self) -> Iterator[None]:
         with holding_users(self.url, self.tenant):
             yield
+
+
+async def _add(url: str) -> None:
+    async with open_store(url) as store:
+        await store.database.change(ADD, TENANT)
+    await PostgresUsers(url, TENANT).prepare(make=True)
+
+
+async def _make_company(url: str) -> None:
+    """Add the tenant without users, and the views that `as_tenant` otherwise makes each time."""
+    await _add(url)
+    with psycopg.connect(url) as db:
+        db.execute(f"CREATE SCHEMA {OF}{TENANT}; {_views(OF + TENANT, 1)}")
 
 
 @contextmanager
