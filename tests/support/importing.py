@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -57,9 +58,18 @@ def crowd(size: int, *, without: int = 0) -> bytes:
     return people(*(f"p{number}" for number in range(size - without)))
 
 
-def passing_folder() -> tempfile.TemporaryDirectory[str]:
-    """Yield a folder for one example of a property, in memory if possible: a disk would take most of the time."""
-    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+@contextmanager
+def passing_folder() -> Iterator[str]:
+    """Yield a folder for one example of a property, in memory if possible: a disk would take most of the time.
+
+    The databases that belong to it are dropped at the end: a property has hundreds of examples.
+    """
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        try:
+            yield folder
+        finally:
+            if databases := sys.modules.get("tests.support.postgres"):
+                databases.drop_databases(Path(folder))
 
 
 def make_users(database: Path) -> None:
