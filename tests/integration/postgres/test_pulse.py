@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 
+from engine.postgres.database import alone
+from engine.postgres.migrations import migrate
 from engine.postgres.pulse import Pulse, feeling_pulse
 from engine.postgres.store import open_store
 from importer.errors import DatabaseAway, TryAgain
@@ -30,7 +32,13 @@ class Heard(list[str | None]):
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[OwnPostgres]:
     with own_postgres() as started:
+        asyncio.run(make_tables(started.url))
         yield started
+
+
+async def make_tables(url: str) -> None:
+    async with alone(url) as database:
+        await migrate(database)
 
 
 @pytest.fixture
