@@ -12,11 +12,8 @@ from typing import Protocol
 class Placing(Protocol):
     """Gives a file its copy and its visible name. Every method blocks: the store calls them in its own thread."""
 
-    def copy(self, path: Path) -> None:
-        """Begin to make the copy at `path`. The run is not on disk yet. Raises nothing."""
-
-    def place(self) -> None:
-        """Wait until bytes and copy are on disk, and make the file visible; its name is on disk on return."""
+    def place(self, copy: Path) -> None:
+        """Make the copy, when the bytes are on disk, and then the file visible. Both are on disk on return."""
 
     def undo(self) -> None:
         """Set the visible name back and remove the copy, as far as they were made. Raises OSError."""
@@ -52,8 +49,7 @@ class Outcome:
 
 
 Land = Callable[[Landing], Awaitable[Outcome]]
-"""Makes a run of a file as `RunStore.arriving` and `landed` do, with the steps of its placing before and between.
+"""Makes a run of a file as `RunStore.arriving` and `landed` do, with its placing between them.
 
-`Placing.copy` is called as soon as the id is known, `place` when the run is on disk. Raises as `arriving` does: then
-there is no run, and the placing is undone.
+Raises as `arriving` does: then there is no run, and nothing was placed.
 """

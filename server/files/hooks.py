@@ -73,7 +73,7 @@ Raises HookRefused as `Hook.arriving` does, with what records the upload.
 
 
 Land = Callable[[Upload, Placing], Awaitable[tuple[Arrival, Exception | None]]]
-"""Does what `Hook.arriving` and `Hook.landed` do in one call, with the steps of the placing before and between.
+"""Does what `Hook.arriving` and `Hook.landed` do in one call, with the placing between them.
 
 Raises HookRefused as `Hook.arriving` does: then nothing is recorded. The exception that it returns says why the file
 could not be placed or queued: then the placing is undone, and `Hook.failed` must be called.

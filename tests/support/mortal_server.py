@@ -124,9 +124,8 @@ LANDING_PHASES = {
 if IS_EMBEDDED:
     LANDING_PHASES = {
         "it is offered": Step(RunHook, "at_once"),
-        "it has an id": Step(Beside, "copy"),
-        "it has its copy": Step(Placement, "copy", after=True),
         "it arrives": Step(Beside, "place"),
+        "it has its copy": Step(Placement, "copy", after=True),
         "it has its name": Step(*PLACES, after=True),
         "it is queued": Step(RUNS, "land", after=True),
     }

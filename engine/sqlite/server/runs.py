@@ -274,20 +274,10 @@ def _queue(db: Inside, tenant: str, run_id: int) -> None:
 def _land(db: Inside, landing: Landing) -> tuple[int, Exception | None]:
     """Do the steps of `land` in the thread of the database: no other work of it begins between two of them."""
     tenant, placing = landing.tenant, landing.placing
-
-    def arrive(inside: Inside) -> int:
-        facts = (landing.hook, landing.path, landing.size, landing.uploaded_at)
-        run_id = _promise(inside, tenant, *facts)
-        placing.copy(landing.copy_of(run_id))
-        return run_id
-
+    facts = (landing.hook, landing.path, landing.size, landing.uploaded_at)
+    run_id = in_transaction(db, lambda inside: _promise(inside, tenant, *facts))
     try:
-        run_id = in_transaction(db, arrive)
-    except BaseException:
-        placing.undo()
-        raise
-    try:
-        placing.place()
+        placing.place(landing.copy_of(run_id))
         in_transaction(db, lambda inside: _queue(inside, tenant, run_id), on_disk=False)
     except Exception as failure:
         placing.undo()

@@ -16,17 +16,16 @@ complete, and the list of imports says which.
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
 
 So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
-that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 4. A crash just before that may
+that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 3. A crash just before that may
 list one interrupted upload twice; the other order could lose it silently. Start-up compares copy and visible file by
 inode, then by content. If the old file has the same bytes, a crash after 3 looks like one after 4; both are true.
 
 A short file for a hook that decides on none waits for the disk less often, because flushes run beside each other:
 
 - 1 may still run in 2, while the hook makes its record. There is no copy before both are durable.
-- If the hook can `land`, its store does 2 to 5 in its own thread, which saves changes between that thread and the
-  event loop. Another thread does 1, and 3 as soon as the bytes are durable and the id is known, although the row may
-  not be durable yet (`Beside`). A crash may then leave a copy that no row names: start-up removes it, and the mark
-  reports the upload. 4 begins when the row, the bytes and the copy are durable.
+- If the hook can `land`, its store does 2 to 5 in its own thread (`Beside`), which saves changes between that thread
+  and the event loop. A copy in a third thread, beside the flush of the row, was slower: the threads waited for each
+  other.
 - * Then 5 is brought to the disk at once, but the OK does not wait for it. After a power cut start-up finds what it
   finds after 4, and queues it. So 4 must last until 5 is durable. A later file waits for that, as its own row is
   behind this one in the same log. A removal or rename of what landed waits in `Space.unlanding`. A start flushes what
@@ -35,7 +34,7 @@ A short file for a hook that decides on none waits for the disk less often, beca
 If two steps swap:
 
 - 3 before 1: after a power cut the copy may lack its bytes, and start-up may find an old file with the same content.
-- 3 before the id of 2 is known: the copy has no name.
+- 3 before 2: the copy has no id, and the next start removes a copy that no row names.
 - 4 before 1 or 2: after a power cut the visible file has no bytes, or no row.
 - 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
   in place, but no import reads it.
@@ -44,8 +43,7 @@ If two steps swap:
 
 After a failure in 3 to 5, `undo` sets the name back, then removes the copy and the backup. `hook.failed` is called
 after it, when the old file is in place. If `undo` fails too, the row stays `arriving`, and the next start decides by
-copy and name. A canceled request (only a stop cancels one) leaves the same state, or has landed. If 2 fails when a
-copy was begun beside it, only the copy is undone.
+copy and name. A canceled request (only a stop cancels one) leaves the same state, or has landed.
 
 The landing lock is held from 2 to 6, and by renames and removals at a hook's path. Without it, two uploads could
 become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
@@ -192,42 +190,22 @@ def _place(file: Offered, placement: Placement, copy: Path) -> None:
 
 
 class Beside:
-    """The `Placing` of a short file open at `fd`: its copy is made in a thread of the disk, after its `flush`."""
+    """The `Placing` of a short file open at `fd`. Its `flush` runs beside the hook's record."""
 
     def __init__(self, space: Space, fd: int, flush: Future[None], placement: Placement) -> None:
         self._space = space
         self._fd = fd
         self._flush = flush
         self._placement = placement
-        self._copied: Future[None] | None = None
 
-    def copy(self, path: Path) -> None:
-        copied = self._copied = Future[None]()
-
-        def make(flush: Future[None]) -> None:
-            try:
-                flush.result()
-                self._placement.copy(path)
-            except BaseException as error:
-                copied.set_exception(error)
-            else:
-                copied.set_result(None)
-
-        if self._flush.done():
-            self._space.house.disk.begin(make, self._flush)
-        else:
-            self._flush.add_done_callback(make)  # in the thread of the flush
-
-    def place(self) -> None:
-        assert self._copied is not None
-        self._copied.result()
+    def place(self, copy: Path) -> None:
+        self._flush.result()
         unmark(self._fd)  # the queue has a row for it now
+        self._placement.copy(copy)
         self._placement.move()
         _check_owner(self._space)
 
     def undo(self) -> None:
-        if self._copied is not None:
-            self._copied.exception()  # no thread makes the copy any more
         self._placement.undo()
 
 

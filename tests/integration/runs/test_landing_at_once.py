@@ -169,21 +169,6 @@ async def test_a_database_that_fails_at_any_step_leaves_the_old_file_and_no_copy
         assert (await scene.states())[-1] is QUEUED
 
 
-async def test_a_row_that_cannot_be_brought_to_disk_leaves_no_copy(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = rows.in_transaction
-    async with scene.house.client() as sftp:
-        await scene.put(sftp, OLD)
-        with monkeypatch.context() as patched:
-            patched.setattr(
-                rows, "in_transaction", lambda db, work, **how: real(db, lambda inside: full(work(inside)), **how)
-            )
-            with pytest.raises(asyncssh.SFTPFailure, match="the file cannot be queued now: the disk is full"):
-                await scene.put(sftp, NEW)
-        assert (await scene.states(), scene.house.at(AT), scene.copy(2)) == ([QUEUED], OLD, None)
-
-
 def full(*_: object) -> None:
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -238,11 +223,8 @@ class Noting:
         self.failure: Exception | None = None
         self.calls: list[tuple[str, object]] = []
 
-    def copy(self, path: Path) -> None:
-        self.calls.append((path.name, self._scene.seen()))
-
-    def place(self) -> None:
-        self.calls.append(("place", self._scene.seen()))
+    def place(self, copy: Path) -> None:
+        self.calls.append((copy.name, self._scene.seen()))
         if self.failure is not None:
             raise self.failure
 
@@ -260,7 +242,7 @@ async def test_the_file_is_placed_between_the_rows_arriving_and_queued(scene: Ac
     made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
     assert (made.run_id, made.failure) == (1, None)
     await made.stored()
-    assert placing.calls == [("1.file", []), ("place", [(1, "arriving")])]
+    assert placing.calls == [("1.file", [(1, "arriving")])]
     assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "queued")], True)
 
 
@@ -277,7 +259,7 @@ async def test_a_file_of_an_unknown_tenant_makes_no_run(scene: AcceptingHouse) -
     placing = Noting(scene)
     with pytest.raises(Refused, match="the tenant initech no longer exists"):
         await scene.store.land(landing(scene, placing, "initech"))  # type: ignore[misc]
-    assert placing.calls == [("undo", [])]
+    assert placing.calls == []
 
 
 async def test_no_thread_uses_a_file_whose_landing_was_refused(
