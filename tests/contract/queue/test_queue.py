@@ -44,6 +44,15 @@ async def test_an_upload_for_a_removed_tenant_is_refused(queue: Queue) -> None:
         await promise(queue, "initech")
 
 
+async def test_an_end_in_a_block_that_holds_the_tenant_is_stored_after_it(queue: Queue) -> None:
+    number = await enqueue(queue)
+    entry = await queue.claim("acme", number)
+    assert entry
+    async with queue.holding("acme"):
+        assert await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True)
+    assert (await found(queue, number)).state is ImportState.COMPLETED
+
+
 async def test_an_import_is_not_started_while_another_of_its_tenant_runs(queue: Queue) -> None:
     first, second, other = await enqueue(queue), await enqueue(queue), await enqueue(queue, "globex")
     assert await queue.claim("acme", first)

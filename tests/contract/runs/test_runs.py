@@ -47,6 +47,13 @@ async def test_no_id_is_used_twice(runs: RunStore) -> None:
     assert await put_in_line(runs) == 2
 
 
+async def test_an_end_in_a_block_that_holds_the_tenant_is_stored_after_it(runs: RunStore) -> None:
+    number = await put_in_line(runs)
+    async with runs.holding("acme"):
+        await end_in(runs, number, ImportState.COMPLETED)
+    assert await state_of(runs, number) is ImportState.COMPLETED
+
+
 async def test_an_upload_for_a_removed_tenant_is_refused(runs: RunStore) -> None:
     with pytest.raises(Refused, match="the tenant initech no longer exists"):
         await arrive(runs, "initech")
