@@ -26,8 +26,9 @@ help: ## show this list
 demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 then stops
 	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
+WORKERS ?= 4
 test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some; ENGINE=postgres runs them on PostgreSQL
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 DAYS ?= 365
 SEED ?= 1
