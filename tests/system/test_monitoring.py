@@ -33,8 +33,8 @@ CRITICAL = [
     each for each in ALERTS if each["labels"]["severity"] == "critical" and each["alert"] not in OF_THE_MACHINE
 ]
 QUERIES = list(queries())
-ON_EVENTS = {"Starts"}
-"""Queries that have no sample while all is well."""
+ON_EVENTS = {"Starts"} if chosen_engine() == EMBEDDED else {"Starts", "Newest backup"}
+"""Queries that have no sample while all is well; Headcount backs up no other engine."""
 
 pytestmark = needs("prometheus", "sftp")
 
