@@ -147,12 +147,16 @@ async def test_the_server_knows_each_client_behind_a_proxy_by_its_address(proxy:
     """While so many wrong tokens of one client wait that another one is refused, another client is not refused."""
     forged = {"x-forwarded-for": OTHER, "forwarded": f"for={OTHER}", "authorization": "Bearer wrong"}
     async with proxy.async_client(ONE, **forged) as one, proxy.async_client(OTHER, **forged) as other:
-        sent = [asyncio.create_task(one.get(f"{ACME}/imports")) for _ in range(WAITING_MOST + 2)]
-        ended, waiting = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
-        assert {each.result().status_code for each in ended} == {429}
+        # The first delays are short: a busy server may have answered some before the last one arrives.
+        sent = [asyncio.create_task(one.get(f"{ACME}/imports")) for _ in range(2 * WAITING_MOST)]
+        for each in asyncio.as_completed(sent):
+            if (await each).status_code == 429:
+                break
+        else:
+            raise AssertionError("no request was refused")
         assert (await other.get(f"{ACME}/imports")).status_code == 401
-        for each in waiting:
-            each.cancel()
+        for waiting in sent:
+            waiting.cancel()
         await asyncio.wait(sent)
 
 
