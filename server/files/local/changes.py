@@ -48,7 +48,8 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
         await _rename_to_hook(space, hook, old, new, gone)
         return
     async with AsyncExitStack() as stack:
-        if hook is not None or space.hooks.find(str(old)) or space.hooks.anything_below(old):
+        hooks = space.hooks
+        if hook is not None or hooks.find(str(old)) or hooks.anything_below(old) or space.hooks_changed:
             await stack.enter_async_context(space.unlanding())
         source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
         target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
@@ -188,7 +189,7 @@ async def remove(space: Space, path: ClientPath) -> None:
     space.check_writable(path)
     usage = await space.usage()
     async with AsyncExitStack() as stack:
-        if space.hooks.find(str(path)):
+        if space.hooks.find(str(path)) or space.hooks_changed:
             await stack.enter_async_context(space.unlanding())
         folder = stack.enter_context(space.folder.holding(path))
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)

@@ -80,7 +80,7 @@ class LocalFiles(Space):
         draft.drop()
 
     async def _publish(self, draft: Draft, written: Written | None) -> None:
-        uploads.publish(self, draft, written)
+        await uploads.publish(self, draft, written)
 
     async def _land(
         self, draft: Draft, hook: Hook, upload: Upload, written: Written | None, gone: Gone | None

@@ -28,8 +28,8 @@ A short file for a hook that decides on none waits for the disk less often, beca
   other.
 - * Then 5 is brought to the disk at once, but the OK does not wait for it. After a power cut start-up finds what it
   finds after 4, and queues it. So 4 must last until 5 is durable. A later file waits for that, as its own row is
-  behind this one in the same log. A removal or rename of what landed waits in `Space.unlanding`. A start flushes what
-  a killed process wrote.
+  behind this one in the same log. A removal or rename of what landed waits in `Space.unlanding`. So does every
+  change of a name if a hook was turned off or on meanwhile. A start flushes what a killed process wrote.
 
 If two steps swap:
 
@@ -145,7 +145,7 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     if failure is not None:
         await _failed(hook, file.upload, arrival, failure)
         raise failure
-    space.stored = arrival.stored
+    space.has_landed(file.upload.path, arrival.stored)
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
         await space.in_thread(placement.settle)
     else:

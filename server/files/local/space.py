@@ -60,8 +60,8 @@ class Space(Endings):
         self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
         """Held while a hook's path changes, so that files land there in the order of their ids."""
-        self.stored: Stored | None = None
-        """Waits until the record of the newest file that landed is on the disk."""
+        self._stored: Stored | None = None
+        self._landed_under: HookView | None = None
         self._view: HookView | None = None
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
@@ -123,6 +123,16 @@ class Space(Endings):
             gone = before - found - {(TEST,)}
             self._usage.add(0, len(gone) - added)
 
+    def has_landed(self, path: str, stored: Stored | None) -> None:
+        """Note that a file landed; `stored` waits until its record is on the disk, None: it is."""
+        view = self.hooks  # the hook may have been turned off meanwhile
+        self._stored, self._landed_under = stored, view if view.find(path) else None
+
+    @property
+    def hooks_changed(self) -> bool:
+        """Return whether a file whose record may not be on the disk yet can be at a path that had a hook before."""
+        return self._stored is not None and self.hooks is not self._landed_under
+
     @asynccontextmanager
     async def unlanding(self) -> AsyncIterator[None]:
         """Hold the landing lock, for a removal or rename of a file that landed: its record is on the disk as queued.
@@ -130,9 +140,9 @@ class Space(Endings):
         Raises OSError if that is not certain.
         """
         async with self.landing:
-            if self.stored is not None:
-                await self.stored()
-                self.stored = None
+            if self._stored is not None:
+                await self._stored()
+                self._stored = None
             yield
 
     async def usage(self) -> Usage:

@@ -88,8 +88,16 @@ def move_open(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> 
         unmark(draft.fd)
 
 
-def publish(space: Space, draft: Draft, written: Written | None) -> None:
-    """Rename a draft over the visible name. Nothing waits."""
+async def publish(space: Space, draft: Draft, written: Written | None) -> None:
+    """Rename a draft over the visible name. Nothing waits, unless a hook was turned off or on just now."""
+    if space.hooks_changed:
+        async with space.unlanding():
+            _publish(space, draft, written)
+    else:
+        _publish(space, draft, written)
+
+
+def _publish(space: Space, draft: Draft, written: Written | None) -> None:
     _remember(space, draft, written)
     unmark(draft.fd)
     with space.folder.holding(draft.path) as folder:

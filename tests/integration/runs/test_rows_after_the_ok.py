@@ -18,6 +18,7 @@ from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
 from server.runs.ending import Ending
 from server.runs.recovery import recover_runs
+from server.runs.run_hook import RunHook
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.sftp import sftp_house
 
@@ -75,6 +76,10 @@ async def landed(scene: AcceptingHouse, sftp: asyncssh.SFTPClient) -> None:
     await scene.states()  # the thread of the database has flushed its log
 
 
+def overwritten(scene: AcceptingHouse) -> Request:
+    return lambda sftp: scene.put(sftp, NEW)
+
+
 async def test_the_ok_does_not_wait_until_the_row_is_on_disk_as_queued(
     scene: AcceptingHouse, flushes: Flushes
 ) -> None:
@@ -102,6 +107,31 @@ async def test_a_landed_file_keeps_its_name_until_its_row_is_on_disk(
         flushes.may_end.set()
         await changing
         assert scene.house.at(newest) == (OLD if how == "replaced by another file" else None)
+        assert await scene.counts_truly()
+
+
+@pytest.mark.parametrize("how", [*UNLANDING, "overwritten"])
+@pytest.mark.parametrize("when", ["after its OK", "while it lands"])
+async def test_a_landed_file_keeps_its_name_even_if_its_hook_is_off(
+    scene: AcceptingHouse, flushes: Flushes, monkeypatch: pytest.MonkeyPatch, how: str, when: str
+) -> None:
+    def turn_off(*_: object) -> None:
+        monkeypatch.setattr(scene.house.listener._files._house.hooks, "_on", lambda _: ())
+
+    async with scene.house.client() as sftp, scene.house.client() as other:
+        await landed(scene, sftp)
+        if when == "while it lands":
+            monkeypatch.setattr(RunHook, "_queued", turn_off)
+        flushes.may_end.clear()
+        newest = DEEP if how == "moved with its folder" else AT
+        await scene.put(sftp, OLD, newest)
+        turn_off()
+        changing = asyncio.ensure_future((UNLANDING | {"overwritten": overwritten(scene)})[how](sftp))
+        for _ in range(5):
+            assert await other.stat(newest)
+        assert (changing.done(), scene.house.at(newest)) == (False, OLD)
+        flushes.may_end.set()
+        await asyncio.wait([changing])
         assert await scene.counts_truly()
 
 
