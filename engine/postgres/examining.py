@@ -14,6 +14,7 @@ from engine.files import CHUNK
 from engine.postgres.database import Database, Steps
 from engine.postgres.files.contents import AT_ONCE
 from engine.postgres.migrations import versions
+from engine.postgres.server.node import NAME
 
 LONG_S = 3600
 """A transaction that has been open for so many seconds is long: no import takes so long."""
@@ -48,6 +49,7 @@ OPEN = """
     SELECT pid, application_name, coalesce(usename, ''), extract(epoch FROM clock_timestamp() - xact_start)::float8
     FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend' AND xact_start < clock_timestamp() - make_interval(secs => %(long)s)
+        AND application_name <> %(node)s
     UNION ALL SELECT NULL, gid, owner, extract(epoch FROM clock_timestamp() - prepared)::float8
     FROM pg_prepared_xacts WHERE database = current_database()
         AND prepared < clock_timestamp() - make_interval(secs => %(long)s)
@@ -114,7 +116,7 @@ async def examine_server(database: Database) -> ServerFacts:
     (row,) = await database.read(SERVER)
     ahead_s = row["now"] - (begun + time.time()) / 2
     ((used, most),) = await database.read(CONNECTIONS)
-    long = [OpenTransaction(*each) for each in await database.read(OPEN, long=LONG_S)]
+    long = [OpenTransaction(*each) for each in await database.read(OPEN, long=LONG_S, node=NAME)]
     return ServerFacts(await versions(database), row["encoding"], row["settings"], ahead_s, used, most, tuple(long))
 
 

@@ -33,6 +33,9 @@ WORK_LOCK = 0x776F726B
 """The same for the long transactions of a server."""
 LEADER_LOCK = 0x6C656164
 
+NAME = "headcount node"
+"""The connection of a server has this name in the lists of PostgreSQL. Its transaction is as old as the server."""
+
 BEAT_S = 1.0
 FROZEN_S = 6.0
 """PostgreSQL takes a server for gone that was silent for so long."""
@@ -146,7 +149,7 @@ class PostgresNode:
         return connection
 
     def _connect(self) -> psycopg.Connection[Row]:
-        return connect_blocking(self._url, "headcount node")
+        return connect_blocking(self._url, NAME)
 
     def _join(self, connection: psycopg.Connection[Row]) -> bool:
         """Take the lock, then write the row, so that there is none without a lock. Return whether it was absent."""

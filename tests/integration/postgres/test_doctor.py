@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from engine.postgres.server.node import NAME
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
@@ -141,6 +142,13 @@ def test_a_transaction_that_stays_open_is_a_warning(place: str, monkeypatch: pyt
         other.execute("SELECT 1")
         assert "a transaction of headcount (“reports”) has been open" in the_only()["what"]
         assert f"pg_terminate_backend({other.info.backend_pid})" in the_only()["do"]
+
+
+def test_the_lock_of_a_running_server_is_not_a_warning(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.postgres.examining.LONG_S", 0)
+    with psycopg.connect(place, application_name=NAME) as server:
+        server.execute("SELECT 1")
+        assert found() == []
 
 
 def test_few_free_connections_are_a_warning(place: str, change: Change) -> None:
