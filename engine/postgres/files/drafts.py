@@ -26,7 +26,8 @@ class PostgresDraftStore:
         self._process = process
 
     async def add(self, tenant_id: int, path: str, at: str) -> int:
-        async with self._database.transaction(ON_NO_DISK) as steps:
+        # On disk on return: a restart of PostgreSQL would give the number of a lost note to another draft.
+        async with self._database.transaction() as steps:
             ((number,),) = await steps.rows(ADDED, tenant_id, self._process, stored(path), at)
         return int(number)
 
