@@ -28,7 +28,6 @@ from typing import Any, NoReturn, cast
 
 import asyncssh
 
-from keys.host import RSA_BITS
 from tests.support import ROOT, jumping_clock
 from tests.support.chosen import EMBEDDED, chosen_engine
 
@@ -179,6 +178,8 @@ def _save_time_on_rsa() -> None:
 
     A start needs a tenth of a second without it, and half a second more with it.
     """
+    from keys.host import RSA_BITS  # a test's clock is installed before the modules that take it
+
     make = asyncssh.generate_private_key
     key = make("ssh-rsa", key_size=RSA_BITS)
 

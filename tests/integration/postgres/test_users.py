@@ -13,7 +13,6 @@ import psycopg
 import pytest
 
 from engine.postgres.database import pooled
-from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.model import ImportState
@@ -70,17 +69,6 @@ async def test_writers_that_wait_for_an_import_leave_the_connections_to_others(c
                     assert await users.count_by_state() == {"active": 1, "deactivated": 0}
             assert not any(write.done() for write in writes)
         assert await asyncio.gather(*writes) == [True] * 9
-
-
-async def test_a_tenant_is_not_removed_while_an_import_runs(
-    company: PostgresCompany, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await company.run(people("ann"))
-    async with pooled(company.url, most=1) as database, running_import(company):
-        monkeypatch.setattr("engine.postgres.database.LOCK_S", 0.2)
-        with pytest.raises(TryAgain):
-            await PostgresTenantStore(database).remove(TENANT)
-    assert list(await company.users()) == ["ann@example.com"]
 
 
 async def test_readers_see_the_users_as_they_were_while_an_import_runs(company: PostgresCompany) -> None:

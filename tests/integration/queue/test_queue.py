@@ -46,14 +46,6 @@ async def test_an_upload_that_cannot_be_queued_raises_an_error(queue: Queue, tmp
     assert (await found(queue, number)).state is ImportState.QUEUED
 
 
-async def test_only_one_import_of_a_tenant_can_run(queue: Queue) -> None:
-    await enqueue(queue)
-    await enqueue(queue)
-    assert await queue.claim("acme", 1)
-    with pytest.raises(DatabaseFault):
-        await queue.claim("acme", 2)
-
-
 @pytest.mark.parametrize("query", [NEWEST_CHANGE, f"SELECT id {APPLIED_OF} ORDER BY applied_number DESC LIMIT 9"])
 async def test_the_newest_applied_imports_are_found_by_index(queue: Queue, tmp_path: Path, query: str) -> None:
     with closing(sqlite3.connect(tmp_path / "headcount.db")) as db:
