@@ -320,6 +320,19 @@ def flush_log(path: Path) -> None:
         os.close(log_file)
 
 
+def move_log(connection: sqlite3.Connection) -> bool:
+    """Move what was committed from the log into the database; return whether all of it is on the disk there.
+
+    It helps after a flush of the log that failed: another one may succeed without what the disk has lost. Call it in
+    the connection's thread, outside of a transaction. A reader with an old view may prevent it for a while.
+    """
+    try:
+        busy, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()[0]
+    except sqlite3.Error:
+        return False
+    return not busy and bool(pages == moved)
+
+
 def as_try_again(error: Exception) -> Exception:
     """Return TryAgain if `error` is a full disk or a busy database, otherwise `error` itself."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

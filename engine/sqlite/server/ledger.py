@@ -6,14 +6,14 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
 from engine.landing import Stored
-from engine.sqlite.database import at_once, flush_log, in_its_thread, transaction, translated
+from engine.sqlite.database import at_once, flush_log, in_its_thread, move_log, transaction, translated
 
 T = TypeVar("T")
 
@@ -46,14 +46,14 @@ class Ledger:
         """Run `work` in the thread of the database. It makes transactions of its own, by `in_transaction`.
 
         A commit that did not wait for the disk is on the disk soon after, and all later work of the thread waits for
-        that. The second value that is returned waits for it.
+        that. The second value that is returned waits for it; after a failure it tries again at each call.
         """
         stored = Future[None]()
         stored.set_running_or_notify_cancel()  # a canceled wait must not cancel it
 
         def store() -> None:
             try:
-                flush_log(self.file)
+                self._flush()
             except BaseException as error:
                 stored.set_exception(error)
             else:
@@ -61,8 +61,12 @@ class Ledger:
 
         async def wait() -> None:
             if not stored.done():
-                await asyncio.wrap_future(stored)
-            stored.result()
+                with suppress(Exception):
+                    await asyncio.wrap_future(stored)
+            if (failure := stored.exception()) is not None:
+                await self._outside()
+                if not await in_its_thread(self.db, lambda: move_log(self.db._conn)):
+                    raise failure
 
         with self._translating():
             await self._outside()
@@ -101,6 +105,14 @@ class Ledger:
             yield
         except sqlite3.DatabaseError as error:
             raise self.translated(error) from error
+
+    def _flush(self) -> None:
+        """Bring to the disk what was committed without that, in the thread of the database. Raises OSError."""
+        try:
+            flush_log(self.file)
+        except OSError:
+            if not move_log(self.db._conn):
+                raise
 
     async def _outside(self) -> None:
         """Wait until no transaction of several steps is open.

@@ -44,8 +44,10 @@ class Flushes:
         self.failure: Exception | None = None
         self.may_end = threading.Event()
         self.may_end.set()
-        self._real = ledger.flush_log
+        self.moves_fail = False
+        self._real, self._move = ledger.flush_log, ledger.move_log
         monkeypatch.setattr(ledger, "flush_log", self._flush)
+        monkeypatch.setattr(ledger, "move_log", lambda db: not self.moves_fail and self._move(db))
 
     def _flush(self, file: Path) -> None:
         self.may_end.wait()
@@ -141,16 +143,30 @@ async def test_a_landed_file_whose_row_cannot_be_brought_to_disk_stays(
 ) -> None:
     async with scene.house.client() as sftp:
         await landed(scene, sftp)
-        flushes.failure = OSError(errno.EIO, "it broke")
+        flushes.failure, flushes.moves_fail = OSError(errno.EIO, "it broke"), True
         newest = DEEP if how == "moved with its folder" else AT
         await scene.put(sftp, OLD, newest)
         with pytest.raises(asyncssh.SFTPFailure, match="it broke"):
             await UNLANDING[how](sftp)
         assert scene.house.at(newest) == OLD
-        flushes.failure = None
-        await scene.put(sftp, NEW, newest)
+        flushes.moves_fail = False  # a flush of the log might succeed now without what the disk has lost
         await UNLANDING[how](sftp)
         assert scene.house.at(newest) is None
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced by another file"])
+@pytest.mark.parametrize("moves_fail", [False, True])
+async def test_a_flush_that_failed_once_refuses_no_later_request(
+    scene: AcceptingHouse, flushes: Flushes, how: str, *, moves_fail: bool
+) -> None:
+    async with scene.house.client() as sftp:
+        await landed(scene, sftp)
+        flushes.failure, flushes.moves_fail = OSError(errno.EMFILE, "too many open files"), moves_fail
+        await scene.put(sftp, OLD)
+        await scene.states()  # the thread of the database has tried to flush its log
+        flushes.failure, flushes.moves_fail = None, False
+        await UNLANDING[how](sftp)
+        assert scene.house.at(AT) == (OLD if how == "replaced by another file" else None)
 
 
 @pytest.mark.logs("run_recovered")
