@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -313,6 +313,15 @@ class SftpHouse:
         """Run OpenSSH's scp; `remote:PATH` is a path on the server."""
         where = [argument.replace("remote:", f"acme@{HOST}:") for argument in arguments]
         return await run(client("scp"), *self.ssh_options(), "-P", str(self.port), *where)
+
+
+async def answer_to(request: Awaitable[object]) -> str:
+    """Return the reason with which a request is refused, or "OK"."""
+    try:
+        await request
+    except asyncssh.SFTPError as refusal:
+        return refusal.reason
+    return "OK"
 
 
 async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import itertools
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from server.runs.run_hook import RunHook
 from server.sftp.handler import SftpHandler
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.disk import DiskLog
-from tests.support.sftp import sftp_house
+from tests.support.sftp import answer_to, sftp_house
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.only_on("sqlite", "the files of the engine are in a folder")
@@ -39,14 +39,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
     scene = AcceptingHouse("/invoices/*")
     async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
         yield scene
-
-
-async def answer_to(request: Awaitable[object]) -> str:
-    try:
-        await request
-    except asyncssh.SFTPError as refusal:
-        return refusal.reason
-    return "OK"
 
 
 def failing_at(step: int, real: Callable[..., None]) -> Callable[..., None]:

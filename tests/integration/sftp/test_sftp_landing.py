@@ -27,7 +27,7 @@ from server.files.paths import parse_path
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.disk import DiskLog
 from tests.support.keypairs import public_line
-from tests.support.sftp import SftpHouse
+from tests.support.sftp import SftpHouse, answer_to
 from tests.support.waiting import eventually
 
 ONE = b"email\nada@example.org\n"
@@ -126,14 +126,6 @@ BESIDE = {
     "made a folder": {"other": TWO},
 }
 """The files beside that of the hook, if the change happens while `part` is there."""
-
-
-async def answer_to(request: Awaitable[object]) -> str:
-    try:
-        await request
-    except asyncssh.SFTPError as refusal:
-        return refusal.reason
-    return "OK"
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
