@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from engine.postgres.database import alone
@@ -61,14 +62,13 @@ def content(number: int) -> bytes:
 class Lander:
     """Clients that land files, one after another each, until the process ends."""
 
-    def __init__(self, house: FileHouse, first: int) -> None:
+    def __init__(self, house: FileHouse, numbers: Iterator[int]) -> None:
         self.house = house
-        self.number = first
+        self.numbers = numbers
 
     async def client(self, name: int) -> None:
         while True:
-            self.number += 1
-            await self.one(name, self.number)
+            await self.one(name, next(self.numbers))
 
     async def one(self, name: int, number: int) -> None:
         way = random.Random(number).choice(("put", "put", "rename", "again", "plain"))
@@ -83,8 +83,8 @@ class Lander:
                 await self.house.rename(part, where)
             else:
                 await self.put(where, number)
-        except OSError as error:
-            if error.errno not in AWAY:
+        except (OSError, TryAgain) as error:
+            if isinstance(error, OSError) and error.errno not in AWAY:
                 raise
             await asyncio.sleep(0.02)
         else:
@@ -103,12 +103,13 @@ def say(line: str) -> None:
 async def land(url: str, folder: Path, first: int) -> None:
     """Be the process: report what the one before left, then land files."""
     logging.disable()  # each stop of PostgreSQL would be told many times
+    numbers = count(first)  # a number names one file, also when the store was opened again
     while True:
         with suppress(TryAgain, DatabaseUnusable, OSError):
             async with open_store(url, serving=True, login_wait_s=5) as store:
                 house = FileHouse(store, folder / "tenants" / TENANT, MAKE["postgres"], HOOKED)
                 await house.restart(f"process-{os.getpid()}-{time.time_ns()}")
-                lander = Lander(house, first)
+                lander = Lander(house, numbers)
                 say("ready")
                 await asyncio.gather(*(lander.client(name) for name in range(CLIENTS)))
 
@@ -127,6 +128,7 @@ class Ledger:
         for line in lines:
             what, *facts = line.split()
             if what == "begin":
+                assert int(facts[0]) not in self.begun, f"{line}: begun twice"
                 self.begun[int(facts[0])] = (facts[1], facts[2])
             elif what == "ok":
                 self.acknowledged.append(int(facts[0]))
