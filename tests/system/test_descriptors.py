@@ -150,7 +150,8 @@ def test_settings_above_the_descriptors_are_lowered_with_a_warning_each(tmp_path
                 client = stack.enter_context(socket.socket())
                 client.bind((SOURCES[number % len(SOURCES)], 0))
                 client.connect(("127.0.0.1", server.http_port))
-            assert server.get("/readyz").status_code == 200
+                if number % 16 == 15:  # a server accepts all that wait before it turns one of them away
+                    assert server.get("/readyz").status_code == 200
         assert "shortage" not in server.events()
 
 
