@@ -76,5 +76,8 @@ class Store(Protocol):
     async def ask_to_write(self) -> None:
         """Check that something can be written: begin a change, and change nothing. Raises TryAgain if it fails."""
 
+    def is_away(self) -> bool:
+        """Return whether the database did not answer a moment ago: a read would only wait. Does not wait itself."""
+
     def looking(self) -> Store:
         """Return the same store for readers, which must not wait for writes. Nothing may be changed through it."""

@@ -189,7 +189,7 @@ class Server:
             "database": self._database_answers,
             "disk": disk.check,
         }
-        self._counts = Counts(self._notifications.measure, self._counting.count)
+        self._counts = Counts(self._notifications.measure, self._counting.count, is_away=store.is_away)
         self._gauges = Gauges(
             *(metrics, Parts(checks), disk, place_of(settings).newest_backup),
             hooks_broken=lambda: self._hooks.broken,

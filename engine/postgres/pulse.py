@@ -37,6 +37,11 @@ class Pulse:
         if self._why:
             raise self._why.with_traceback(None)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the newest answer was that the database cannot be used."""
+        return self._why is not None
+
     async def beat(self) -> None:
         """Ask again and again, until it is canceled."""
         while True:

@@ -127,6 +127,9 @@ class PostgresStore:
         else:
             await self.database.change(ASK)
 
+    def is_away(self) -> bool:
+        return bool(self._pulse and self._pulse.is_away)
+
     def looking(self) -> PostgresStore:
         return self._looking
 

@@ -104,6 +104,9 @@ class SqliteStore:
             if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
                 raise TryAgain("disk_error", f"{file.name} is read-only for the server")
 
+    def is_away(self) -> bool:
+        return False  # no read of a file waits for its disk to come back
+
     def looking(self) -> SqliteStore:
         return self._looking
 

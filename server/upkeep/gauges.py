@@ -50,16 +50,24 @@ class Parts:
 class Counts:
     """Counts of the database, for scrapes: while `counts` take longer than `late_s`, they show what they did before.
 
-    The next scrape waits for the same counts.
+    The next scrape waits for the same counts. While the database `is_away`, no scrape waits for them.
     """
 
-    def __init__(self, *counts: Callable[[], Awaitable[None]], late_s: float = LATE_S) -> None:
+    def __init__(
+        self,
+        *counts: Callable[[], Awaitable[None]],
+        is_away: Callable[[], bool] = lambda: False,
+        late_s: float = LATE_S,
+    ) -> None:
         self._counts = counts
+        self._is_away = is_away
         self._late_s = late_s
         self._counting: asyncio.Task[None] | None = None
 
     async def renew(self) -> None:
-        """Count, for at most `late_s`."""
+        """Count, for at most `late_s`; not at all while the database is away."""
+        if self._is_away():
+            return
         counting = self._counting = self._counting or asyncio.create_task(self._count(), name="counting")
         await asyncio.wait([counting], timeout=self._late_s)
         if counting.done():

@@ -87,6 +87,24 @@ def test_the_log_says_once_that_the_database_is_away_and_once_that_it_is_back(
     assert server.sftp("acme", "ls /").returncode == 0
 
 
+def test_a_scrape_does_not_wait_for_a_database_that_is_away(server: ServerProcess, postgres: OwnPostgres) -> None:
+    server.put("acme", people("ann"))
+    assert server.wait("acme")["state"] == "completed"
+    users, works = 'headcount_users{state="active",tenant="acme"} 1.0', 'headcount_ready{part="database"} 1.0'
+    wait_until(lambda: {users, works} <= {*server.get("/metrics").text.splitlines()}, what="the metrics")
+    postgres.stop()
+    try:
+        wait_until(lambda: not is_ready(server), DEADLINE_S, "the server to notice")
+        begun = time.monotonic()
+        shown = server.get("/metrics").text.splitlines()
+        assert time.monotonic() - begun < 2
+    finally:
+        postgres.start()
+    assert users in shown
+    assert works.replace("1.0", "0.0") in shown
+    wait_until(lambda: works in server.get("/metrics").text, DEADLINE_S, "the database to be back")
+
+
 async def test_a_key_revoked_behind_the_back_of_a_server_publishes_nothing(
     postgres: OwnPostgres, tmp_path: Path
 ) -> None:

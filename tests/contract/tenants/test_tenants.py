@@ -92,6 +92,12 @@ async def test_ask_to_write_succeeds_on_a_writable_store(store: Store) -> None:
     await store.ask_to_write()
 
 
+async def test_a_store_that_answers_is_not_away(engine: OpenStore) -> None:
+    async with engine(serving=True) as store:
+        await store.ask_to_write()
+        assert not store.is_away()
+
+
 async def test_a_reader_sees_committed_changes(engine: OpenStore) -> None:
     async with engine("acme", serving=True) as store:
         looking = store.looking()

@@ -111,7 +111,9 @@ async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: Own
             async with asyncio.timeout(1):
                 with pytest.raises(DatabaseAway):
                     await store.ask_to_write()
+            assert store.is_away()
         finally:
             postgres.start()  # in this thread: it ends with the one that starts it
         await eventually(lambda: heard[-1] is None)
         await store.ask_to_write()
+        assert not store.is_away()

@@ -61,3 +61,35 @@ async def test_a_scrape_waits_for_counts_only_a_while_and_the_next_one_for_the_s
     await counts.renew()
     await counts.renew()
     assert begun == 2
+
+
+async def test_a_scrape_waits_for_no_counts_while_the_database_is_away() -> None:
+    away, begun = True, 0
+
+    async def count() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+
+    counts = Counts(count, is_away=lambda: away, late_s=0.01)
+    await counts.renew()
+    assert begun == 0
+    away = False
+    await counts.renew()
+    assert begun == 1
+
+
+async def test_a_scrape_does_not_wait_for_counts_that_began_before_the_database_was_away() -> None:
+    away, begun = False, asyncio.Event()
+
+    async def count() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    counts = Counts(count, is_away=lambda: away, late_s=60)
+    waiting = asyncio.create_task(counts.renew())
+    await begun.wait()
+    away = True
+    async with asyncio.timeout(5):
+        await counts.renew()
+    waiting.cancel()
