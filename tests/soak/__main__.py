@@ -38,8 +38,8 @@ def main() -> int:
         folder = Path(name)
         clock = jumping_clock.JumpingClock(folder / "clock")
         clock.step(BEGIN - clock.now())
-        os.environ[jumping_clock.PLACE] = str(clock.place)
-        jumping_clock.install(clock.place, steady=False)
+        os.environ.update(clock.env)
+        jumping_clock.install(clock.place, everywhere=False)
         from tests.soak.simulation import simulate  # its modules get the clock
 
         return simulate(

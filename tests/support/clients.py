@@ -76,9 +76,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 """For each library, a command that prints something if it is installed."""
 
 PACKAGES: dict[str, str | None] = {
-    **dict.fromkeys(
-        ("caddy", "docker-compose", "faketime", "haproxy", "lftp", "nginx", "pgbouncer", "prometheus", "rclone")
-    ),
+    **dict.fromkeys(("caddy", "docker-compose", "haproxy", "lftp", "nginx", "pgbouncer", "prometheus", "rclone")),
     **dict.fromkeys(("scp", "sftp", "ssh", "ssh-keygen"), "openssh-client"),
     **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
     "chromium": "chromium-headless-shell",

@@ -83,15 +83,18 @@ class Forked:
 def start(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
     """Start `python -m ENTRY serve` with this environment and the descriptor `log` as its standard error.
 
-    It is a fork if `entry` and `env` allow that, else a new interpreter.
+    It is a fork if `entry` and `env` allow that, else a new interpreter. Servers with a clock of `jumping_clock` are
+    forks of a nursery that has installed it.
     """
-    if entry in ENTRIES and _base(env) == _base(os.environ):
+    clock = {name: env[name] for name in (jumping_clock.PLACE,) if name in env}
+    if entry in ENTRIES and _base(env) == _base(os.environ) | clock:
         return cast("subprocess.Popen[str]", _fork(entry, env, log))
     return start_fresh(entry, env, log)
 
 
 def start_fresh(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
     """Do as `start`, always with a new interpreter."""
+    assert jumping_clock.PLACE not in env, "a new interpreter would have the real clock"
     program = [sys.executable, "-m", entry, "serve"]
     return subprocess.Popen(program, cwd=ROOT, env=dict(env), stderr=log, text=True, start_new_session=True)
 

@@ -11,20 +11,28 @@ import pytest
 
 from tests.support.clients import needs
 from tests.support.importing import people
+from tests.support.jumping_clock import JumpingClock
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
-from tests.support.stepping_clock import SteppingClock
 from tests.support.waiting import wait_until
 
-pytestmark = needs("faketime", "sftp")
+pytestmark = needs("sftp")
 
 STAFF = [f"p{number}" for number in range(20)]
 WEEK = timedelta(days=7)
 
 
+@pytest.fixture(scope="module")
+def only_clock(tmp_path_factory: pytest.TempPathFactory) -> JumpingClock:
+    """The clock of all servers of this module, which so are forks of one nursery."""
+    return JumpingClock(tmp_path_factory.mktemp("clock") / "clock")
+
+
 @pytest.fixture
-def clock(tmp_path: Path) -> SteppingClock:
-    return SteppingClock(tmp_path)
+def clock(only_clock: JumpingClock) -> JumpingClock:
+    """The clock of the server, which is right at first; the clock of commands and of the database stays right."""
+    only_clock.be_right()
+    return only_clock
 
 
 @pytest.fixture
@@ -34,7 +42,7 @@ def mail(tmp_path: Path) -> Iterator[MailHost]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, clock: SteppingClock, mail: MailHost) -> Iterator[ServerProcess]:
+def server(tmp_path: Path, clock: JumpingClock, mail: MailHost) -> Iterator[ServerProcess]:
     """A server with a mail server, started."""
     smtp = {"HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}", "HEADCOUNT_SMTP_FROM": "headcount@example.com"}
     smtp |= {"HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com"}
@@ -42,7 +50,7 @@ def server(tmp_path: Path, clock: SteppingClock, mail: MailHost) -> Iterator[Ser
         yield started
 
 
-def test_undo_takes_the_newest_applied_import(server: ServerProcess, clock: SteppingClock) -> None:
+def test_undo_takes_the_newest_applied_import(server: ServerProcess, clock: JumpingClock) -> None:
     server.add_tenant("acme")
     server.put("acme", people(*STAFF))
     assert server.wait("acme")["state"] == "completed"
@@ -63,16 +71,16 @@ def test_undo_takes_the_newest_applied_import(server: ServerProcess, clock: Step
     assert set(server.users("acme").values()) == {"deactivated"}
 
 
-def test_an_import_that_was_requeued_runs(server: ServerProcess, clock: SteppingClock) -> None:
+def test_an_import_that_was_requeued_runs(server: ServerProcess, clock: JumpingClock) -> None:
     server.add_tenant("acme")
     with server.stored.writing_users("acme"):
         server.put("acme", people("ann"))
-        wait_until(lambda: _says(server, "another process holds"), 60, "a failed attempt")
+        wait_until(lambda: _says(server, " holds the "), 60, "a failed attempt")
         clock.step(-WEEK)
     assert server.reaches("acme", 1, "completed")
 
 
-def test_an_import_waits_for_its_checksum_and_no_longer(server: ServerProcess, clock: SteppingClock) -> None:
+def test_an_import_waits_for_its_checksum_and_no_longer(server: ServerProcess, clock: JumpingClock) -> None:
     server.add_tenant("acme", require_checksum="true")
     for number, step in enumerate((-WEEK, WEEK), start=1):
         content = people("ann", job_title=f"Baker {number}")
@@ -88,7 +96,7 @@ def test_an_import_waits_for_its_checksum_and_no_longer(server: ServerProcess, c
 
 
 def test_waiting_mails_and_invitations_are_sent_exactly_once(
-    server: ServerProcess, clock: SteppingClock, mail: MailHost
+    server: ServerProcess, clock: JumpingClock, mail: MailHost
 ) -> None:
     for count, (tenant, step) in enumerate((("acme", -WEEK), ("globex", WEEK)), start=1):
         mail.go_away()
