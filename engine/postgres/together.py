@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -18,6 +19,15 @@ from importer.errors import DatabaseAway, OutcomeUnknown
 Connection = psycopg.AsyncConnection[Row]
 Connect = Callable[[], Awaitable[Connection]]
 
+BEGUN = "{}; INSERT INTO commits (token) VALUES ('{}') RETURNING pg_current_xact_id()::text"
+"""Begins the transaction, and leaves the proof that it was committed, if it is. One round trip, because there are no
+values."""
+STATUS = "SELECT pg_xact_status(%s::xid8)"
+PROOF = "SELECT 1 FROM commits WHERE token = %s"
+FORGET = "DELETE FROM commits WHERE at < clock_timestamp() - interval '5 minutes'"
+"""It reads all proofs, and there are few."""
+NOT_GIVEN_YET = "22023"
+"""SQLSTATE: no transaction has had this number yet. PostgreSQL was restarted without any trace of it."""
 ASKED_S = 10.0
 """How long the outcome of a commit is asked for after its connection was lost."""
 AGAIN_S = 0.1
@@ -36,12 +46,17 @@ class Joined:
         self.acts: list[Act] = []
         """Put off until it is on disk."""
         self._number: str | None = None
+        self._token = secrets.token_hex(16)
         self._depth = 0
 
     async def begin(self, connection: Connection, statement: str) -> None:
-        """Begin it, and ask for its number: after a lost connection, PostgreSQL knows its outcome by that."""
+        """Begin it, and ask for its number: after a lost connection, PostgreSQL knows by that whether it goes on.
+
+        Whether it was committed, only the proof says: after a crash, PostgreSQL gives the number of a transaction of
+        which nothing was on disk to another one, which may be committed.
+        """
         self.connection = connection
-        found = await connection.execute(f"{statement}; SELECT pg_current_xact_id()::text")
+        found = await connection.execute(BEGUN.format(statement, self._token))
         while found.nextset():
             pass
         row = await found.fetchone()
@@ -97,21 +112,24 @@ class Joined:
         try:
             async with asyncio.timeout(ASKED_S):
                 while True:
-                    state = await self._outcome(connect)
-                    if state in ("committed", "aborted"):
-                        return state == "committed"
+                    outcome = await self._outcome(connect)
+                    if outcome is not None:
+                        return outcome
                     await asyncio.sleep(AGAIN_S)
         except TimeoutError:
             return None
 
-    async def _outcome(self, connect: Connect) -> str | None:
+    async def _outcome(self, connect: Connect) -> bool | None:
         try:
             async with await connect() as connection:
-                rows = await connection.execute("SELECT pg_xact_status(%s::xid8)", (self._number,))
-                found = await rows.fetchone()
-                return str(found[0]) if found else None
-        except psycopg.Error:  # it stops or starts
-            return None
+                # One after the other: the second sees what was committed when the first was answered.
+                status = await (await connection.execute(STATUS, (self._number,))).fetchone()
+                if not status or status[0] not in ("committed", "aborted"):
+                    return None
+                proof = await connection.execute(PROOF, (self._token,))
+                return await proof.fetchone() is not None
+        except psycopg.Error as error:
+            return False if error.sqlstate == NOT_GIVEN_YET else None  # else it stops or starts
 
 
 def joined_by(database: object) -> Joined | None:
@@ -121,3 +139,8 @@ def joined_by(database: object) -> Joined | None:
     """
     found = _JOINED.get()
     return found if found and found.database is database and found.task is asyncio.current_task() else None
+
+
+async def forget_proofs(change: Callable[[str], Awaitable[int]]) -> None:
+    """Delete the proofs for which no server asks any more, by `change`. Call it about once a minute."""
+    await change(FORGET)

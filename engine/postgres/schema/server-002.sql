@@ -32,4 +32,11 @@ CREATE INDEX open_sessions_of_node ON open_sessions (node);
 -- Not that of an identity, which a crash would set back.
 CREATE SEQUENCE session_numbers;
 
+-- The proof of each transaction of several calls that it was committed: for a server that lost the connection meanwhile.
+-- Proofs are deleted after some minutes.
+CREATE TABLE commits (
+    token text COLLATE "C" PRIMARY KEY,
+    at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 DROP TABLE serving;

@@ -16,6 +16,7 @@ from engine.postgres.files.results import PostgresResults
 from engine.postgres.migrations import newest
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
+from engine.postgres.together import forget_proofs
 from engine.tenants import Tenant
 from ground.moments import rfc3339, utc_now
 from importer.errors import DatabaseUnusable
@@ -162,6 +163,7 @@ class DatabaseHome(DatabaseLooks, SealedHome):
     async def tidy(self) -> None:
         await self.files.contents.collect(A_FEW)
         await self._rows.delete_removed(KEPT_DAYS * 86_400)
+        await forget_proofs(self._store.database.change)
 
     async def bytes_of(self, name: str) -> int:
         return await self._rows.bytes_of(name)

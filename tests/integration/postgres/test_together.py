@@ -10,12 +10,15 @@ import psycopg
 import pytest
 
 from engine.postgres import database as database_module
-from engine.postgres.database import ON_NO_DISK, Connection, Database, alone
+from engine.postgres.database import ON_NO_DISK, Connection, Database, alone, pooled
+from engine.postgres.migrations import migrate
 from engine.postgres.server.queue import PostgresQueue
+from engine.postgres.together import forget_proofs
 from ground.afterwards import once_stored
-from importer.errors import DatabaseFault, TryAgain
+from importer.errors import DatabaseAway, DatabaseFault, OutcomeUnknown, TryAgain
 from tests.integration.postgres.test_database import WRITE, asleep, end_others, written
 from tests.support.clients import POSTGRES, needs
+from tests.support.own_postgres import own_postgres
 from tests.support.queues import promise
 from tests.support.waiting import eventually
 
@@ -236,3 +239,44 @@ async def test_a_connection_lost_in_a_commit_that_was_made_is_a_success(
         await once_stored(lambda: seen.append("done"))
     monkeypatch.undo()
     assert (await written(database), seen) == ([1], ["done"])
+
+
+async def test_a_transaction_that_a_crash_lost_is_no_success_whoever_got_its_number() -> None:
+    with own_postgres() as server:
+        async with alone(server.url) as database:
+            await migrate(database)
+        async with pooled(server.url, most=1) as database:
+            with pytest.raises(DatabaseAway):  # noqa: PT012 - the commit comes with the end of the block
+                async with database.together():
+                    ((lost,),) = await database.read("SELECT pg_current_xact_id()::text::bigint")
+                    await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now')")
+                    server.stop()
+                    server.start()
+                    async with alone(server.url) as other:
+                        while (await other.read("SELECT pg_current_xact_id()::text::bigint"))[0][0] < lost:
+                            pass
+                        ((status,),) = await other.read("SELECT pg_xact_status(%s::text::xid8)", lost)
+                        assert status == "committed"
+            assert await database.read("SELECT * FROM tenants") == []
+
+
+async def test_a_transaction_that_no_number_is_left_of_was_not_committed() -> None:
+    with own_postgres() as server:
+        async with alone(server.url) as database:
+            await migrate(database)
+        async with pooled(server.url, most=1) as database:
+            with pytest.raises(DatabaseAway) as error:  # noqa: PT012 - the commit comes with the end of the block
+                async with database.together():
+                    await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now')")
+                    server.stop()
+                    server.start()
+            assert not isinstance(error.value, OutcomeUnknown)
+
+
+async def test_proofs_of_commits_are_deleted_after_some_minutes(database: Database) -> None:
+    for number in (1, 2):
+        await do_together(database, lambda number=number: database.change(WRITE, number, "a"))  # type: ignore[misc]
+        if number == 1:
+            await database.change("UPDATE commits SET at = at - interval '1 hour'")
+    await forget_proofs(database.change)
+    assert len(await database.read("SELECT token FROM commits")) == 1
