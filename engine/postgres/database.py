@@ -41,8 +41,11 @@ LOCK_S = 10.0
 """The longest wait for a lock."""
 AWAY_S = 15.0
 """The longest wait for a connection of a pool. Another host takes over within 3 to 10 seconds, mostly."""
-IDLE_S = 15.0
-"""PostgreSQL rolls back a transaction that was idle for so long: its process is frozen, or its host is gone."""
+IDLE_S = 8.0
+"""PostgreSQL rolls back a transaction that was idle for so long: its process is frozen, or its host is gone.
+
+It is shorter than LOCK_S: a client of another server waits for the end of such a transaction, and then is served.
+"""
 ATTEMPTS = 3
 """How often a statement is begun that another transaction ended, or that did nothing before a connection was lost."""
 

@@ -57,7 +57,7 @@ async def importing(
     Raises TryAgain if another writer holds these users for too long.
     """
     async with alone(url) as database, writing(database, tenant, settings=SETTINGS) as (steps, number):
-        await hold_work(steps, node)
+        await hold_work(steps, number, import_id, node)
         work = Work(steps, number, import_id, node)
         yield PostgresImporting.over(work, identity)
         await work.numbers.keep()

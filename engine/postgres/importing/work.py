@@ -25,8 +25,6 @@ from engine.postgres.server.node import require_claim
 from importer.errors import TryAgain
 
 SETTINGS = {
-    # Between two statements, the process may read 2 GiB from a slow disk. A frozen one is ended by others sooner.
-    "idle_in_transaction_session_timeout": "10min",
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",

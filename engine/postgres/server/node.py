@@ -4,26 +4,28 @@ The lock belongs to a transaction that stays open, on a connection of its own. S
 has gone: it ends the transaction at once if the process was killed, and after `FROZEN_S` if it is frozen or its host
 is gone. A thread renews it, because other work may block the event loop for seconds. It works through pgbouncer.
 
-The leader is the server that got the second lock. It stops to lead before PostgreSQL gives the lock to another one.
+The leader is the server that got the second lock. The one before it may not know yet that it has lost the lock,
+because its connection was cut: so the new one begins only when the other is not sure any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 
 from engine.postgres.database import Database, Steps, connect_blocking
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
-from importer.errors import DatabaseFault, DatabaseUnusable, Stopped
+from importer.errors import Stopped
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +44,39 @@ FROZEN_S = 6.0
 SURE_S = 4.0
 """A server is sure of its locks for so long after it was last answered."""
 AGAIN_S = 0.2
+LONG = "10min"
+"""The longest time for which a long transaction may be idle: the process may read 2 GiB from a slow disk."""
 
 _LOCKS = (
     "FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND classid ="
 )
 LIVING = f"ARRAY(SELECT objid::bigint {_LOCKS} {LOCK})"
-SILENT = f"SELECT number FROM nodes WHERE number <> ALL ({LIVING})"  # noqa: S608 - constants
+SILENT = f"SELECT number, host, pid FROM nodes WHERE number <> ALL ({LIVING})"  # noqa: S608 - constants
 BURIED = f"DELETE FROM nodes WHERE number = ANY (%s) AND number <> ALL ({LIVING}) RETURNING number"  # noqa: S608
-ENDED = f"SELECT pg_terminate_backend(pid) {_LOCKS} {WORK_LOCK} AND objid::bigint = ANY (%s)"
+ENDED = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY (ARRAY("  # noqa: S608 - constants
+    f"SELECT pid {_LOCKS} {WORK_LOCK} AND objid::bigint = ANY (%s)))"
+    " AND usesysid = (SELECT oid FROM pg_roles WHERE rolname = current_user)"
+)
+"""Ends transactions of this role: those of others may not be ended, and PostgreSQL ends them later."""
 RUNS = f"SELECT 1 {_LOCKS} {LOCK} LIMIT 1"
 
 GONE = "(node IS NULL OR NOT EXISTS (SELECT 1 FROM nodes WHERE number = node))"
 """SQL: the server of this row has gone."""
+HERE = "node IS NOT DISTINCT FROM %(node)s"
+"""SQL: the server with the number `node` works on this row; without a number, a command."""
+KNOWN = "(%(node)s::integer IS NULL OR EXISTS (SELECT 1 FROM nodes WHERE number = %(node)s::integer))"
+"""SQL: the other servers know the server with the number `node`. Else they would take up at once what it starts."""
 
 NUMBER = "SELECT nextval(pg_get_serial_sequence('nodes', 'number'))"
+LEAD = "SELECT pg_try_advisory_xact_lock(%s, 0), EXISTS (SELECT 1 FROM nodes WHERE number <> %s)"
 JOINED = "INSERT INTO nodes (number, host, pid) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 # With another isolation, it would keep PostgreSQL from tidying up what was deleted since.
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S:.0f}s'"
-MINE = """
-    SELECT 1 FROM imports WHERE tenant_id = %(tenant)s AND id = %(import)s AND state = 'running' AND node = %(node)s
-    FOR SHARE"""
+MINE = (
+    "SELECT 1 FROM imports WHERE tenant_id = %(tenant)s AND id = %(import)s AND state = 'running' AND node = %(node)s"
+)
 
 
 class PostgresNode:
@@ -76,7 +90,7 @@ class PostgresNode:
         self.number = 0
         """No other server has this number, before or after."""
         self._connection: psycopg.Connection[Row] | None = None
-        self._has_led = False
+        self._leads_from = math.inf
         self._answered_at = 0.0
         self._silent: dict[int, float] = {}
         self._ending = threading.Event()
@@ -99,22 +113,33 @@ class PostgresNode:
             self._connection.close()
 
     def leads(self) -> bool:
-        return self._has_led and time.monotonic() - self._answered_at < SURE_S
+        now = time.monotonic()
+        return self._leads_from <= now and now - self._answered_at < SURE_S
 
     async def bury(self, patience_s: float) -> None:
         now = time.monotonic()
-        found = [int(row[0]) for row in await self._database.read(SILENT)]
+        found = [row["number"] for row in await self._database.read(SILENT)]
         self._silent = {number: self._silent.get(number, now) for number in found}
         gone = [number for number, since in self._silent.items() if now - since >= patience_s]
         if gone:
             await self._end(gone)
 
+    async def bury_ended(self) -> None:
+        """Let go of the work of servers whose processes were on this host and have ended. Raises TryAgain.
+
+        Others wait for `bury`: after a restart of PostgreSQL, all servers are silent for a moment.
+        """
+        host = socket.gethostname()
+        rows = await self._database.read(SILENT)
+        if ended := [row["number"] for row in rows if row["host"] == host and not _runs(row["pid"])]:
+            await self._end(ended)
+
     async def _end(self, numbers: list[int]) -> None:
+        # In one transaction: if this server is killed in between, another one does all of it.
         async with self._database.transaction() as steps:
             gone = [int(row[0]) for row in await steps.rows(BURIED, numbers)]
             await steps.change("DELETE FROM open_sessions WHERE node = ANY (%s)", gone)
-        with suppress(DatabaseUnusable, DatabaseFault):  # not allowed: PostgreSQL ends them later
-            await self._database.read(ENDED, gone)
+            await steps.rows(ENDED, gone)
 
     # In the thread
 
@@ -122,7 +147,7 @@ class PostgresNode:
         while not self._ending.is_set():
             with suppress(psycopg.Error):
                 self._hold()
-            self._has_led = False
+            self._leads_from = math.inf
             if self._connection and not self._connection.closed:
                 self._leave(self._connection)
             self._connection = None
@@ -166,32 +191,68 @@ class PostgresNode:
 
     def _ask(self, connection: psycopg.Connection[Row]) -> None:
         """Show that this server runs, and try to lead. Raises psycopg.Error if the others take it for gone."""
+        with _cut_after(FROZEN_S, connection):
+            self._ask_within(connection)
+
+    def _ask_within(self, connection: psycopg.Connection[Row]) -> None:
         asked_at = time.monotonic()
         if not connection.execute("SELECT 1 FROM nodes WHERE number = %s", (self.number,)).fetchone():
             raise psycopg.OperationalError("the row has been removed")
-        if not self._has_led:
-            found = connection.execute("SELECT pg_try_advisory_xact_lock(%s, 0)", (LEADER_LOCK,)).fetchone()
-            self._has_led = bool(found and found[0])
+        if self._leads_from == math.inf:
+            got, others = connection.execute(LEAD, (LEADER_LOCK, self.number)).fetchall()[0]
+            if got:
+                self._leads_from = time.monotonic() + (SURE_S if others else 0)
         self._answered_at = asked_at
 
     def _leave(self, connection: psycopg.Connection[Row]) -> None:
         with suppress(psycopg.Error):
-            connection.execute("ROLLBACK")
             if self._ending.is_set():
                 connection.execute("DELETE FROM nodes WHERE number = %s", (self.number,))
+                connection.execute("COMMIT")  # with the row, the locks end
         connection.close()
 
 
 @asynccontextmanager
 async def joined(url: str, database: Database) -> AsyncIterator[PostgresNode]:
-    """Be a server on the database while the block runs. Those that have gone before are let go of at once."""
+    """Be a server on the database while the block runs."""
     node = PostgresNode(url, database)
     try:
+        await node.bury_ended()  # first: a server that has ended cannot think that it leads
         await asyncio.to_thread(node.begin)
-        await node.bury(0)
         yield node
     finally:
         await asyncio.to_thread(node.end)
+
+
+@contextmanager
+def _cut_after(seconds: float, connection: psycopg.Connection[Row]) -> Iterator[None]:
+    """Cut a connection off that does not answer in time: pgbouncer may hang, and its clients with it.
+
+    PostgreSQL does not hold the locks any longer either. The block then raises psycopg.OperationalError.
+    """
+    timer = threading.Timer(seconds, _cut, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: psycopg.Connection[Row]) -> None:
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether the process of another server runs. A process that has this one's number has ended before it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
 
 
 async def a_server_runs(database: Database) -> bool:
@@ -199,13 +260,24 @@ async def a_server_runs(database: Database) -> bool:
     return bool(await database.read(RUNS))
 
 
-async def hold_work(steps: Steps, node: int | None) -> None:
-    """Let a long transaction end with the server of this number; None: a command."""
+async def hold_work(steps: Steps, tenant: int, import_id: int, node: int | None) -> None:
+    """Let the transaction of an import end with the server of this number; None: a command.
+
+    It may be idle for long after that. Not before: a process that froze in between would hold the users of a tenant
+    for as long. Raises Stopped if another server has taken up the import: its messages are not to be written again.
+    """
     if node is not None:
         await steps.rows("SELECT pg_advisory_xact_lock_shared(%s, %s)", WORK_LOCK, node)
+        await _require(MINE, steps, tenant, import_id, node)
+    await steps.rows("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", LONG)
 
 
 async def require_claim(steps: Steps, tenant: int, import_id: int, node: int | None) -> None:
     """Check that no other server has taken up the import, and let none until the transaction ends. Raises Stopped."""
-    if node is not None and not await steps.rows(MINE, **{"tenant": tenant, "import": import_id, "node": node}):
+    if node is not None:
+        await _require(f"{MINE} FOR SHARE", steps, tenant, import_id, node)
+
+
+async def _require(statement: str, steps: Steps, tenant: int, import_id: int, node: int) -> None:
+    if not await steps.rows(statement, **{"tenant": tenant, "import": import_id, "node": node}):
         raise Stopped("another server has taken up this import")

@@ -12,7 +12,7 @@ from engine.postgres.database import Database, alone
 from engine.postgres.importing.importing import PostgresImporting, importing
 from engine.postgres.importing.work import SETTINGS, Work
 from engine.postgres.migrations import newest
-from engine.postgres.server.node import hold_work
+from engine.postgres.server.node import LONG, hold_work
 from engine.postgres.tenant import settings, stock
 from engine.postgres.tenant.copies import copy_users
 from engine.postgres.tenant.directory import PostgresDirectory
@@ -37,7 +37,7 @@ LARGEST_BEGINNING = 1 << 52
 
 SNAPSHOT = {**ONE_MOMENT, "idle_in_transaction_session_timeout": "1h"}
 """Settings of a transaction that a command keeps open for its output, which its user may read slowly."""
-COPIED = {**SETTINGS, "transaction_isolation": "repeatable read"}
+COPIED = {**SETTINGS, "transaction_isolation": "repeatable read", "idle_in_transaction_session_timeout": LONG}
 
 
 class PostgresUsers:
@@ -117,7 +117,7 @@ class PostgresUsers:
             writing(database, self._tenant, settings=SETTINGS) as (steps, tenant),
         ):
             await refuse_switched(steps, tenant, identity)
-            await hold_work(steps, self._node)
+            await hold_work(steps, tenant, import_id, self._node)
             work = Work(steps, tenant, import_id, self._node)
             yield PostgresUndoing(work, identity)
             await work.numbers.keep()

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
 
-from engine.postgres.database import Database, alone
+from engine.postgres.database import IDLE_S, LOCK_S, Database, Steps, alone
+from engine.postgres.importing.work import SETTINGS
 from engine.postgres.server import node as node_module
-from engine.postgres.server.node import LOCK, PostgresNode, a_server_runs, hold_work, joined
+from engine.postgres.server.node import LEADER_LOCK, LOCK, PostgresNode, a_server_runs, hold_work, joined
 from importer.errors import TryAgain
 from tests.support.clients import POSTGRES, needs
+from tests.support.relay import relay
 from tests.support.waiting import eventually
 
 pytestmark = needs(POSTGRES)
 
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+
+RUNNING = """
+    WITH made AS (INSERT INTO tenants (name, created_at) VALUES ('acme', 'now') RETURNING id)
+    INSERT INTO imports (tenant_id, id, state, dry_run, sequence, path, size, uploaded_at, started_at, node)
+    SELECT id, 1, 'running', false, 1, '/sync_users.csv', 1, 'now', 'now', %s FROM made RETURNING tenant_id, id"""
+IDLE = "SHOW idle_in_transaction_session_timeout"
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +46,11 @@ async def others(database: Database) -> AsyncIterator[list[PostgresNode]]:
 
 async def numbers(database: Database) -> list[int]:
     return [row[0] for row in await database.read("SELECT number FROM nodes ORDER BY number")]
+
+
+async def an_import_of(steps: Steps, node: PostgresNode) -> tuple[int, int]:
+    """Store an import that the server runs; return the ids of its tenant and of itself."""
+    return (await steps.rows(RUNNING, node.number))[0]
 
 
 async def test_a_server_is_known_while_it_runs_and_not_after_it(database: Database) -> None:
@@ -111,12 +127,77 @@ async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkey
             assert not first.leads()
 
 
+async def test_a_server_whose_connection_was_cut_leads_no_longer_than_before_another(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_module, "SURE_S", 1.0)
+    monkeypatch.setattr(node_module, "BEAT_S", 3.0)  # it does not notice yet
+    async with joined(database.url, database) as first:
+        monkeypatch.setattr(node_module, "BEAT_S", 0.02)
+        async with joined(database.url, database) as second:
+            assert first.leads()
+            await database.read(CUT, LEADER_LOCK, 0)
+            led_by_both = False
+
+            def has_changed() -> bool:
+                nonlocal led_by_both
+                led_by_both = led_by_both or (first.leads() and second.leads())
+                return second.leads()
+
+            await eventually(has_changed)
+            assert not led_by_both
+
+
+async def test_a_connection_that_hangs_is_made_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "FROZEN_S", 1.0)
+    monkeypatch.setattr(node_module, "BEGIN", node_module.BEGIN.replace("'6s'", "'1s'"))
+    async with (
+        relay(database.url) as between,
+        joined(between.url, database) as first,
+        joined(database.url, database) as second,
+    ):
+        between.hang(node_module.NAME)
+
+        async def is_gone() -> bool:
+            await second.bury(0)
+            return await numbers(database) == [second.number]
+
+        await eventually(is_gone)
+
+        async def is_back() -> bool:
+            return await numbers(database) == [first.number, second.number]
+
+        await eventually(is_back)
+
+
+async def test_a_start_lets_go_only_of_servers_whose_processes_have_ended(database: Database) -> None:
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    here = socket.gethostname()
+    for host, pid in ((here, ended.pid), (here, os.getppid()), ("elsewhere", ended.pid)):
+        await database.change("INSERT INTO nodes (host, pid) VALUES (%s, %s)", host, pid)
+    known = await numbers(database)
+    async with joined(database.url, database) as node:
+        assert await numbers(database) == [*known[1:], node.number]
+
+
+async def test_only_work_that_ends_with_its_server_may_be_idle_for_long(database: Database) -> None:
+    async with database.transaction(SETTINGS) as steps:
+        assert [*(await steps.rows(IDLE))[0]] == [f"{IDLE_S:.0f}s"]
+        await hold_work(steps, 1, 1, None)
+        assert [*(await steps.rows(IDLE))[0]] == [node_module.LONG]
+
+
+def test_a_client_waits_longer_than_a_frozen_server_holds_a_tenant() -> None:
+    assert LOCK_S > IDLE_S + 1
+
+
 async def test_work_that_a_gone_server_has_open_is_ended(others: list[PostgresNode], database: Database) -> None:
     first, second = others
     async with alone(database.url) as work:
         with pytest.raises(TryAgain):  # noqa: PT012 - the transaction of a frozen server
             async with work.transaction() as steps:
-                await hold_work(steps, first.number)
+                await hold_work(steps, *await an_import_of(steps, first), first.number)
                 first.end()
                 await database.change("INSERT INTO nodes VALUES (%s, 'here', 1)", first.number)
                 await second.bury(0)
