@@ -192,6 +192,9 @@ class RunStore(Protocol):
     async def cut_off(self) -> list[Run]:
         """Return the runs of all tenants that arrive or run, and whose server has gone, by sequence."""
 
+    async def at_work_here(self) -> list[Run]:
+        """Return the runs of all tenants that arrive or run on this server, by sequence."""
+
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""
 

@@ -174,7 +174,9 @@ class Server:
         )
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans, shares=store.node.shares)
-        self._recovery = Recovery(tenants, self._closing, self._hooks, self.files)
+        self._recovery = Recovery(
+            *(tenants, self._closing, self._hooks, self.files), running=lambda: self._worker.running
+        )
         self._orphans = Orphans(store.node, self._recovery)
         self._live = Live(store.hints(), lambda: self._worker.progress, shares=store.node.shares)
         self._overview = Overview(

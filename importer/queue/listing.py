@@ -116,6 +116,9 @@ class Listing(Protocol):
         A server that shares the store with no other calls this at its start, when no other can run.
         """
 
+    async def at_work_here(self) -> list[Entry]:
+        """Return the imports of all tenants that arrive or run on this server, oldest first."""
+
     async def heads(self) -> list[tuple[str, int]]:
         """Return the tenants that have queued imports and none running, each with the sequence of its first, oldest
         first.

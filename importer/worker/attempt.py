@@ -184,7 +184,10 @@ class Starter:
             async with self.archive.held(folder, folder.copy(entry.id)):
                 return await self._ran(entry, users, settings, compared, ended, progress=progress, stopping=stopping)
         except (Exception, asyncio.CancelledError) as error:
-            return await known_end(users, entry) or await self._not_applied(entry, error)
+            try:
+                return await known_end(users, entry) or await self._not_applied(entry, error)
+            except TryAgain as unknown:
+                return _what_it_means(entry, unknown)
 
     async def _ran(
         self,
@@ -280,18 +283,20 @@ class Starter:
 async def known_end(users: Users, entry: Entry) -> Outcome | None:
     """Return how the import, or its undo, ended if it was applied: the tenant's own database knows.
 
-    If the database cannot be read, the import counts as not applied. That is safe: the database takes each id only
-    once.
+    If what is stored of the import cannot be read, it counts as not applied. That is safe: the database takes each id
+    only once. Raises TryAgain if the database cannot be read now: the import may have been applied.
     """
     try:
         return await (users.outcome_of_undo if entry.undo else users.outcome_of)(entry.id)
+    except TryAgain:
+        raise
     except Exception as error:
         if isinstance(error, DatabaseUnusable) and not isinstance(error, DatabaseDamaged):
             return None  # reported with the broken tenants
         log.error(
             "The users of %s cannot be read (%s).",
             *(entry.tenant, error),
-            exc_info=None if isinstance(error, TryAgain) else error,
+            exc_info=error,
             extra={"event": "users_unreadable", "tenant": entry.tenant},
         )
         return None

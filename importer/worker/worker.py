@@ -92,6 +92,11 @@ class Worker:
         return self._loop is not None and not self._loop.done() and not self._ending
 
     @property
+    def running(self) -> set[tuple[str, int]]:
+        """The imports that this worker runs, or still has to end."""
+        return {running.entry.key for running in self._running.values()}
+
+    @property
     def progress(self) -> dict[tuple[str, int], float]:
         """How far the running imports are, 0 to 1."""
         return {running.entry.key: running.fraction for running in self._running.values()}

@@ -126,6 +126,11 @@ class Runner:
         """Whether the runner looks for runs."""
         return self._loop is not None and not self._loop.done() and not self._closing.is_set()
 
+    @property
+    def running(self) -> set[tuple[str, int]]:
+        """The runs that this runner runs, or still has to end."""
+        return {running.run.key for running in self._running.values()}
+
     async def stop(self, grace_s: float) -> None:
         """Start no more runs; let running ones end within `grace_s`, then end their hooks: they stay queued."""
         self._closing.set()

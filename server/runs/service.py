@@ -16,6 +16,7 @@ from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf
 from importer.worker.results_folder import LOCAL_RESULTS, Results
 from server.files.hooks import Hooked
+from server.lost import Lost
 from server.rounds import Leads
 from server.runs.ending import Ending, RunHerald, Watcher
 from server.runs.finding import find_hooks
@@ -92,6 +93,7 @@ class Hooks:
         reads = runnable.get, self._values, self._days
         self._runner = Runner(store, self._ending, folder_of, *reads, why_not, archive=archive, leads=leads)
         self._left: dict[str, list[Run]] = {}
+        self._lost = Lost()
 
     def entries(self) -> Iterator[Hooked]:
         """Yield the hooks with a path, for the table of hooks."""
@@ -108,9 +110,13 @@ class Hooks:
         return sum(hook.error is not None for hook in self.registry.hooks)
 
     async def unfinished(self) -> set[str]:
-        """Return the tenants of which a server that has gone left runs that arrived or ran; `recover` ends these."""
+        """Return the tenants of which a server that has gone left runs that arrived or ran; `recover` ends these.
+
+        So it does with those that this server has lost.
+        """
         left: dict[str, list[Run]] = {}
-        for run in await self.store.cut_off():
+        lost = self._lost.among(await self.store.at_work_here(), self._runner.running)
+        for run in (*await self.store.cut_off(), *lost):
             left.setdefault(run.tenant, []).append(run)
         self._left |= left
         return {*left}

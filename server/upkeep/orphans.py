@@ -1,13 +1,14 @@
 """Takes up the work of servers that have gone, while this one runs.
 
 Each server looks twice a second, also for those that were killed or are frozen. Several may take up the same work at
-once: every change of a state is given to one of them.
+once: every change of a state is given to one of them. In the same way, a server takes up what it has lost itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from engine.nodes import Node
@@ -16,6 +17,7 @@ from importer.worker.attempt import known_end
 from importer.worker.closing import Closing
 from importer.worker.recovery import recover, remove_leftovers
 from server.files.files import AllFiles
+from server.lost import Lost
 from server.rounds import again
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.5
 PATIENCE_S = 1.5
 """A server has gone if it was not heard of for so long. One whose connection was cut is there again sooner."""
+
+Running = Callable[[], Collection[tuple[str, int]]]
 
 
 class Hooks(Protocol):
@@ -38,18 +42,24 @@ class Hooks(Protocol):
 class Recovery:
     """Brings the imports, runs and uploads of servers that have gone into their true states."""
 
-    def __init__(self, tenants: Tenants, closing: Closing, hooks: Hooks, files: AllFiles) -> None:
+    def __init__(
+        self, tenants: Tenants, closing: Closing, hooks: Hooks, files: AllFiles, running: Running = lambda: ()
+    ) -> None:
+        """`running` returns the imports that this server runs."""
         self._tenants = tenants
         self._queue = tenants.store.imports()
         self._closing = closing
         self._hooks = hooks
         self._files = files
+        self._running = running
+        self._lost = Lost()
         self._left: dict[str, list[Entry]] = {}
 
     async def left(self) -> set[str]:
-        """Return the tenants of which a server that has gone left something unfinished. Raises TryAgain."""
+        """Return the tenants of which something is unfinished that no server works on. Raises TryAgain."""
         left: dict[str, list[Entry]] = {}
-        for entry in await self._queue.cut_off():
+        lost = self._lost.among(await self._queue.at_work_here(), self._running())
+        for entry in (*await self._queue.cut_off(), *lost):
             left.setdefault(entry.tenant, []).append(entry)
         self._left |= left
         return {*left, *await self._hooks.unfinished(), *await self._files.left()}

@@ -6,11 +6,14 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncssh
+import psycopg
 import pytest
 
+from ground.moments import rfc3339, utc_now
 from tests.support.clients import POSTGRES, needs
 from tests.support.cluster import ClusterNode, cluster
 from tests.support.importing import crowd, people
@@ -25,6 +28,10 @@ KILLS = 6
 HOLDS_S = 2.0
 """The time after which a decision holds on all servers; and a little more, because the machine is busy."""
 SLACK_S = 2.0
+
+LOST = """
+    UPDATE imports SET state = 'running', started_at = uploaded_at, claim = nextval('claims'),
+        node = (SELECT number FROM nodes WHERE pid = %s)"""
 
 
 @pytest.fixture
@@ -69,6 +76,18 @@ def test_the_import_of_a_frozen_server_is_taken_up_and_the_server_changes_nothin
     assert second.wait("acme", 2)["state"] in ("completed", "held")
     assert second.report("acme", 1) == report
     assert first.get("/readyz").status_code == 200
+
+
+def test_a_start_of_which_its_server_does_not_know_is_taken_up(nodes: list[ClusterNode]) -> None:
+    first, _ = nodes
+    assert first.process
+    first.cli("tenant", "set", "acme", f"paused_until={rfc3339(utc_now() + timedelta(days=1))}")
+    first.put("acme", people("ann"))
+    with psycopg.connect(first.env["HEADCOUNT_DATABASE_URL"]) as db:
+        db.execute(LOST, (first.process.pid,))  # as if the answer of PostgreSQL to its start had been lost
+    assert first.state("acme", 1) == "running"
+    first.cli("tenant", "set", "acme", "paused_until=")
+    assert first.wait("acme", 1)["state"] == "completed"
 
 
 async def test_an_upload_of_a_killed_server_is_listed_by_another_one(nodes: list[ClusterNode]) -> None:

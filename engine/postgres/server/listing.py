@@ -10,7 +10,7 @@ from engine.postgres.database import Database
 from engine.postgres.effects import changed_a_user
 from engine.postgres.rows import Row
 from engine.postgres.server.hints import NEWEST as NEWEST_MOVE
-from engine.postgres.server.node import GONE
+from engine.postgres.server.node import GONE, HERE
 from importer.model import APPLIED, INTEGER_MAX, ImportState
 from importer.queue.checksum import WAITING_BEGINS
 from importer.queue.entry import Entry, Past, Waiting
@@ -122,8 +122,9 @@ LATELY_MOVED = (
 class PostgresListing(Listing):
     """A `Listing`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: int | None = None) -> None:
         self._database = database
+        self._node = node
 
     async def get(self, tenant: str, import_id: int) -> Entry | None:
         if import_id > INTEGER_MAX:
@@ -193,6 +194,12 @@ class PostgresListing(Listing):
     async def cut_off(self) -> list[Entry]:
         return await self._entries(
             f"SELECT {WHOLE} FROM imports WHERE {AT_WORK} AND {GONE} ORDER BY sequence"  # noqa: S608 - constants
+        )
+
+    async def at_work_here(self) -> list[Entry]:
+        return await self._entries(
+            f"SELECT {WHOLE} FROM imports WHERE {AT_WORK} AND {HERE} ORDER BY sequence",  # noqa: S608 - constants
+            node=self._node,
         )
 
     async def heads(self) -> list[tuple[str, int]]:

@@ -15,6 +15,7 @@ from engine.postgres.server.allowing import ONE, held_import, refuse_unless_test
 from engine.postgres.server.changes import HELD, end, held, one
 from engine.postgres.server.checksums import PostgresChecksumStore, remember
 from engine.postgres.server.listing import BRIEF, IS_APPLIED, OF, WHOLE, PostgresListing, entry_of
+from engine.postgres.server.node import HERE, KNOWN
 from engine.postgres.server.tenants import hold
 from ground.afterwards import once_stored
 from ground.moments import Clock, rfc3339, utc_now
@@ -43,7 +44,7 @@ CLAIMED = (
     "UPDATE imports SET state = 'running', attempts = attempts + 1, progress = 0, message = NULL,"  # noqa: S608
     " started_at = CASE WHEN undo IS NULL THEN %(now)s ELSE started_at END,"
     " correction = coalesce(%(correction)s, correction), node = %(node)s, claim = nextval('claims')"
-    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM imports AS other"
+    f" WHERE {one(CLAIM)} AND {KNOWN} AND NOT EXISTS (SELECT 1 FROM imports AS other"
     f" WHERE other.tenant_id = imports.tenant_id AND other.state = 'running') RETURNING {WHOLE}"
 )
 OTHERS_APPLIED = "FROM imports AS other WHERE other.tenant_id = imports.tenant_id AND other.applied_number > 0"
@@ -57,9 +58,10 @@ FINISHED = (
     " ORDER BY applied_number DESC LIMIT 1) END"
     f" WHERE {one(FINISH)} AND claim = %(claim)s"
 )
+# An import that stores its effects holds its row: the worker does not wait for it.
 PROGRESS = (
-    f"UPDATE imports SET progress = %(progress)s WHERE {ONE} AND state = 'running'"  # noqa: S608 - constants
-    " AND node IS NOT DISTINCT FROM %(node)s"
+    "UPDATE imports SET progress = %(progress)s WHERE (tenant_id, id) = (SELECT tenant_id, id FROM imports"  # noqa: S608
+    f" WHERE {ONE} AND state = 'running' AND {HERE} FOR NO KEY UPDATE SKIP LOCKED)"
 )
 # A server that was taken for gone may just be storing the effects of the import: this waits for it, and the next
 # statement sees them.
@@ -81,9 +83,8 @@ class PostgresQueue(PostgresListing, Queue):
     """A `Queue`."""
 
     def __init__(self, database: Database, clock: Clock = utc_now, node: int | None = None) -> None:
-        super().__init__(database)
+        super().__init__(database, node)
         self._clock = clock
-        self._node = node
         self.checksums = Checksums(PostgresChecksumStore(database))
         self.changed = asyncio.Event()
 

@@ -12,7 +12,7 @@ from engine.postgres.database import ON_NO_DISK, Database
 from engine.postgres.rows import Row, stored
 from engine.postgres.server.changes import HELD, end, held, one
 from engine.postgres.server.listing import AT_WORK, IN_ORDER, NAME, OF, WAITS
-from engine.postgres.server.node import GONE
+from engine.postgres.server.node import GONE, HERE, KNOWN
 from engine.postgres.server.tenants import hold
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
 from ground.afterwards import once_stored
@@ -36,7 +36,7 @@ LANDED = f"UPDATE runs SET state = 'queued', sequence = {LAST} WHERE {one(LAND)}
 CLAIMED = (
     "UPDATE runs SET state = 'running', started_at = %(now)s, attempts = attempts + 1, sha256 = %(sha256)s,"  # noqa: S608
     " message = NULL, node = %(node)s, claim = nextval('claims')"
-    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM runs AS other"
+    f" WHERE {one(CLAIM)} AND {KNOWN} AND NOT EXISTS (SELECT 1 FROM runs AS other"
     " WHERE other.tenant_id = runs.tenant_id AND other.hook = runs.hook AND other.state = 'running')"
     f" RETURNING {WHOLE}"
 )
@@ -196,6 +196,9 @@ class PostgresRunStore:
 
     async def cut_off(self) -> list[Run]:
         return await self._runs(f"{AT_WORK} AND {GONE} ORDER BY sequence")
+
+    async def at_work_here(self) -> list[Run]:
+        return await self._runs(f"{AT_WORK} AND {HERE} ORDER BY sequence", node=self._node)
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         found = await self._database.read(COPIES_NEEDED, tenant=tenant)

@@ -186,6 +186,9 @@ class SqliteListing(Listing):
     async def cut_off(self) -> list[Entry]:
         return await self._entries(UNFINISHED)
 
+    async def at_work_here(self) -> list[Entry]:
+        return await self.cut_off()  # no other server can be at work
+
     async def heads(self) -> list[tuple[str, int]]:
         return sorted(((row[0], row[1]) for row in await self._ledger.read(HEADS)), key=lambda head: head[1])
 

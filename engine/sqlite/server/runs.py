@@ -168,6 +168,9 @@ class SqliteRunStore:
     async def cut_off(self) -> list[Run]:
         return await self._runs(f"{WAITS} AND state <> 'queued' ORDER BY sequence")
 
+    async def at_work_here(self) -> list[Run]:
+        return await self.cut_off()  # no other server can be at work
+
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         return [(row[0], row[1]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 

@@ -97,6 +97,7 @@ async def test_imports_left_by_a_process_are_arriving_or_running(queue: Queue) -
     other = await promise(queue, "globex")
     left = [("acme", arriving), ("acme", running), ("globex", other)]
     assert [each.key for each in await queue.cut_off()] == left
+    assert [each.key for each in await queue.at_work_here()] == left
 
 
 async def test_heads_are_the_tenants_with_queued_and_no_running_imports_oldest_first(queue: Queue) -> None:

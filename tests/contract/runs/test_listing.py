@@ -80,10 +80,9 @@ async def test_a_start_finds_the_runs_that_arrive_or_run(runs: RunStore) -> None
     await put_in_line(runs)
     await arrive(runs)
     await start(runs, 1)
-    assert [(each.key, each.state.value) for each in await runs.cut_off()] == [
-        (("acme", 1), "running"),
-        (("acme", 2), "arriving"),
-    ]
+    left = [(("acme", 1), "running"), (("acme", 2), "arriving")]
+    assert [(each.key, each.state.value) for each in await runs.cut_off()] == left
+    assert [(each.key, each.state.value) for each in await runs.at_work_here()] == left
 
 
 async def test_copies_of_waiting_runs_are_needed_and_those_of_failed_ones_kept(runs: RunStore) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
-from engine.postgres.database import Database
+from engine.postgres.database import LOCK_S, Database
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import Stopped
@@ -45,6 +46,32 @@ async def test_servers_run_one_import_of_a_tenant_at_a_time(stores: list[Postgre
     assert await second.claim("acme", newer) is None
     assert await second.queued_or_held("acme") == []
     assert await second.claim("globex", other)
+
+
+async def test_a_server_that_others_take_for_gone_starts_nothing(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = stores
+    number = await enqueue(first.imports())
+    await put_in_line(first.runs())
+    await bury(database, first)
+    assert await first.imports().claim("acme", number) is None
+    assert await first.runs().claim("acme", 1, sha256=None) is None
+    assert (await found(second.imports(), number)).attempts == 0
+    assert await second.imports().claim("acme", number)
+    assert await second.runs().claim("acme", 1, sha256=None)
+
+
+async def test_a_server_finds_what_it_has_started_itself(stores: list[PostgresStore]) -> None:
+    first, second = stores
+    running, arriving = await enqueue(first.imports()), await promise(first.imports(), "globex")
+    assert await first.imports().claim("acme", running)
+    await put_in_line(first.runs())
+    await start(first.runs(), 1)
+    assert [each.key for each in await first.imports().at_work_here()] == [("acme", running), ("globex", arriving)]
+    assert [each.key for each in await first.runs().at_work_here()] == [("acme", 1)]
+    assert await second.imports().at_work_here() == []
+    assert await second.runs().at_work_here() == []
 
 
 async def test_only_what_a_gone_server_left_is_taken_up(stores: list[PostgresStore], database: Database) -> None:
@@ -94,6 +121,37 @@ async def test_a_server_that_was_taken_for_gone_stores_no_user(
             assert await second.requeue("acme", number, claim=old.claim)
             await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
     assert await frozen.outcome_of(number) is None
+
+
+async def test_a_server_that_was_taken_for_gone_begins_no_import_anew(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.imports() for each in stores)
+    await PostgresUsers(database.url, "acme", database).prepare(make=True)
+    number = await enqueue(first)
+    old = await first.claim("acme", number)
+    assert old
+    assert await second.requeue("acme", number, claim=old.claim)
+    frozen = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    with pytest.raises(Stopped, match="another server"):
+        async with frozen.importing(number, BY_ADDRESS, lambda _: None):
+            raise AssertionError
+    with pytest.raises(Stopped, match="another server"):
+        async with frozen.undoing(number, BY_ADDRESS):
+            raise AssertionError
+
+
+async def test_the_progress_of_an_import_that_stores_its_effects_is_not_waited_for(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    queue = stores[0].imports()
+    number = await enqueue(queue)
+    assert await queue.claim("acme", number)
+    await queue.progress("acme", number, 0.25)
+    async with database.transaction() as steps, asyncio.timeout(LOCK_S / 2):
+        await steps.rows("SELECT 1 FROM imports FOR SHARE")
+        await queue.progress("acme", number, 0.5)
+    assert (await found(queue, number)).progress == 0.25
 
 
 async def test_an_import_whose_effects_are_stored_is_not_queued_again(

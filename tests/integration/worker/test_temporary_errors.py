@@ -12,10 +12,10 @@ import pytest
 
 from ground.waits import Growing
 from importer.errors import TryAgain
-from importer.model import ImportState
+from importer.model import ImportState, Outcome
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
-from importer.worker.attempt import Starter, known_end
+from importer.worker.attempt import Later, Starter, known_end
 from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
@@ -110,6 +110,28 @@ async def test_an_end_that_cannot_be_read_counts_as_not_applied(house: House) ->
     async with working(house):
         await eventually(lambda: house.shown(1), what="the report")
     assert await known_end(house.users(), entry)
+
+
+async def test_an_import_whose_end_cannot_be_read_now_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object, **__: object) -> Outcome:
+        raise RuntimeError("a fault after the commit")
+
+    await house.upload(people("ann").decode())
+    entry = await house.queue.claim("acme", 1)
+    assert entry
+    users, away = house.users(), TryAgain("database_busy", "the database is away")
+    monkeypatch.setattr(users, "outcome_of", failing_once(users.outcome_of, away))
+    starter = Starter(
+        house.folder,
+        lambda _: users,
+        settings_of,
+        lambda: datetime.now(UTC),
+        house.queue.checksums,
+        archive=house.archive,
+        run=fails,
+    )
+    end = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
+    assert end == Later("Not yet: the database is away. The server tries again.")
 
 
 @pytest.mark.logs("import_left")
