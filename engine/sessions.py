@@ -14,8 +14,11 @@ class SessionStore(Protocol):
     async def close(self, number: int) -> None:
         """Count a session no more."""
 
-    async def agree(self) -> None:
-        """Write the sessions of this server again that were lost, and remove those that have ended. Call it often."""
+    async def agree(self) -> set[int]:
+        """Count the sessions of this server again that were lost, and remove those that have ended. Call it often.
+
+        Return the numbers of those for which other servers have left no room meanwhile. They count no more: end them.
+        """
 
 
 class OwnSessions:
@@ -27,8 +30,8 @@ class OwnSessions:
     async def close(self, number: int) -> None:
         pass
 
-    async def agree(self) -> None:
-        pass
+    async def agree(self) -> set[int]:
+        return set()
 
 
 OWN_SESSIONS = OwnSessions()

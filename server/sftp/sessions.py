@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from contextlib import suppress
 from pathlib import Path
 
@@ -107,9 +107,11 @@ class Sessions:
             await self.shared.close(number)
 
     async def agree(self) -> None:
-        """Let all servers know the sessions of this one. Call it about once a second."""
+        """Let all servers know the sessions of this one, and end those above a limit. Call it about once a second."""
         with suppress(TryAgain, DatabaseUnusable):
-            await self.shared.agree()
+            over = await self.shared.agree()
+            for each in [*self.connections] if over else []:
+                each.end_if_over(over)
 
     async def follow_copies(self) -> None:
         """Measure the copies of tenants with a session again, for their quota. Call it about once a second."""
@@ -240,6 +242,16 @@ class Connection(KeyAuthentication):
         if self._number is not None:
             self.sessions.uncount(self._number)
             self._number = None
+
+    def end_if_over(self, numbers: Collection[int]) -> None:
+        """End the session if its number is one of these: the tenant has too many on all servers."""
+        if self.login is not None and self._number in numbers:
+            self._number = None
+            reason = self._too_many(self.login.tenant, self.limits.max_sessions)
+            log.info(
+                "A session of %s was ended: %s.", self.login.tenant, self._reason, extra={"event": "session_ended"}
+            )
+            self.end(reason)
 
     def begins_from(self, source: str | None) -> bool:
         """Return whether this is a client from `source` (None: any source) that has not logged in."""

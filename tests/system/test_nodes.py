@@ -32,6 +32,9 @@ SLACK_S = 2.0
 LOST = """
     UPDATE imports SET state = 'running', started_at = uploaded_at, claim = nextval('claims'),
         node = (SELECT number FROM nodes WHERE pid = %s)"""
+ELSEWHERE = """
+    UPDATE open_sessions SET node = (SELECT number FROM nodes WHERE pid = %s), number = nextval('session_numbers')
+    WHERE number > (SELECT min(number) FROM open_sessions)"""
 
 
 @pytest.fixture
@@ -156,3 +159,17 @@ async def test_sessions_of_all_servers_count_for_the_limit_of_a_tenant(nodes: li
     await eventually(admitted)
     for connection in opened:
         connection.abort()
+
+
+async def test_sessions_above_the_limit_of_all_servers_are_ended(nodes: list[ClusterNode]) -> None:
+    first, second = nodes
+    opened = [await first.connect("acme") for _ in range(3)]
+    assert second.process
+    with psycopg.connect(first.env["HEADCOUNT_DATABASE_URL"]) as db:
+        # As if the first server had been taken for gone, and the clients had come to the second.
+        db.execute(ELSEWHERE, (second.process.pid,))
+    for each in opened[1:]:
+        async with asyncio.timeout(DEADLINE_S):
+            await each.wait_closed()
+    assert "session_ended" in first.events()
+    opened[0].abort()

@@ -12,7 +12,7 @@ import pytest
 from engine.postgres.database import LOCK_S, Database
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
-from importer.errors import Stopped
+from importer.errors import Stopped, TryAgain
 from importer.model import ImportState
 from importer.rules.identity import BY_ADDRESS
 from server.runs.recovery import recover_runs
@@ -213,6 +213,45 @@ async def test_sessions_are_counted_again_after_a_crash_of_the_database(
     await first.agree()
     assert await second.open("acme", 2) is not None
     assert await second.open("acme", 2) is None
+
+
+async def test_the_last_session_whose_end_was_lost_counts_no_more(
+    stores: list[PostgresStore], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = stores[0].sessions()
+    number = await sessions.open("acme", 1)
+    assert number
+    monkeypatch.setattr("engine.postgres.database.LOCK_S", 0.1)
+    async with database.transaction() as steps:
+        await steps.rows("SELECT 1 FROM open_sessions FOR UPDATE")
+        with pytest.raises(TryAgain):
+            await sessions.close(number)
+    for _ in range(2):
+        await sessions.agree()
+    assert await sessions.open("acme", 1)
+
+
+async def test_sessions_that_were_lost_are_counted_only_as_far_as_there_is_room(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    first, second = (each.sessions() for each in stores)
+    kept, over = await first.open("acme", 2), await first.open("acme", 2)
+    assert kept
+    await database.change("DELETE FROM open_sessions")  # as if the server had been taken for gone
+    assert await second.open("acme", 2)
+    assert await first.agree() == {over}
+    assert await first.agree() == set()
+    assert await second.open("acme", 2) is None
+    await first.close(kept)
+    assert await second.open("acme", 2)
+
+
+async def test_a_server_that_others_take_for_gone_opens_no_session(
+    stores: list[PostgresStore], database: Database
+) -> None:
+    await bury(database, stores[0])
+    with pytest.raises(TryAgain):
+        await stores[0].sessions().open("acme", 1)
 
 
 async def test_a_session_whose_end_was_not_stored_is_removed(stores: list[PostgresStore], database: Database) -> None:
