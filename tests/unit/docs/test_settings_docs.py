@@ -26,8 +26,6 @@ WORDS = {
     Path: "path",
     SecretStr: "secret text",
 }
-NOT_YET = {"database_url", "secret_key_file"}
-"""Settings of a server that does not run whole yet."""
 OF_THEIR_OWN = {
     "allowed_networks": "networks",
     "http_trusted_proxies": "networks",
@@ -75,7 +73,6 @@ def test_the_page_and_the_code_name_the_same_settings(heading: str, model: type[
     expected = {
         name.upper() if upper else name: (OF_THEIR_OWN.get(name) or type_of(field.annotation), default_of(field))
         for name, field in model.model_fields.items()
-        if name not in NOT_YET
     }
     assert documented(heading) == expected
 

@@ -14,7 +14,6 @@ from server.web.pages.help.book import DOCS, PICTURES, SAMPLE, TOPICS, book, lin
 from server.web.pages.help.markdown import Document, Picture, anchor_of, rendered
 from tests.support import ROOT
 from tests.unit.docs.test_errors_docs import codes_in_the_program
-from tests.unit.docs.test_settings_docs import NOT_YET
 from tests.unit.test_readme import anchors as anchors_of_github
 
 TEMPLATES = ROOT / "server" / "web" / "pages" / "templates"
@@ -168,8 +167,7 @@ def test_every_code_of_a_problem_of_the_api_has_its_anchor() -> None:
 
 
 def test_every_setting_has_its_anchor() -> None:
-    of_server = ServerSettings.model_fields.keys() - NOT_YET
-    names = {*TenantSettings.model_fields, *(name.upper() for name in of_server)}
+    names = {*TenantSettings.model_fields, *(name.upper() for name in ServerSettings.model_fields)}
     assert sorted(names - book()["settings"].anchors) == []
 
 

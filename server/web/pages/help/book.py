@@ -41,6 +41,7 @@ GROUPS: Mapping[str, tuple[Topic, ...]] = {
     "For operators": (
         Topic("operating", "Operating Headcount", "Health checks, retention, bans, metrics, logs, limits and mail."),
         Topic("cli", "Command line", "Each command of headcount."),
+        Topic("postgresql", "PostgreSQL", "A database in place of the data folder, for one server or several."),
     ),
 }
 TOPICS = {topic.name: topic for group in GROUPS.values() for topic in group}
