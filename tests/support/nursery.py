@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,10 @@ from tests.support.chosen import EMBEDDED, chosen_engine
 ENTRIES = ("server", "tests.support.mortal_server")
 """The modules that a fork can run: they change nothing in the process before `main`."""
 
-PASSED_ON = ("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "POSTGRES", "GATE", "NOTES", "PLACE")
+PASSED_ON = (
+    *("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "POSTGRES", "TMPDIR"),
+    *("GATE", "NOTES", "PLACE"),
+)
 """The starts of the names of variables that a fork may have and the nursery has not; the last three are of the hooks
 of tests. Others, such as LD_PRELOAD, act when a process begins."""
 
@@ -168,6 +172,7 @@ def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
     os.close(log)
     os.environ.clear()
     os.environ.update(env)
+    tempfile.tempdir = None  # the folder of TMPDIR
     sys.path[1:1] = [os.path.abspath(each) for each in env.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
     importlib.invalidate_caches()
