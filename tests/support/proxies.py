@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,29 +72,60 @@ class _Place:
     both: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files with the certificate of NAME, its key and both, and with that of its authority, which `trust` has."""
+
+    chain: Path
+    key: Path
+    both: Path
+    authority: Path
+    trust: ssl.SSLContext
+
+
+def certificates(folder: Path) -> Certificates:
+    """Make a certificate for NAME in `folder`."""
+    authority = trustme.CA()
+    issued = authority.issue_cert(NAME)
+    made = [folder / f"{name}.pem" for name in ("chain", "key", "both", "authority")]
+    issued.cert_chain_pems[0].write_to_path(made[0])
+    issued.private_key_pem.write_to_path(made[1])
+    issued.private_key_and_cert_chain_pem.write_to_path(made[2])
+    authority.cert_pem.write_to_path(made[3])
+    return Certificates(*made, ssl.create_default_context(cafile=made[3]))
+
+
 @contextmanager
 def running_proxy(name: str, server: ServerProcess, folder: Path) -> Iterator[Proxy]:
     """Run the proxy `name` (a key of FILES) in front of `server` until the end of the context."""
     folder.mkdir()
-    authority = trustme.CA()
-    issued = authority.issue_cert(NAME)
-    issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    issued.private_key_and_cert_chain_pem.write_to_path(folder / "both.pem")
-    authority.cert_pem.write_to_path(folder / "authority.pem")
-    trust = ssl.create_default_context(cafile=folder / "authority.pem")
+    made = certificates(folder)
     ports = free_ports(3)
-    place = _Place(folder, server, *ports, folder / "chain.pem", folder / "key.pem", folder / "both.pem")
+    place = _Place(folder, server, *ports, made.chain, made.key, made.both)
     command, env = {"nginx": _nginx, "caddy": _caddy, "haproxy": _haproxy}[name](place)
+    with listening(command, folder, ports[0], env):
+        sftp_port = ports[2] if name == "haproxy" else 0
+        yield Proxy(name, ports[0], ports[1], sftp_port, made.authority, made.trust)
+
+
+@contextmanager
+def listening(
+    command: Sequence[str], folder: Path, port: int, env: Mapping[str, str] | None = None
+) -> Iterator[Path]:
+    """Run a proxy in `folder` until the end of the context, and wait until it listens on `port`; yield its log."""
     log = folder / "proxy.log"
     with log.open("wb") as writing:
         process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+            command,
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
         )
     try:
-        wait_until(lambda: _accepts(ports[0], process, log), what=f"{name} to listen")
-        sftp_port = ports[2] if name == "haproxy" else 0
-        yield Proxy(name, ports[0], ports[1], sftp_port, folder / "authority.pem", trust)
+        wait_until(lambda: _accepts(port, process, log), what=f"{command[0]} to listen")
+        yield
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
