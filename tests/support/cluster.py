@@ -8,23 +8,29 @@ with cluster(tmp_path, url, 3) as nodes:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg
 
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S
+
+LOOPBACK = "127.0.0.1"
 
 
 class ClusterNode(ServerProcess):
     """One of the servers. All have the same secret, and the clients' keys are in one folder."""
 
-    def __init__(self, folder: Path, shared: Path, env: dict[str, str]) -> None:
+    def __init__(self, folder: Path, shared: Path, env: Mapping[str, str], host: str = LOOPBACK) -> None:
         folder.mkdir()
         (folder / "temporary").mkdir()
-        super().__init__(folder, env={**env, "TMPDIR": str(folder / "temporary")})
+        own = {} if host == LOOPBACK else at_host(host)
+        super().__init__(folder, env={**env, **own, "TMPDIR": str(folder / "temporary")})
+        self.host = host
         self._shared = shared
 
     def state(self, tenant: str, import_id: int) -> str | None:
@@ -36,21 +42,44 @@ class ClusterNode(ServerProcess):
     def private_key(self, tenant: str) -> Path:
         return self._shared / f"{tenant}.key"
 
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"http://{self.host}:{self.http_port}{path}", headers=headers, timeout=DEADLINE_S)
 
-def nodes_on(url: str, folder: Path, count: int, **env: str) -> list[ClusterNode]:
-    """Return so many servers with their data in the database at `url`. None is started."""
+
+def own_addresses(count: int) -> list[str]:
+    """Return addresses of this machine for so many servers of this process, so that their ports may be fixed."""
+    high, middle, low = (os.getpid() >> bits & 255 for bits in (16, 8, 0))
+    return [f"127.{100 + 10 * number + high % 10}.{middle}.{low}" for number in range(count)]
+
+
+def at_host(host: str) -> dict[str, str]:
+    """Return the settings of a server with an address of its own, and the ports as they come."""
+    return {
+        "HEADCOUNT_SFTP_HOST": host,
+        "HEADCOUNT_SFTP_PORT": "2222",
+        "HEADCOUNT_HTTP_HOST": host,
+        "HEADCOUNT_HTTP_PORT": "8080",
+    }
+
+
+def nodes_on(url: str, folder: Path, count: int, hosts: Sequence[str] = (), **env: str) -> list[ClusterNode]:
+    """Return so many servers with their data in the database at `url`. None is started.
+
+    With `hosts`, each has one of these addresses for itself.
+    """
     secret = folder / "secret"
     secret.write_bytes(os.urandom(32))
     secret.chmod(0o600)
     both = {"HEADCOUNT_DATABASE_URL": url, "HEADCOUNT_SECRET_KEY_FILE": str(secret), **env}
-    return [ClusterNode(folder / f"node{number}", folder, both) for number in range(count)]
+    places = hosts or [LOOPBACK] * count
+    return [ClusterNode(folder / f"node{number}", folder, both, host) for number, host in enumerate(places)]
 
 
 @contextmanager
-def cluster(folder: Path, url: str, count: int, **env: str) -> Iterator[list[ClusterNode]]:
-    """Start so many servers on the database at `url`; they end with the block."""
+def cluster(folder: Path, url: str, count: int, hosts: Sequence[str] = (), **env: str) -> Iterator[list[ClusterNode]]:
+    """Start the servers that `nodes_on` returns; they end with the block."""
     with ExitStack() as stack, ThreadPoolExecutor(count) as threads:
-        nodes = nodes_on(url, folder, count, **env)
+        nodes = nodes_on(url, folder, count, hosts, **env)
         for each in nodes:
             stack.callback(each.end)
         list(threads.map(ClusterNode.start, nodes))

@@ -1,8 +1,9 @@
-"""Kill servers of a cluster at random moments of uploads and imports: what a client had its OK for is imported once.
+"""Kill and freeze servers behind HAProxy, and crash PostgreSQL, at random moments of uploads and imports.
 
-`python -m tests.support.node_kills --kills 100 --seed 1` kills one of three servers 100 times, and starts it again.
-It exits with 1 at the first lost, doubled or half import. Each file has a user of its own, so the users show which
-were applied, and how often.
+`python -m tests.support.node_kills --kills 500 --stops 50 --freezes 20 --seed 1` does so, with three servers and six
+clients, and prints how many files there were. It exits with 1 at the first lost, doubled or half import: each file
+that a client had its OK for is imported once, in the order of the landings. All users of a file are in no other file,
+so the users show which files were applied, and how often.
 """
 
 from __future__ import annotations
@@ -14,26 +15,30 @@ import random
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
 import psycopg
 
-from tests.support.cluster import ClusterNode, cluster
+from tests.support.balanced import Balanced, balanced
+from tests.support.hook_kills import is_connected
 from tests.support.importing import people
-from tests.support.own_postgres import own_postgres
+from tests.support.node_faults import Faults
+from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.waiting import eventually
 
 TENANTS = ("acme", "bolt", "crew")
 CLIENTS = 2
 """Clients of each tenant."""
-FIRST_S, LAST_S = 0.3, 2.0
-"""The time between two kills."""
-SEND_S = 20.0
+SIZES, SHARES = (1, 40, 400), (80, 15, 5)
+"""The users in a file, and how often such a file is sent."""
+RENAMED = 0.2
+"""The share of files that are sent under another name, and renamed."""
+SEND_S = 30.0
+"""The longest wait of a client; longer than any freeze."""
 QUIET_S = 90.0
-"""The longest wait for the end of all imports after the last kill."""
+"""The longest wait for the end of all imports after the last fault."""
 
 NOT_ENDED = "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
 IMPORTS = """
@@ -46,61 +51,81 @@ CREATED = """
     JOIN users ON users.tenant_id = changes.tenant_id AND users.id BETWEEN changes.user_id - more AND changes.user_id
     WHERE field = 'created' GROUP BY 1, 2"""
 
+Key = tuple[str, str]
+"""A file: its tenant and its hash."""
+
 
 @dataclass
 class Ledger:
-    """The files that were sent, by tenant and hash: the user in each, and whether its client had an OK."""
+    """The files that were sent, with the users in each, and those for which the client had an OK."""
 
-    sent: dict[tuple[str, str], str] = field(default_factory=dict)
-    acknowledged: set[tuple[str, str]] = field(default_factory=set)
+    sent: dict[Key, list[str]] = field(default_factory=dict)
+    acknowledged: set[Key] = field(default_factory=set)
+    failed: Counter[str] = field(default_factory=Counter)
+    """The errors that clients had in place of an OK."""
 
 
 class Game:
-    """Clients that send files, and a killer."""
+    """Clients that send files, until `over`."""
 
-    def __init__(self, nodes: list[ClusterNode], seed: int) -> None:
-        self.nodes = nodes
+    def __init__(self, house: Balanced, seed: int) -> None:
+        self.house = house
         self.dice = random.Random(seed)
         self.ledger = Ledger()
-        self.up = set(range(len(nodes)))
         self.over = asyncio.Event()
         self._number = 0
 
-    async def play(self, kills: int) -> None:
+    async def play(self, postgres: OwnPostgres, kills: int, stops: int, freezes: int) -> Faults:
+        """Send files until all faults have happened."""
+        faults = Faults(self.house.nodes, postgres, random.Random(self.dice.random()))
         async with asyncio.TaskGroup() as group:
             for tenant in TENANTS * CLIENTS:
                 group.create_task(self._client(tenant))
-            for _ in range(kills):
-                await asyncio.sleep(self.dice.uniform(FIRST_S, LAST_S))
-                await self._kill(self.dice.choice(sorted(self.up)))
+            await faults.play(kills, stops, freezes)
             self.over.set()
-
-    async def _kill(self, number: int) -> None:
-        self.up.discard(number)
-        await asyncio.to_thread(self.nodes[number].kill)
-        await asyncio.sleep(self.dice.uniform(0, LAST_S))
-        await asyncio.to_thread(self.nodes[number].start)
-        self.up.add(number)
+        return faults
 
     async def _client(self, tenant: str) -> None:
         while not self.over.is_set():
             self._number += 1
-            user = f"user{self._number}"
-            content = people(user)
+            number, (size,) = self._number, self.dice.choices(SIZES, SHARES)
+            users = [f"file{number}user{each}" for each in range(size)]
+            content = people(*users)
             key = tenant, hashlib.sha256(content).hexdigest()
-            self.ledger.sent[key] = user
-            with suppress(OSError, asyncssh.Error, TimeoutError):
+            self.ledger.sent[key] = users
+            try:
                 async with asyncio.timeout(SEND_S):
-                    await self._send(tenant, content)
-                    self.ledger.acknowledged.add(key)
+                    await self._send(key, content, number)
+            except (OSError, asyncssh.Error, TimeoutError) as error:
+                self.ledger.failed[type(error).__name__] += 1
             await asyncio.sleep(self.dice.uniform(0, 0.2))
 
-    async def _send(self, tenant: str, content: bytes) -> None:
-        node = self.nodes[self.dice.choice(sorted(self.up))]
-        async with node.connect(tenant) as connection, connection.start_sftp_client() as client:
-            file = await client.open("/sync_users.csv", "wb")
-            await file.write(content)
+    async def _send(self, key: Key, content: bytes, number: int) -> None:
+        tenant, _ = key
+        part = f"/part-{number}" if self.dice.random() < RENAMED else None
+        async with self.house.connect(tenant) as connection, connection.start_sftp_client() as client:
+            file = await client.open(part or "/sync_users.csv", "wb")
+            for piece in pieces(content, self.dice.randint(1, 4)):
+                await file.write(piece)
+                await asyncio.sleep(self.dice.uniform(0, 0.05))
+            require_connected(client)
             await file.close()
+            if part:
+                require_connected(client)
+                await client.posix_rename(part, "/sync_users.csv")
+            self.ledger.acknowledged.add(key)
+
+
+def pieces(content: bytes, count: int) -> list[bytes]:
+    """Return `content` in so many pieces, or fewer."""
+    size = -(-len(content) // count)
+    return [content[start : start + size] for start in range(0, len(content), size)]
+
+
+def require_connected(client: asyncssh.SFTPClient) -> None:
+    """Raise ConnectionError where asyncssh would send nothing, and raise nothing."""
+    if not is_connected(client):
+        raise ConnectionError
 
 
 async def compare(url: str, ledger: Ledger) -> Counter[str]:
@@ -122,35 +147,43 @@ async def compare(url: str, ledger: Ledger) -> Counter[str]:
         key, where = (tenant, sha256), f"import {number} of {tenant}"
         assert state == "completed", f"{where} is {state}"
         assert found[key] == 1, f"{where} is there {found[key]} times"
-        user = tenant, f"{ledger.sent[key]}@example.com"
-        assert user in users, f"{where} has not created its user"
-        assert created[user] == 1, f"{where} has created its user {created[user]} times"
-    assert len(users) == len(imports), "a user of no import"
+        expected = {(tenant, f"{user}@example.com") for user in ledger.sent[key]}
+        assert expected <= users, f"{where} has not created all of its users"
+        doubled = {user: created[user] for user in expected if created[user] != 1}
+        assert not doubled, f"{where} has created a user more than once: {doubled}"
+    assert len(users) == sum(len(ledger.sent[tenant, sha256]) for tenant, sha256 in found), "a user of no import"
     for tenant in TENANTS:
         order = [applied for name, _, _, _, applied, _ in imports if name == tenant]
         assert order == sorted(order), f"imports of {tenant} were applied in another order than they came"
     return Counter("with OK" if (row[0], row[1]) in ledger.acknowledged else "without OK" for row in imports)
 
 
-async def play(folder: Path, url: str, kills: int, seed: int, count: int = 3) -> Counter[str]:
-    """Play, and return how many imports there were."""
-    with cluster(folder, url, count) as nodes:
+async def play(
+    folder: Path, postgres: OwnPostgres, kills: int, seed: int, *, stops: int = 0, freezes: int = 0
+) -> Counter[str]:
+    """Play, and return how many imports there were, and how many sends failed with which error."""
+    with balanced(folder, postgres.url) as house:
         for tenant in TENANTS:
-            nodes[0].add_tenant(tenant, deactivate_missing="false", max_sessions="50")
-        game = Game(nodes, seed)
-        await game.play(kills)
-        return await compare(url, game.ledger)
+            house.add_tenant(tenant, deactivate_missing="false", max_sessions="50")
+        game = Game(house, seed)
+        await game.play(postgres, kills, stops, freezes)
+        return await compare(postgres.url, game.ledger) + game.ledger.failed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--stops", type=int, default=0)
+    parser.add_argument("--freezes", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, own_postgres() as server:
-        fates = asyncio.run(play(Path(folder), server.url, asked.kills, asked.seed))
-    print(f"{asked.kills} kills in {time.monotonic() - began:.0f} s: {dict(fates)}")
+        fates = asyncio.run(
+            play(Path(folder), server, asked.kills, asked.seed, stops=asked.stops, freezes=asked.freezes)
+        )
+    faults = f"{asked.kills} kills, {asked.stops} stops of PostgreSQL, {asked.freezes} freezes"
+    print(f"seed {asked.seed}: {faults} in {time.monotonic() - began:.0f} s: {dict(fates)}")
 
 
 if __name__ == "__main__":

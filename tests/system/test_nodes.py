@@ -17,14 +17,11 @@ from ground.moments import rfc3339, utc_now
 from tests.support.clients import POSTGRES, needs
 from tests.support.cluster import ClusterNode, cluster
 from tests.support.importing import crowd, people
-from tests.support.node_kills import play
-from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url_of_new
 from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 pytestmark = needs(POSTGRES, "sftp")
 
-KILLS = 6
 HOLDS_S = 2.0
 """The time after which a decision holds on all servers; and a little more, because the machine is busy."""
 SLACK_S = 2.0
@@ -42,12 +39,6 @@ def nodes(tmp_path: Path) -> Iterator[list[ClusterNode]]:
     with cluster(tmp_path, url_of_new(tmp_path), 2, HEADCOUNT_PENALTY_NO_LOGIN_S="60") as started:
         started[0].add_tenant("acme", max_sessions="3")
         yield started
-
-
-async def test_no_kill_of_a_server_loses_halves_or_doubles_an_import(tmp_path: Path) -> None:
-    with own_postgres() as server:
-        fates = await play(tmp_path, server.url, KILLS, seed=1)
-    assert fates["with OK"] > KILLS
 
 
 def test_a_file_that_one_server_takes_is_shown_by_the_other(nodes: list[ClusterNode]) -> None:
