@@ -56,8 +56,8 @@ WITHOUT_A_CHOICE = [
     *("integration/test_disks.py", "integration/test_every_message.py", "integration/test_missing_clients.py"),
     *("integration/test_wheel.py", "system/test_compose.py", "system/test_demo.py", "system/test_dist.py"),
     *("system/test_hooks_docs.py", "system/test_in_production.py", "system/test_keys_in_a_database.py"),
-    *("system/test_landing_kills.py", "system/test_machine.py", "system/test_nodes.py"),
-    *("system/test_nodes_behind_haproxy.py", "system/test_postgresql_docs.py"),
+    *("system/test_landing_kills.py", "system/test_machine.py", "system/test_postgresql_docs.py"),
+    *(f"system/test_nodes{each}.py" for each in ("", "_agreeing", "_behind_haproxy", "_racing")),
     "system/test_serving_from_a_database.py",
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
 ]

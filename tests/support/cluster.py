@@ -7,6 +7,7 @@ with cluster(tmp_path, url, 3) as nodes:
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S
 
 LOOPBACK = "127.0.0.1"
+
+_numbers = itertools.count()
 
 
 class ClusterNode(ServerProcess):
@@ -48,8 +51,8 @@ class ClusterNode(ServerProcess):
 
 def own_addresses(count: int) -> list[str]:
     """Return addresses of this machine for so many servers of this process, so that their ports may be fixed."""
-    high, middle, low = (os.getpid() >> bits & 255 for bits in (16, 8, 0))
-    return [f"127.{100 + 10 * number + high % 10}.{middle}.{low}" for number in range(count)]
+    middle, low = (os.getpid() >> bits & 255 for bits in (8, 0))
+    return [f"127.{100 + next(_numbers) % 100}.{middle}.{low}" for _ in range(count)]
 
 
 def at_host(host: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from tests.support import ROOT
 from tests.support.balanced import Balanced, balanced
 from tests.support.hook_kills import LINES, MODULE, TENANTS, File, Line
 from tests.support.node_faults import FROZEN_S, Faults
-from tests.support.node_kills import QUIET_S, SEND_S, require_connected
+from tests.support.node_kills import QUIET_S, SEND_S, require_connected, require_health
 from tests.support.notes import Notes
 from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.waiting import eventually
@@ -140,7 +140,9 @@ async def play(
             house.add_tenant(tenant)
         game = HookGame(house, notes, seed)
         await game.play(postgres, kills, stops, freezes)
-        return await game.compare(postgres.url)
+        fates = await game.compare(postgres.url)
+        require_health(house)
+        return fates
 
 
 def main() -> None:

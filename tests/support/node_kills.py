@@ -158,6 +158,12 @@ async def compare(url: str, ledger: Ledger) -> Counter[str]:
     return Counter("with OK" if (row[0], row[1]) in ledger.acknowledged else "without OK" for row in imports)
 
 
+def require_health(house: Balanced) -> None:
+    """Check that the doctor finds nothing: files have all their bytes, and the quotas are true."""
+    found = house.cli("doctor", "--json", check=False).json
+    assert found == [], found
+
+
 async def play(
     folder: Path, postgres: OwnPostgres, kills: int, seed: int, *, stops: int = 0, freezes: int = 0
 ) -> Counter[str]:
@@ -167,7 +173,9 @@ async def play(
             house.add_tenant(tenant, deactivate_missing="false", max_sessions="50")
         game = Game(house, seed)
         await game.play(postgres, kills, stops, freezes)
-        return await compare(postgres.url, game.ledger) + game.ledger.failed
+        fates = await compare(postgres.url, game.ledger)
+        require_health(house)
+        return fates + game.ledger.failed
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncssh
@@ -16,6 +17,7 @@ import pytest
 from tests.support import hook_node_kills, node_kills
 from tests.support.balanced import Balanced, balanced
 from tests.support.clients import POSTGRES, needs
+from tests.support.cluster import ClusterNode
 from tests.support.importing import people
 from tests.support.node_faults import is_ready
 from tests.support.own_postgres import own_postgres
@@ -34,6 +36,11 @@ def house(tmp_path: Path) -> Iterator[Balanced]:
     with balanced(tmp_path, url_of_new(tmp_path)) as started:
         started.add_tenant("acme", max_sessions="20")
         yield started
+
+
+def signaled(node: ClusterNode, sign: signal.Signals) -> None:
+    assert node.process
+    node.process.send_signal(sign)
 
 
 async def test_no_fault_of_servers_or_database_loses_halves_or_doubles_an_import(tmp_path: Path) -> None:
@@ -65,14 +72,13 @@ def test_clients_of_sftp_and_pages_reach_every_ready_server_with_their_address(h
 
 async def test_a_server_that_is_not_ready_gets_no_connections_until_it_is(house: Balanced) -> None:
     first = house.nodes[0]
-    assert first.process
-    first.process.send_signal(signal.SIGSTOP)
+    signaled(first, signal.SIGSTOP)
     await asyncio.to_thread(house.wait_taken, 1, 2)
     for _ in range(4):
         async with house.connect("acme") as connection:
             assert connection
     assert house.logins()[0] == 0
-    first.process.send_signal(signal.SIGCONT)
+    signaled(first, signal.SIGCONT)
     await eventually(lambda: asyncio.to_thread(is_ready, first), what="the server to be ready")
     await asyncio.to_thread(house.wait_taken, 0, 1, 2)
 
@@ -85,15 +91,31 @@ async def test_a_server_that_is_not_ready_gets_no_connections_until_it_is(house:
 
 async def test_a_connection_that_a_frozen_server_never_greets_is_closed_soon(house: Balanced) -> None:
     for node in house.nodes:
-        assert node.process
-        node.process.send_signal(signal.SIGSTOP)
+        signaled(node, signal.SIGSTOP)
     began = time.monotonic()
     with pytest.raises((asyncssh.Error, OSError)):
         await house.connect("acme")
     assert time.monotonic() - began < DEADLINE_S
     for node in house.nodes:
-        assert node.process
-        node.process.send_signal(signal.SIGCONT)
+        signaled(node, signal.SIGCONT)
+
+
+async def test_an_upload_that_others_reported_gets_no_ok_of_the_server_that_was_frozen(house: Balanced) -> None:
+    async with AsyncExitStack() as stack:
+        connections = await house.one_on_each("acme", stack)
+        client = await stack.enter_async_context(connections[0].start_sftp_client())
+        file = await client.open("/sync_users.csv", "wb")
+        await file.write(people("ann"))
+        signaled(house.nodes[0], signal.SIGSTOP)
+        closing = asyncio.create_task(file.close())
+        await eventually(lambda: house.state("acme", 1) == "aborted", what="the upload to be reported")
+        signaled(house.nodes[0], signal.SIGCONT)
+        with pytest.raises((asyncssh.Error, OSError)):
+            await closing
+    await eventually(lambda: asyncio.to_thread(is_ready, house.nodes[0]), what="the server to be ready")
+    house.put("acme", people("bob"))
+    assert house.wait("acme")["id"] == 2
+    assert house.state("acme", 1) == "aborted"
 
 
 # A rolling upgrade
