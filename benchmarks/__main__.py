@@ -1,5 +1,7 @@
 """`python -m benchmarks [names...] [--rows N] [--runs N] [--tenants N]`: measure, and print one table.
 
+`python -m benchmarks fleet` answers by a model: see `benchmarks.fleet`.
+
 All files are in a temporary folder, which is removed. Nothing else should run on the machine during a measurement.
 """
 
@@ -16,6 +18,7 @@ from benchmarks.arrivals import memory, quick
 from benchmarks.closing import close_beside_uploads
 from benchmarks.engines import engines
 from benchmarks.figures import Figure, table
+from benchmarks.fleet import main as fleet
 from benchmarks.holds import longest_holds
 from benchmarks.hooks import idle_tenants, many_files
 from benchmarks.huge import at_once, huge_files
@@ -48,6 +51,8 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["fleet"]:
+        return fleet(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure the figures of docs/performance.md."
     )
