@@ -289,7 +289,7 @@ class Simulation:
         self._share_out()
         self._take(node, 0.0)
 
-    # What is not about lists
+    # Work beside lists
 
     def _share_out(self) -> None:
         """Give stations the cores that are left beside sessions without a list, and the looks of idle servers."""

@@ -1,4 +1,4 @@
-"""What the model of a day is fed with: costs, which are measured, and assumptions. Pure."""
+"""The inputs of the model of a day: costs, which are measured, and assumptions. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one piece of work takes of a server and of PostgreSQL.
+    """The cost of one piece of work for a server and for PostgreSQL.
 
     `node_s` and `postgres_s` are processor time. `waits_s` is the time in which neither works: for the disk, and for
     looks at the queue. `wal_bytes` is what PostgreSQL adds to its log.
@@ -34,7 +34,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What was measured. `OF_COSTS` says of which work."""
+    """The measured inputs. `OF_COSTS` has the work that each is of."""
 
     login: Cost = Cost()
     upload: Cost = Cost()
@@ -82,7 +82,7 @@ OF_COSTS = {
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """What was not measured. `OF_ASSUMPTIONS` says what each is, and its unit."""
+    """The inputs that nothing has measured. `OF_ASSUMPTIONS` has the text and the unit of each."""
 
     tenants: int = 100_000
     logins_per_minute: float = 10_000

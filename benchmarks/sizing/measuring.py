@@ -1,8 +1,8 @@
 """The costs of the model, measured: one real server, one real PostgreSQL with its own settings, OpenSSH's client.
 
-Processor time is that of the processes of each, so the client and other work on the machine do not count. What a
-server does without work is measured first, and taken off. PostgreSQL makes a checkpoint every 30 seconds, so nearly
-each page is written whole into the WAL at its first change: so it is with tenants that send once a day.
+Processor time is that of the processes of each, so the client and other work on the machine do not count. The cost of
+a server without work is measured first, and subtracted. PostgreSQL makes a checkpoint every 30 seconds, so nearly each
+page is written whole into the WAL at its first change: so it is with tenants that send once a day.
 """
 
 from __future__ import annotations

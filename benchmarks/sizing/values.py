@@ -1,4 +1,4 @@
-"""What goes into a simulated day of several servers, and what comes out of it. Pure."""
+"""The values that a simulation of a day gets, and those that it returns. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Minute:
 
 @dataclass(slots=True)
 class Day:
-    """What happened."""
+    """The result of a simulation."""
 
     sent: int = 0
     landed: int = 0
