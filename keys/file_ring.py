@@ -75,6 +75,11 @@ class FileRing:
         except RingUnreadable as error:
             return Verdict(False, str(error))
 
+    def put(self, keys: Iterable[Key]) -> None:
+        """Replace all keys by these. Blocks. Raises OSError."""
+        with self._writing():
+            _write(self.path, tuple(keys))
+
     def _add(self, key: Key) -> Key:
         with self._writing() as before:
             _write(self.path, with_added(before, key))

@@ -75,6 +75,18 @@ def host_keys(folder: Path) -> list[HostKey]:
     return in_order([*found, *new])
 
 
+def kept_host_keys(folder: Path) -> list[HostKey]:
+    """Return the host keys in `folder` as `host_keys` does, but create none."""
+    return in_order(_load_all(folder)) if folder.is_dir() else []
+
+
+def put_host_keys(folder: Path, keys: Iterable[HostKey]) -> None:
+    """Write these keys into `folder`, which is made if it is missing. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in keys:
+        _make(folder / each.name, each)
+
+
 def in_order(keys: Iterable[HostKey]) -> list[HostKey]:
     """Return the keys as they are offered and shown: Ed25519 first."""
     return sorted(keys, key=lambda key: (key.kind != "ssh-ed25519", key.kind, key.name))

@@ -49,7 +49,7 @@ def webhook_secret(file: Path) -> str:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         mine = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-        replace_file(mine, _new())
+        put_secret(mine, new_secret())
         try:
             os.link(mine, file)
         except FileExistsError:
@@ -59,9 +59,19 @@ def webhook_secret(file: Path) -> str:
         return file.read_text(encoding="ascii").strip()
 
 
+def kept_secret(file: Path) -> str | None:
+    """Return the secret in `file`; None if there is no such file."""
+    return webhook_secret(file) if file.exists() else None
+
+
+def put_secret(file: Path, secret: str) -> None:
+    """Replace the secret in `file`."""
+    replace_file(file, secret.encode() + b"\n")
+
+
 def renew_secret(file: Path) -> str:
     """Replace the secret in `file`, and return the new one."""
-    replace_file(file, _new())
+    put_secret(file, new_secret())
     return webhook_secret(file)
 
 
@@ -91,7 +101,3 @@ def signed_headers(secret: str, message_id: str, at: datetime, body: Iterable[by
 def new_secret() -> str:
     """Return a new secret, `whsec_...`."""
     return PREFIX + base64.b64encode(secrets.token_bytes(RANDOM_BYTES)).decode()
-
-
-def _new() -> bytes:
-    return new_secret().encode() + b"\n"

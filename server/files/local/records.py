@@ -21,6 +21,14 @@ _MOST_IN_MEMORY = 10_000
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
 
 
+def record_at(path: bytes) -> Written | None:
+    """Return the record of the file at `path`; None if the file system has none."""
+    try:
+        return Written.from_json(json.loads(os.getxattr(path, ATTRIBUTE, follow_symlinks=False)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 class Memory:
     """The records of all written files, by open descriptor. The server has one."""
 

@@ -182,7 +182,7 @@ async def open_folder(data_dir: Path, *, serving: bool = False) -> AsyncIterator
 
 async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:
     """Create what is missing in a tenant's folder, on disk when this returns. Only `make` creates users.db."""
-    await asyncio.to_thread(_make_places, folder)
+    await asyncio.to_thread(make_places, folder)
     from_texts(await users_in(folder).prepare(make=make))
     await _add_keys(folder, list(keys))
 
@@ -194,7 +194,8 @@ def _move(old: Path, new: Path) -> None:
         fsync_folder(parent)
 
 
-def _make_places(folder: TenantFolder) -> None:
+def make_places(folder: TenantFolder) -> None:
+    """Make the folders that are missing of a tenant. Blocks. Raises OSError."""
     for place in (
         folder.root,
         folder.files,

@@ -41,7 +41,7 @@ class StoredRing:
 
         def add(before: Sequence[StoredKey]) -> list[StoredKey]:
             with_added(keys_of(before), key)
-            return [*before, _stored(key)]
+            return [*before, stored_key(key)]
 
         await self._change(add)
         return key
@@ -97,6 +97,7 @@ def _key(stored: StoredKey) -> Key:
     return Key(stored.kind, stored.blob, stored.comment, stored.added_at, stored.expires, networks)
 
 
-def _stored(key: Key) -> StoredKey:
+def stored_key(key: Key) -> StoredKey:
+    """Return a key as it is stored."""
     networks = tuple(map(str, key.networks))
     return StoredKey(key.kind, key.blob, key.comment, key.added_at, key.expires, networks)

@@ -7,6 +7,7 @@ cannot be opened: that would change the servers' identity silently.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,22 +62,41 @@ class Vault:
     async def host_keys(self) -> list[HostKey]:
         """Return the host keys, Ed25519 first; create the required ones. Raises HostKeyRefused."""
         # Imported here: it takes 0.25 s, which commands should not spend.
-        from keys.host import in_order, missing_host_keys, private_part, shown_host_keys
+        from keys.host import in_order, missing_host_keys
 
         sealer = await self.open()
         stored = await self._store.host_keys()
         kinds = {each.public.partition(" ")[0] for each in stored}
         if new := await asyncio.to_thread(missing_host_keys, kinds):
-            shown = shown_host_keys(new)
-            sealed = (_seal(sealer, _place(key.name), private_part(key)) for key in new)
-            await self._store.add_host_keys(
-                [
-                    StoredHostKey(key.name, each.public, value)
-                    for key, each, value in zip(new, shown, sealed, strict=True)
-                ]
-            )
+            await self.put_host_keys(new)
             stored = await self._store.host_keys()  # another server may have been first
         return in_order(_opened(sealer, each) for each in stored)
+
+    async def kept_host_keys(self) -> list[HostKey]:
+        """Return the host keys as `host_keys` does, but create none."""
+        from keys.host import in_order
+
+        stored = await self._store.host_keys()
+        if not stored:
+            return []
+        sealer = await self.open()
+        return in_order(_opened(sealer, each) for each in stored)
+
+    async def put_host_keys(self, keys: Iterable[HostKey]) -> None:
+        """Store these keys; one whose name is stored stays as it is."""
+        from keys.host import private_part, shown_host_keys
+
+        if not (keys := list(keys)):
+            return
+        sealer = await self.open()
+        await self._store.add_host_keys(
+            StoredHostKey(key.name, shown.public, _seal(sealer, _place(key.name), private_part(key)))
+            for key, shown in zip(keys, shown_host_keys(keys), strict=True)
+        )
+
+    async def kept_webhook_secret(self, tenant: str) -> str | None:
+        """Return the secret of the tenant's webhooks; None if there is none."""
+        return await self.webhook_secret(tenant) if await self._store.find(tenant, WEBHOOKS) else None
 
     async def webhook_secret(self, tenant: str) -> str:
         """Return the secret of the tenant's webhooks, which the first call creates.
@@ -99,10 +119,15 @@ class Vault:
 
     async def renew_webhook_secret(self, tenant: str) -> str:
         """Replace the secret of the tenant's webhooks, and return the new one. Raises TenantRefused."""
-        sealer, secret, place = await self.open(), new_secret(), Place("secret", WEBHOOKS, tenant)
+        secret = new_secret()
+        await self.put_webhook_secret(tenant, secret)
+        return secret
+
+    async def put_webhook_secret(self, tenant: str, secret: str) -> None:
+        """Store a secret in place of any other. Raises TenantRefused."""
+        sealer, place = await self.open(), Place("secret", WEBHOOKS, tenant)
         if not await self._store.put(tenant, WEBHOOKS, _seal(sealer, place, secret.encode())):
             raise no_tenant(tenant)
-        return secret
 
 
 async def change_secret(store: SecretStore, old_file: Path | None, new_file: Path) -> bool:
