@@ -42,6 +42,7 @@ COMMANDS = {
     "restore": "server.cli.backup:restore",
     "doctor": "server.cli.doctor:doctor",
     "reseal": "server.cli.doctor:reseal",
+    "migrate": "server.cli.doctor:migrate",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SecretRefused, SettingsError)
 

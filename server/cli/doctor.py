@@ -1,20 +1,31 @@
-"""`headcount doctor` and `headcount reseal`: the installation as a whole."""
+"""`headcount doctor`, `headcount reseal` and `headcount migrate`: the installation as a whole."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ground.moments import utc_now
 from ground.words import as_sentence, counted, listed
+from server import process
 from server.cli.data import runs
-from server.cli.output import harmless, json_option, print_json
+from server.cli.output import harmless, json_option, print_json, print_table, tell
 from server.doctor.findings import Finding, Severity, need_action
 from server.places import place_of
 from server.settings import load_settings
+
+if TYPE_CHECKING:
+    from server.moving.checking import Report
+    from server.moving.moving import Done
+
+TOLD_EACH_S = 10.0
+"""Seconds between two lines about a long move."""
 
 
 @click.command()
@@ -50,6 +61,82 @@ async def reseal(file: Path) -> None:
     else:
         click.echo("The keys were already sealed with this secret")
     click.echo(f"  Before the next start, set HEADCOUNT_SECRET_KEY_FILE={shlex.quote(str(file))}")
+
+
+@click.command()
+@click.option("--to", "target", required=True, metavar="TARGET", help="Move to this database or data folder.")
+@click.option("--cancel", is_flag=True, help="Give a move to TARGET up, and use the source again.")
+@json_option
+@runs
+async def migrate(target: str, cancel: bool, as_json: bool) -> int:
+    """Move all data to a database, or back to a data folder.
+
+    TARGET is the URL of a PostgreSQL database (postgresql://USER@HOST/NAME), or a folder. It must be new. The source
+    is the data folder, or the database that HEADCOUNT_DATABASE_URL names. HEADCOUNT_SECRET_KEY_FILE names the secret
+    of the database. Stop all servers first. If this command is interrupted, run it again: it goes on.
+
+    At the end, everything is read at both places and compared. If all is equal, the source is marked, and no server
+    and no command uses it any more. Otherwise exits with 1, and the source has the data.
+
+    With --cancel, the source can be used again, with its data as they were when the move began, and TARGET cannot.
+    """
+    # Imported here: the other commands of this module do not need it.
+    from server.moving import opening
+
+    settings = load_settings()
+    try:
+        async with opening.both(settings, target) as (source, other):
+            if cancel:
+                return _print_canceled(source.name, await opening.cancel(source, other), as_json=as_json)
+            report = await opening.move(source, other, utc_now(), _told_seldom())
+    except process.InUse as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        print_json(opening.to_json(report, source, other))
+    elif not report.differences:
+        _print_moved(report, source.name, other.name)
+    for each in report.differences:
+        tell(harmless(each), "not_equal", "error")
+    if report.differences:
+        do = "Then move to a new one"
+        tell(
+            f"Both places are not equal, so {source.name} has the data. To use it: headcount migrate --to TARGET "
+            f"--cancel. {do}",
+            "not_moved",
+            "error",
+        )
+    return 1 if report.differences else 0
+
+
+def _told_seldom() -> Done:
+    """Return a function that tells how many tenants are done, at most once in some seconds."""
+    told_at = time.monotonic()
+
+    def tell_done(verb: str, number: int, of: int) -> None:
+        nonlocal told_at
+        if (now := time.monotonic()) - told_at >= TOLD_EACH_S:
+            told_at = now
+            tell(f"{verb} {number:,} of {counted(of, 'tenant', 'tenants')}", "progress")
+
+    return tell_done
+
+
+def _print_moved(report: Report, source: str, target: str) -> None:
+    if report.rows:
+        rows = [[name, f"{count:,}"] for name, count in sorted(report.rows.items()) if count]
+        print_table([*rows, ["(files)", f"{report.files:,}"], ["(keys)", f"{report.keys:,}"]], ["Table", "Equal"])
+    click.echo(f"Moved {counted(report.tenants, 'tenant', 'tenants')} from {source} to {target}")
+    click.echo("  Before the next start, name that place in HEADCOUNT_DATABASE_URL or HEADCOUNT_DATA_DIR")
+    click.echo("  The source is marked as moved. Delete it when you do not need it any more")
+
+
+def _print_canceled(source: str, canceled: bool, *, as_json: bool) -> int:
+    said = f"Canceled: {source} can be used again" if canceled else f"No move from {source} was begun"
+    if as_json:
+        print_json({"canceled": canceled})
+    else:
+        click.echo(said)
+    return 0 if canceled else 1
 
 
 def _print(where: str, findings: Sequence[Finding]) -> None:

@@ -13,6 +13,7 @@ from engine.postgres.database import alone
 from engine.postgres.examining import examine_files, examine_server
 from engine.postgres.migrations import migrate, newest
 from engine.postgres.server.accounts import PostgresAccountStore
+from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.node import a_server_runs
 from engine.postgres.urls import in_words, what_to_do
 from importer.errors import DatabaseUnusable, TryAgain
@@ -25,6 +26,7 @@ from server.files.hooks import HookTable
 from server.files.shared.files import AllSharedFiles
 from server.places import place
 from server.tenants.home import Home
+from server.tenants.moves import refuse_moved
 from server.tenants.settings import TenantRefused
 from server.tenants.shared.accounts import StoredAccounts
 from server.tenants.shared.home import DatabaseHome, open_home
@@ -57,9 +59,10 @@ class DatabasePlace:
 
     @asynccontextmanager
     async def held(self, stop: asyncio.Event) -> AsyncIterator[Disk]:
-        with _saying_what_to_do():
+        with saying_what_to_do():
             async with alone(self._url) as database:
                 await migrate(database)
+                await refuse_moved(self.name, PostgresMarkStore(database))
         disk = DataDisk(Path(tempfile.gettempdir()), is_own=False)
         disk.begin()
         yield disk
@@ -72,10 +75,11 @@ class DatabasePlace:
     @asynccontextmanager
     async def _opened(self, *, serving: bool = False) -> AsyncIterator[DatabaseHome]:
         async with AsyncExitStack() as stack:
-            with _saying_what_to_do():
+            with saying_what_to_do():
                 home = await stack.enter_async_context(
                     open_home(self._url, secret_file=self._secret_file, serving=serving)
                 )
+            await refuse_moved(self.name, home.marks)
             yield home
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> StoredAccounts:
@@ -117,7 +121,7 @@ class DatabasePlace:
         return in_order([each for each in await self._examined() if each.key in known], self.name)
 
     async def _examined(self) -> list[Finding]:
-        with _saying_what_to_do():
+        with saying_what_to_do():
             async with alone(self._url) as database:
                 server = await examine_server(database)
                 if not server.versions and server.encoding == "UTF8":
@@ -173,15 +177,15 @@ class DatabasePlace:
 
 
 @contextmanager
-def _saying_what_to_do() -> Iterator[None]:
-    """Add to the error of a connection that cannot be made what to check."""
+def saying_what_to_do(where: str = "HEADCOUNT_DATABASE_URL") -> Iterator[None]:
+    """Add to the error of a connection that cannot be made what to check, and `where` the URL is."""
     try:
         yield
     except (TryAgain, DatabaseUnusable) as error:
         said = error.in_full if isinstance(error, TryAgain) else str(error)
         if not said.startswith(UNREACHABLE):
             raise
-        advice = f"{said}. {what_to_do(said)} (HEADCOUNT_DATABASE_URL)"
+        advice = f"{said}. {what_to_do(said)} ({where})"
         if isinstance(error, TryAgain):
             raise TryAgain(error.code, error.message, advice.removeprefix(f"{error.message}: ")) from error
         raise DatabaseUnusable(advice) from error

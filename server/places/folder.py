@@ -26,6 +26,8 @@ from server.tenants.accounts import Accounts
 from server.tenants.home import Home
 from server.tenants.local.folder import make_data_dir, refuse_lost, server_database
 from server.tenants.local.home import open_folder
+from server.tenants.local.marks import FileMarks
+from server.tenants.moves import refuse_moved
 from server.tenants.settings import TenantRefused
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -58,6 +60,7 @@ class FolderPlace:
         if not self._data_dir.exists():
             absent = {"event": "data_folder_absent"}
             log.warning("There is no data folder %s; it is created.", self._data_dir, extra=absent)
+        await refuse_moved(self.name, FileMarks(self._data_dir))
         make_data_dir(self._data_dir)
         with process.hold(self._data_dir):
             disk = DataDisk(self._data_dir)
@@ -66,6 +69,7 @@ class FolderPlace:
 
     @asynccontextmanager
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
+        await refuse_moved(self.name, FileMarks(self._data_dir))
         async with open_folder(self._data_dir, serving=serving) as home:
             yield home
 

@@ -32,10 +32,10 @@ ROOMS = {
         "": 0, "file": 1, "rules": 2, "messages": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
         "worker": 7,
     },
-    "engine": {"": 0, "postgres": 1, "sqlite": 1},
+    "engine": {"": 0, "moving": 1, "postgres": 2, "sqlite": 2},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
-        "notify": 4, "places": 5, "web": 6, "app": 7, "cli": 8,
+        "notify": 4, "places": 5, "moving": 6, "web": 6, "app": 7, "cli": 8,
         "__main__": 9,
     },
 }  # fmt: skip
@@ -48,12 +48,13 @@ KNOW_AN_ENGINE = {
     "server.backup.restoring",
     "server.backup.taking",
     "server.doctor.gathering",
+    "server.moving.folder",
     "server.tenants.local.folder",
     "server.tenants.local.home",
 }
-KNOW_WHERE_FILES_ARE = {"server.places.database", "server.places.folder"}
+KNOW_WHERE_FILES_ARE = {"server.moving.folder", "server.places.database", "server.places.folder"}
 """The modules that choose where the files of tenants are. All others know only `server.files.files`."""
-KNOW_THE_SECOND = {"server.places.database", "server.tenants.shared.home"}
+KNOW_THE_SECOND = {"server.moving.database", "server.places.database", "server.tenants.shared.home"}
 KNOW_SSH = {
     "headcount._serving",
     "keys.host",
@@ -74,6 +75,7 @@ PURE = {
     "engine.files",
     "engine.imports",
     "engine.landing",
+    "engine.moving.tables",
     "headcount.hooks",
     "ground.addresses",
     "ground.words",
@@ -196,6 +198,7 @@ PURE = {
     "server.tenants.hook_settings",
     "server.tenants.setting_texts",
     "server.files.contracts",
+    "server.moving.files",
     "server.files.files",
     "server.descriptors",
     "server.seldom",

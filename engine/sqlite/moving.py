@@ -1,0 +1,252 @@
+"""The tables of headcount.db and of each users.db, to be read and filled as a whole.
+
+Everything blocks: no server runs in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine.moving.stored import AT_ONCE, Batches, RowsOf
+from engine.moving.tables import (
+    CHANGES,
+    IMPORTS,
+    OF_ALL,
+    OF_TENANT,
+    TOKENS,
+    Counters,
+    Kind,
+    Numbering,
+    Owner,
+    Row,
+    Table,
+    canonical,
+    check_row,
+    converting,
+    messages_of,
+    plain,
+    value_as_json,
+    with_messages,
+    without_messages,
+)
+from engine.sqlite.database import translated
+from engine.tenants import Tenant
+
+AT_WORK = "state IN ('arriving', 'running')"
+EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM tenants) AND NOT EXISTS (SELECT 1 FROM tokens)"
+TENANTS = "SELECT name, created_at, last_import_id, last_run_id FROM tenants ORDER BY name"
+NUMBERING = (
+    "SELECT revision, began, gone, max(gone, began, base + (SELECT coalesce(max(id), 0) FROM changes)) FROM meta"
+)
+NEWEST_OF = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)"
+
+
+class SqliteTables:
+    """An `engine.moving.stored.StoredTables`: headcount.db is `server`, and `users_db` returns that of a tenant.
+
+    All have the schema of this version.
+    """
+
+    def __init__(self, server: Path, users_db: Callable[[str], Path]) -> None:
+        self._server = server
+        self._users_db = users_db
+
+    async def rows(self, table: Table, tenant: str | None) -> Batches:
+        file = self._server
+        if table.owner is Owner.USERS:
+            assert tenant is not None
+            file = self._users_db(tenant)
+        convert = converting(table, _OUT.get)
+        values = (tenant,) if table.owner in (Owner.TENANT, Owner.SIGN_IN) else ()
+        with reading(file) as db:
+            found = db.execute(_select(table), values)
+            while batch := found.fetchmany(AT_ONCE):
+                yield [convert(row) for row in batch]
+
+    async def tenants(self) -> list[Tenant]:
+        with reading(self._server) as db:
+            return [Tenant(*row) for row in db.execute(TENANTS)]
+
+    async def numbering(self, tenant: str) -> Numbering:
+        with reading(self._users_db(tenant)) as db:
+            return Numbering(*db.execute(NUMBERING).fetchone())
+
+    async def counters(self) -> Counters:
+        with reading(self._server) as db:
+            return Counters(*(db.execute(NEWEST_OF, (name,)).fetchone()[0] for name in ("tokens", "moves")))
+
+    async def unfinished(self) -> int:
+        with reading(self._server) as db:
+            return sum(
+                db.execute(f"SELECT count(*) FROM {table} WHERE {AT_WORK}").fetchone()[0]  # noqa: S608 - constants
+                for table in ("imports", "runs")
+            )
+
+    async def is_empty(self) -> bool:
+        with reading(self._server) as db:
+            return bool(db.execute(EMPTY).fetchone()[0])
+
+    async def fill(self, rows: RowsOf, counters: Counters) -> None:
+        with writing(self._server) as db:
+            for table in reversed(OF_ALL):
+                which = " WHERE tenant IS NULL" if table is TOKENS else ""
+                if table.owner is not Owner.SIGN_IN:  # these go with their tokens
+                    db.execute(f"DELETE FROM {table.name}{which}")  # noqa: S608 - constants
+            for table in OF_ALL:
+                await _insert(db, table, None, rows(table))
+            for name, newest in (("tokens", counters.token), ("moves", counters.move)):
+                _count_from(db, name, newest)
+
+    async def fill_tenant(self, tenant: Tenant, rows: RowsOf) -> None:
+        """Add the rows of a tenant in headcount.db: all of them or none. Its row says that all of it is here."""
+        with writing(self._server) as db:
+            db.execute(
+                "INSERT INTO tenants (name, created_at, last_import_id, last_run_id) VALUES (?, ?, ?, ?)",
+                (tenant.name, tenant.created_at, tenant.last_import_id, tenant.last_run_id),
+            )
+            for table in OF_TENANT:
+                if table.owner is not Owner.USERS:
+                    await _insert(db, table, tenant.name, rows(table))
+
+
+async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
+    """Fill a new users.db, as it was made: all of it or nothing. All of it is in its own file then."""
+    with writing(file) as db:
+        triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            db.execute(f"DROP TRIGGER {name}")
+        for table in OF_TENANT:
+            if table is CHANGES:
+                await _insert(db, table, None, _as_ids(rows(table), numbering.began))
+            elif table.owner is Owner.USERS:
+                await _insert(db, table, None, rows(table))
+        (highest,) = db.execute("SELECT max(id) FROM changes").fetchone()
+        base = numbering.base(None if highest is None else highest + numbering.began)
+        db.execute(
+            "UPDATE meta SET revision = ?, began = ?, base = ?, gone = ?",
+            (numbering.revision, numbering.began, base, numbering.gone),
+        )
+        db.execute("DELETE FROM search_log")
+        db.execute("INSERT INTO search_log (user_id) VALUES (NULL)")
+        for _, sql in triggers:
+            db.execute(sql)
+    with reading(file, write=True) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def reading(file: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open a database; without `write` it is not changed. Raises TryAgain, DatabaseUnusable."""
+    try:
+        uri = f"{file.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+            yield db
+    except sqlite3.DatabaseError as error:
+        raise translated(error, file) from error
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database, and run the block as one transaction. Foreign keys are checked."""
+    with reading(file, write=True) as db:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+
+
+def _select(table: Table) -> str:
+    of = {
+        Owner.TENANT: " WHERE tenant IS ?",
+        Owner.SIGN_IN: " WHERE token_id IN (SELECT id FROM tokens WHERE tenant IS ?)",
+    }.get(table.owner, "")
+    columns = ", ".join(_expression(table, name) for name in table.names)
+    return f"SELECT {columns} FROM {table.name}{of} ORDER BY {', '.join(table.key)}"  # noqa: S608 - constants
+
+
+def _expression(table: Table, name: str) -> str:
+    if table is CHANGES and name == "id":
+        return "id + (SELECT base FROM meta)"
+    if table is IMPORTS and name == "messages":
+        return "outcome"
+    return name
+
+
+async def _insert(db: sqlite3.Connection, table: Table, tenant: str | None, batches: Batches) -> None:
+    convert, extra = converting(table, _IN.get), (("tenant", tenant),) if table.owner is Owner.TENANT else ()
+    more = [("one", 1)] if table.name == "before" else []
+    names, values = [*dict(extra), *dict(more)], [*dict(extra).values(), *dict(more).values()]
+    kept = [column.name for column in table.columns if column.kind is not Kind.MESSAGES]
+    columns = ", ".join((*names, *kept))
+    marks = ", ".join("?" for _ in range(len(names) + len(kept)))
+    statement = f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - constants
+    async for batch in batches:
+        for row in batch:
+            check_row(table, row)
+        rows = _joined(table, batch) if table is IMPORTS else batch
+        db.executemany(statement, [(*values, *convert_row) for convert_row in map(convert, rows)])
+
+
+def _joined(table: Table, batch: Sequence[Row]) -> list[Row]:
+    """Return rows of imports with the messages in the outcome."""
+    outcome, messages = table.names.index("outcome"), table.names.index("messages")
+    joined = []
+    for row in batch:
+        values = list(row)
+        values[outcome] = with_messages(row[outcome], row[messages])
+        del values[messages]
+        joined.append(tuple(values))
+    return joined
+
+
+async def _as_ids(batches: Batches, began: int) -> Batches:
+    """Yield changes with the ids of SQLite in place of their numbers."""
+    async for batch in batches:
+        yield [(row[0] - began, *row[1:]) for row in batch]
+
+
+def _count_from(db: sqlite3.Connection, table: str, newest: int) -> None:
+    (known,) = db.execute(NEWEST_OF, (table,)).fetchone()
+    db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+    db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, max(known, newest)))
+
+
+def _flag_out(value: Any) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _flag_in(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _ids(value: bytes) -> bytes:
+    """Return numbers of 32 bits with the lowest byte first; or those with it as this machine writes them."""
+    if sys.byteorder == "little":
+        return bytes(value)
+    numbers = array("i", value)
+    numbers.byteswap()
+    return numbers.tobytes()
+
+
+_OUT: dict[Kind, Callable[[Any], Any]] = {
+    Kind.PLAIN: plain,
+    Kind.FLAG: _flag_out,
+    Kind.FREE_JSON: lambda text: None if text is None else canonical(text),
+    Kind.VALUE: value_as_json,
+    Kind.IDS: _ids,
+    Kind.OUTCOME: without_messages,
+    Kind.MESSAGES: messages_of,
+}
+_IN: dict[Kind, Callable[[Any], Any]] = {
+    Kind.FLAG: _flag_in,
+    Kind.VALUE: lambda text: None if text is None else json.loads(text),
+    Kind.IDS: _ids,
+}

@@ -1,0 +1,1 @@
+"""`headcount migrate`: moves an installation from a data folder into a database, or back."""

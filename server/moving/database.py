@@ -1,0 +1,201 @@
+"""A database as a side of a move.
+
+A tenant has a row from the beginning on. Its files come one by one. Its other rows come last, in one transaction, and
+say that it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.files import ROOT
+from engine.postgres.files.moving import Name, NamesToMove
+from engine.postgres.moving import PostgresTables
+from engine.postgres.server.marks import PostgresMarkStore
+from engine.postgres.server.node import a_server_runs
+from engine.postgres.urls import in_words
+from engine.tenants import Tenant
+from importer.model import Written
+from keys.ring import Key
+from server.moving.files import Fact, File, files_of, folders_of
+from server.moving.side import Side
+from server.places.database import saying_what_to_do
+from server.tenants.shared.home import DatabaseHome, open_home
+from server.tenants.shared.rings import keys_of, stored_key
+
+if TYPE_CHECKING:
+    from keys.host import HostKey
+
+AT_ONCE = 4 << 20
+"""The bytes of a file that are read at once."""
+NAMES_AT_ONCE = 200
+
+
+class DatabaseSide:
+    """The database of `home` as a `server.moving.side.Side`; `name` is the database in words."""
+
+    def __init__(self, home: DatabaseHome, name: str) -> None:
+        self._home = home
+        self._name = name
+        self._store = home.store
+        self._tables = PostgresTables(home.store.database)
+        self._ids: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def tables(self) -> PostgresTables:
+        return self._tables
+
+    @property
+    def marks(self) -> PostgresMarkStore:
+        return self._store.marks()
+
+    async def server_runs(self) -> bool:
+        return await a_server_runs(self._store.database)
+
+    async def unfinished(self) -> int:
+        return await self._tables.unfinished()
+
+    async def is_empty(self) -> bool:
+        return await self._tables.is_empty()
+
+    async def prepare(self, tenant: str) -> None:
+        """Do nothing: all tables are up to date."""
+
+    async def keys(self, tenant: str) -> Sequence[Key]:
+        return keys_of(await self._store.keys().of(tenant))
+
+    async def webhook_secret(self, tenant: str) -> str | None:
+        return await self._home.secrets.kept_webhook_secret(tenant)
+
+    async def host_keys(self) -> Sequence[HostKey]:
+        return await self._home.secrets.kept_host_keys()
+
+    async def facts(self, tenant: str) -> list[Fact]:
+        names = await self._names(tenant)
+        root = Fact(True, b"", modified=(time := await names.root_time()), accessed=time)
+        kept = [Fact(False, name.encode(), content, size) for name, content, size in await names.kept()]
+        return [root, *(_fact(path, each) for path, each in by_path(await names.names()).items()), *kept]
+
+    @asynccontextmanager
+    async def opened(self, tenant: str, file: Fact, into: int | None = None) -> AsyncIterator[int]:
+        async with AsyncExitStack() as stack:
+            if into is None:
+                into = stack.enter_context(tempfile.TemporaryFile()).fileno()  # noqa: SIM115 - it is closed by the stack
+            await self._store.contents().fetch(tenant, _content(file), into)
+            yield into
+
+    async def digest(self, tenant: str, file: Fact) -> str:
+        contents, digest = self._store.contents(), hashlib.sha256()
+        for offset in range(0, file.size, AT_ONCE):
+            size = min(AT_ONCE, file.size - offset)
+            digest.update(await contents.read(tenant, _content(file), offset, size))
+        return digest.hexdigest()
+
+    async def is_whole(self, tenant: str) -> bool:
+        return await self._tables.is_whole(tenant)
+
+    async def add(self, tenant: Tenant, source: Side) -> None:
+        number = await self._tables.add_tenant(tenant)
+        await self._add_files(tenant.name, source)
+        keys = [stored_key(key) for key in await source.keys(tenant.name)]
+        await self._store.keys().change(tenant.name, lambda _: keys)
+        if secret := await source.webhook_secret(tenant.name):
+            await self._home.secrets.put_webhook_secret(tenant.name, secret)
+        numbering = await source.tables.numbering(tenant.name)
+        await self._tables.fill_tenant(number, lambda table: source.tables.rows(table, tenant.name), numbering)
+
+    async def put_host_keys(self, keys: Sequence[HostKey]) -> None:
+        await self._home.secrets.put_host_keys(keys)
+
+    async def _add_files(self, tenant: str, source: Side) -> None:
+        """Store the files of a tenant, as far as they are not there. A name is there only with all bytes."""
+        names, facts = await self._names(tenant), await source.facts(tenant)
+        known = by_path(await names.names())
+        folders = {b"": ROOT, **{path: each.id for path, each in known.items() if each.content is None}}
+        for folder in folders_of(facts):
+            if folder.path not in folders:
+                folders[folder.path] = await names.add_folder(_name(folder, folders, None))
+        contents = {(True, path): each.content for path, each in known.items()}
+        contents |= {(False, name.encode()): content for name, content, _ in await names.kept()}
+        waiting: list[tuple[File, int]] = []
+        for file in files_of(facts):
+            stored = {contents.get((each.seen, each.path)) for each in file.names}
+            if None not in stored:
+                continue
+            content = next(iter(stored - {None}), None) or await self._store_file(tenant, file.first, source)
+            waiting.append((file, content))
+            if len(waiting) >= NAMES_AT_ONCE:
+                await _add(names, folders, waiting)
+                waiting.clear()
+        await _add(names, folders, waiting)
+        await names.set_root_time(next(each.modified for each in facts if each.seen and not each.path))
+
+    async def _store_file(self, tenant: str, file: Fact, source: Side) -> int:
+        async with source.opened(tenant, file) as fd:
+            return await self._store.contents().store(tenant, fd, file.size)
+
+    async def _names(self, tenant: str) -> NamesToMove:
+        if tenant not in self._ids:
+            self._ids[tenant] = await self._tables.id_of(tenant)
+        return NamesToMove(self._store.database, self._ids[tenant])
+
+
+@asynccontextmanager
+async def in_database(url: str, secret_file: Path | None, where: str) -> AsyncIterator[DatabaseSide]:
+    """Open the database at `url` as a side. Errors say that the URL is in `where`."""
+    async with AsyncExitStack() as stack:
+        with saying_what_to_do(where):
+            home = await stack.enter_async_context(open_home(url, secret_file=secret_file))
+        yield DatabaseSide(home, in_words(url))
+
+
+def by_path(names: Iterable[Name]) -> dict[bytes, Name]:
+    """Return the names by their paths, without a slash at the beginning."""
+    rows = {each.id: each for each in names}
+    paths: dict[int, bytes] = {ROOT: b""}
+
+    def path_of(number: int) -> bytes:
+        chain = []
+        while number not in paths:
+            chain.append(rows[number])
+            number = rows[number].folder
+        for each in reversed(chain):
+            above = paths[each.folder]
+            paths[each.id] = above + b"/" + each.name if above else each.name
+        return paths[chain[0].id] if chain else paths[number]
+
+    return {path_of(number): each for number, each in rows.items()}
+
+
+async def _add(names: NamesToMove, folders: dict[bytes, int], waiting: Sequence[tuple[File, int]]) -> None:
+    every = [(each, content) for file, content in waiting for each in file.names]
+    await names.add(
+        [_name(each, folders, content) for each, content in every if each.seen],
+        [(each.path.decode(), content, each.size) for each, content in every if not each.seen],
+    )
+
+
+def _name(fact: Fact, folders: dict[bytes, int], content: int | None) -> Name:
+    above, _, name = fact.path.rpartition(b"/")
+    written = json.dumps(fact.written.to_json()) if fact.written else None
+    return Name(folders[above], name, content, fact.size, fact.accessed, fact.modified, written, counts=fact.counts)
+
+
+def _fact(path: bytes, name: Name) -> Fact:
+    written = Written.from_json(json.loads(name.written)) if name.written else None
+    return Fact(True, path, name.content, name.size, name.accessed, name.modified, written)
+
+
+def _content(file: Fact) -> int:
+    assert file.same is not None
+    return file.same

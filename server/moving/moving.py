@@ -1,0 +1,159 @@
+"""Moves an installation: copy, compare, and only then give the target free.
+
+1. The source gets a mark, and no server or command opens it from now on. The target gets one, too.
+2. Tenants are copied one after the other. The target knows which of them are whole; a move that was killed goes on
+   with the others.
+3. Both places are read again, and compared.
+4. If they are equal, the source is marked as moved, then the target loses its mark.
+
+A kill at any moment leaves a place that is whole and has one of the marks, or the source with both: no state lets two
+places be used.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ground.moments import rfc3339
+from ground.words import counted
+from server.moving.checking import Report, compare
+from server.moving.side import Side
+from server.notify.weekly import WRITTEN
+from server.tenants.moves import SOURCE, TARGET, Marks, Move, marks_in
+from server.tenants.sending import MARK
+from server.tenants.settings import TenantRefused
+
+KEPT_MARKS = (MARK, WRITTEN)
+"""The marks of an installation that are moved with it."""
+
+Done = Callable[[str, int, int], None]
+"""Gets the verb (`Copied`), the number of tenants that are done, and that of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next step of a move: it begins if it `is_new`, or goes on."""
+
+    move: Move
+    is_new: bool
+    is_compared: bool = False
+    """All was compared, and only the end of the move is left."""
+
+
+def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, names: tuple[str, str]) -> Plan:
+    """Decide what to do: begin the move `new`, or go on. Raises TenantRefused. Pure.
+
+    `names`: source and target in words.
+    """
+    here, there = names
+    if source.target:
+        raise TenantRefused(
+            "move_unfinished", f"{here} does not have all data yet: a move from {source.target.other} has not ended"
+        )
+    if source.source and source.source.ended and target.target is None:
+        raise TenantRefused("moved", f"{here} was moved to {source.source.other} before. Nothing to do")
+    begun = source.source
+    if begun and target.target and begun.id == target.target.id:
+        return Plan(begun, is_new=False, is_compared=begun.ended)
+    if begun and begun.ended:
+        raise TenantRefused(
+            "moved", f"{here} was moved to {begun.other}, which is not {there}. To give that up: add --cancel"
+        )
+    if target.target or target.source or not target_is_empty:
+        raise TenantRefused(
+            "not_empty", f"{there} has data already. Use a new database, or a data folder that is empty or absent"
+        )
+    if begun and begun.other != there:
+        raise TenantRefused(
+            "move_unfinished",
+            f"{here} is being moved to {begun.other}, not to {there}. Name that, or give that move up with --cancel",
+        )
+    return Plan(begun or new, is_new=True)
+
+
+async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
+    """Copy everything from `source` to `target`, compare both, and let only the target be used from then on.
+
+    If the report has differences, the source can be used again after a `cancel`. Raises TenantRefused.
+    """
+    new = Move(secrets.token_hex(8), target.name, rfc3339(now))
+    planned = await _planned(source, target, new)
+    if planned.is_compared:  # a former process was killed at the end
+        await target.marks.drop(TARGET)
+        return Report(tenants=len(await target.tables.tenants()))
+    begun = planned.move
+    if planned.is_new:
+        await source.marks.put(SOURCE, begun.to_text())
+        await target.marks.put(TARGET, Move(begun.id, source.name, begun.at).to_text())
+    try:
+        await _refuse_unready(source, target)
+    except TenantRefused:
+        if planned.is_new:  # nothing was copied
+            await source.marks.drop(SOURCE)
+            await target.marks.drop(TARGET)
+        raise
+    await _copy(source, target, done)
+    count = len(await source.tables.tenants())
+    report = await compare(source, target, lambda number: done("Compared", number, count))
+    for side in (source, target):
+        if await side.server_runs():
+            report.differences.append(f"a server was started on {side.name} meanwhile")
+    if not report.differences:
+        await source.marks.put(SOURCE, begun.end().to_text())
+        await target.marks.drop(TARGET)
+    return report
+
+
+async def cancel(source: Side, target: Side) -> bool:
+    """Let the source be used again, and not the target. Return False if no move was begun. Raises TenantRefused."""
+    found, other = await marks_in(source.marks), await marks_in(target.marks)
+    if found.source is None:
+        return False
+    if found.source.ended or (other.target and other.target.id == found.source.id):
+        for side in (source, target):
+            if await side.server_runs():
+                raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop it first")
+        # The data stay, but are of no use. First this mark: at no moment can both places be used.
+        await target.marks.put(TARGET, Move(found.source.id, f"{source.name} (canceled)", found.source.at).to_text())
+    await source.marks.drop(SOURCE)
+    return True
+
+
+async def _planned(source: Side, target: Side, new: Move) -> Plan:
+    return plan(
+        await marks_in(source.marks),
+        await marks_in(target.marks),
+        target_is_empty=await target.is_empty(),
+        new=new,
+        names=(source.name, target.name),
+    )
+
+
+async def _refuse_unready(source: Side, target: Side) -> None:
+    """Raise TenantRefused if a server runs, or was killed before it has ended its work."""
+    for side in (source, target):
+        if await side.server_runs():
+            raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop all servers first")
+    if left := await source.unfinished():
+        raise TenantRefused(
+            "unfinished",
+            f"the last server on {source.name} was killed, and left {counted(left, 'import', 'imports')} or uploads "
+            "unfinished. Start it once more and stop it, then run this command again",
+        )
+
+
+async def _copy(source: Side, target: Side, done: Done) -> None:
+    tenants = await source.tables.tenants()
+    for number, tenant in enumerate(tenants, 1):
+        await source.prepare(tenant.name)
+        if not await target.is_whole(tenant.name):
+            await target.add(tenant, source)
+        done("Copied", number, len(tenants))
+    await target.put_host_keys(await source.host_keys())
+    for name in KEPT_MARKS:
+        if await source.marks.has(name):
+            await target.marks.put(name, await source.marks.find(name) or "")
+    await target.tables.fill(lambda table: source.tables.rows(table, None), await source.tables.counters())

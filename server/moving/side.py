@@ -1,0 +1,75 @@
+"""One place of an installation that is moved: what a move reads there, and what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from engine.marks import MarkStore
+from engine.moving.stored import StoredTables
+from engine.tenants import Tenant
+from keys.ring import Key
+from server.moving.files import Fact
+
+if TYPE_CHECKING:
+    from keys.host import HostKey
+
+
+class Side(Protocol):
+    """A place that is open. No server starts on a data folder meanwhile.
+
+    Every method raises OSError, TryAgain, DatabaseUnusable; those of keys and secrets what these raise.
+    """
+
+    @property
+    def name(self) -> str:
+        """The place in words, without a password."""
+
+    @property
+    def tables(self) -> StoredTables: ...
+
+    @property
+    def marks(self) -> MarkStore: ...
+
+    async def server_runs(self) -> bool: ...
+
+    async def unfinished(self) -> int:
+        """Return how many imports, runs and uploads a killed server had begun."""
+
+    async def is_empty(self) -> bool:
+        """Return whether there are no data of an installation."""
+
+    async def prepare(self, tenant: str) -> None:
+        """Bring the data of a tenant to the schema of this version. Raises TenantRefused if they are missing."""
+
+    # Beside the tables
+
+    async def keys(self, tenant: str) -> Sequence[Key]: ...
+
+    async def webhook_secret(self, tenant: str) -> str | None:
+        """Return the secret of a tenant's webhooks; None if there is none."""
+
+    async def host_keys(self) -> Sequence[HostKey]: ...
+
+    async def facts(self, tenant: str) -> list[Fact]:
+        """Return the files and folders of a tenant. Raises TenantRefused for an entry that is neither."""
+
+    def opened(self, tenant: str, file: Fact, into: int | None = None) -> AbstractAsyncContextManager[int]:
+        """Open a file to be read, and yield its descriptor.
+
+        If its bytes have to be fetched, they are written to the descriptor `into`, which is yielded then.
+        """
+
+    async def digest(self, tenant: str, file: Fact) -> str:
+        """Return the SHA-256 of the bytes of a file."""
+
+    # For a target
+
+    async def is_whole(self, tenant: str) -> bool:
+        """Return whether all of a tenant is here."""
+
+    async def add(self, tenant: Tenant, source: Side) -> None:
+        """Copy a tenant with everything. If that was interrupted, go on."""
+
+    async def put_host_keys(self, keys: Sequence[HostKey]) -> None: ...

@@ -1,0 +1,67 @@
+"""A move is begun once, goes on, and never lets two places be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.moving.moving import Plan, plan
+from server.tenants.moves import Marks, Move
+from server.tenants.settings import TenantRefused
+
+HERE, THERE = "the data folder /a", "the database b"
+NEW = Move("new", THERE, "2026-01-01T00:00:00Z")
+OLD = Move("old", THERE, "2025-01-01T00:00:00Z")
+FROM = Move("old", HERE, "2025-01-01T00:00:00Z")
+
+
+def planned(source: Marks, target: Marks, *, empty: bool = True) -> Plan:
+    return plan(source, target, target_is_empty=empty, new=NEW, names=(HERE, THERE))
+
+
+def refused(source: Marks, target: Marks, *, empty: bool = True) -> str:
+    with pytest.raises(TenantRefused) as caught:
+        planned(source, target, empty=empty)
+    return caught.value.code
+
+
+def test_a_move_to_an_empty_place_begins() -> None:
+    assert planned(Marks(), Marks()) == Plan(NEW, is_new=True)
+
+
+def test_a_move_that_was_killed_goes_on() -> None:
+    assert planned(Marks(OLD), Marks(target=FROM), empty=False) == Plan(OLD, is_new=False)
+
+
+def test_a_move_that_was_killed_before_the_second_mark_begins_again() -> None:
+    assert planned(Marks(OLD), Marks()) == Plan(OLD, is_new=True)
+
+
+def test_a_move_that_was_killed_at_its_end_only_ends() -> None:
+    assert planned(Marks(OLD.end()), Marks(target=FROM), empty=False) == Plan(
+        OLD.end(), is_new=False, is_compared=True
+    )
+
+
+def test_a_place_that_is_not_whole_is_refused_as_a_source() -> None:
+    assert refused(Marks(target=FROM), Marks()) == "move_unfinished"
+
+
+def test_a_place_that_was_moved_is_not_moved_again() -> None:
+    assert refused(Marks(OLD.end()), Marks(), empty=False) == "moved"
+    assert refused(Marks(OLD.end()), Marks(target=Move("other", HERE, ""))) == "moved"
+
+
+def test_a_target_has_no_data_and_no_mark_of_another_move() -> None:
+    assert refused(Marks(), Marks(), empty=False) == "not_empty"
+    assert refused(Marks(), Marks(target=FROM)) == "not_empty"
+    assert refused(Marks(), Marks(source=OLD)) == "not_empty"
+    assert refused(Marks(OLD), Marks(target=Move("other", HERE, ""))) == "not_empty"
+
+
+def test_a_move_that_was_begun_has_one_target() -> None:
+    assert refused(Marks(Move("old", "the database c", "")), Marks()) == "move_unfinished"
+
+
+def test_a_mark_that_cannot_be_read_belongs_to_no_move() -> None:
+    assert Move.from_text("{").id == ""
+    assert Move.from_text(OLD.to_text()) == OLD
