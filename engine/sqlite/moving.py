@@ -74,6 +74,11 @@ class SqliteTables:
         with reading(self._server) as db:
             return [Tenant(*row) for row in db.execute(TENANTS)]
 
+    async def is_whole(self, tenant: str) -> bool:
+        """Return whether all of a tenant is here."""
+        with reading(self._server) as db:
+            return db.execute("SELECT 1 FROM tenants WHERE name = ?", (tenant,)).fetchone() is not None
+
     async def numbering(self, tenant: str) -> Numbering:
         with reading(self._users_db(tenant)) as db:
             return Numbering(*db.execute(NUMBERING).fetchone())

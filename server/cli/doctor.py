@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections import Counter
@@ -91,6 +92,9 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
             report = await opening.move(source, other, utc_now(), _told_seldom())
     except process.InUse as error:
         raise click.ClickException(str(error)) from error
+    if os.geteuid() == 0 and not report.differences and other.name.startswith("the data folder"):
+        do = f"chown -R USER {shlex.quote(target)}"
+        tell(f"root owns {target}. If the server runs as another user, give it to that user: {do}", "owned_by_root")
     if as_json:
         print_json(opening.to_json(report, source, other))
     elif not report.differences:

@@ -91,11 +91,11 @@ class DatabaseSide:
         async with AsyncExitStack() as stack:
             if into is None:
                 into = stack.enter_context(tempfile.TemporaryFile()).fileno()  # noqa: SIM115 - it is closed by the stack
-            await self._store.contents().fetch(tenant, _content(file), into)
+            await self._home.files.contents.fetch(tenant, _content(file), into)
             yield into
 
     async def digest(self, tenant: str, file: Fact) -> str:
-        contents, digest = self._store.contents(), hashlib.sha256()
+        contents, digest = self._home.files.contents, hashlib.sha256()
         for offset in range(0, file.size, AT_ONCE):
             size = min(AT_ONCE, file.size - offset)
             digest.update(await contents.read(tenant, _content(file), offset, size))
@@ -103,6 +103,9 @@ class DatabaseSide:
 
     async def is_whole(self, tenant: str) -> bool:
         return await self._tables.is_whole(tenant)
+
+    async def open_secrets(self) -> None:
+        await self._home.secrets.open()
 
     async def add(self, tenant: Tenant, source: Side) -> None:
         number = await self._tables.add_tenant(tenant)
@@ -142,7 +145,7 @@ class DatabaseSide:
 
     async def _store_file(self, tenant: str, file: Fact, source: Side) -> int:
         async with source.opened(tenant, file) as fd:
-            return await self._store.contents().store(tenant, fd, file.size)
+            return await self._home.files.contents.store(tenant, fd, file.size)
 
     async def _names(self, tenant: str) -> NamesToMove:
         if tenant not in self._ids:

@@ -100,7 +100,10 @@ class FolderSide:
             return _digest(fd)
 
     async def is_whole(self, tenant: str) -> bool:
-        return any(each.name == tenant for each in await self._tables.tenants())
+        return await self._tables.is_whole(tenant)
+
+    async def open_secrets(self) -> None:
+        """Do nothing: secrets are files."""
 
     async def add(self, tenant: Tenant, source: Side) -> None:
         folder = self._home.folder(tenant.name)

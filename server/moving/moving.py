@@ -90,7 +90,7 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
         await target.marks.put(TARGET, Move(begun.id, source.name, begun.at).to_text())
     try:
         await _refuse_unready(source, target)
-    except TenantRefused:
+    except Exception:
         if planned.is_new:  # nothing was copied
             await source.marks.drop(SOURCE)
             await target.marks.drop(TARGET)
@@ -133,7 +133,10 @@ async def _planned(source: Side, target: Side, new: Move) -> Plan:
 
 
 async def _refuse_unready(source: Side, target: Side) -> None:
-    """Raise TenantRefused if a server runs, or was killed before it has ended its work."""
+    """Raise TenantRefused if a server runs, or was killed before it has ended its work.
+
+    Raises SecretRefused and HostKeyRefused if keys cannot be read or stored.
+    """
     for side in (source, target):
         if await side.server_runs():
             raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop all servers first")
@@ -143,6 +146,8 @@ async def _refuse_unready(source: Side, target: Side) -> None:
             f"the last server on {source.name} was killed, and left {counted(left, 'import', 'imports')} or uploads "
             "unfinished. Start it once more and stop it, then run this command again",
         )
+    await source.host_keys()
+    await target.open_secrets()
 
 
 async def _copy(source: Side, target: Side, done: Done) -> None:

@@ -66,6 +66,9 @@ class Side(Protocol):
 
     # For a target
 
+    async def open_secrets(self) -> None:
+        """Check that secrets can be stored. Raises SecretRefused."""
+
     async def is_whole(self, tenant: str) -> bool:
         """Return whether all of a tenant is here."""
 

@@ -184,6 +184,22 @@ def test_a_killed_server_ends_its_work_before_a_move(moved: Installation) -> Non
     moved.move()
 
 
+def test_a_wrong_secret_is_refused_before_anything_is_copied(moved: Installation) -> None:
+    del moved.here.env["HEADCOUNT_SECRET_KEY_FILE"]
+    ran = moved.move(check=False)
+    assert (ran.code, "HEADCOUNT_SECRET_KEY_FILE" in ran.err) == (1, True)
+    assert moved.here.cli("tenant", "list", "--json").json[0]["name"] == "acme"
+    moved.here.env |= moved.secret
+    moved.move()
+    wrong = moved.folder / "wrong"
+    wrong.write_bytes(bytes(32))
+    wrong.chmod(0o600)
+    moved.there.env["HEADCOUNT_SECRET_KEY_FILE"] = str(wrong)
+    back = moved.move_back(check=False)
+    assert (back.code, "is not the secret file" in back.err) == (1, True)
+    assert moved.there.cli("tenant", "list", "--json").json[0]["name"] == "acme"
+
+
 def test_a_place_with_data_is_refused_as_a_target(moved: Installation) -> None:
     moved.there.cli("tenant", "add", "other")
     ran = moved.move(check=False)
