@@ -69,7 +69,8 @@ def _comparable(rows: Rows, files: Mapping[str, bytes | None]) -> dict[str, Any]
 def _with_ranks(rows: Rows) -> Rows:
     """Replace the ids of teams and locations by their places in the order of ids.
 
-    An engine other than the embedded one does not use an id of a transaction again that was rolled back.
+    An engine other than the embedded one does not use an id of a transaction again that was rolled back. The tenant's
+    number is left out.
     """
     for names, fields in NAMED.items():
         cells = [(row, "id") for row in rows[names]]
@@ -80,7 +81,9 @@ def _with_ranks(rows: Rows) -> Rows:
         for row, name in cells:
             if row[name] is not None:
                 row[name] = [ranks[each] for each in _ids(row[name])]
-    return rows
+    return {
+        name: [{key: row[key] for key in row if key != "tenant_id"} for row in each] for name, each in rows.items()
+    }
 
 
 def _ids(value: int | str | None) -> list[int]:

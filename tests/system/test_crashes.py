@@ -196,6 +196,7 @@ def test_a_broken_tenant_does_not_stop_other_tenants(server: ServerProcess) -> N
     assert server.sftp("moved", "ls").returncode != 0
 
 
+@pytest.mark.only_on("sqlite", "any number of servers may share a database")
 def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess) -> None:
     server.start()
     second = server.command("serve")

@@ -50,6 +50,17 @@ async def running_import(company: PostgresCompany) -> AsyncIterator[None]:
         yield
 
 
+async def test_the_numbers_of_changes_are_exact_in_javascript(company: PostgresCompany) -> None:
+    firsts = set()
+    for _ in range(20):
+        by_hand(company, "DELETE FROM meta")
+        await company.kept.prepare(make=True)
+        async with company.kept.history(BY_ADDRESS) as history:
+            firsts.add((await history.following(0))[1])
+    assert len(firsts) == 20
+    assert 0 < min(firsts) < max(firsts) < 2**53 - 10**12
+
+
 async def test_a_write_waits_for_a_running_import_and_then_gives_up(company: PostgresCompany) -> None:
     await company.run(people("ann"), **INVITING)
     async with running_import(company), company.kept.invitations(SOON_S) as invitations:

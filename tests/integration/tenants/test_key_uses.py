@@ -40,7 +40,7 @@ async def test_uses_that_a_busy_database_refuses_are_written_later(
     async with stored.store() as store:
         uses = KeyUses(store.key_uses(), tenants.ring, lambda: stand.now)
         uses.used("acme", ANN, "192.0.2.7")
-        with stored.holding_writes():
+        with stored.writing("key_uses"):
             await uses.stop()
             assert await uses.of("acme") == {ANN: FIRST}
         assert await stand.written() == {}

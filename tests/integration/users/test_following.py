@@ -232,6 +232,7 @@ async def test_no_number_of_a_removed_tenant_is_followed_in_a_new_one_of_its_nam
     ]
 
 
+@pytest.mark.only_on("sqlite", "the companies of tests on another one are copies of one company")
 async def test_the_numbers_of_changes_are_exact_in_javascript(tmp_path: Path) -> None:
     firsts = set()
     for number in range(20):

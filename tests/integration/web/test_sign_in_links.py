@@ -265,16 +265,19 @@ async def test_a_link_works_for_10_minutes(site: Site) -> None:
     assert await sign_ins.open_by_link(text, now + timedelta(seconds=LINK_S)) is None
 
 
-async def test_a_link_stays_if_the_session_cannot_be_opened_now(site: Site, mail: MailHost) -> None:
+async def test_a_link_stays_if_the_session_cannot_be_opened_now(
+    site: Site, mail: MailHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = await code_for(site, mail)
     browser = site.anybody(**FROM_OURS)
 
     async def opened() -> bool:
         return (await browser.post(LINK, data={"code": code})).status_code == 303
 
+    site.stored.impatient(monkeypatch, 0.01)
     if chosen_engine() == EMBEDDED:
         await site.office.tenants.store.ledger.db.execute("PRAGMA busy_timeout=1")  # type: ignore[attr-defined]
-    with site.stored.holding_writes():
+    with site.stored.writing("sessions"):
         assert (await browser.post(LINK, data={"code": code})).status_code == 503
     await eventually(opened)
 

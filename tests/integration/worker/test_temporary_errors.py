@@ -77,7 +77,7 @@ async def completes(house: House) -> None:
 @pytest.mark.logs("queue_waits")
 async def test_a_queue_that_cannot_be_read_is_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        house.queue, "heads", failing_once(house.queue.heads, TryAgain("busy", "the database is busy"))
+        house.queue, "first_heads", failing_once(house.queue.first_heads, TryAgain("busy", "the database is busy"))
     )
     await completes(house)
 
@@ -86,7 +86,7 @@ async def test_a_queue_that_cannot_be_read_is_retried(house: House, monkeypatch:
 async def test_an_internal_error_in_the_search_for_imports_stops_no_import(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house.queue, "heads", failing_once(house.queue.heads, RuntimeError("a fault")))
+    monkeypatch.setattr(house.queue, "first_heads", failing_once(house.queue.first_heads, RuntimeError("a fault")))
     await completes(house)
 
 
