@@ -127,7 +127,7 @@ async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkey
             assert not first.leads()
 
 
-async def test_a_server_whose_connection_was_cut_leads_no_longer_than_before_another(
+async def test_no_other_server_leads_while_one_that_was_cut_off_is_sure(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_module, "SURE_S", 1.0)

@@ -241,7 +241,7 @@ async def test_a_connection_lost_in_a_commit_that_was_made_is_a_success(
     assert (await written(database), seen) == ([1], ["done"])
 
 
-async def test_a_transaction_that_a_crash_lost_is_no_success_whoever_got_its_number() -> None:
+async def test_a_transaction_that_a_crash_lost_fails_although_another_has_its_number() -> None:
     with own_postgres() as server:
         async with alone(server.url) as database:
             await migrate(database)
@@ -260,7 +260,7 @@ async def test_a_transaction_that_a_crash_lost_is_no_success_whoever_got_its_num
             assert await database.read("SELECT * FROM tenants") == []
 
 
-async def test_a_transaction_that_no_number_is_left_of_was_not_committed() -> None:
+async def test_a_transaction_whose_number_was_not_given_again_fails_at_once() -> None:
     with own_postgres() as server:
         async with alone(server.url) as database:
             await migrate(database)
