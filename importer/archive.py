@@ -58,6 +58,12 @@ class Archive(Protocol):
     async def fetch(self, folder: TenantFolder, *files: Path) -> None:
         """Bring each stored file to its path, and let no other file be there. A path is readable for a while then."""
 
+    def beginning(self, folder: TenantFolder, file: Path, most: int) -> AbstractAsyncContextManager[Path]:
+        """Yield the path of a file with at least the first `most` bytes of a stored file, or all of it.
+
+        Several servers look at a file, and one of them needs all of it. There is no file if none is stored.
+        """
+
     def held(self, folder: TenantFolder, *files: Path) -> AbstractAsyncContextManager[None]:
         """Fetch these files, and keep them at their paths during the block."""
 
@@ -105,6 +111,9 @@ class LocalArchive:
 
     async def fetch(self, folder: TenantFolder, *files: Path) -> None:
         return None
+
+    def beginning(self, folder: TenantFolder, file: Path, most: int) -> AbstractAsyncContextManager[Path]:
+        return nullcontext(file)
 
     def held(self, folder: TenantFolder, *files: Path) -> AbstractAsyncContextManager[None]:
         return nullcontext()

@@ -11,7 +11,7 @@ import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -240,6 +240,14 @@ class Starter:
         copy = folder.copy(import_id)
         await self.archive.fetch(folder, copy)
         return copy
+
+    def beginning(self, tenant: str, import_id: int, most: int) -> AbstractAsyncContextManager[Path]:
+        """Yield the path of a file with at least the first `most` bytes of the copy of an import, or all of it.
+
+        Raises OSError, TryAgain.
+        """
+        folder = self.folder_of(tenant)
+        return self.archive.beginning(folder, folder.copy(import_id), most)
 
     def _job(self, entry: Entry, folder: TenantFolder, *, proven_complete: bool) -> Job:
         return Job(

@@ -177,7 +177,8 @@ class Turns:
         if queued.undo or queued.trial or queued.correction is not None:
             return queued
         try:
-            correction = await is_correction(await self._starter.copy(*queued.key), settings)
+            async with self._starter.beginning(*queued.key, MAX_ROW) as file:
+                correction = await is_correction(file, settings)
         except OSError as error:
             if await self._starter.soundness.look(queued.tenant, error):
                 raise

@@ -99,6 +99,16 @@ class PostgresArchive:
             await self._at_home(self._fetch(folder, files))
 
     @asynccontextmanager
+    async def beginning(self, folder: TenantFolder, file: Path, most: int) -> AsyncIterator[Path]:
+        with _on_a_full_disk():
+            new = await self._at_home(self._begun(folder, file, most))
+        try:
+            yield new or file
+        finally:
+            if new:
+                await asyncio.to_thread(new.unlink)
+
+    @asynccontextmanager
     async def held(self, folder: TenantFolder, *files: Path) -> AsyncIterator[None]:
         with self._cache.holding(files):
             await self.fetch(folder, *files)
@@ -231,6 +241,20 @@ class PostgresArchive:
                 finally:
                     new.unlink(missing_ok=True)
                 self._cache.put(file, kept.content, kept.size)
+
+    async def _begun(self, folder: TenantFolder, file: Path, most: int) -> Path | None:
+        """Return a new file with the first bytes of a long one; None if all of `file` is at its path now."""
+        for kept in await self._kept.find(folder.root.name, [_name(folder, file)]):
+            if kept.size > most and not self._cache.has(file, kept.content):
+                try:
+                    content = await self._contents.read(folder.root.name, kept.content, 0, most)
+                except ContentGone:
+                    raise _busy() from None
+                new = self._new()
+                await asyncio.to_thread(new.write_bytes, content)
+                return new
+        await self._fetch(folder, (file,))
+        return None
 
     async def _download(self, tenant: str, kept: KeptFile, new: Path) -> None:
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

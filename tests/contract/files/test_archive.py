@@ -63,6 +63,19 @@ async def test_a_fetched_file_follows_each_change(open_house: OpenHouse) -> None
         assert await read(here.archive, here.folder, path) is None
 
 
+async def test_the_beginning_of_a_file_can_be_read_alone(open_house: OpenHouse) -> None:
+    async with open_house() as here, open_house() as there:
+        folder = here.folder
+        await put(there.archive, there.folder, there.folder.copy(7), content=b"x" * 300_000)
+        for most in (10, 300_000, 400_000):
+            async with here.archive.beginning(folder, folder.copy(7), most) as file:
+                content = file.read_bytes()
+            assert content[:most] == b"x" * min(most, 300_000)
+            assert set(content) == {ord("x")}
+        async with here.archive.beginning(folder, folder.copy(8), 10) as file:
+            assert not file.exists()
+
+
 async def test_a_dropped_file_is_gone_and_others_stay(house: House) -> None:
     archive, folder = house.archive, house.folder
     await put(archive, folder, folder.copy(7), folder.copy(8))

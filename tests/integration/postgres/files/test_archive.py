@@ -86,6 +86,21 @@ async def test_a_kept_file_is_downloaded_once_a_process(
     assert not list((tmp_path / "other").iterdir())
 
 
+async def test_only_the_beginning_of_a_long_file_is_brought_if_no_more_is_asked_for(
+    archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await put(archive, folder, folder.copy(7), LONG)
+    (tmp_path / "other").mkdir()
+    other, there = PostgresArchive(archive._database, contents, tmp_path / "other"), TenantFolder(tmp_path / "o/acme")
+    async with other.beginning(there, there.copy(7), 10) as file:
+        assert file.read_text() == LONG[:10]
+    assert not there.copy(7).exists()
+    assert not list((tmp_path / "other").iterdir())
+    await other.fetch(there, there.copy(7))
+    async with other.beginning(there, there.copy(7), 10) as file:
+        assert file == there.copy(7)
+
+
 async def test_a_file_has_the_same_time_in_each_process(
     archive: PostgresArchive, contents: Counting, folder: TenantFolder, tmp_path: Path
 ) -> None:
