@@ -2,7 +2,7 @@
 
 | part | a data folder | a database |
 |---|---|---|
-| `held` | a lock on a file | a row that the server renews, by the clock of the database |
+| `held` | a lock on a file: one server at a time | nothing: any number of servers |
 | the disk of `held` | of the data folder, with a reserve | of the folder for temporary files |
 | `has_data` | headcount.db | any tables: they are created when they are missing |
 | `newest_backup` | the mark of `headcount backup` | unknown: PostgreSQL is backed up by its own tools |
@@ -51,7 +51,7 @@ class Place(Protocol):
         """Refuse a place whose data is not all there yet. Raises TenantRefused."""
 
     def held(self, stop: asyncio.Event) -> AbstractAsyncContextManager[Disk]:
-        """Make the place ready for a server, the only one on it, and yield its disk.
+        """Make the place ready for a server, and yield its disk. On a data folder, it is the only server.
 
         Sets `stop` if it must stop, because another server has taken its place. Raises server.process.InUse,
         TenantRefused, TryAgain, DatabaseUnusable.
