@@ -1,7 +1,7 @@
 # Every target works on a fresh machine with Python 3.11, make and OpenSSH's client, and asks no questions.
 #
 # There are three locks, all with hashes. requirements.lock has the packages of the server (`make demo` installs them).
-# requirements-postgres.lock also has those for PostgreSQL. requirements-dev.lock has these too, and the tools of
+# requirements-postgres.lock also has those for PostgreSQL and S3. requirements-dev.lock has these too, and the tools of
 # `make check` and `make test`.
 
 # The first of these that is new enough. PYTHON=/path/to/python chooses another.
@@ -93,7 +93,7 @@ lock: ## write the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra build --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
-		--extra build --extra postgres --constraint requirements.lock --output-file requirements-postgres.lock pyproject.toml
+		--extra build --extra postgres --extra s3 --constraint requirements.lock --output-file requirements-postgres.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra dev --extra dist --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 

@@ -94,6 +94,13 @@ class OutcomeUnknown(DatabaseAway):
     """The database was lost during a commit: what was to be committed has happened, or not."""
 
 
+class FilesAway(DatabaseAway):
+    """The storage of files outside of the database cannot be used now. One line of the log says so, too."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, "the storage of files cannot be used")
+
+
 class Refused(Refusal, ImporterError):  # noqa: N818 - the field's word
     """A request that the state of the import does not allow, such as to approve a dry run."""
 

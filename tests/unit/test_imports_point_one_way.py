@@ -32,7 +32,7 @@ ROOMS = {
         "": 0, "file": 1, "rules": 2, "messages": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
         "worker": 7,
     },
-    "engine": {"": 0, "moving": 1, "postgres": 2, "sqlite": 2},
+    "engine": {"": 0, "moving": 1, "postgres": 2, "s3": 1, "sqlite": 2},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
         "notify": 4, "places": 5, "moving": 6, "web": 6, "app": 7, "cli": 8,
@@ -41,8 +41,13 @@ ROOMS = {
 }  # fmt: skip
 """The height of each room of a package; "" is its ground, the modules beside the rooms."""
 
-DRIVERS = {"aiosqlite": "engine.sqlite", "sqlite3": "engine.sqlite", "psycopg": "engine.postgres"}
-"""The drivers of databases, and the engine that each is for."""
+DRIVERS = {
+    "aiosqlite": "engine.sqlite",
+    "sqlite3": "engine.sqlite",
+    "psycopg": "engine.postgres",
+    "obstore": "engine.s3",
+}
+"""The drivers of databases and of storage, and the engine that each is for."""
 KNOW_AN_ENGINE = {
     "server.backup.copies",
     "server.backup.restoring",
@@ -76,6 +81,7 @@ PURE = {
     "engine.imports",
     "engine.landing",
     "engine.moving.tables",
+    "engine.objects",
     "headcount.hooks",
     "ground.addresses",
     "ground.words",
@@ -238,9 +244,9 @@ PURE = {
     "server.web.slowing",
 }
 ACTING = {
-    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "os", "prometheus_client", "psycopg",
-    "random", "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys",
-    "tempfile", "threading", "time", "urllib", "uvicorn",
+    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "obstore", "os",
+    "prometheus_client", "psycopg", "random", "secrets", "shutil", "signal", "socket", "sqlite3", "starlette",
+    "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uvicorn",
 }  # fmt: skip
 PURE_BUT_FOR = {"ground.moments": {"utc_now"}}
 """Names that a pure module may not import, by the module that has them."""

@@ -1,0 +1,1 @@
+"""S3-compatible storage for the bytes of files, by obstore."""
