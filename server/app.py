@@ -190,6 +190,7 @@ class Server:
             "hooks": at_once(lambda: self._hooks.alive),
             "database": self._database_answers,
             "disk": disk.check,
+            **tenants.home.parts,
         }
         self._counts = Counts(self._notifications.measure, self._counting.count, is_away=store.is_away)
         self._gauges = Gauges(

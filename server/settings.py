@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from engine.s3.urls import parse_bucket
 from keys.ring import parse_network
 from server.networks import Networks
 from server.setting_errors import Quoted, nearest, reason
@@ -33,9 +34,11 @@ PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
 DATABASE_URL = re.compile(r"postgres(ql)?://(?=.)([^@/]*@)?[^@/?]*(/[^@?]*)?(\?.*)?")
 """A raw @ or / in a password would make its rest a part of the host or the name, which messages show."""
-MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url", "database_url"}
+MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url", "database_url", "files_url"}
 """Settings whose wrong values are not quoted."""
 
+ACCESS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Variables with the access key of S3."""
 
 GIVEN_TO_HOOKS = ("TENANT", "HOOK", "PATH", "NAME", "SIZE", "SHA256", "UPLOADED_AT", "ATTEMPT", "FILE")
 """The variables, after PREFIX, that the command of a hook gets; they are not settings."""
@@ -108,6 +111,10 @@ class ServerSettings(BaseSettings):
     database_url: SecretStr | None = None
     # At least 32 random bytes, which seal the secrets in the database.
     secret_key_file: Path | None = None
+    # S3-compatible storage for the bytes of files, in place of the database.
+    files_url: str | None = None
+    # The access key for it, unless it is in the environment.
+    files_key_file: Path | None = None
     sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients connect from outside
     sftp_port: Port = 2222
     # Shown to clients as the address to connect to, if it differs from this machine and port.
@@ -187,6 +194,13 @@ class ServerSettings(BaseSettings):
             )
         return url
 
+    @field_validator("files_url")
+    @classmethod
+    def _files(cls, url: str | None) -> str | None:
+        if url is not None:
+            parse_bucket(url)
+        return url
+
     @field_validator("http_public_url")
     @classmethod
     def _pages(cls, url: str | None) -> str | None:
@@ -240,6 +254,9 @@ def load_settings() -> ServerSettings:
     if chosen and settings.database_url:
         where = _source("database_url")
         raise SettingsError(f"{where} names a database, so there is no data folder. Leave out --data-dir")
+    if settings.files_url and not settings.database_url:
+        where = _source("files_url")
+        raise SettingsError(f"{where} needs a database beside it. Set HEADCOUNT_DATABASE_URL, or leave out {where}")
     return settings
 
 
@@ -262,8 +279,13 @@ def colors_wanted() -> bool:
 
 
 def environment_of_hooks() -> dict[str, str]:
-    """Return the environment of this process without the server's settings, which have passwords."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    """Return the environment of this process without the server's settings, which have passwords.
+
+    With files in S3, it has no access key of AWS either: that may be the server's.
+    """
+    hidden = ACCESS_KEYS if _uses_s3() else ()
+    names = (name for name in os.environ if not name.upper().startswith(PREFIX) and name not in hidden)
+    return {name: os.environ[name] for name in names}
 
 
 def debugging() -> bool:
@@ -272,6 +294,14 @@ def debugging() -> bool:
         return load_settings().log_level == "debug"
     except SettingsError:
         return False
+
+
+def _uses_s3() -> bool:
+    """Return whether files are in S3, or may be because the settings are not valid."""
+    try:
+        return load_settings().files_url is not None
+    except SettingsError:
+        return True
 
 
 def environment_of_programs() -> dict[str, str]:

@@ -7,11 +7,15 @@ from contextlib import asynccontextmanager
 
 from engine.files import FileStore
 from engine.nodes import ONLY_NODE, Node
+from engine.objects import Objects
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames
+from engine.postgres.files.objects import ObjectContents
+from engine.postgres.files.objects_pulse import ObjectsPulse, feeling_objects
+from engine.postgres.files.owner import require_no_objects
 from engine.postgres.migrations import migrate
 from engine.postgres.pulse import ASK, Heard, Pulse, feeling_pulse
 from engine.postgres.server.accounts import WAIT_S, PostgresAccountStore
@@ -53,8 +57,16 @@ class PostgresStore:
         login_wait_s: float = WAIT_S,
         pulse: Pulse | None = None,
         node: PostgresNode | None = None,
+        objects: Objects | None = None,
+        objects_pulse: ObjectsPulse | None = None,
     ) -> None:
         self.database = database
+        owner = objects_pulse.owner if objects_pulse else None
+        self._contents = (
+            ObjectContents(database, objects, rows=looking, owner=owner) if objects else PostgresContents(database)
+        )
+        self.objects_pulse = objects_pulse
+        """Whether the storage of files outside of the database can be used; None: there is none, or in a command."""
         self._pulse = pulse
         self.node: Node = node or ONLY_NODE
         self.node_number = node.number if node else None
@@ -63,7 +75,7 @@ class PostgresStore:
         self._queue = PostgresQueue(database, node=self.node_number)
         self._runs = PostgresRunStore(database, node=self.node_number)
         self._sessions: SessionStore = PostgresSessionStore(database, node.number) if node else OWN_SESSIONS
-        self._looking = PostgresStore(looking) if looking else self
+        self._looking = PostgresStore(looking, objects=objects) if looking else self
 
     def imports(self) -> PostgresQueue:
         return self._queue
@@ -110,8 +122,8 @@ class PostgresStore:
     def hints(self) -> PostgresHints:
         return PostgresHints(self._looking.database)
 
-    def contents(self) -> PostgresContents:
-        return PostgresContents(self.database)
+    def contents(self) -> PostgresContents | ObjectContents:
+        return self._contents
 
     def kept_files(self) -> PostgresKeptFiles:
         return PostgresKeptFiles(self.database)
@@ -136,23 +148,40 @@ class PostgresStore:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, serving: bool = False, login_wait_s: float = WAIT_S, heard: Heard = lambda _: None
+    url: str,
+    *,
+    serving: bool = False,
+    login_wait_s: float = WAIT_S,
+    heard: Heard = lambda _: None,
+    objects: Objects | None = None,
+    objects_heard: Heard = lambda _: None,
 ) -> AsyncIterator[PostgresStore]:
     """Open the store at `url`, with its schema up to date; missing tables are created.
 
-    `serving` is for the server, where many parts work at the same time; `heard` hears when the database is away.
-    Raises DatabaseUnusable, TryAgain.
+    `serving` is for the server, where many parts work at the same time; `heard` hears when the database is away, and
+    `objects_heard` when `objects` are: the bytes of new files are there. Raises DatabaseUnusable, TryAgain.
     """
     async with alone(url) as database:
         await migrate(database)
+        if objects is None:
+            await require_no_objects(database)
     if not serving:
         async with pooled(url, most=CONNECTIONS) as database:
-            yield PostgresStore(database, login_wait_s=login_wait_s)
+            yield PostgresStore(database, login_wait_s=login_wait_s, objects=objects)
         return
     async with (
         pooled(url, most=SERVERS_CONNECTIONS) as database,
         pooled(url, most=READERS_CONNECTIONS) as looking,
         feeling_pulse(url, heard) as pulse,
+        feeling_objects(looking, objects, objects_heard) as objects_pulse,
         joined(url, looking) as node,
     ):
-        yield PostgresStore(database, looking=looking, login_wait_s=login_wait_s, pulse=pulse, node=node)
+        yield PostgresStore(
+            database,
+            looking=looking,
+            login_wait_s=login_wait_s,
+            pulse=pulse,
+            node=node,
+            objects=objects,
+            objects_pulse=objects_pulse,
+        )

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
+from engine.objects import Objects
+from engine.s3.urls import parse_bucket
+from importer.errors import DatabaseUnusable
 from server.places.folder import FolderPlace
 from server.places.place import Place
 from server.settings import ServerSettings, SettingsError
@@ -18,4 +24,21 @@ def place_of(settings: ServerSettings) -> Place:
             f"HEADCOUNT_DATABASE_URL needs psycopg, which is not installed ({error}). "
             "Install it: pip install 'headcount[postgres]'"
         ) from error
-    return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file)
+    objects = _objects(settings.files_url, settings.files_key_file) if settings.files_url else None
+    return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file, objects)
+
+
+@cache
+def _objects(url: str, key_file: Path | None) -> Objects:
+    """Return the storage at `url`. One object has the connections of this process. Raises SettingsError."""
+    try:
+        from engine.s3.objects import S3Objects  # its driver is an extra
+    except ImportError as error:
+        raise SettingsError(
+            f"HEADCOUNT_FILES_URL needs obstore, which is not installed ({error}). "
+            "Install it: pip install 'headcount[postgres,s3]'"
+        ) from error
+    try:
+        return S3Objects(parse_bucket(url), key_file)
+    except DatabaseUnusable as error:
+        raise SettingsError(str(error)) from error

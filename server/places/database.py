@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import nan
 from pathlib import Path
 
+from engine.objects import Objects
 from engine.postgres.database import alone
 from engine.postgres.examining import examine_files, examine_server
 from engine.postgres.migrations import migrate, newest
@@ -40,10 +41,11 @@ UNREACHABLE = ("the database cannot be reached", "the database cannot be used")
 
 
 class DatabasePlace:
-    """The database at `url`. `secret_file` opens the sealed values in it."""
+    """The database at `url`. `secret_file` opens the sealed values in it; the bytes of files are in `objects`."""
 
-    def __init__(self, url: str, secret_file: Path | None = None) -> None:
+    def __init__(self, url: str, secret_file: Path | None = None, objects: Objects | None = None) -> None:
         self._url = url
+        self._objects = objects
         self._secret_file = secret_file
 
     @property
@@ -77,7 +79,7 @@ class DatabasePlace:
         async with AsyncExitStack() as stack:
             with saying_what_to_do():
                 home = await stack.enter_async_context(
-                    open_home(self._url, secret_file=self._secret_file, serving=serving)
+                    open_home(self._url, secret_file=self._secret_file, serving=serving, objects=self._objects)
                 )
             await refuse_moved(self.name, home.marks)
             yield home

@@ -14,7 +14,7 @@ Only these two folders and `server/places/` know which one it is. All other code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -110,6 +110,10 @@ class Home(Looks, Protocol):
     @property
     def results(self) -> Results:
         """The folders /results of the tenants."""
+
+    @property
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[bool]]]:
+        """The parts outside of the server and its store that must be up, by name, each with its check."""
 
     @property
     def root(self) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.objects import Objects
 from engine.postgres import store as postgres_store
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
@@ -19,6 +20,7 @@ from importer.archive import LOCAL, Archive
 from importer.folder import TenantFolder
 from importer.users.users import Users
 from importer.worker.results_folder import LOCAL_RESULTS, Results
+from tests.support.bucket import objects_of
 from tests.support.engines import add_tenants, sqlite
 from tests.support.importing import make_users
 from tests.support.postgres import database_for
@@ -77,15 +79,18 @@ def local(folder: Path) -> OpenHouse:
     return opened
 
 
-def postgres(folder: Path) -> OpenHouse:
-    """The files in a database that belongs to `folder`; each process has a scratch folder of its own."""
+def postgres(folder: Path, objects: Objects | None = None) -> OpenHouse:
+    """The files in a database that belongs to `folder`, and their bytes in `objects` if these are given.
+
+    Each process has a scratch folder of its own.
+    """
     processes = iter(range(99))
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[House]:
         scratch = folder / f"scratch-{next(processes)}"
         scratch.mkdir()
-        async with postgres_store.open_store(await database_for(folder)) as store:
+        async with postgres_store.open_store(await database_for(folder), objects=objects) as store:
             database = store.database
             await add_tenants(store, ("acme", "globex"))
             users = PostgresUsers(database.url, "acme", database)
@@ -120,4 +125,9 @@ def postgres(folder: Path) -> OpenHouse:
     return opened
 
 
-HOUSES = {"sqlite": local, "postgres": postgres}
+def s3(folder: Path) -> OpenHouse:
+    """The same with the bytes in S3."""
+    return postgres(folder, objects_of(folder))
+
+
+HOUSES = {"sqlite": local, "postgres": postgres, "s3": s3}

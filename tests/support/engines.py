@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.marks import MarkStore
+from engine.objects import Objects
 from engine.postgres import store as postgres_store
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
@@ -21,6 +22,7 @@ from server.signing import SecretFiles, WebhookSecrets
 from server.tenants.local.marks import FileMarks
 from server.tenants.shared.rings import StoredRing
 from server.tenants.shared.vault import Vault
+from tests.support.bucket import objects_of
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import Company
 from tests.support.postgres import database_for
@@ -45,20 +47,27 @@ def sqlite(folder: Path) -> OpenStore:
     return opened
 
 
-def postgres(folder: Path) -> OpenStore:
-    """The PostgreSQL engine, on a database that belongs to `folder`."""
+def postgres(folder: Path, objects: Objects | None = None) -> OpenStore:
+    """The PostgreSQL engine, on a database that belongs to `folder`. Bytes of files are in `objects`, if given."""
 
     @asynccontextmanager
     async def opened(*tenants: str, serving: bool = False) -> AsyncIterator[Store]:
         url = await database_for(folder)
-        async with postgres_store.open_store(url, serving=serving, login_wait_s=DEADLINE_S) as store:
+        async with postgres_store.open_store(url, serving=serving, login_wait_s=DEADLINE_S, objects=objects) as store:
             await add_tenants(store, tenants)
             yield store
 
     return opened
 
 
+def s3(folder: Path) -> OpenStore:
+    """The PostgreSQL engine, with the bytes of files in a bucket that belongs to `folder`."""
+    return postgres(folder, objects_of(folder))
+
+
 ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite, "postgres": postgres}
+PLACES_OF_FILES = {**ENGINES, "s3": s3}
+"""The engines; and PostgreSQL with the bytes of files outside of it."""
 COMPANIES: dict[str, Callable[..., Company]] = {"sqlite": Company, "postgres": PostgresCompany}
 """Return a company in a folder, without users or with those already there, by the engine that stores them."""
 RINGS: dict[str, Callable[[Path, Any, str], KeyRing]] = {
@@ -76,7 +85,7 @@ MARKS: dict[str, Callable[[Path, Any], MarkStore]] = {
 }
 """Return the secrets of webhooks, and the marks, by the engine whose store and folder these are."""
 
-NEEDED = {"postgres": needs(POSTGRES)}
+NEEDED = {"postgres": needs(POSTGRES), "s3": needs(POSTGRES)}
 
 
 def each_of(engines: Iterable[str]) -> list[Any]:

@@ -23,7 +23,7 @@ from server.files.local.files import AllLocalFiles
 from server.files.paths import ClientPath, parse_path
 from server.files.patterns import Pattern
 from server.files.shared.files import AllSharedFiles
-from tests.support.engines import ENGINES
+from tests.support.engines import PLACES_OF_FILES
 from tests.support.runs import ended
 from tests.support.sftp import Counted
 
@@ -243,14 +243,14 @@ def shared(house: FileHouse, process: str) -> AllFiles:
     return AllSharedFiles(house.table, house.metrics, store.files(process), identity, LONGEST_READ)
 
 
-MAKE: dict[str, MakeFiles] = {"sqlite": local, "postgres": shared}
+MAKE: dict[str, MakeFiles] = {"sqlite": local, "postgres": shared, "s3": shared}
 """The files that belong to each engine."""
 
 
 @asynccontextmanager
 async def file_house(folder: Path, engine: str, hooked: Sequence[str] = ()) -> AsyncIterator[FileHouse]:
-    """Yield the files of `acme` by an engine: local with SQLite, shared with PostgreSQL."""
-    async with ENGINES[engine](folder)(TENANT) as store:
+    """Yield the files of `acme` by an engine: local with SQLite, shared with PostgreSQL, perhaps with bytes in S3."""
+    async with PLACES_OF_FILES[engine](folder)(TENANT) as store:
         root = folder / "tenants" / TENANT
         root.mkdir(parents=True, exist_ok=True)
         yield FileHouse(store, root, MAKE[engine], hooked)

@@ -396,6 +396,18 @@ def test_only_the_modules_of_a_shared_place_know_the_second_engine() -> None:
     assert need_it == set()
 
 
+def test_only_a_function_imports_the_driver_of_s3() -> None:
+    """It is an extra: an installation without it imports everything else. The form of a URL needs no driver."""
+    knowing = {
+        name
+        for name in MODULES
+        if not name.startswith("engine.s3.")
+        and any(other.startswith("engine.s3") and other != "engine.s3.urls" for other in imported_by(name))
+    }
+    assert knowing == {"server.places"}
+    assert not [each for each in imported_at_first("server.places") if each.startswith("engine.s3.objects")]
+
+
 def test_only_these_modules_know_ssh() -> None:
     """The list only gets shorter: all others get values as arguments."""
     assert {name for name in MODULES if "asyncssh" in map(package_of, imported_by(name))} == KNOW_SSH

@@ -63,7 +63,7 @@ class PostgresContents:
 
     async def _store(self, tenant: str, fd: int, size: int) -> int:
         if size <= CHUNK:
-            return await self._store_short(tenant, _read_all(fd, size, 0))
+            return await self._store_short(tenant, read_all(fd, size, 0))
         content: int | None = None
         number = 0
         async for batch, last in _batches(fd, size):
@@ -82,12 +82,12 @@ class PostgresContents:
 
     async def _store_short(self, tenant: str, data: bytes) -> int:
         async with self._database.transaction(ON_NO_DISK) as steps:
-            return _id_of(await steps.rows(SHORT, len(data), tenant, data), tenant)
+            return id_of(await steps.rows(SHORT, len(data), tenant, data), tenant)
 
     async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
         data = await self._part(tenant, content, offset, offset + size) if size > 0 else b""
         if len(data) < size and offset + len(data) < await self._size(tenant, content):
-            raise _gone(content)
+            raise gone(content)
         return data
 
     async def fetch(self, tenant: str, content: int, fd: int) -> int:
@@ -96,8 +96,8 @@ class PostgresContents:
             end = min(offset + AT_ONCE * CHUNK, size)
             data = await self._part(tenant, content, offset, end)
             if len(data) != end - offset:
-                raise _gone(content)
-            await asyncio.to_thread(_write_all, fd, data, offset)
+                raise gone(content)
+            await asyncio.to_thread(write_all, fd, data, offset)
         return size
 
     async def keep_for_reader(self, tenant: str, content: int) -> bool:
@@ -121,7 +121,7 @@ class PostgresContents:
     async def _size(self, tenant: str, content: int) -> int:
         found = await self._database.read(SIZE, tenant=tenant, content=content)
         if not found:
-            raise _gone(content)
+            raise gone(content)
         return int(found[0][0])
 
     async def _part(self, tenant: str, content: int, offset: int, end: int) -> bytes:
@@ -139,10 +139,11 @@ class PostgresContents:
 
 
 async def _made(steps: Steps, tenant: str, size: int) -> int:
-    return _id_of(await steps.rows(MADE, size, tenant), tenant)
+    return id_of(await steps.rows(MADE, size, tenant), tenant)
 
 
-def _id_of(found: list[Row], tenant: str) -> int:
+def id_of(found: list[Row], tenant: str) -> int:
+    """Return the id of a row that was added. Raises Refused if none was: there is no such tenant."""
     if not found:
         raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
     return int(found[0][0])
@@ -150,7 +151,7 @@ def _id_of(found: list[Row], tenant: str) -> int:
 
 async def _seal(steps: Steps, tenant: str, content: int) -> None:
     if not await steps.change(SEALED, tenant=tenant, content=content):
-        raise _gone(content)  # the tenant was removed meanwhile
+        raise gone(content)  # the tenant was removed meanwhile
 
 
 async def _batches(fd: int, size: int) -> AsyncIterator[tuple[list[bytes], bool]]:
@@ -158,13 +159,12 @@ async def _batches(fd: int, size: int) -> AsyncIterator[tuple[list[bytes], bool]
     most = AT_ONCE * CHUNK
     for start in range(0, max(size, 1), most):
         length = min(most, size - start)
-        data = (
-            await asyncio.to_thread(_read_all, fd, length, start) if length > CHUNK else _read_all(fd, length, start)
-        )
+        data = await asyncio.to_thread(read_all, fd, length, start) if length > CHUNK else read_all(fd, length, start)
         yield [data[at : at + CHUNK] for at in range(0, length, CHUNK)], start + length == size
 
 
-def _read_all(fd: int, size: int, offset: int) -> bytes:
+def read_all(fd: int, size: int, offset: int) -> bytes:
+    """Return `size` bytes of an open file. Raises OSError if it is shorter."""
     parts = []
     while size > 0:
         part = os.pread(fd, size, offset)
@@ -175,12 +175,14 @@ def _read_all(fd: int, size: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-def _write_all(fd: int, data: bytes, offset: int) -> None:
+def write_all(fd: int, data: bytes, offset: int) -> None:
+    """Write all of `data` to an open file."""
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
 
 
-def _gone(content: int) -> ContentGone:
+def gone(content: int) -> ContentGone:
+    """Return the error about a content that is not stored."""
     return ContentGone(f"the content {content} is no longer stored")

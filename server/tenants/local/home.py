@@ -13,7 +13,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,10 @@ class FolderHome(FolderLooks):
     @property
     def results(self) -> Results:
         return LOCAL_RESULTS
+
+    @property
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[bool]]]:
+        return {}
 
     @property
     def root(self) -> Path:

@@ -7,10 +7,11 @@ name from the row, and deletes the tokens and imports. Users, settings, keys and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from engine.objects import Objects
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.migrations import newest
@@ -25,7 +26,7 @@ from keys.errors import KeyRefused
 from server.tenants.home import Found, Glance, Look, Signature
 from server.tenants.names import tenant_exists, valid_name
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, no_tenant
-from server.tenants.shared.away import AwayLog
+from server.tenants.shared.away import AwayLog, FilesAwayLog
 from server.tenants.shared.rings import StoredRing
 from server.tenants.shared.scratch import scratch_folder
 from server.tenants.shared.sealed_home import SealedHome
@@ -111,6 +112,15 @@ class DatabaseHome(DatabaseLooks, SealedHome):
         return self._results
 
     @property
+    def parts(self) -> Mapping[str, Callable[[], Awaitable[bool]]]:
+        return {"files": self._files_answer} if self._store.objects_pulse else {}
+
+    async def _files_answer(self) -> bool:
+        if self._store.objects_pulse:
+            self._store.objects_pulse.check()
+        return True
+
+    @property
     def root(self) -> Path:
         return self._scratch
 
@@ -161,8 +171,8 @@ class DatabaseHome(DatabaseLooks, SealedHome):
             raise no_tenant(name)
 
     async def tidy(self) -> None:
-        await self.files.contents.collect(A_FEW)
         await self._rows.delete_removed(KEPT_DAYS * 86_400)
+        await self.files.contents.collect(A_FEW)
         await forget_proofs(self._store.database.change)
 
     async def bytes_of(self, name: str) -> int:
@@ -171,12 +181,14 @@ class DatabaseHome(DatabaseLooks, SealedHome):
 
 @asynccontextmanager
 async def open_home(
-    url: str, *, secret_file: Path | None = None, serving: bool = False
+    url: str, *, secret_file: Path | None = None, serving: bool = False, objects: Objects | None = None
 ) -> AsyncIterator[DatabaseHome]:
-    """Open the data in the database at `url`; missing tables are created.
+    """Open the data in the database at `url`; missing tables are created. The bytes of files are in `objects`.
 
     Works beside a running server; `serving` is set by the server itself. Raises TryAgain, DatabaseUnusable.
     """
-    async with open_store(url, serving=serving, heard=AwayLog()) as store:
+    async with open_store(
+        url, serving=serving, heard=AwayLog(), objects=objects, objects_heard=FilesAwayLog()
+    ) as store:
         with scratch_folder() as scratch:
             yield DatabaseHome(store, scratch, secret_file)

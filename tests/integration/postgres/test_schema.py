@@ -25,7 +25,7 @@ SERVERS = {"nodes", "open_sessions"}
 """The tables of several servers: only one runs with SQLite."""
 KEYS = {"host_keys", "keys", "marks", "proof", "secrets"}
 """The tables of keys, secrets and marks, which are in files with SQLite."""
-FILES = {"chunks", "contents", "drafts", "kept_files", "names", "usage"}
+FILES = {"chunks", "contents", "drafts", "ended_objects", "kept_files", "names", "usage"}
 """The tables of what is in folders with SQLite."""
 OF_SQLITE = {"sqlite_sequence": set(), "search_log": set(), "meta": {"one", "base"}, "before": {"one"}}
 """The columns that only SQLite needs; none: the whole table."""

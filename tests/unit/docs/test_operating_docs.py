@@ -24,7 +24,7 @@ PAGES_OF_DOCS = ROOT / "tests" / "unit" / "docs"
 
 LABEL_VALUES: dict[str, set[str]] = {
     "headcount_import_rows_total": set(OUTCOMES),
-    "headcount_ready": {"sftp", "worker", "hooks", "database", "disk"},
+    "headcount_ready": {"sftp", "worker", "hooks", "database", "disk", "files"},
     "headcount_users": {"active", "deactivated"},
     "headcount_sftp_logins_total": set(get_args(LoginResult)),
     "headcount_sftp_bytes_total": {"in", "out"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from importer.errors import DatabaseAway
-from server.tenants.shared.away import AwayLog
+from importer.errors import DatabaseAway, FilesAway
+from server.tenants.shared.away import AwayLog, FilesAwayLog
 
 
 @pytest.mark.logs("database_away")
@@ -18,4 +18,16 @@ def test_the_log_has_the_reason_and_how_long_the_database_was_away(caplog: pytes
     assert caplog.messages == [
         "The database is away (the database cannot be reached: connection to 192.0.2.7 refused); retrying.",
         "The database is back after 4.5 seconds.",
+    ]
+
+
+@pytest.mark.logs("files_away", "files_back")
+def test_the_log_has_the_same_about_the_storage_of_files(caplog: pytest.LogCaptureFixture) -> None:
+    times = iter([10.0, 14.5])
+    log = FilesAwayLog(clock=lambda: next(times))
+    log(FilesAway("it answers 403 AccessDenied"))
+    log(None)
+    assert caplog.messages == [
+        "The storage of files is away (it answers 403 AccessDenied); retrying.",
+        "The storage of files is back after 4.5 seconds.",
     ]

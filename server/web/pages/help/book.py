@@ -42,6 +42,7 @@ GROUPS: Mapping[str, tuple[Topic, ...]] = {
         Topic("operating", "Operating Headcount", "Health checks, retention, bans, metrics, logs, limits and mail."),
         Topic("cli", "Command line", "Each command of headcount."),
         Topic("postgresql", "PostgreSQL", "A database in place of the data folder, for one server or several."),
+        Topic("s3", "Files in S3", "S3-compatible storage for the bytes of files, beside PostgreSQL."),
     ),
 }
 TOPICS = {topic.name: topic for group in GROUPS.values() for topic in group}

@@ -1,24 +1,26 @@
-"""Contents in PostgreSQL: complete, unchanged, of one tenant, and deleted when nothing needs them."""
+"""Contents in PostgreSQL or S3: complete, unchanged, of one tenant, and deleted when nothing needs them."""
 
 from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
-from engine.files import CHUNK, ContentGone
+from engine.files import CHUNK, ContentGone, Contents
+from engine.objects import BLOCK
 from engine.postgres.database import Database
 from engine.postgres.files.contents import AT_ONCE, PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
 from importer.errors import DatabaseFault, Refused
-from tests.integration.postgres.files.conftest import Put
+from tests.integration.postgres.files.conftest import BOTH, Put, contents_of
 from tests.support.clients import POSTGRES, needs
 from tests.support.waiting import eventually
 
-pytestmark = needs(POSTGRES)
+pytestmark = [needs(POSTGRES), BOTH]
 
-LENGTHS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, AT_ONCE * CHUNK, AT_ONCE * CHUNK + 7)
+LENGTHS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, AT_ONCE * CHUNK, AT_ONCE * CHUNK + 7, BLOCK + 1)
 
 
 def some(length: int) -> bytes:
@@ -26,7 +28,7 @@ def some(length: int) -> bytes:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-async def test_a_content_is_read_as_it_was_stored(contents: PostgresContents, put: Put, fd: int, length: int) -> None:
+async def test_a_content_is_read_as_it_was_stored(contents: Contents, put: Put, fd: int, length: int) -> None:
     data = some(length)
     number = await put(data)
     assert await contents.read("acme", number, 0, length + 1) == data
@@ -39,14 +41,14 @@ async def test_a_content_is_read_as_it_was_stored(contents: PostgresContents, pu
     assert os.pread(fd, length + 1, 0) == data
 
 
-async def test_a_file_that_becomes_shorter_is_not_stored(contents: PostgresContents, fd: int) -> None:
+async def test_a_file_that_becomes_shorter_is_not_stored(contents: Contents, fd: int) -> None:
     os.pwrite(fd, b"short", 0)
     with pytest.raises(OSError, match="shorter"):
         await contents.store("acme", fd, AT_ONCE * CHUNK + 1)
 
 
 async def test_nothing_refers_to_a_content_without_all_its_chunks(
-    contents: PostgresContents, database: Database, kept: PostgresKeptFiles
+    contents: Contents, database: Database, kept: PostgresKeptFiles
 ) -> None:
     await database.change(
         "INSERT INTO contents (tenant_id, id, size) SELECT id, 7, 1 FROM tenants WHERE name = 'acme'"
@@ -63,7 +65,7 @@ async def test_nothing_refers_to_a_content_without_all_its_chunks(
 
 
 async def test_a_content_belongs_to_one_tenant(
-    contents: PostgresContents, kept: PostgresKeptFiles, put: Put, fd: int
+    contents: Contents, kept: PostgresKeptFiles, put: Put, fd: int
 ) -> None:
     number = await put(b"secret")
     with pytest.raises(ContentGone):
@@ -81,7 +83,7 @@ async def test_a_content_belongs_to_one_tenant(
 
 
 async def test_a_content_of_an_unknown_tenant_is_refused(
-    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
+    contents: Contents, kept: PostgresKeptFiles, put: Put
 ) -> None:
     with pytest.raises(Refused, match="initech"):
         await put(b"", "initech")
@@ -91,7 +93,7 @@ async def test_a_content_of_an_unknown_tenant_is_refused(
 
 
 async def test_kept_files_are_listed_by_the_beginning_of_their_names(
-    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
+    contents: Contents, kept: PostgresKeptFiles, put: Put
 ) -> None:
     one, two = await put(b"1"), await put(b"22")
     await kept.keep("acme", [("messages/1.csv", one), ("uploads/1.csv", one), ("uploads/2.csv", one)])
@@ -107,7 +109,7 @@ async def test_kept_files_are_listed_by_the_beginning_of_their_names(
 
 
 async def test_a_content_is_deleted_when_nothing_refers_to_it(
-    contents: PostgresContents, kept: PostgresKeptFiles, put: Put
+    contents: Contents, kept: PostgresKeptFiles, put: Put
 ) -> None:
     number, replacing = await put(some(3 * CHUNK)), await put(b"new")
     await kept.keep("acme", [("a", number), ("b", number), ("c", replacing)])
@@ -119,7 +121,7 @@ async def test_a_content_is_deleted_when_nothing_refers_to_it(
         await contents.read("acme", number, 0, 1)
 
 
-async def test_an_upload_that_nothing_refers_to_is_deleted(contents: PostgresContents, put: Put) -> None:
+async def test_an_upload_that_nothing_refers_to_is_deleted(contents: Contents, put: Put) -> None:
     await put(b"abandoned")
     assert await contents.collect(0) == 0
     assert await contents.collect(9) == 1
@@ -127,10 +129,11 @@ async def test_an_upload_that_nothing_refers_to_is_deleted(contents: PostgresCon
 
 
 async def test_a_content_that_is_read_is_not_deleted(
-    contents: PostgresContents, database: Database, put: Put
+    contents: Contents, database: Database, put: Put, tmp_path: Path
 ) -> None:
     number = await put(b"read")
-    patient = PostgresContents(database, unneeded_s=0.2)
+    where = "chunks" if isinstance(contents, PostgresContents) else "s3"
+    patient = contents_of(database, tmp_path, where, unneeded_s=0.2)
     for _ in range(4):
         assert await patient.keep_for_reader("acme", number)
         assert await patient.collect(9) == 0
@@ -139,11 +142,12 @@ async def test_a_content_that_is_read_is_not_deleted(
 
 
 async def test_a_removed_tenant_takes_its_contents_along(
-    contents: PostgresContents, kept: PostgresKeptFiles, database: Database, put: Put
+    contents: Contents, kept: PostgresKeptFiles, database: Database, put: Put
 ) -> None:
     mine, other = await put(b"mine"), await put(b"other", "globex")
     await kept.keep("acme", [("a", mine)])
     await database.change("DELETE FROM tenants WHERE name = 'acme'")
     with pytest.raises(ContentGone):
         await contents.read("acme", mine, 0, 4)
-    assert [row[0] for row in await database.read("SELECT content_id FROM chunks")] == [other]
+    assert [row[0] for row in await database.read("SELECT id FROM contents")] == [other]
+    assert await contents.read("globex", other, 0, 5) == b"other"

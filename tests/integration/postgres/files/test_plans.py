@@ -16,8 +16,11 @@ from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames, PostgresNames
+from engine.postgres.files.objects import ObjectContents
+from engine.postgres.files.owner import require_no_objects
 from importer.folder import TenantFolder
 from tests.integration.postgres.test_query_plans import EXPLAIN, Scene
+from tests.support.bucket import objects_of
 from tests.support.clients import POSTGRES, needs
 
 pytestmark = needs(POSTGRES)
@@ -50,6 +53,7 @@ class FilesScene(Scene):
 
     names: PostgresNames
     contents: PostgresContents
+    objects: ObjectContents
     kept: PostgresKeptFiles
     drafts: PostgresDraftStore
     archive: PostgresArchive
@@ -66,6 +70,7 @@ async def scene(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Asy
             await database.change("ANALYZE")
         scene.names = await PostgresAllNames(database).open("t7")
         scene.contents, scene.kept = PostgresContents(database, unneeded_s=0), PostgresKeptFiles(database)
+        scene.objects = ObjectContents(database, objects_of(tmp_path), unneeded_s=0, stray_s=0)
         scene.drafts = PostgresDraftStore(database, "mine")
         scene.archive, scene.folder = PostgresArchive(database, scene.contents, tmp_path), tmp_path
         scene.fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
@@ -128,6 +133,16 @@ async def is_read(scene: FilesScene) -> None:
     await scene.contents.keep_for_reader("t7", 9)
 
 
+async def is_in_s3(scene: FilesScene) -> None:
+    await require_no_objects(scene.database)
+    content = await scene.objects.store("t7", scene.fd, 3)
+    assert await scene.objects.read("t7", content, 1, 1) == b"b"
+    await scene.objects.fetch("t7", content, scene.fd)
+    for _ in range(2):
+        await scene.objects.collect(2)
+    await scene.objects.check()
+
+
 async def is_noted(scene: FilesScene) -> None:
     draft = await scene.drafts.add(scene.names.tenant_id, "/x", "now")
     await scene.drafts.note(scene.names.tenant_id, draft, "/x", 5, "now")
@@ -143,6 +158,7 @@ DOES: dict[str, Callable[[FilesScene], Awaitable[Any]]] = {
     "files are archived": is_archived,
     "contents are read": is_read,
     "contents are collected": lambda scene: scene.contents.collect(2),
+    "contents are in S3": is_in_s3,
     "drafts are noted": is_noted,
 }
 

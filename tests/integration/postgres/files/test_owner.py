@@ -1,0 +1,101 @@
+"""Which database the objects in a bucket belong to: a copy of it is found out before it deletes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.files import Contents
+from engine.postgres.database import Database, alone
+from engine.postgres.files.objects import ObjectContents
+from engine.postgres.store import open_store
+from importer.errors import DatabaseUnusable
+from tests.integration.postgres.files.conftest import Put
+from tests.integration.postgres.test_database import end_others
+from tests.support.bucket import objects_of
+from tests.support.clients import POSTGRES, needs
+from tests.support.postgres import copy_database, database_of
+
+pytestmark = [needs(POSTGRES), pytest.mark.parametrize("contents", ["s3"], indirect=True)]
+
+
+async def test_a_copy_of_a_database_is_refused_until_its_owner_is_deleted(
+    contents: Contents, put: Put, tmp_path: Path, url: str
+) -> None:
+    await put(b"1")
+    objects = objects_of(tmp_path)
+    (key,) = [key for key, _ in await objects.list("", "", 9) if key.endswith("/database")]
+    async with alone(await _copied(url, tmp_path)) as copy:
+        other = ObjectContents(copy, objects, unneeded_s=0)
+        for act in (other.check(), other.collect(9)):
+            with pytest.raises(DatabaseUnusable, match=f"belong to another database.*delete the object {key},"):
+                await act
+        await objects.delete([key])
+        await other.check()
+        assert await other.collect(9) == 1
+    with pytest.raises(DatabaseUnusable, match="belong to another database"):
+        await contents.check()  # type: ignore[attr-defined]
+
+
+async def _copied(url: str, folder: Path) -> str:
+    """Return the URL of a copy of the database of a test. Connections to it are ended."""
+    copy = folder / "copy"
+    copy.mkdir()
+    await end_others(url)
+    copy_database(folder, copy)
+    return database_of(copy)
+
+
+async def test_a_bucket_without_the_files_of_the_database_is_refused(
+    contents: Contents, database: Database, put: Put, tmp_path: Path
+) -> None:
+    number = await put(b"1")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = ObjectContents(database, objects_of(elsewhere))
+    for act in (other.check(), other.store("acme", 0, 0), other.collect(9)):
+        with pytest.raises(DatabaseUnusable, match="does not have the files of this database"):
+            await act
+    assert await contents.read("acme", number, 0, 1) == b"1"
+
+
+async def test_a_database_with_files_in_s3_is_not_opened_without_it(
+    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str
+) -> None:
+    async with open_store(url):
+        pass
+    await put(b"1")
+    with pytest.raises(DatabaseUnusable, match="Name it in HEADCOUNT_FILES_URL"):
+        async with open_store(url):
+            pass
+    async with open_store(url, objects=objects_of(tmp_path)):
+        pass
+
+
+async def test_files_in_the_database_are_read_as_before_when_new_ones_go_to_s3(
+    contents: Contents, database: Database, put: Put, fd: int, url: str, tmp_path: Path
+) -> None:
+    async with open_store(url) as before:
+        with (tmp_path / "old").open("w+b") as file:
+            file.write(b"older")
+            file.flush()
+            old = await before.contents().store("acme", file.fileno(), 5)
+    new = await put(b"newer")
+    assert [await contents.read("acme", each, 1, 9) for each in (old, new)] == [b"lder", b"ewer"]
+    assert [await contents.fetch("acme", each, fd) for each in (old, new)] == [5, 5]
+    assert await contents.collect(9) == 2
+
+
+async def test_a_user_without_special_rights_owns_objects(
+    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str
+) -> None:
+    """Each user may call `pg_control_system`."""
+    await database.change("CREATE ROLE plain_s3 LOGIN")
+    try:
+        await database.change("GRANT ALL ON ALL TABLES IN SCHEMA public TO plain_s3")
+        async with alone(url.replace("headcount@", "plain_s3@", 1)) as plain:
+            await ObjectContents(plain, objects_of(tmp_path)).check()
+    finally:
+        await database.change("DROP OWNED BY plain_s3")
+        await database.change("DROP ROLE plain_s3")
