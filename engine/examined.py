@@ -36,12 +36,16 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of a tenant: `kept` for imports and runs, by its path, or visible, by its name. It is this `content`."""
+    """A file of a tenant: `kept` for imports and runs, by its path, or visible, by its name. It is this `content`.
+
+    `object` is the key of its object outside of the database, if it has one.
+    """
 
     tenant: str
     path: str
     content: int
     kept: bool
+    object: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,16 @@ class FileFacts:
     changed: tuple[StoredFile, ...] = ()
     needed: tuple[Needed, ...] = ()
     miscounted: tuple[Counted, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """The facts about the objects of files at `where`: why they cannot be used, or the files without their bytes.
+
+    `overdue` objects should have been deleted a day ago, and were not.
+    """
+
+    where: str
+    why: str | None = None
+    incomplete: tuple[StoredFile, ...] = ()
+    overdue: int = 0

@@ -11,8 +11,10 @@ from collections.abc import Collection
 
 from engine.examined import Counted, FileFacts, Needed, OpenTransaction, ServerFacts, StoredFile
 from engine.files import CHUNK
+from engine.objects import Objects
 from engine.postgres.database import Database, Steps
 from engine.postgres.files.contents import AT_ONCE
+from engine.postgres.files.examining_objects import sha256_of
 from engine.postgres.migrations import versions
 from engine.postgres.server.node import NAME
 
@@ -60,7 +62,8 @@ INCOMPLETE = f"""
     WITH bad AS (
         SELECT contents.tenant_id, contents.id FROM contents
         LEFT JOIN chunks ON chunks.tenant_id = contents.tenant_id AND chunks.content_id = contents.id
-        WHERE unneeded_at IS NULL GROUP BY contents.tenant_id, contents.id, contents.size, contents.sealed
+        WHERE unneeded_at IS NULL AND object IS NULL
+        GROUP BY contents.tenant_id, contents.id, contents.size, contents.sealed
         HAVING NOT contents.sealed OR coalesce(sum(octet_length(bytes)), 0) <> contents.size
             OR count(number) <> greatest(1, (contents.size + {CHUNK - 1}) / {CHUNK})
             OR max(number) <> count(number) - 1
@@ -92,10 +95,11 @@ NEEDED = f"""
     WHERE tenants.name IS NOT NULL AND kept_files.size IS DISTINCT FROM needed.size ORDER BY 1, 2"""  # noqa: S608
 
 KNOWN = f"""
-    SELECT tenants.name, path, content_id, needed.tenant_id, sha256
+    SELECT tenants.name, path, content_id, needed.tenant_id, sha256, object
     FROM ({WAITING} UNION ALL SELECT * FROM ({NEWEST}) AS newest) AS needed
     JOIN tenants ON tenants.id = needed.tenant_id
     JOIN kept_files ON kept_files.tenant_id = needed.tenant_id AND kept_files.name = path
+    JOIN contents ON contents.tenant_id = needed.tenant_id AND contents.id = content_id
     WHERE tenants.name IS NOT NULL AND sha256 IS NOT NULL ORDER BY 1, 2"""  # noqa: S608
 CHUNKS = f"""
     SELECT bytes FROM chunks WHERE tenant_id = %s AND content_id = %s AND number >= %s
@@ -120,8 +124,11 @@ async def examine_server(database: Database) -> ServerFacts:
     return ServerFacts(await versions(database), row["encoding"], row["settings"], ahead_s, used, most, tuple(long))
 
 
-async def examine_files(database: Database) -> FileFacts:
-    """Gather what is wrong with files and quotas. The schema must be the current one."""
+async def examine_files(database: Database, objects: Objects | None = None) -> FileFacts:
+    """Gather what is wrong with files and quotas. The schema must be the current one.
+
+    Files in `objects` are compared with their SHA-256; None: they are left out. Raises TryAgain.
+    """
     async with database.transaction(READ) as steps:
         incomplete = [StoredFile(*row) for row in await steps.rows(INCOMPLETE)]
         needed = [Needed(*row) for row in await steps.rows(NEEDED)]
@@ -129,16 +136,24 @@ async def examine_files(database: Database) -> FileFacts:
             Counted(tenant, number, (size, files), (true_size, true_files))
             for tenant, number, size, files, true_size, true_files in await steps.rows(MISCOUNTED)
         ]
-        changed = await _changed(steps, {(each.tenant, each.content) for each in incomplete})
+        changed = await _changed(steps, objects, {(each.tenant, each.content) for each in incomplete})
     return FileFacts(tuple(incomplete), tuple(changed), tuple(needed), tuple(miscounted))
 
 
-async def _changed(steps: Steps, incomplete: Collection[tuple[str, int]]) -> list[StoredFile]:
+async def _changed(
+    steps: Steps, objects: Objects | None, incomplete: Collection[tuple[str, int]]
+) -> list[StoredFile]:
     """Return the files whose SHA-256 is not the known one, without those that are incomplete."""
     found = []
-    for tenant, path, content, tenant_id, sha256 in await steps.rows(KNOWN):
-        if (tenant, content) not in incomplete and await _sha256(steps, tenant_id, content) != sha256:
-            found.append(StoredFile(tenant, path, content, kept=True))
+    for tenant, path, content, tenant_id, sha256, key in await steps.rows(KNOWN):
+        if (tenant, content) in incomplete:
+            continue
+        if key is None:
+            is_known = await _sha256(steps, tenant_id, content) == sha256
+        else:
+            is_known = objects is None or await sha256_of(objects, key) in (sha256, None)
+        if not is_known:
+            found.append(StoredFile(tenant, path, content, kept=True, object=key))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine.examined import FileFacts, Needed, OpenTransaction, ServerFacts, StoredFile
+from engine.examined import FileFacts, Needed, ObjectFacts, OpenTransaction, ServerFacts, StoredFile
 from ground.words import counted
 from server.doctor.findings import Finding, Severity
 
@@ -54,6 +54,19 @@ def judge_files(facts: FileFacts, where: str) -> list[Finding]:
         *(_missing(each, where) for each in facts.needed),
         *_of_quotas(facts),
     ]
+
+
+def judge_objects(facts: ObjectFacts, where: str) -> list[Finding]:
+    """Return what is wrong with the objects of files. `where`: the database to which they belong."""
+    if facts.why:
+        do = "Check HEADCOUNT_FILES_URL, the access key, its rights, and the network"
+        return [Finding(None, facts.where, Severity.ERROR, facts.why, do)]
+    found = [_lost(each, f"is missing or cut short in {facts.where}", where) for each in facts.incomplete]
+    if facts.overdue:
+        what = f"{counted(facts.overdue, 'object', 'objects')} should have been deleted a day ago"
+        do = "Allow the access key to delete objects: s3:DeleteObject"
+        found.append(Finding(None, facts.where, Severity.WARNING, what, do))
+    return found
 
 
 def judge_secrets(reasons: Sequence[str], where: str) -> list[Finding]:
@@ -134,6 +147,11 @@ def _of_time(facts: ServerFacts, where: str) -> Iterator[Finding]:
 
 def _lost(file: StoredFile, fault: str, where: str) -> Finding:
     which = "the kept file" if file.kept else "the visible file"
+    if file.object:
+        return Finding(
+            *(file.tenant, file.path, Severity.ERROR, f"{which} “{file.path}” {fault} (object {file.object})"),
+            "Restore this object from an older version of it or from a copy. Without one, have the file sent again",
+        )
     return Finding(
         *(file.tenant, file.path, Severity.ERROR, f"{which} “{file.path}” {fault} (content {file.content})"),
         f"Restore the rows of this content in the tables contents and chunks from a backup of {where}. Without one, "

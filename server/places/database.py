@@ -10,8 +10,9 @@ from math import nan
 from pathlib import Path
 
 from engine.objects import Objects
-from engine.postgres.database import alone
+from engine.postgres.database import Database, alone
 from engine.postgres.examining import examine_files, examine_server
+from engine.postgres.files.examining_objects import examine_objects
 from engine.postgres.migrations import migrate, newest
 from engine.postgres.server.accounts import PostgresAccountStore
 from engine.postgres.server.marks import PostgresMarkStore
@@ -19,7 +20,7 @@ from engine.postgres.server.node import a_server_runs
 from engine.postgres.urls import in_words, what_to_do
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
-from server.doctor.database import judge_files, judge_secrets, judge_server
+from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server
 from server.doctor.findings import Finding, Severity, in_order
 from server.files.base import WhyNotStored
 from server.files.contracts import Metrics
@@ -131,13 +132,20 @@ class DatabasePlace:
                 found = judge_server(server, newest(), self.name)
                 if server.versions != newest():  # the tables may be others
                     return found
-                found += judge_files(await examine_files(database), self.name)
+                found += await self._examined_files(database)
         async with self._opened() as home:
             found += judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
             named = [each.name for each in await home.store.tenants().list()]
             faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]
         do = f"Restore the rows of this tenant from a backup of {self.name}"
         return [*found, *(Finding(name, self.name, Severity.ERROR, why, do) for name, why in faults if why)]
+
+    async def _examined_files(self, database: Database) -> list[Finding]:
+        if self._objects is None:
+            return judge_files(await examine_files(database), self.name)
+        facts = await examine_objects(database, self._objects)
+        files = await examine_files(database, None if facts.why else self._objects)
+        return [*judge_objects(facts, self.name), *judge_files(files, self.name)]
 
     def _no_tables(self) -> TenantRefused:
         return TenantRefused(

@@ -64,6 +64,7 @@ def test_a_file_in_s3_is_imported_and_all_is_there_after_a_restart(
     server.put("acme", people("ann"))
     assert server.wait("acme")["counts"]["unchanged"] == 1
     assert len(states(server)) == 2
+    assert all(" is off: " in each["what"] for each in server.cli("doctor", "--json", check=False).json)
 
 
 async def test_a_client_is_told_to_try_again_while_s3_is_away_and_nothing_is_lost(
@@ -125,12 +126,14 @@ def test_the_access_key_is_in_no_log_and_no_error(server: ServerProcess, between
     local = server.folder / "local.csv"
     local.write_bytes(people("ann"))
     said = server.sftp("acme", f'put "{local}" /sync_users.csv')
+    doctor = server.command("doctor")
+    assert "it answers 403 AccessDenied" in doctor.stdout
     server.stop()
     start = server.command("serve")
     assert start.returncode == 1
     assert "the storage of files cannot be used: it answers 403 AccessDenied" in start.stderr
     assert len(start.stderr.splitlines()) == 1, start.stderr
-    for text in (said.stderr, start.stderr, server.log.read_text()):
+    for text in (said.stderr, doctor.stdout, doctor.stderr, start.stderr, server.log.read_text()):
         for secret in (KEY_ID, SECRET, "Signature="):
             assert secret not in text
 
