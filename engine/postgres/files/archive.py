@@ -23,6 +23,7 @@ from engine.postgres.database import Database
 from engine.postgres.files.cache import Cache
 from engine.postgres.files.contents import OF
 from engine.postgres.files.kept import DROPPED, PostgresKeptFiles, keep
+from engine.postgres.server.node import end_with
 from engine.postgres.server.tenants import ID, hold
 from ground.threads import finish
 from importer.archive import Stored
@@ -65,7 +66,16 @@ class PostgresArchive:
     tenant's folder is that of the tenant.
     """
 
-    def __init__(self, database: Database, contents: Contents, scratch: Path, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        contents: Contents,
+        scratch: Path,
+        cache: Cache | None = None,
+        node: int | None = None,
+    ) -> None:
+        """`node` is the number of this server: a lock that it holds ends with it. None: a command."""
+        self._node = node
         self._database = database
         self._contents = contents
         self._kept = PostgresKeptFiles(database)
@@ -156,6 +166,7 @@ class PostgresArchive:
                         f"SELECT pg_try_advisory_xact_lock(%s, {ID}::integer)", LOCK, folder.root.name
                     )
                     if taken is not False:  # there is nothing to lock of an unknown tenant
+                        await end_with(steps, self._node)
                         yield
                         return
                 await asyncio.sleep(LOCKED_S)

@@ -260,14 +260,20 @@ async def a_server_runs(database: Database) -> bool:
     return bool(await database.read(RUNS))
 
 
+async def end_with(steps: Steps, node: int | None) -> None:
+    """Let a transaction that may be idle for long end with the server of this number; None: a command."""
+    if node is not None:
+        await steps.rows("SELECT pg_advisory_xact_lock_shared(%s, %s)", WORK_LOCK, node)
+
+
 async def hold_work(steps: Steps, tenant: int, import_id: int, node: int | None) -> None:
     """Let the transaction of an import end with the server of this number; None: a command.
 
     It may be idle for long after that. Not before: a process that froze in between would hold the users of a tenant
     for as long. Raises Stopped if another server has taken up the import: its messages are not to be written again.
     """
+    await end_with(steps, node)
     if node is not None:
-        await steps.rows("SELECT pg_advisory_xact_lock_shared(%s, %s)", WORK_LOCK, node)
         await _require(MINE, steps, tenant, import_id, node)
     await steps.rows("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", LONG)
 

@@ -96,7 +96,7 @@ class DatabaseHome(DatabaseLooks, SealedHome):
         self._made: set[str] = set()
         self.files = store.files()
         """The stored files of all tenants."""
-        self._archive = PostgresArchive(store.database, self.files.contents, scratch)
+        self._archive = PostgresArchive(store.database, self.files.contents, scratch, node=store.node_number)
         self._results = PostgresResults(self.files.names, self.files.contents, self.files.kept)
 
     @property

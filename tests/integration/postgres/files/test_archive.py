@@ -17,10 +17,12 @@ from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames
 from engine.postgres.files.results import PostgresResults
+from engine.postgres.server.node import joined
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from importer.worker.results_folder import ResultsFolder
 from tests.support.clients import POSTGRES, needs
+from tests.support.waiting import DEADLINE_S
 
 pytestmark = needs(POSTGRES)
 
@@ -301,3 +303,16 @@ async def test_results_are_changed_as_a_whole(database: Database, folder: Tenant
     found: list[str] = []
     await results.change(folder, lambda opened: found.extend(opened.names()))
     assert found == ["one"]
+
+
+async def test_a_lock_that_a_frozen_server_holds_ends_with_it(
+    database: Database, contents: Counting, folder: TenantFolder, tmp_path: Path
+) -> None:
+    await database.change("INSERT INTO nodes (number, host, pid) VALUES (7, 'elsewhere', 1)")
+    frozen, free = (PostgresArchive(database, contents, tmp_path, node=node) for node in (7, None))
+    async with joined(database.url, database) as other:
+        with pytest.raises(TryAgain):  # noqa: PT012 - what the frozen one has locked
+            async with frozen.locked(folder, folder.runs):
+                await other.bury(0)
+                async with asyncio.timeout(DEADLINE_S), free.locked(folder, folder.runs):
+                    pass
