@@ -17,6 +17,15 @@ from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
 from importer.queue.pause import BEGINNING, Pause, in_the_way
 
+
+def one_runs(beside: str) -> str:
+    """Return SQL: an import of the same tenant as the row `beside` runs."""
+    return (
+        f"EXISTS (SELECT 1 FROM imports AS other WHERE other.tenant_id = {beside}.tenant_id"  # noqa: S608 - constants
+        " AND other.state = 'running')"
+    )
+
+
 NAME = "(SELECT name FROM tenants WHERE tenants.id = tenant_id) AS tenant"
 """SQL: the name of a row's tenant."""
 OF = "tenant_id = (SELECT id FROM tenants WHERE name = %(tenant)s)"
@@ -58,12 +67,10 @@ HEADS = (
     " ORDER BY tenant_id, id LIMIT 1) UNION ALL SELECT next.* FROM head CROSS JOIN LATERAL"
     " (SELECT tenant_id, sequence FROM imports WHERE state = 'queued' AND tenant_id > head.tenant_id"
     " ORDER BY tenant_id, id LIMIT 1) AS next)"
-    f" SELECT {NAME}, sequence FROM head WHERE NOT EXISTS (SELECT 1 FROM imports AS other"
-    " WHERE other.tenant_id = head.tenant_id AND other.state = 'running')"
+    f" SELECT {NAME}, sequence FROM head WHERE NOT {one_runs('head')}"
 )
 FIRST_HEADS = (
-    f"SELECT {NAME}, sequence, EXISTS (SELECT 1 FROM imports AS other"  # noqa: S608 - constants
-    " WHERE other.tenant_id = first.tenant_id AND other.state = 'running')"
+    f"SELECT {NAME}, sequence, {one_runs('first')}"  # noqa: S608 - constants
     f" FROM (SELECT tenant_id, sequence FROM imports WHERE {WAITS} AND state = 'queued'"
     " ORDER BY sequence LIMIT %(most)s) AS first ORDER BY sequence"
 )
@@ -73,10 +80,7 @@ IN_LINE = (
     f"SELECT {NAME}, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"  # noqa: S608
     f" sha256 IS NOT NULL, not_before, uploaded_at, approval IS NOT NULL, message FROM imports WHERE {OF}"
 )
-QUEUED_OR_HELD = (
-    f"{IN_LINE} AND NOT EXISTS (SELECT 1 FROM imports AS other"  # noqa: S608 - constants
-    " WHERE other.tenant_id = imports.tenant_id AND other.state = 'running')"
-)
+QUEUED_OR_HELD = f"{IN_LINE} AND NOT {one_runs('imports')}"
 
 NEWEST = f"SELECT {WHOLE} FROM imports WHERE {OF} AND NOT dry_run AND {BECAME_AN_IMPORT} ORDER BY id DESC LIMIT 1"  # noqa: S608
 # A file is sent after its test, so this reads only the imports after that.

@@ -14,7 +14,7 @@ from engine.postgres.rows import stored
 from engine.postgres.server.allowing import ONE, held_import, refuse_unless_tested, undoable_import
 from engine.postgres.server.changes import HELD, end, held, one
 from engine.postgres.server.checksums import PostgresChecksumStore, remember
-from engine.postgres.server.listing import BRIEF, IS_APPLIED, OF, WHOLE, PostgresListing, entry_of
+from engine.postgres.server.listing import BRIEF, IS_APPLIED, OF, WHOLE, PostgresListing, entry_of, one_runs
 from engine.postgres.server.node import HERE, KNOWN
 from engine.postgres.server.tenants import hold
 from ground.afterwards import once_stored
@@ -44,8 +44,7 @@ CLAIMED = (
     "UPDATE imports SET state = 'running', attempts = attempts + 1, progress = 0, message = NULL,"  # noqa: S608
     " started_at = CASE WHEN undo IS NULL THEN %(now)s ELSE started_at END,"
     " correction = coalesce(%(correction)s, correction), node = %(node)s, claim = nextval('claims')"
-    f" WHERE {one(CLAIM)} AND {KNOWN} AND NOT EXISTS (SELECT 1 FROM imports AS other"
-    f" WHERE other.tenant_id = imports.tenant_id AND other.state = 'running') RETURNING {WHOLE}"
+    f" WHERE {one(CLAIM)} AND {KNOWN} AND NOT {one_runs('imports')} RETURNING {WHOLE}"
 )
 OTHERS_APPLIED = "FROM imports AS other WHERE other.tenant_id = imports.tenant_id AND other.applied_number > 0"
 FINISHED = (

@@ -18,6 +18,7 @@ from engine.sqlite.server.listing import (
     NEWEST,
     NEWEST_APPLIED,
     NEWEST_CHANGE,
+    NONE_RUNS,
     SENT_AS,
     WAITING,
     WAITING_FIRST,
@@ -46,8 +47,7 @@ QUEUED_BESIDE_OTHERS = (
 CLAIMED = (
     "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"  # noqa: S608
     " progress = 0, message = NULL, correction = coalesce(?, correction)"
-    f" WHERE {one(CLAIM)} AND NOT EXISTS (SELECT 1 FROM imports AS other"
-    " WHERE other.tenant = imports.tenant AND other.state = 'running') RETURNING *"
+    f" WHERE {one(CLAIM)} AND {NONE_RUNS} RETURNING *"
 )
 PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
 
