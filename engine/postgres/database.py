@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and the only transactions.
+"""The only transactions of PostgreSQL.
 
 Everything works through pgbouncer in transaction mode. So a connection has no state between two transactions:
 settings are SET LOCAL, locks end with their transaction, and no statement is prepared by name.
@@ -10,33 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 import psycopg
 
+from engine.postgres.connecting import Connection, connect, parameters
 from engine.postgres.faults import AGAIN, first_line, translating
 from engine.postgres.pool import Pool
-from engine.postgres.rows import Row, by_position_and_name
+from engine.postgres.rows import Row
 from engine.postgres.together import Joined, joined_by
 from ground.afterwards import Act, do_all, put_off
 from ground.threads import finish
-from importer.errors import DatabaseFault, DatabaseUnusable, OutcomeUnknown
+from importer.errors import DatabaseFault, OutcomeUnknown
 
 # psycopg warns of what it cannot do with a connection that is lost, such as to end a pipeline or a transaction. The
 # part that used the connection reports the loss.
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
-Connection = psycopg.AsyncConnection[Row]
 T = TypeVar("T")
 
-FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in a password"
-"""How a URL looks."""
-OLDEST = 15
-"""The oldest version of PostgreSQL that Headcount works with."""
-WAIT_S = 10.0
-"""The longest wait for the answer of a server to a connection."""
 LOCK_S = 10.0
 """The longest wait for a lock."""
 AWAY_S = 15.0
@@ -52,17 +46,6 @@ ATTEMPTS = 3
 ON_NO_DISK = {"synchronous_commit": "off"}
 """Settings of a transaction that a crash of PostgreSQL may undo until a later one is on disk."""
 
-_LINES: dict[str, Any] = {
-    # Without these, a lost host is noticed after hours.
-    "connect_timeout": int(WAIT_S),
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-    "client_encoding": "utf8",
-    "application_name": "headcount",
-}
-
 
 class Steps:
     """A transaction that is open: its statements see each other, and no other transaction sees them yet."""
@@ -73,15 +56,15 @@ class Steps:
 
     async def rows(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of a statement, also of one with RETURNING."""
-        return await (await self.connection.execute(statement, _values(values, named))).fetchall()
+        return await (await self.connection.execute(statement, parameters(values, named))).fetchall()
 
     async def change(self, statement: str, *values: object, **named: object) -> int:
         """Run a statement; return how many rows it changed."""
-        return (await self.connection.execute(statement, _values(values, named))).rowcount
+        return (await self.connection.execute(statement, parameters(values, named))).rowcount
 
     async def blobs(self, statement: str, *values: object, **named: object) -> list[Row]:
         """Return the rows of a statement that reads, in the binary format: as text, bytes are twice as long."""
-        return await (await self.connection.execute(statement, _values(values, named), binary=True)).fetchall()
+        return await (await self.connection.execute(statement, parameters(values, named), binary=True)).fetchall()
 
     async def change_each(self, statement: str, values: Iterable[Sequence[object] | Mapping[str, object]]) -> int:
         """Run a statement for each of these values, without a wait between them; return how many rows changed."""
@@ -120,11 +103,11 @@ class Database:
                 return await steps.change(statement, *values, **named)
 
         async def act() -> int:
-            async with self._lend() as connection:
-                return await again(lambda: _changed(connection, statement, _values(values, named)))
+            async with self._committed({}) as connection:
+                return (await connection.execute(statement, parameters(values, named))).rowcount
 
         with translating():
-            return await finish(act())
+            return await finish(again(act))
 
     async def step(self, statement: str, *values: object, **named: object) -> int:
         """Run one statement as a part of the block of `together` that this task is in, with fewer round trips.
@@ -150,13 +133,8 @@ class Database:
                 async with around.savepoint(dict(settings.items() - ON_NO_DISK.items())):
                     yield Steps(around.connection)
                 return
-            async with self._begun(lambda connection: connection.execute(_begin(settings))) as connection:
-                try:
-                    yield Steps(connection)
-                    await finish(_commit(connection))
-                except BaseException:
-                    await finish(_roll_back(connection))
-                    raise
+            async with self._committed(settings) as connection:
+                yield Steps(connection)
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
@@ -204,6 +182,17 @@ class Database:
                         if not left or not connection.broken:
                             raise
         raise AssertionError
+
+    @asynccontextmanager
+    async def _committed(self, settings: Mapping[str, str]) -> AsyncIterator[Connection]:
+        """Lend a connection in a transaction that is committed if the block ends, and rolled back if it raises."""
+        async with self._begun(lambda connection: connection.execute(_begin(settings))) as connection:
+            try:
+                yield connection
+                await finish(_commit(connection))
+            except BaseException:
+                await finish(_roll_back(connection))
+                raise
 
     @asynccontextmanager
     async def _begun(self, begin: Callable[[Connection], Awaitable[object]]) -> AsyncIterator[Connection]:
@@ -255,43 +244,6 @@ async def alone(url: str) -> AsyncIterator[Database]:
         await finish(connection.close())
 
 
-async def connect(url: str) -> Connection:
-    """Return a new connection. Raises psycopg.Error; DatabaseUnusable if `url` is none or the server is too old."""
-    try:
-        psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The reason that libpq gives may quote the password.
-        raise DatabaseUnusable(f"the URL of the database is not valid; it has the form {FORM}") from None
-    connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments(url))
-    if (version := connection.info.server_version) < OLDEST * 10_000:
-        await connection.close()
-        raise DatabaseUnusable(f"the database is PostgreSQL {version // 10_000}; Headcount needs {OLDEST} or newer")
-    return connection
-
-
-@contextmanager
-def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list[Row]]]:
-    """Open the database for reads outside an event loop: each call is one statement, as by `Database.read`.
-
-    The connection has to come within `timeout_s`. Raises TryAgain, DatabaseUnusable.
-    """
-    with (
-        translating(),
-        psycopg.connect(url, **{**_arguments(url), "connect_timeout": max(2, round(timeout_s))}) as connection,
-    ):
-        found: psycopg.Connection[Row] = connection
-
-        def read(statement: str, *values: object, **named: object) -> list[Row]:
-            return found.execute(statement, _values(values, named)).fetchall()
-
-        yield read
-
-
-def connect_blocking(url: str, name: str) -> psycopg.Connection[Row]:
-    """Return a new connection for a thread, with this name in PostgreSQL's lists. Raises psycopg.Error."""
-    return psycopg.connect(url, **{**_arguments(url), "connect_timeout": 2, "application_name": name})
-
-
 async def again(act: Callable[[], Awaitable[T]]) -> T:
     """Return what `act` returns; begin it anew if another transaction ended it, a few times."""
     for left in reversed(range(ATTEMPTS)):
@@ -301,19 +253,6 @@ async def again(act: Callable[[], Awaitable[T]]) -> T:
             if error.sqlstate not in AGAIN or not left:
                 raise
     raise AssertionError
-
-
-def _arguments(url: str) -> dict[str, Any]:
-    # If the URL names several hosts, one of them is the primary now.
-    lines = {"target_session_attrs": "read-write", **_LINES}
-    if "target_session_attrs" in psycopg.conninfo.conninfo_to_dict(url):
-        del lines["target_session_attrs"]
-    return {**lines, "autocommit": True, "prepare_threshold": None, "row_factory": by_position_and_name}
-
-
-def _values(values: tuple[object, ...], named: dict[str, object]) -> Sequence[object] | Mapping[str, object] | None:
-    # Without values, psycopg leaves percent signs as they are.
-    return named or values or None
 
 
 def _begin(settings: Mapping[str, str]) -> str:
@@ -327,20 +266,6 @@ def _begin(settings: Mapping[str, str]) -> str:
     return "; ".join(
         ["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in {**defaults, **settings}.items())]
     )
-
-
-async def _changed(
-    connection: Connection, statement: str, values: Sequence[object] | Mapping[str, object] | None
-) -> int:
-    """Run one statement as a transaction. Without the settings of one, it would wait for a lock for ever."""
-    try:
-        await connection.execute(_begin({}))
-        done = await connection.execute(statement, values)
-        await _commit(connection)
-    except BaseException:
-        await _roll_back(connection)
-        raise
-    return done.rowcount
 
 
 async def _commit(connection: Connection) -> None:

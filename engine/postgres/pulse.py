@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from engine.postgres.database import Connection, connect
+from engine.postgres.connecting import Connection, connect
 from engine.postgres.faults import translating
 from ground.threads import finish
 from importer.errors import DatabaseAway, TryAgain

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from engine.postgres.database import blocking
+from engine.postgres.connecting import blocking
 from engine.postgres.store import PostgresStore
 from engine.runs import RunStore
 from engine.store import Store

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from engine.keys import Admission, StoredKey
-from engine.postgres.database import blocking
+from engine.postgres.connecting import blocking
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
 from engine.postgres.server.keys import read_key

@@ -22,7 +22,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 
-from engine.postgres.database import Database, Steps, connect_blocking
+from engine.postgres.connecting import connect_blocking
+from engine.postgres.database import Database, Steps
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
 from importer.errors import Stopped

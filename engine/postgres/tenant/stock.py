@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.postgres.database import WAIT_S, blocking
+from engine.postgres.connecting import WAIT_S, blocking
 from engine.postgres.migrations import newest
 from engine.postgres.rows import Row
 from engine.postgres.tenant.reading import FIND

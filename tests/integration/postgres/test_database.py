@@ -6,6 +6,7 @@ import asyncio
 import time
 import traceback
 from contextlib import AsyncExitStack
+from functools import partial
 
 import psycopg
 import pytest
@@ -170,14 +171,22 @@ async def test_what_has_not_begun_is_done_on_another_connection(
         async with database.together():
             await database.change(WRITE, 2, "a")
 
-    for act in (transaction, together, lambda: database.read("SELECT 1"), lambda: database.blobs("SELECT 1")):
+    change, reads = partial(database.change, WRITE, 3, "a"), (database.read, database.blobs)
+    for act in (transaction, together, change, *(partial(read, "SELECT 1") for read in reads)):
         await database.read("SELECT 1")
         await end_others(url)
         await act()
-    assert await written(database) == [1, 2]
+    assert await written(database) == [1, 2, 3]
+
+
+async def test_a_change_whose_connection_is_lost_is_not_done_again(database: Database, url: str) -> None:
+    slow = "INSERT INTO notes SELECT 1 FROM pg_sleep(60)"
+    task = asyncio.create_task(database.change(slow))
+    await eventually(lambda: asleep(database))
     await end_others(url)
-    with pytest.raises(DatabaseAway):  # it may have been done before the connection was lost
-        await database.change(WRITE, 3, "a")
+    with pytest.raises(DatabaseAway):
+        await task
+    assert await written(database) == []
 
 
 async def test_work_waits_for_a_database_that_restarts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from engine.postgres import database as database_module
-from engine.postgres.database import ON_NO_DISK, Connection, Database, alone, pooled
+from engine.postgres.connecting import Connection
+from engine.postgres.database import ON_NO_DISK, Database, alone, pooled
 from engine.postgres.migrations import migrate
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.together import forget_proofs
