@@ -9,7 +9,7 @@ import pytest
 
 from engine.postgres.database import Database, pooled
 from tests.support.pgbouncer import pgbouncer
-from tests.support.postgres import database_for
+from tests.support.postgres import database_for, url_of_new
 
 CONNECTIONS = 2
 
@@ -25,6 +25,16 @@ async def database(url: str) -> AsyncIterator[Database]:
     async with pooled(url, most=4) as opened:
         await opened.change("CREATE TABLE notes (id integer PRIMARY KEY, text text)")
         yield opened
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let commands use a new database without tables; return its URL."""
+    url = url_of_new(tmp_path)
+    monkeypatch.setenv("HEADCOUNT_DATABASE_URL", url)
+    monkeypatch.delenv("HEADCOUNT_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return url
 
 
 @pytest.fixture

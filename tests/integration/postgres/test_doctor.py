@@ -25,14 +25,10 @@ OF_TESTS = ("the setting fsync ", "the setting full_page_writes ")
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let commands use a database with the tenant `acme`; return its URL."""
-    url = url_of_new(tmp_path)
-    monkeypatch.setenv("HEADCOUNT_DATABASE_URL", url)
-    monkeypatch.delenv("HEADCOUNT_DATA_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
+def place(place: str) -> str:
+    """The database of `conftest`, with the tenant `acme`."""
     run_cli("tenant", "add", "acme")
-    return url
+    return place
 
 
 @pytest.fixture

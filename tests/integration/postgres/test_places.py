@@ -15,22 +15,11 @@ from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import POSTGRES, needs
 from tests.support.keypairs import public_line
-from tests.support.postgres import url_of_new
 from tests.support.postgres_server import server
 
 pytestmark = needs(POSTGRES)
 
 Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let commands use a new database without tables; return its URL."""
-    url = url_of_new(tmp_path)
-    monkeypatch.setenv("HEADCOUNT_DATABASE_URL", url)
-    monkeypatch.delenv("HEADCOUNT_DATA_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return url
 
 
 @pytest.fixture
