@@ -6,6 +6,7 @@ Dry runs are not counted in the import metrics.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from itertools import product
 from typing import Literal
 
@@ -38,36 +39,79 @@ CHANNELS, RESULTS = ("mail", "webhook", "invitation"), ("sent", "failed", "given
 """The labels of `headcount_deliveries_total`."""
 
 
-class Metrics:
-    """The metrics of one server. Satisfies `server.files.contracts.Metrics`."""
+class ServerMetrics:
+    """The metrics of one server that have no tenant."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it adds a series to each metric
-        self._registry = registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-            registry.register(collector)
+            self._registry.register(collector)
+        gauge, counter = partial(Gauge, registry=self._registry), partial(Counter, registry=self._registry)
+        self.build_info = gauge("headcount_build_info", "1, with the version of Headcount", ["version"])
+        self.build_info.labels(__version__).set(1)
+        self.duration = Histogram(
+            *("headcount_import_duration_seconds", "Run time of imports in seconds"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.queue_length = gauge("headcount_import_queue_length", "Queued imports of all tenants")
+        self.queue_postponed = gauge(
+            "headcount_import_queue_postponed",
+            "Queued imports that wait for the end of a pause or for a checksum, also of an import before them",
+        )
+        self.broken = gauge("headcount_tenants_broken", "Tenants whose data cannot be used")
+        self.ready = gauge("headcount_ready", "1 if this part of the server works, else 0", ["part"])
+        self.hooks_broken = gauge("headcount_hooks_broken", "Hooks that cannot run")
+        self.disk_free = gauge("headcount_disk_free_bytes", "Free space of the disk with the data folder, in bytes")
+        self.disk_size = gauge("headcount_disk_size_bytes", "Size of the disk with the data folder, in bytes")
+        self.last_backup = gauge(
+            "headcount_backup_last_success_timestamp_seconds",
+            "Begin of the newest complete backup (Unix time); 0: none is known",
+        )
+        self.outbox_length = gauge("headcount_outbox_length", "Messages to be sent, by channel", ["channel"])
+        self.deliveries = counter(
+            "headcount_deliveries",
+            "Messages sent, failed tries and messages given up, by channel",
+            ["channel", "result"],
+        )
+        for labels in product(CHANNELS, RESULTS):
+            self.deliveries.labels(*labels)  # rules see a counter grow only from a sample that is there
+        self.bans = counter("headcount_bans", "Source addresses banned")
+        self.banned_sources = gauge("headcount_banned_sources", "Source addresses banned now")
+
+    def parts(self, parts: Mapping[str, bool]) -> None:
+        """Show which parts of /readyz work."""
+        for part, works in parts.items():
+            self.ready.labels(part).set(works)
+
+    def disk(self, free: int, size: int) -> None:
+        """Show the space of the disk with the data folder, in bytes."""
+        self.disk_free.set(free)
+        self.disk_size.set(size)
+
+    def delivered(self, channel: str, result: str) -> None:
+        """Count a message by `mail`, `webhook` or `invitation` that was `sent`, `failed` once or was `given_up`."""
+        self.deliveries.labels(channel, result).inc()
+
+    def source_banned(self) -> None:
+        self.bans.inc()
+
+
+class Metrics(ServerMetrics):
+    """The metrics of one server. Satisfies `server.files.contracts.Metrics`."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._by_tenant: list[ByTenant] = []
         self._held: Mapping[str, str] = {}
         self.shows_tenants = True
         """Whether facts about tenants are shown, which are the same on all servers that share their data."""
-        self.build_info = Gauge(
-            "headcount_build_info", "1, with the version of Headcount", ["version"], registry=registry
-        )
-        self.build_info.labels(__version__).set(1)
         self.imports = self._of_tenants(
             "headcount_imports", "Imports that ended or were held, by state", "counter", "state"
         )
         self.rows = self._of_tenants(
             "headcount_import_rows", "Rows and users of applied imports, by outcome", "counter", "outcome"
-        )
-        self.duration = Histogram(
-            "headcount_import_duration_seconds", "Run time of imports in seconds", buckets=SECONDS, registry=registry
-        )
-        self.queue_length = Gauge("headcount_import_queue_length", "Queued imports of all tenants", registry=registry)
-        self.queue_postponed = Gauge(
-            "headcount_import_queue_postponed",
-            "Queued imports that wait for the end of a pause or for a checksum, also of an import before them",
-            registry=registry,
         )
         self.last_success = self._of_tenants(
             "headcount_import_last_success_timestamp_seconds", "End of the newest applied import (Unix time)", "gauge"
@@ -80,22 +124,6 @@ class Metrics:
             "When the oldest import was held that needs a decision (Unix time)",
             "gauge",
         )
-        self.broken = Gauge("headcount_tenants_broken", "Tenants whose data cannot be used", registry=registry)
-        self.ready = Gauge(
-            "headcount_ready", "1 if this part of the server works, else 0", ["part"], registry=registry
-        )
-        self.hooks_broken = Gauge("headcount_hooks_broken", "Hooks that cannot run", registry=registry)
-        self.disk_free = Gauge(
-            "headcount_disk_free_bytes", "Free space of the disk with the data folder, in bytes", registry=registry
-        )
-        self.disk_size = Gauge(
-            "headcount_disk_size_bytes", "Size of the disk with the data folder, in bytes", registry=registry
-        )
-        self.last_backup = Gauge(
-            "headcount_backup_last_success_timestamp_seconds",
-            "Begin of the newest complete backup (Unix time); 0: none is known",
-            registry=registry,
-        )
         self.users = self._of_tenants("headcount_users", "Users, by state", "gauge", "state")
         self.sessions = self._of_tenants("headcount_sftp_sessions", "SFTP sessions open now", "gauge")
         self.logins = self._of_tenants("headcount_sftp_logins", "Logins over SFTP, by result", "counter", "result")
@@ -106,19 +134,6 @@ class Metrics:
         self.hook_runs = self._of_tenants(
             "headcount_hook_runs", "Runs of hooks that ended, by hook and state", "counter", "hook", "state"
         )
-        self.outbox_length = Gauge(
-            "headcount_outbox_length", "Messages to be sent, by channel", ["channel"], registry=registry
-        )
-        self.deliveries = Counter(
-            "headcount_deliveries",
-            "Messages sent, failed tries and messages given up, by channel",
-            ["channel", "result"],
-            registry=registry,
-        )
-        for labels in product(CHANNELS, RESULTS):
-            self.deliveries.labels(*labels)  # rules see a counter grow only from a sample that is there
-        self.bans = Counter("headcount_bans", "Source addresses banned", registry=registry)
-        self.banned_sources = Gauge("headcount_banned_sources", "Source addresses banned now", registry=registry)
 
     def _of_tenants(self, name: str, about: str, kind: Literal["counter", "gauge"], *labels: str) -> ByTenant:
         metric = ByTenant(name, about, kind, ("tenant", *labels))
@@ -181,29 +196,11 @@ class Metrics:
         for gauge in (self.users, self.last_success, self.stale):
             gauge.keep_only(tenants.__contains__)
 
-    # The server
-
-    def parts(self, parts: Mapping[str, bool]) -> None:
-        """Show which parts of /readyz work."""
-        for part, works in parts.items():
-            self.ready.labels(part).set(works)
-
-    def disk(self, free: int, size: int) -> None:
-        """Show the space of the disk with the data folder, in bytes."""
-        self.disk_free.set(free)
-        self.disk_size.set(size)
-
     # Hooks
 
     def run_ended(self, run: Run) -> None:
         """Count a run of a hook that ended, or an upload that became none."""
         self.hook_runs.add(1, run.tenant, run.hook, run.state.value)
-
-    # Notifications
-
-    def delivered(self, channel: str, result: str) -> None:
-        """Count a message by `mail`, `webhook` or `invitation` that was `sent`, `failed` once or was `given_up`."""
-        self.deliveries.labels(channel, result).inc()
 
     # SFTP
 
@@ -215,9 +212,6 @@ class Metrics:
 
     def login(self, tenant: str, result: LoginResult) -> None:
         self.logins.add(1, tenant, result)
-
-    def source_banned(self) -> None:
-        self.bans.inc()
 
     def transferred(self, tenant: str, direction: Literal["in", "out"], size: int) -> None:
         self.bytes.add(size, tenant, direction)
