@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from engine.runs import Run
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.queue.listing import Listing
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter
 from importer.worker.closing import Closing, Watchers
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import HostKey, ShownHostKey, shown_host_keys
+from server import process
 from server.data_disk import Disk
 from server.faults import Faults
 from server.hooks.admission import Admission
@@ -67,14 +67,10 @@ from server.web.pages import rendering
 log = logging.getLogger(__name__)
 
 
-class CannotListen(Exception):  # noqa: N818 - named after the state
-    """The server cannot listen on an address and port; the message is a sentence."""
-
-
 async def serve(settings: ServerSettings) -> None:
     """Run the server until SIGTERM or SIGINT; a second signal stops it without the grace time.
 
-    Raises process.InUse, CannotListen, HostKeyRefused, and the errors of opening the databases.
+    Raises process.InUse, process.CannotListen, HostKeyRefused, and the errors of opening the databases.
     """
     place = place_of(settings)
     place.refuse_unready()
@@ -110,26 +106,41 @@ class Server:
         found: Found,
         own_keys: Sequence[HostKey],
     ) -> None:
-        store, looking = tenants.store, tenants.store.looking()
-        queue, listing = store.imports(), looking.imports()
-        self._figures = soundness.figures
-        self._metrics = metrics = Metrics()
-        self._settings = settings
+        store = tenants.store
         self.tenants = tenants
-        self._queue = queue
+        self._settings = settings
         self._soundness = soundness
+        self._figures = soundness.figures
         self._disk = disk
         self._preparing: asyncio.Task[None] | None = None
+        self._queue = store.imports()
+        self._listing = store.looking().imports()
+        self._metrics = Metrics()
         self._tokens = Tokens(store.tokens())
-        figures = self._figures
-        self._counting = Counting(metrics, tenants, listing, lambda: soundness.broken, figures, store.node)
+        self._sign_ins = SignIns(store.sign_ins())
+        self._sign_in_mails = sign_in_mails(settings, self._tokens, self._sign_ins)
         self._outbox = Outbox(store.outbox())
-        self._notifications = Notifications(settings, tenants, self._outbox, metrics, soundness, figures)
-        self._indexer = Indexer(tenants, soundness, figures)
-        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
+        self._notifications = Notifications(
+            *(settings, tenants, self._outbox, self._metrics, soundness, self._figures)
+        )
+        self._counting = Counting(
+            *(self._metrics, tenants, self._listing, lambda: soundness.broken, self._figures, store.node)
+        )
+        self._indexer = Indexer(tenants, soundness, self._figures)
+        self._keeper = Keeper(tenants, self._queue, utc_now, self._notifications, soundness, self._figures)
+        self._key_uses = KeyUses(store.key_uses(), tenants.ring)
+        self._make_imports()
+        self._make_hooks(found, accounts)
+        self._make_sftp(accounts, own_keys)
+        self._recovery = Recovery(tenants, self._closing, self._hooks, self.files, lambda: self._worker.running)
+        self._orphans = Orphans(store.node, self._recovery)
+        self._make_http(own_keys)
+
+    def _make_imports(self) -> None:
+        tenants, soundness = self.tenants, self._soundness
         self._sendable = SendableFiles(tenants.folder, archive=tenants.archive)
         self._closing = Closing(
-            queue,
+            self._queue,
             tenants.folder,
             Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
@@ -142,14 +153,17 @@ class Server:
             tenants.users,
             soundness.settings,
             utc_now,
-            queue.checksums,
+            self._queue.checksums,
             soundness=soundness,
             why_not_stored=self._why_not_stored,
             advising=Advising(tenants.folder, tenants.users, in_toml, tenants.archive),
             pause_of=pause_of,
             archive=tenants.archive,
         )
-        self._worker = Worker(queue, self._closing, self._starter, store.node.leads)
+        self._worker = Worker(self._queue, self._closing, self._starter, tenants.store.node.leads)
+
+    def _make_hooks(self, found: Found, accounts: Accounts) -> None:
+        tenants, soundness, store = self.tenants, self._soundness, self.tenants.store
         self._hooks = Hooks(
             *(found, store.runs(), tenants.folder, soundness.settings),
             watcher=self._run_ended,
@@ -159,60 +173,59 @@ class Server:
             results=tenants.results,
             leads=store.node.leads,
         )
-        admission = Admission(queue, Turns(queue, self._closing, self._starter), soundness.settings)
+        turns = Turns(self._queue, self._closing, self._starter)
         self._table = hook_table(
-            *(queue, self._closing, tenants.folder, admission, self._hooks.entries(), accounts.hooks_on),
+            *(self._queue, self._closing, tenants.folder, Admission(self._queue, turns, soundness.settings)),
+            *(self._hooks.entries(), accounts.hooks_on),
             archive=tenants.archive,
         )
-        keys = [each.key for each in own_keys]
-        self._key_uses = KeyUses(store.key_uses(), tenants.ring)
+
+    def _make_sftp(self, accounts: Accounts, own_keys: Sequence[HostKey]) -> None:
+        settings, tenants, store = self._settings, self.tenants, self.tenants.store
         self.files = place_of(settings).files(
-            *(tenants.home, accounts, self._table, metrics, settings.max_read_bytes, self._why_not_stored)
+            *(tenants.home, accounts, self._table, self._metrics, settings.max_read_bytes, self._why_not_stored)
         )
         self._sftp = SftpListener(
-            *(settings, accounts, self.files, metrics, keys, self._logged_in), shared=store.sessions()
+            *(settings, accounts, self.files, self._metrics, [each.key for each in own_keys], self._logged_in),
+            shared=store.sessions(),
         )
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans, shares=store.node.shares)
-        self._recovery = Recovery(
-            *(tenants, self._closing, self._hooks, self.files), running=lambda: self._worker.running
-        )
-        self._orphans = Orphans(store.node, self._recovery)
+
+    def _make_http(self, own_keys: Sequence[HostKey]) -> None:
+        settings, store, soundness = self._settings, self.tenants.store, self._soundness
         self._live = Live(store.hints(), lambda: self._worker.progress, shares=store.node.shares)
         self._overview = Overview(
-            tenants, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why
+            *(self.tenants, self._listing, self._counting, self._sftp.open_sessions), why_broken=soundness.why
         )
-        self._sign_ins = SignIns(store.sign_ins())
-        self._sign_in_mails = sign_in_mails(settings, self._tokens, self._sign_ins)
         checks = {
             "sftp": at_once(lambda: self._sftp.listening),
             "worker": at_once(lambda: self._worker.alive),
             "hooks": at_once(lambda: self._hooks.alive),
             "database": self._database_answers,
-            "disk": disk.check,
-            **tenants.home.parts,
+            "disk": self._disk.check,
+            **self.tenants.home.parts,
         }
         self._counts = Counts(self._notifications.measure, self._counting.count, is_away=store.is_away)
         self._gauges = Gauges(
-            *(metrics, Parts(checks), disk, place_of(settings).newest_backup),
+            *(self._metrics, Parts(checks), self._disk, place_of(settings).newest_backup),
             hooks_broken=lambda: self._hooks.broken,
             banned=lambda: len(self._sftp.gate.bans()),
         )
         counts = (lambda: len(soundness.broken)), (lambda: self._hooks.broken)
         health = Health(checks, self._render_metrics, self._may_read_metrics, *counts)
-        office = self._office(listing, shown_host_keys(own_keys), health)
-        app = build_app(office, health)
+        app = build_app(self._office(shown_host_keys(own_keys), health), health)
         caps = default_caps(settings.max_http_connections, settings.max_event_streams_per_token)
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies, caps)
 
-    def _office(self, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
+    def _office(self, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
         return Office(
             settings=self._settings,
             tenants=self.tenants,
             tokens=self._tokens,
             sign_ins=self._sign_ins,
             queue=self._queue,
-            reader=reader,
+            reader=self._listing,
             runs=self._hooks.store,
             run_reader=self.tenants.store.looking().runs(),
             registry=lambda: self._hooks.registry,
@@ -238,7 +251,7 @@ class Server:
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Recover what the previous process left, then listen.
 
-        Returns the addresses of SFTP and HTTP. Raises CannotListen.
+        Returns the addresses of SFTP and HTTP. Raises process.CannotListen.
         """
         # Migrates every usable users.db before one is opened read-only.
         left = await self._recovery.left()
@@ -246,8 +259,8 @@ class Server:
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
-        http = await _listen(self._http.start(), settings.http_host, settings.http_port)
-        sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
+        http = await process.listening(self._http.start(), settings.http_host, settings.http_port)
+        sftp = await process.listening(self._sftp.start(), settings.sftp_host, settings.sftp_port)
         self._preparing = asyncio.create_task(asyncio.to_thread(rendering.prepare), name="preparing pages")
         self._disk.start()
         self._worker.start()
@@ -335,10 +348,3 @@ async def open_server(settings: ServerSettings, disk: Disk, find: Find = find) -
             yield Server(settings, tenants, accounts, soundness, disk, found, await home.host_keys())
         finally:
             accounts.close()
-
-
-async def _listen(starting: Awaitable[tuple[str, int]], host: str, port: int) -> tuple[str, int]:
-    try:
-        return await starting
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""The process of the server: its descriptor limit, its garbage collector, and its lock on the data folder.
+"""The process of the server: its descriptor limit, its garbage collector, its lock on the data folder, its ports.
 
 The lock allows one server a data folder. The kernel releases it when the process ends, however it ends.
 """
@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,18 @@ TRIES, PAUSE_S = 5, 0.1
 
 class InUse(Exception):  # noqa: N818 - named after the state
     """Another server runs on this data folder."""
+
+
+class CannotListen(Exception):  # noqa: N818 - named after the state
+    """The server cannot listen on an address and port; the message is a sentence."""
+
+
+async def listening(starting: Awaitable[tuple[str, int]], host: str, port: int) -> tuple[str, int]:
+    """Return the address and port of a listener that starts on these. Raises CannotListen."""
+    try:
+        return await starting
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
 
 
 def prepare() -> None:

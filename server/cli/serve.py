@@ -30,5 +30,5 @@ async def serve() -> None:
     process.prepare()
     try:
         await app.serve(settings)
-    except (process.InUse, app.CannotListen) as error:
+    except (process.InUse, process.CannotListen) as error:
         raise click.ClickException(str(error)) from error
