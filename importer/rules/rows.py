@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 from typing import cast
 
-from ground.words import counted, listed
-from importer.file.header import DELIMITERS, Header
+from ground.words import listed
+from importer.file.header import Header
 from importer.file.letters import visible
-from importer.file.misread import is_line_in_quotes
 from importer.file.non_users import why_not_a_user
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
@@ -22,6 +21,7 @@ from importer.rules.doubts import doubt
 from importer.rules.emails import email_key, email_keys, plain_address
 from importer.rules.identity import identity_of
 from importer.rules.meanings import WHEN_CLEARED, Addresses, Meanings, Note, columns_under, tidy
+from importer.rules.ragged import why_ragged
 from importer.rules.settings import ImportSettings
 
 FLAGS = {"deactivate": True, "active": False}
@@ -280,32 +280,7 @@ class RowChecker:
         return Problem(Severity.ERROR, "missing_value", f"{name}: {message}", line, name, "")
 
     def _ragged(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
-        came, expected = len(cells), self._expected
-        has = f"The row has {counted(came, 'cell', 'cells')}, the header {expected}"
-        fits, ours = self._begins_like_a_row(cells), DELIMITERS[self._header.delimiter]
-        if is_line_in_quotes(cells, raw):
-            message = f"{has}: the whole line is in quotes. Remove the quotes around the line."
-        elif other := self._other_delimiter(raw):
-            message = (
-                f"{has}: {DELIMITERS[other]} separate the cells of this row, and {ours} those of the header. "
-                f"Save all rows with {ours}."
-            )
-        elif came < expected and fits:
-            message = (
-                f"{has}: {counted(expected - came, 'cell is', 'cells are')} missing at the end. "
-                "Export every cell, blank ones too, or add the delimiters at the end of the row. "
-                "If the row continues on the next line, remove the line end between the two."
-            )
-        elif came > expected and fits and not any(map(tidy, cells[expected:])):
-            message = (
-                f"{has}: {counted(came - expected, 'blank cell', 'blank cells')} too many at the end. "
-                f"Remove the extra {'delimiter' if came - expected == 1 else 'delimiters'} at the end of the row."
-            )
-        else:
-            message = (
-                f"{has}. Look for an extra or missing delimiter; "
-                "put a cell that contains one, or a line end, in quotes."
-            )
+        message = why_ragged(cells, raw, self._header, fits=self._begins_like_a_row(cells))
         problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
         return CheckedRow(line, None, None, False, {}, [problem])
 
@@ -323,13 +298,6 @@ class RowChecker:
         invalid = any(isinstance(why, Invalid) for _, _, why in self._notes)
         self._notes.clear()
         return not invalid
-
-    def _other_delimiter(self, raw: str) -> str | None:
-        """Return the delimiter by which a ragged row has as many cells as the header; None if there is none."""
-        if '"' in raw:
-            return None
-        ours = self._header.delimiter
-        return next((each for each in DELIMITERS if each != ours and raw.count(each) + 1 == self._expected > 2), None)
 
 
 def as_leaver(row: CheckedRow) -> None:

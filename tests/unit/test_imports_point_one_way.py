@@ -107,6 +107,7 @@ PURE = {
     "importer.rules.emails",
     "importer.errors",
     "importer.rules.meanings",
+    "importer.rules.ragged",
     "importer.rules.rows",
     "importer.rules.dates",
     "importer.rules.dayforms",
