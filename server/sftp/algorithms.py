@@ -8,10 +8,15 @@ not broken.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import asyncssh
 from asyncssh.packet import PacketDecodeError, SSHPacket
+
+from ground.addresses import Address
+
+log = logging.getLogger(__name__)
 
 KEY_EXCHANGE = (
     "mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "curve448-sha512",
@@ -66,6 +71,17 @@ def host_key_pairs(keys: Sequence[asyncssh.SSHKey], *, legacy: bool) -> Sequence
         if b"rsa-sha2-256" in pair.host_key_algorithms:
             pair.host_key_algorithms = (*HOST_RSA, b"ssh-rsa") if legacy else HOST_RSA
     return pairs
+
+
+def explain(conn: asyncssh.SSHServerConnection | None, address: Address, error: Exception) -> None:
+    """Log the algorithms of both sides that do not match: to fix a client, the operator needs both lists."""
+    client, server = (getattr(conn, name, b"") for name in ("_client_kexinit", "_server_kexinit"))
+    version = conn.get_extra_info("client_version", "?") if conn else "?"
+    log.warning(
+        "The key exchange with %s (%s) failed: %s.",
+        *(address, version, "; ".join(unshared(client, server)) or error),
+        extra={"event": "key_exchange_failed"},
+    )
 
 
 def unshared(client: bytes, server: bytes) -> list[str]:

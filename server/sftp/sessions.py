@@ -21,7 +21,7 @@ from importer.errors import DatabaseUnusable, TryAgain
 from server.files.contracts import Metrics, TenantDirectory, TenantLimits
 from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
-from server.sftp.algorithms import unshared
+from server.sftp.algorithms import explain
 from server.sftp.auth import BUSY, KeyAuthentication, LoggedIn, ask_before_success
 from server.sftp.channel import SftpSession
 from server.sftp.entrance import Entrance
@@ -182,7 +182,7 @@ class Connection(KeyAuthentication):
         elif not self._limited and not self.sessions.stopping:
             self.sessions.gate.punish(self._address, self._offense())
         if isinstance(exc, asyncssh.KeyExchangeFailed):
-            self._explain(exc)
+            explain(self._conn, self._address, exc)
 
     def auth_completed(self) -> None:
         offered = self._offered
@@ -361,13 +361,3 @@ class Connection(KeyAuthentication):
         if self._handshaking:
             self._handshaking = False
             self.sessions.entrance.handshakes.leave(self._address)
-
-    def _explain(self, exc: Exception) -> None:
-        """Log the algorithms of both sides that do not match: to fix a client, the operator needs both lists."""
-        client, server = (getattr(self._conn, name, b"") for name in ("_client_kexinit", "_server_kexinit"))
-        version = self._conn.get_extra_info("client_version", "?") if self._conn else "?"
-        log.warning(
-            "The key exchange with %s (%s) failed: %s.",
-            *(self._address, version, "; ".join(unshared(client, server)) or exc),
-            extra={"event": "key_exchange_failed"},
-        )
