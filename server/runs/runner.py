@@ -9,7 +9,6 @@ ended.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections import Counter
@@ -27,10 +26,10 @@ from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.queue.order import WAITS
 from server.rounds import Leads, set_within
-from server.runs import results
+from server.runs.attempts import attempt_of, ended_or_stopped, prepare
 from server.runs.ending import Ending
 from server.runs.ends import Again, End, Failed, Stopped
-from server.runs.registry import Attempt, Runnable
+from server.runs.registry import Runnable
 from server.runs.rush import Rushes
 from server.runs.turns import is_due, seconds_to_next, while_stopping
 from server.trouble import tell
@@ -47,8 +46,6 @@ LATER_S = 10.0
 """The wait for a tenant or file that cannot be read now."""
 STOP_FOLLOWS_S = 1.0
 """The time in which a stop of the server may follow a signal that ended a hook."""
-CANCEL_S = 10.0
-"""The time that a canceled hook has to end. The next start runs it again if it takes longer."""
 
 MISSING = "The copy of the file is missing, so the hook cannot read it. Send the file again."
 NOT_RUN = "The hook could not be run. Tell the operator: the log has the cause."
@@ -270,12 +267,12 @@ class Runner:
             await self._close(run, await self._counted(await self._deliver(running, runnable, settings, prepared[1])))
 
     async def _prepared(self, folder: TenantFolder, run: Run) -> tuple[str, Path] | None:
-        """Return what `_prepare` does; None if the copy alone is missing.
+        """Return what `prepare` does; None if the copy alone is missing.
 
         Raises OSError and TryAgain: then nothing is known about the copy.
         """
         try:
-            return await asyncio.to_thread(_prepare, folder, run)
+            return await asyncio.to_thread(prepare, folder, run)
         except FileNotFoundError:
             if await self._archive.lacks(folder, folder.run_copy(run.id)):
                 return None
@@ -285,27 +282,9 @@ class Runner:
         run = running.run
         if self._stopping.is_set():
             return Stopped()
-        attempt = Attempt(
-            tenant=run.tenant,
-            run_id=run.id,
-            hook=run.hook,
-            path=run.path,
-            size=run.size,
-            sha256=run.sha256 or "",
-            uploaded_at=run.uploaded_at,
-            attempt=run.attempts,
-            settings=settings,
-            copy=self._folder_of(run.tenant).run_copy(run.id),
-            reports=reports,
-        )
+        attempt = attempt_of(run, settings, self._folder_of(run.tenant).run_copy(run.id), reports)
         running.delivery = delivery = asyncio.create_task(runnable.deliver(attempt), name=f"delivery {run.id}")
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait([delivery, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not delivery.done():
-                await asyncio.wait([delivery], timeout=CANCEL_S)
-        finally:
-            stopping.cancel()
+        await ended_or_stopped(delivery, self._stopping)
         if not delivery.done() or delivery.cancelled():
             return Stopped()
         if error := delivery.exception():
@@ -351,13 +330,6 @@ class Runner:
             exc_info=error,
             extra={"event": "run_fault", **_facts(run)},
         )
-
-
-def _prepare(folder: TenantFolder, run: Run) -> tuple[str, Path]:
-    """Return the SHA-256 of the copy, and the empty folder for reports. Raises OSError."""
-    with folder.run_copy(run.id).open("rb") as copy:
-        sha256 = run.sha256 or hashlib.file_digest(copy, "sha256").hexdigest()
-    return sha256, results.make_room(folder, run.id)
 
 
 def _facts(run: Run) -> dict[str, object]:

@@ -10,7 +10,7 @@ import pytest
 
 from headcount.hooks import Result
 from importer.model import ImportState
-from server.runs import runner as runner_module
+from server.runs import attempts
 from server.runs.ends import Again, Done, End, Failed
 from server.runs.python.calling import Calling, Workshop
 from server.runs.registry import Attempt
@@ -150,7 +150,7 @@ async def test_a_second_signal_ends_a_hook_at_once(stage: Stage) -> None:
 async def test_a_hook_that_ignores_its_end_does_not_hold_the_stop(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "CANCEL_S", 0.05)
+    monkeypatch.setattr(attempts, "CANCEL_S", 0.05)
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def stubborn(attempt: Attempt) -> End:
