@@ -105,7 +105,7 @@ class SqliteStore:
                 raise TryAgain("disk_error", f"{file.name} is read-only for the server")
 
     def is_away(self) -> bool:
-        return False  # no read of a file waits for its disk to come back
+        return False  # a file is read at once, or not at all
 
     def looking(self) -> SqliteStore:
         return self._looking
