@@ -45,6 +45,7 @@ WITHOUT_A_CHOICE = [
         "integration/notify/test_mail.py",
         "integration/notify/test_webhooks.py",
         "integration/postgres",
+        "integration/s3",
         "integration/runs/test_testing.py",
         "integration/runs/test_url_hooks.py",
         "integration/test_apart.py",
@@ -60,6 +61,7 @@ WITHOUT_A_CHOICE = [
     *(f"system/test_nodes{each}.py" for each in ("", "_agreeing", "_behind_haproxy", "_racing")),
     "system/test_serving_from_a_database.py",
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
+    "system/test_files_in_s3.py",
 ]
 """These tests are the same for each engine of a run: a run with another one than the usual leaves them out, too."""
 

@@ -13,6 +13,7 @@ from importer.errors import FilesAway
 CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 STATUS = re.compile(r"status code: ([0-9]{3})")
 KIND = re.compile(r"kind: (Connect|Timeout|Decode|Interrupted)\b")
+CERTIFICATE = re.compile(r"InvalidCertificate\(\s*([A-Za-z]{1,60})")
 KINDS = {
     "Connect": "the connection cannot be made",
     "Timeout": "it does not answer in time",
@@ -40,6 +41,8 @@ def in_words(error: Exception) -> str:
     """Return what the storage said: a code of S3, the status of an answer, or why there was none."""
     text = str(error)
     code, status, kind = CODE.search(text), STATUS.search(text), KIND.search(text)
+    if certificate := CERTIFICATE.search(text):
+        return f"its certificate is not accepted: {certificate[1]}"
     if code and status:
         return f"it answers {status[1]} {code[1]}"
     if status:
