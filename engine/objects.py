@@ -8,6 +8,9 @@ from typing import Protocol
 BLOCK = 8 * 1024 * 1024
 """Bytes. A longer object is put in blocks of this length; the last one may be shorter."""
 
+MOST_BLOCKS = 10_000
+"""S3 takes no more blocks of one object."""
+
 
 class Objects(Protocol):
     """The objects in one place. Every method raises FilesAway if the storage cannot be used now.

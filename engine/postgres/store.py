@@ -61,10 +61,7 @@ class PostgresStore:
         objects_pulse: ObjectsPulse | None = None,
     ) -> None:
         self.database = database
-        owner = objects_pulse.owner if objects_pulse else None
-        self._contents = (
-            ObjectContents(database, objects, rows=looking, owner=owner) if objects else PostgresContents(database)
-        )
+        self._contents = _contents(database, looking, objects, objects_pulse)
         self.objects_pulse = objects_pulse
         """Whether the storage of files outside of the database can be used; None: there is none, or in a command."""
         self._pulse = pulse
@@ -144,6 +141,16 @@ class PostgresStore:
 
     def looking(self) -> PostgresStore:
         return self._looking
+
+
+def _contents(
+    database: Database, looking: Database | None, objects: Objects | None, pulse: ObjectsPulse | None
+) -> PostgresContents | ObjectContents:
+    if objects is None:
+        return PostgresContents(database)
+    if pulse is None:
+        return ObjectContents(database, objects, rows=looking)
+    return ObjectContents(database, objects, rows=looking, owner=pulse.owner, doubt=pulse.doubt)
 
 
 @asynccontextmanager

@@ -10,12 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["refused", "busy", "silent", "unread", "unanswered", "cut", "damaged", "old"]
+Fault = Literal["refused", "busy", "silent", "unread", "unanswered", "short", "cut", "damaged", "old"]
 """A fault of a request.
 
 refused: 403. busy: 500. silent: no answer while the proxy lives. unread: the connection ends before half of the
-request is read. unanswered: it is done, and the connection ends. cut: half of the body of the answer. damaged: one
-bit of it is wrong. old: the first answer to the same request, as of a list that lags.
+request is read. unanswered: it is done, and the connection ends. short: half of its body is stored. cut: half of the
+body of the answer. damaged: one bit of it is wrong. old: the first answer to the same request, as of a list that
+lags.
 """
 
 Choose = Callable[[str, str], Fault | None]
@@ -68,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(length // 2)
             self.close_connection = True
             return
-        body = self.rfile.read(length)
+        body = self.rfile.read(length)[: length // 2 if fault == "short" else None]
         if fault == "silent":
             self.server.ending.wait()
             self.close_connection = True

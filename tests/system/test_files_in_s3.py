@@ -97,6 +97,23 @@ async def test_a_client_is_told_to_try_again_while_s3_is_away_and_nothing_is_los
     assert away == ["The storage of files is away (it answers 500 InternalError); retrying."]
 
 
+def test_a_storage_that_stores_nothing_is_away_although_it_can_be_read(
+    server: ServerProcess, between: FaultyStorage
+) -> None:
+    server.put("acme", people("ann"))
+    server.wait("acme")
+    between.always("refused", "PUT")
+    local = server.folder / "local.csv"
+    local.write_bytes(people("bob"))
+    assert server.sftp("acme", f'put "{local}" /sync_users.csv').returncode != 0
+    wait_until(lambda: not is_ready(server), DEADLINE_S, "the server to notice")
+    assert read(server, "/sync_users.csv") == people("ann")
+    between.heal()
+    wait_until(lambda: is_ready(server), DEADLINE_S, "the server to be ready")
+    (away,) = [line["message"] for line in server.lines() if line["event"] == "files_away"]
+    assert "it answers 403 AccessDenied" in away
+
+
 def test_an_import_waits_while_s3_is_away(server: ServerProcess, between: FaultyStorage) -> None:
     between.choose = lambda method, path: "busy" if method == "GET" else None
     server.put("acme", crowd(50))

@@ -17,6 +17,7 @@ An object is never changed, and each read compares the SHA-256 of what it got. C
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import secrets
 import time
@@ -26,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from engine.files import CHUNK, UNNEEDED_S
-from engine.objects import BLOCK, Objects
+from engine.objects import BLOCK, MOST_BLOCKS, Objects
 from engine.postgres.database import ATTEMPTS, ON_NO_DISK, Database
 from engine.postgres.files.contents import AT_ONCE, ONE, SIZE, PostgresContents, gone, id_of, read_all, write_all
 from engine.postgres.files.ended import STRAY_S, EndedObjects
@@ -83,8 +84,10 @@ class ObjectContents:
         *,
         rows: Database | None = None,
         owner: Owner | None = None,
+        doubt: Callable[[], None] = lambda: None,
     ) -> None:
-        """`owner`: one that was asked already."""
+        """`owner`: one that was asked already. `doubt` is called when an object cannot be put."""
+        self._doubt = doubt
         self._database = database
         self._rows = rows or database
         self._objects = objects
@@ -102,13 +105,19 @@ class ObjectContents:
         return await asyncio.create_task(self._store(tenant, fd, size), name="storing a file")
 
     async def _store(self, tenant: str, fd: int, size: int) -> int:
+        if size > MOST_BLOCKS * BLOCK:
+            raise OSError(errno.EFBIG, f"the storage of files takes at most {MOST_BLOCKS * BLOCK:,} bytes a file")
         place = await self._owner.place()
         async with self._uploads if size > BLOCK else nullcontext():
             return await self._stored(tenant, fd, size, place)
 
     async def _stored(self, tenant: str, fd: int, size: int, place: str) -> int:
         content, key = await _again(lambda: self._begin(tenant, size, place))
-        sums = await self._put(key, fd, size, lambda: self.keep_for_reader(tenant, content))
+        try:
+            sums = await self._put(key, fd, size, lambda: self.keep_for_reader(tenant, content))
+        except FilesAway:
+            self._doubt()
+            raise
         if (stored := await self._objects.size(key)) != size:
             raise FilesAway(f"it has {stored or 0:,} of {size:,} bytes of the object {key}")
         await _again(lambda: self._seal(tenant, content, key, sums))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from engine.objects import Objects
 from engine.postgres.database import Database
 from engine.postgres.files.owner import LONGEST, Owner
-from importer.errors import DatabaseAway, FilesAway
+from importer.errors import FilesAway
 
 BEAT_S = 5.0
 """Seconds between two questions while there are answers."""
@@ -28,15 +28,21 @@ class ObjectsPulse:
         self._objects = objects
         self._heard = heard
         self._why: FilesAway | None = None
+        self._doubts = False
 
     def check(self) -> None:
         """Raise FilesAway if the storage could not be read. Does not wait."""
         if self._why:
             raise self._why.with_traceback(None)
 
+    def doubt(self) -> None:
+        """Have the storage asked to store something, too: it could not store a file."""
+        self._doubts = True
+
     async def begin(self) -> None:
         """Ask for the first time. Raises FilesAway, and DatabaseUnusable if the objects are others."""
         await self.owner.check()
+        await self._write()
 
     async def beat(self) -> None:
         """Ask again and again, until it is canceled."""
@@ -44,12 +50,16 @@ class ObjectsPulse:
             await asyncio.sleep(AWAY_BEAT_S if self._why else BEAT_S)
             try:
                 await self._objects.read(await self.owner.key(), 0, LONGEST)
+                if self._doubts:
+                    await self._write()
             except FilesAway as error:
                 self._tell(error)
-            except DatabaseAway:
-                continue
             else:
                 self._tell(None)
+
+    async def _write(self) -> None:
+        await self._objects.put(f"{await self.owner.place()}/pulse", b"")
+        self._doubts = False
 
     def _tell(self, why: FilesAway | None) -> None:
         before, self._why = self._why, why
