@@ -2,7 +2,9 @@
 
 `python -m tests.support.landing_kills --kills 200 --stops 50 --seed 1` does so 200 and 50 times and prints the
 fate of the files. It exits with 1 if a file that was acknowledged is lost, half, or there twice, if one that was
-not is there in part, or if the quota is not true.
+not is there in part, or if the quota is not true. With `--s3`, the bytes of files are in S3: one of 25 requests
+fails, and bytes that nothing needs are deleted at once and all the time. Then no object that a file needs may be
+missing, and in the end there is no other one.
 
 The process lands files by several clients at once: uploads and renames to a hook's path, and other files. It writes
 each intention and each OK to a pipe, which outlives it. `OK` is what a client would have got.
@@ -22,27 +24,36 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from engine.postgres.database import alone
+from engine.postgres.files.objects import ObjectContents
 from engine.postgres.migrations import migrate
 from engine.postgres.store import PostgresStore, open_store
+from engine.s3.objects import S3Objects
+from engine.s3.urls import parse_bucket
 from engine.tenants import Tenant
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.model import ImportState
 from tests.support import ROOT
+from tests.support.bucket import bucket_of, key_file, objects_of, storage
 from tests.support.engines import SINCE
+from tests.support.faulty_storage import Fault, FaultyStorage, faulty_storage
 from tests.support.file_house import MAKE, TENANT, FileHouse, done
 from tests.support.own_postgres import OwnPostgres, own_postgres
 
 CLIENTS = 4
 LONGEST = 400_000
 HOOKED = ["/invoices/*.csv"]
-AWAY = {errno.EIO, errno.ENOENT}
-"""PostgreSQL is away; or it was, when the file to rename was uploaded."""
+AWAY = {errno.EIO, errno.ENOENT, errno.ESTALE}
+"""PostgreSQL is away; or it was, when the file to rename was uploaded. Or bytes were deleted before they landed."""
+HASTE_S = 0.3
+"""Bytes in S3 are deleted that nothing has needed for so long: landing a file may take longer."""
+FAULTS: tuple[Fault, ...] = ("busy", "unread", "unanswered", "cut")
+FAULTY = 0.04
 FIRST_S, LAST_S = 0.02, 1.5
 """The shortest and the longest time from the first landing of a process to its end."""
 
@@ -100,18 +111,28 @@ def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())  # one write a line: a kill leaves no half of one
 
 
-async def land(url: str, folder: Path, first: int) -> None:
+async def land(url: str, folder: Path, first: int, objects: S3Objects | None) -> None:
     """Be the process: report what the one before left, then land files."""
     logging.disable()  # each stop of PostgreSQL would be told many times
     numbers = count(first)  # a number names one file, also when the store was opened again
     while True:
         with suppress(TryAgain, DatabaseUnusable, OSError):
-            async with open_store(url, serving=True, login_wait_s=5) as store:
+            async with open_store(url, serving=True, login_wait_s=5, objects=objects) as store:
                 house = FileHouse(store, folder / "tenants" / TENANT, MAKE["postgres"], HOOKED)
                 await house.restart(f"process-{os.getpid()}-{time.time_ns()}")
                 lander = Lander(house, numbers)
                 say("ready")
-                await asyncio.gather(*(lander.client(name) for name in range(CLIENTS)))
+                tidying = [collect_always(store, objects)] if objects else []
+                await asyncio.gather(*(lander.client(name) for name in range(CLIENTS)), *tidying)
+
+
+async def collect_always(store: PostgresStore, objects: S3Objects) -> None:
+    """Delete what nothing needs, until the process ends."""
+    contents = ObjectContents(store.database, objects, HASTE_S, 0)
+    while True:
+        with suppress(TryAgain):
+            await contents.collect(9)
+        await asyncio.sleep(0.05)
 
 
 # The one that kills it.
@@ -137,9 +158,15 @@ class Ledger:
 class Killer:
     """Runs the process, ends it or the server at random moments, and looks at what is left."""
 
-    def __init__(self, server: OwnPostgres, folder: Path, seed: int) -> None:
+    def __init__(self, server: OwnPostgres, folder: Path, seed: int, between: FaultyStorage | None) -> None:
+        """`between`: a proxy in front of S3, if the bytes of files are there."""
         self.server = server
         self.folder = folder
+        self.objects = objects_of(folder) if between else None
+        self.storage = [bucket_of(folder, between.url), str(key_file(folder))] if between else []
+        if between:
+            faulty = random.Random(seed)
+            between.choose = lambda *_: faulty.choice(FAULTS) if faulty.random() < FAULTY else None
         self.dice = random.Random(seed)
         self.ledger = Ledger()
         self.lives = 0
@@ -172,7 +199,9 @@ class Killer:
         command = [sys.executable, "-m", "tests.support.landing_kills", "--land", self.server.url]
         first = str(self.lives * 1_000_000)
         return subprocess.Popen(
-            [*command, str(self.folder / f"life-{self.lives}"), first], cwd=ROOT, stdout=subprocess.PIPE
+            [*command, str(self.folder / f"life-{self.lives}"), first, *self.storage],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
         )
 
     def _wait_for_first(self, process: subprocess.Popen[bytes]) -> None:
@@ -182,11 +211,14 @@ class Killer:
 
     async def look(self) -> Counter[str]:
         """Compare the database with the ledger; return how many files have which fate."""
-        async with open_store(self.server.url) as store:
+        async with open_store(self.server.url, objects=self.objects) as store:
             house = FileHouse(store, self.folder / "last" / TENANT, MAKE["postgres"], HOOKED)
             await house.restart("last")
             assert await house.restart("after it") == 0
-            return await Look(house, self.ledger).all()
+            fates = await Look(house, self.ledger).all()
+            if self.objects:
+                fates["objects"] = await only_needed(store, self.objects)
+        return fates
 
 
 class Look:
@@ -260,6 +292,21 @@ class Look:
             return None
 
 
+async def only_needed(store: PostgresStore, objects: S3Objects) -> int:
+    """Delete what nothing needs, and check that all other objects are there, and no more; return how many."""
+    contents = ObjectContents(store.database, objects, 0, 0)
+    await store.database.change("UPDATE ended_objects SET tried_at = NULL")
+    for _ in range(5):
+        await contents.collect(100_000)
+    rows = await store.database.read("SELECT object, size FROM contents WHERE unneeded_at IS NULL")
+    there = {
+        key: size for key, size in await objects.list("", "", 100_000) if not key.endswith(("/database", "/pulse"))
+    }
+    assert there == {row["object"]: row["size"] for row in rows}, "objects are missing or left over"
+    assert await store.database.read("SELECT 1 FROM contents WHERE unneeded_at IS NOT NULL") == []
+    return len(there)
+
+
 async def prepare(url: str) -> None:
     """Make the tables and the tenant."""
     async with alone(url) as database:
@@ -267,11 +314,12 @@ async def prepare(url: str) -> None:
         await PostgresStore(database).tenants().add(Tenant(TENANT, SINCE, 0))
 
 
-def play(kills: int, stops: int, seed: int) -> Counter[str]:
+def play(kills: int, stops: int, seed: int, *, in_s3: bool = False) -> Counter[str]:
     """Kill and stop so many times; return how many files have which fate. Raises AssertionError."""
-    with own_postgres() as server, tempfile.TemporaryDirectory() as folder:
+    with own_postgres() as server, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         asyncio.run(prepare(server.url))
-        killer = Killer(server, Path(folder), seed)
+        between = stack.enter_context(faulty_storage(storage())) if in_s3 else None
+        killer = Killer(server, Path(folder), seed, between)
         killer.play(kills, stops)
         return asyncio.run(killer.look())
 
@@ -282,13 +330,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--land", nargs=3, metavar=("URL", "FOLDER", "FIRST"))
+    parser.add_argument("--s3", action="store_true")
+    parser.add_argument("--land", nargs="+", metavar="URL FOLDER FIRST [BUCKET KEY_FILE]")
     asked = parser.parse_args()
     if asked.land:
-        url, folder, first = asked.land
-        asyncio.run(land(url, Path(folder), int(first)))
+        url, folder, first, *bucket = asked.land
+        objects = S3Objects(parse_bucket(bucket[0]), Path(bucket[1])) if bucket else None
+        asyncio.run(land(url, Path(folder), int(first), objects))
     else:
-        print(dict(play(asked.kills, asked.stops, asked.seed)))
+        print(dict(play(asked.kills, asked.stops, asked.seed, in_s3=asked.s3)))
 
 
 if __name__ == "__main__":
