@@ -12,8 +12,20 @@ from typing import Protocol
 class Placing(Protocol):
     """Gives a file its copy and its visible name. Every method blocks: the store calls them in its own thread."""
 
+    def sha256(self) -> str:
+        """Return the SHA-256 of the bytes, in hexadecimal. Raises OSError."""
+
     def place(self, copy: Path) -> None:
-        """Make the copy, when the bytes are on disk, and then the file visible. Both are on disk on return."""
+        """Make the copy, when the bytes are on disk, and then the file visible.
+
+        The visible name is on disk on return; `keep` brings the copy there.
+        """
+
+    def keep(self) -> None:
+        """Return when the copy that `place` made is on disk; without one, do nothing.
+
+        Raises OSError; then it can be called again.
+        """
 
     def undo(self) -> None:
         """Set the visible name back and remove the copy, as far as they were made. Raises OSError."""

@@ -195,6 +195,12 @@ class RunStore(Protocol):
     async def at_work_here(self) -> list[Run]:
         """Return the runs of all tenants that arrive or run on this server, by sequence."""
 
+    async def landed_lately(self) -> list[Run]:
+        """Return the queued runs of all tenants whose copies a power cut may have taken, by sequence; a start asks.
+
+        They landed in one call, and no attempt of them counts.
+        """
+
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""
 

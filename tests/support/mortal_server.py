@@ -125,7 +125,7 @@ if IS_EMBEDDED:
     LANDING_PHASES = {
         "it is offered": Step(RunHook, "at_once"),
         "it arrives": Step(Beside, "place"),
-        "it has its copy": Step(Placement, "copy", after=True),
+        "it has its copy": Step(Placement, "link", after=True),
         "it has its name": Step(*PLACES, after=True),
         "it is queued": Step(RUNS, "land", after=True),
     }

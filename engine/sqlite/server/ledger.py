@@ -42,22 +42,28 @@ class Ledger:
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
 
-    async def in_steps(self, work: Callable[[Inside], T]) -> tuple[T, Stored]:
+    async def in_steps(self, work: Callable[[Inside], T], keep: Callable[[], None]) -> tuple[T, Stored]:
         """Run `work` in the thread of the database. It makes transactions of its own, by `in_transaction`.
 
         A commit that did not wait for the disk is on the disk soon after, and all later work of the thread waits for
-        that. The second value that is returned waits for it; after a failure it tries again at each call.
+        that. Before it, the thread calls `keep`, which brings to the disk what the commit relies on, or raises
+        OSError. The second value that is returned waits for both; after a failure it tries both again at each call.
         """
         stored = Future[None]()
         stored.set_running_or_notify_cancel()  # a canceled wait must not cancel it
 
         def store() -> None:
             try:
+                keep()
                 self._flush()
             except BaseException as error:
                 stored.set_exception(error)
             else:
                 stored.set_result(None)
+
+        def store_again() -> bool:
+            keep()
+            return move_log(self.db._conn)
 
         async def wait() -> None:
             if not stored.done():
@@ -65,7 +71,7 @@ class Ledger:
                     await asyncio.wrap_future(stored)
             if (failure := stored.exception()) is not None:
                 await self._outside()
-                if not await in_its_thread(self.db, lambda: move_log(self.db._conn)):
+                if not await in_its_thread(self.db, store_again):
                     raise failure
 
         with self._translating():

@@ -78,7 +78,7 @@ class SqliteRunStore:
 
     async def land(self, landing: Landing) -> Outcome:
         """See `engine.landing.Land`. It takes one step of the event loop."""
-        (run_id, failure), stored = await self._ledger.in_steps(lambda db: _land(db, landing))
+        (run_id, failure), stored = await self._ledger.in_steps(lambda db: _land(db, landing), landing.placing.keep)
         if failure is None:
             self.changed.set()
         return Outcome(run_id, failure and self._ledger.translated(failure), stored)
@@ -171,6 +171,10 @@ class SqliteRunStore:
     async def at_work_here(self) -> list[Run]:
         return await self.cut_off()  # no other server can be at work
 
+    async def landed_lately(self) -> list[Run]:
+        known = "attempts = 0 AND sha256 IS NOT NULL"
+        return await self._runs(f"{WAITS} AND state = 'queued' AND {known} ORDER BY sequence")
+
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         return [(row[0], row[1]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 
@@ -255,16 +259,18 @@ class SqliteRunStore:
         return [_run(row) for row in await self._ledger.read(f"SELECT * FROM runs WHERE {which}", *values)]  # noqa: S608
 
 
-def _promise(db: Inside, tenant: str, hook: str, path: str, size: int, uploaded_at: datetime) -> int:
+def _promise(
+    db: Inside, tenant: str, hook: str, path: str, size: int, uploaded_at: datetime, sha256: str | None = None
+) -> int:
     found = db.execute(
         "UPDATE tenants SET last_run_id = last_run_id + 1 WHERE name = ? RETURNING last_run_id", (tenant,)
     ).fetchall()
     if not found:
         raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
     db.execute(
-        "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608
-        f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?)",
-        (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at)),
+        "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at, sha256)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?, ?)",
+        (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at), sha256),
     )
     return int(found[0][0])
 
@@ -277,7 +283,7 @@ def _queue(db: Inside, tenant: str, run_id: int) -> None:
 def _land(db: Inside, landing: Landing) -> tuple[int, Exception | None]:
     """Do the steps of `land` in the thread of the database: no other work of it begins between two of them."""
     tenant, placing = landing.tenant, landing.placing
-    facts = (landing.hook, landing.path, landing.size, landing.uploaded_at)
+    facts = (landing.hook, landing.path, landing.size, landing.uploaded_at, placing.sha256())
     run_id = in_transaction(db, lambda inside: _promise(inside, tenant, *facts))
     try:
         placing.place(landing.copy_of(run_id))

@@ -20,24 +20,27 @@ that, `importer.worker.recovery` does, by the row. The mark is removed between 2
 list one interrupted upload twice; the other order could lose it silently. Start-up compares copy and visible file by
 inode, then by content. If the old file has the same bytes, a crash after 3 looks like one after 4; both are true.
 
-A short file for a hook that decides on none waits for the disk less often, because flushes run beside each other:
+A short file for a hook that decides on none waits for the disk less often:
 
 - 1 may still run in 2, while the hook makes its record. There is no copy before both are durable.
 - If the hook can `land`, its store does 2 to 5 in its own thread (`Beside`), which saves changes between that thread
   and the event loop. A copy in a third thread, beside the flush of the row, was slower: the threads waited for each
   other.
-- * Then 5 is brought to the disk at once, but the OK does not wait for it. After a power cut start-up finds what it
-  finds after 4, and queues it. So 4 must last until 5 is durable. A later file waits for that, as its own row is
-  behind this one in the same log. A removal or rename of what landed waits in `Space.unlanding`. So does every
-  change of a name if a hook was turned off or on meanwhile. A start flushes what a killed process wrote.
+- * Then 3 and 5 are brought to the disk at once, in this order, but the OK does not wait for them. The row has the
+  SHA-256 of the bytes. After a power cut start-up finds the row, `arriving` or `queued`, and the visible file. If
+  there is no copy, and the visible file has that SHA-256, start-up makes the copy anew, and queues the row. The old
+  file may have it, too: both are true then, as above. So 4 must last until 3 and 5 are durable. A later file waits
+  for that, as its own row is behind this one in the same log. A removal or rename of what landed waits in
+  `Space.unlanding`. So does every change of a name if a hook was turned off or on meanwhile. A start flushes what a
+  killed process wrote.
 
 If two steps swap:
 
 - 3 before 1: after a power cut the copy may lack its bytes, and start-up may find an old file with the same content.
 - 3 before 2: the copy has no id, and the next start removes a copy that no row names.
 - 4 before 1 or 2: after a power cut the visible file has no bytes, or no row.
-- 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
-  in place, but no import reads it.
+- 4 before 3, without a SHA-256 in the row: a crash leaves a new visible file without a copy, which start-up calls
+  aborted: the client sees its file in place, but no import reads it.
 - 5 before 4: the worker may apply the file before its rename fails, and the client gets a failure.
 - 6 before 5: if the hook refuses in `landed`, the old file can no longer be set back.
 
@@ -58,6 +61,7 @@ and 5 the open folder must still be the tenant's. If it is not, the hook hears n
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -198,12 +202,18 @@ class Beside:
         self._flush = flush
         self._placement = placement
 
+    def sha256(self) -> str:
+        return hashlib.sha256(os.pread(self._fd, SHORT_FILE, 0)).hexdigest()
+
     def place(self, copy: Path) -> None:
         self._flush.result()
         unmark(self._fd)  # the queue has a row for it now
-        self._placement.copy(copy)
+        self._placement.link(copy)
         self._placement.move()
         _check_owner(self._space)
+
+    def keep(self) -> None:
+        self._placement.keep()
 
     def undo(self) -> None:
         self._placement.undo()

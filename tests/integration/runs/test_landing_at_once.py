@@ -99,12 +99,13 @@ async def test_the_client_has_its_ok_before_the_line_of_its_run_is_logged(
 
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("how", ["sent", "renamed"])
-async def test_row_bytes_and_copy_are_on_disk_before_the_file_is_visible(
+async def test_row_and_bytes_are_on_disk_before_the_file_is_visible(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str, *, slow: bool
 ) -> None:
     real, seen = os.rename, list[object]()
     async with scene.house.client() as sftp:
         await scene.put(sftp, OLD)
+        await scene.states()  # the thread of the database has brought the copy to the disk
         file = await sftp.open("part" if how == "renamed" else AT, "wb")
         await file.write(NEW)
         if how == "renamed":
@@ -115,10 +116,11 @@ async def test_row_bytes_and_copy_are_on_disk_before_the_file_is_visible(
         monkeypatch.setattr(os, "rename", lambda *args, **where: (seen.append(scene.seen()), real(*args, **where)))
         disk = DiskLog(monkeypatch)
         await (sftp.rename("part", AT) if how == "renamed" else file.close())
+        await scene.states()
         steps = disk.of(
             file=scene.house.files / AT, runs=scene.house.folder.runs, folder=scene.house.files / "invoices"
         )
-    assert steps == ["fsync file", "link runs", "fsync runs", "rename folder", "fsync folder"]
+    assert steps == ["fsync file", "link runs", "rename folder", "fsync folder", "fsync runs"]
     assert seen == [[(1, "queued"), (2, "arriving")]]
 
 
@@ -215,10 +217,16 @@ class Noting:
         self.failure: Exception | None = None
         self.calls: list[tuple[str, object]] = []
 
+    def sha256(self) -> str:
+        return "ab" * 32
+
     def place(self, copy: Path) -> None:
         self.calls.append((copy.name, self._scene.seen()))
         if self.failure is not None:
             raise self.failure
+
+    def keep(self) -> None:
+        self.calls.append(("keep", self._scene.seen()))
 
     def undo(self) -> None:
         self.calls.append(("undo", self._scene.seen()))
@@ -234,7 +242,8 @@ async def test_the_file_is_placed_between_the_rows_arriving_and_queued(scene: Ac
     made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
     assert (made.run_id, made.failure) == (1, None)
     await made.stored()
-    assert placing.calls == [("1.file", [(1, "arriving")])]
+    assert placing.calls == [("1.file", [(1, "arriving")]), ("keep", [(1, "queued")])]
+    assert [run.sha256 for run in await scene.runs()] == ["ab" * 32]
     assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "queued")], True)
 
 
@@ -243,7 +252,7 @@ async def test_a_file_that_cannot_be_placed_is_undone_and_its_run_still_arrives(
     placing.failure = OSError(errno.EIO, "it broke")
     made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
     assert (made.run_id, made.failure) == (1, placing.failure)
-    assert placing.calls[-1] == ("undo", [(1, "arriving")])
+    assert placing.calls[1] == ("undo", [(1, "arriving")])
     assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "arriving")], False)
 
 
@@ -251,7 +260,8 @@ async def test_a_file_of_an_unknown_tenant_makes_no_run(scene: AcceptingHouse) -
     placing = Noting(scene)
     with pytest.raises(Refused, match="the tenant initech no longer exists"):
         await scene.store.land(landing(scene, placing, "initech"))  # type: ignore[misc]
-    assert placing.calls == []
+    await scene.states()
+    assert placing.calls == [("keep", [])]
 
 
 async def test_no_thread_uses_a_file_whose_landing_was_refused(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 from engine.sqlite.server import ledger
 from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
-from server.runs.ending import Ending
-from server.runs.recovery import recover_runs
+from server.files.local.placing import Placement
 from server.runs.run_hook import RunHook
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.sftp import sftp_house
@@ -169,40 +167,24 @@ async def test_a_flush_that_failed_once_refuses_no_later_request(
         assert scene.house.at(AT) == (OLD if how == "replaced by another file" else None)
 
 
-@pytest.mark.logs("run_recovered")
-async def test_a_file_is_queued_after_a_power_cut_behind_its_ok(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_landed_file_keeps_its_name_until_its_copy_is_on_disk(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is then as it was on the disk before the file became visible."""
-    scene, on_disk, real = AcceptingHouse("/invoices/*"), tmp_path / "on-disk", os.rename
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
-        store = store_file(scene.house.folder.root.parent.parent)
+    real, failures = Placement.keep, [OSError(errno.EIO, "it broke"), OSError(errno.EIO, "it broke again")]
 
-        def renaming(*args: object, **where: object) -> None:
-            shutil.rmtree(on_disk, ignore_errors=True)
-            on_disk.mkdir()
-            for file in store.parent.glob("headcount.db*"):
-                shutil.copy(file, on_disk)
-            real(*args, **where)  # type: ignore[call-overload]
+    def keep(placement: Placement) -> None:
+        if failures:
+            raise failures.pop(0)
+        real(placement)
 
-        async with scene.house.client() as sftp:
-            await scene.put(sftp, OLD)
-            with monkeypatch.context() as patched:
-                patched.setattr(os, "rename", renaming)
-                await scene.put(sftp, NEW)
-    for file in store.parent.glob("headcount.db*"):
-        file.unlink()
-    for file in on_disk.glob("headcount.db*"):
-        if not file.name.endswith("-shm"):
-            shutil.copy(file, store.parent)
-    async with scene.house.stored.open() as tenants:
-        runs = tenants.store.runs()
-        (left,) = await runs.cut_off()
-        assert (left.id, left.state) == (2, ImportState.ARRIVING)
-        ending = Ending(runs, tenants.folder, lambda _: None, archive=tenants.archive, results=tenants.results)
-        await recover_runs(runs, ending, tenants.folder, archive=tenants.archive)
-        assert [run.state for run in await runs.page("acme")] == [ImportState.QUEUED, ImportState.QUEUED]
-    assert (scene.house.at(AT), scene.copy(2)) == (NEW, NEW)
+    async with scene.house.client() as sftp:
+        monkeypatch.setattr(Placement, "keep", keep)
+        await scene.put(sftp, NEW)
+        with pytest.raises(asyncssh.SFTPFailure, match="it broke again"):
+            await sftp.remove(AT)
+        assert (scene.house.at(AT), scene.seen()) == (NEW, [(1, "queued")])
+        await sftp.remove(AT)
+        assert scene.house.at(AT) is None
 
 
 async def test_a_start_brings_to_disk_what_a_killed_process_wrote(

@@ -209,6 +209,7 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
     "one": lambda runs: runs.get("acme", 1),
     "those that are next": lambda runs: runs.heads(),
     "those cut off": lambda runs: runs.cut_off(),
+    "those that landed lately": lambda runs: runs.landed_lately(),
     "the copies that are needed": lambda runs: runs.copies_needed("acme"),
     "the copies that are kept": lambda runs: runs.failed("acme"),
     "the bytes of these": lambda runs: runs.failed_bytes("acme"),
