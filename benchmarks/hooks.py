@@ -1,7 +1,8 @@
 """Small files to a path without a hook, to an async hook and to a plain one, and what hooks cost idle tenants.
 
 Beside them is the floor of durable files: OpenSSH's server with `put -f`, which flushes each file, and the time to
-flush its folder once for each file, which a client cannot request.
+flush its folder once for each file, which a client cannot request. A second floor is a landing without a server: the
+flushes that a client waits for, and no other work.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def plain_hook(delivery: Delivery) -> None:
 FILES = 1000
 SESSIONS = 4
 CONTENT = b"No;Sum\n1;2\n"
+ROW, LOG = 28 * 1024, 28 * 1024 * 150
+"""The bytes of seven pages, and of a log of headcount.db that is long enough to be overwritten."""
 MOST = 1.3
 RUN_S = 600.0
 TENANTS = 100
@@ -49,6 +52,7 @@ WAYS = {"none": "", "async": "async/", "plain": "plain/"}
 def many_files(folder: Path, runs: int) -> Iterator[Figure]:
     """Measure 1,000 small files in one session and in four beside each other, to each path in turns."""
     times: dict[tuple[str, int], list[float]] = {}
+    flushes: list[float] = []
     ended: dict[str, list[float]] = {}
     with (
         headcount(folder / "headcount", (TENANT,), env=_hooks(folder)) as ours,
@@ -69,6 +73,7 @@ def many_files(folder: Path, runs: int) -> Iterator[Figure]:
                     ours.sftp(f"rm {path}{files.name}-*")  # a tenant may have 10,000 files
                 flushed = _send(peer, _write(folder / f"{turn}-{sessions}-peer"), "", sessions, put="put -f")
                 times.setdefault(("floor", sessions), []).append(flushed + _flush_folder(folder / "openssh" / "home"))
+            flushes.append(_flush_landings(folder / f"{turn}-landings"))
     for sessions in (1, SESSIONS):
         what = f"{FILES:,} small files in {sessions} session{'s' if sessions > 1 else ''}"
         none, floor = times["none", sessions], times["floor", sessions]
@@ -78,6 +83,9 @@ def many_files(folder: Path, runs: int) -> Iterator[Figure]:
             most = MOST if (way, sessions) == ("async", 1) else None
             yield Figure(f"{what}, {way} hook", "s", found, "no hook", none, most=most)
             yield Figure("the same", "s", found, "OpenSSH, files and folders flushed", floor)
+    least = [none + flushed for none, flushed in zip(times["none", 1], flushes, strict=True)]
+    what = f"{FILES:,} small files in 1 session, no hook, and the flushes of landings alone"
+    yield Figure(what, "s", least, "no hook", times["none", 1])
     for way, took in ended.items():
         yield Figure(f"{FILES:,} small files in 1 session, until the {way} hook had all", "s", took)
 
@@ -147,6 +155,33 @@ def _flush_folder(folder: Path) -> float:
         os.fsync(fd)
     os.close(fd)
     return perf_counter() - start
+
+
+def _flush_landings(folder: Path) -> float:
+    """Return the seconds to write and flush what a client waits for when a short file lands, once for each file.
+
+    That is a row of `ROW` bytes in a log that has its length, with the file beside it, and then the folder.
+    """
+    folder.mkdir()
+    names, log = os.open(folder, os.O_RDONLY), os.open(folder / "log", os.O_RDWR | os.O_CREAT)
+    os.pwrite(log, bytes(LOG), 0)
+    os.fsync(log)
+    start = perf_counter()
+    with ThreadPoolExecutor(1) as beside:
+        for number in range(FILES):
+            file = os.open(folder / f"draft-{number}", os.O_RDWR | os.O_CREAT)
+            os.write(file, CONTENT)
+            flushing = beside.submit(os.fsync, file)
+            os.pwrite(log, bytes(ROW), number * ROW % LOG)
+            os.fdatasync(log)
+            flushing.result()
+            os.rename(folder / f"draft-{number}", folder / f"name-{number}")
+            os.fsync(names)
+            os.close(file)
+    took = perf_counter() - start
+    os.close(log)
+    os.close(names)
+    return took
 
 
 def _wait_for(server: Server, runs: int) -> None:

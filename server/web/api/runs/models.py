@@ -16,7 +16,7 @@ class RunFile(BaseModel):
 
     name: str = Field(examples=["march.csv"])
     size: Count = Field(description="In bytes.", examples=[18273])
-    sha256: str | None = Field(description="Null until the first attempt.", examples=["5f2b8c0d" * 8])
+    sha256: str | None = Field(description="Null until the server has read the file.", examples=["5f2b8c0d" * 8])
 
 
 class Run(BaseModel):
