@@ -21,7 +21,7 @@ OWN = {
     "users": {"searched"},
 }
 """The columns that only PostgreSQL needs."""
-SERVERS = {"nodes", "open_sessions"}
+SERVERS = {"nodes", "open_sessions", "commits"}
 """The tables of several servers: only one runs with SQLite."""
 KEYS = {"host_keys", "keys", "marks", "proof", "secrets"}
 """The tables of keys, secrets and marks, which are in files with SQLite."""
