@@ -14,9 +14,9 @@ from engine.runs import Run, RunStore
 from headcount.hooks import Declared
 from importer.archive import LOCAL, Archive
 from importer.folder import FolderOf
+from importer.worker.lost import Lost
 from importer.worker.results_folder import LOCAL_RESULTS, Results
 from server.files.hooks import Hooked
-from server.lost import Lost
 from server.rounds import Leads
 from server.runs.ending import Ending, RunHerald, Watcher
 from server.runs.finding import find_hooks

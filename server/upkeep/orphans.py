@@ -15,9 +15,9 @@ from engine.nodes import Node
 from importer.queue.entry import Entry
 from importer.worker.attempt import known_end
 from importer.worker.closing import Closing
+from importer.worker.lost import Lost
 from importer.worker.recovery import recover, remove_leftovers
 from server.files.files import AllFiles
-from server.lost import Lost
 from server.rounds import again
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble

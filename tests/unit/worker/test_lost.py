@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from importer.model import ImportState
-from server.lost import ARRIVING_S, RUNNING_S, Lost
+from importer.worker.lost import ARRIVING_S, RUNNING_S, Lost
 
 
 @dataclass(frozen=True)
