@@ -14,7 +14,7 @@ from importer.errors import Refused
 COLUMNS = "name, content_id, size, extract(epoch FROM kept_at)::double precision"
 KEPT = (
     "INSERT INTO kept_files (tenant_id, name, content_id, size) SELECT tenant_id, %(name)s, id, size FROM contents"
-    " WHERE tenant_id = %(id)s AND id = %(content)s AND sealed"
+    " WHERE tenant_id = %(id)s AND id = %(content)s AND sealed FOR KEY SHARE"
     " ON CONFLICT (tenant_id, name) DO UPDATE"
     " SET content_id = excluded.content_id, size = excluded.size, kept_at = excluded.kept_at"
 )

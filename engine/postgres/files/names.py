@@ -39,7 +39,7 @@ PAGE = (
 PUT = (
     "INSERT INTO names (tenant_id, folder_id, name, content_id, size, accessed, modified, written, counts)"  # noqa: S608
     " SELECT tenant_id, %(folder)s, %(name)s, id, size, %(accessed)s, %(modified)s, %(written)s, %(counts)s"
-    f" FROM contents WHERE {OF} AND id = %(content)s AND size = %(size)s AND sealed"
+    f" FROM contents WHERE {OF} AND id = %(content)s AND size = %(size)s AND sealed FOR KEY SHARE"
     " ON CONFLICT (tenant_id, folder_id, name) DO UPDATE SET content_id = excluded.content_id, size = excluded.size,"
     " accessed = excluded.accessed, modified = excluded.modified, written = excluded.written,"
     " counts = excluded.counts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from pathlib import Path
@@ -13,6 +14,7 @@ from engine.objects import BLOCK
 from engine.postgres.database import Database
 from engine.postgres.files.contents import AT_ONCE, PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
+from engine.postgres.files.names import PostgresAllNames
 from importer.errors import DatabaseFault, Refused
 from tests.integration.postgres.files.conftest import BOTH, Put, contents_of
 from tests.support.clients import POSTGRES, needs
@@ -119,6 +121,29 @@ async def test_a_content_is_deleted_when_nothing_refers_to_it(
     assert await contents.collect(9) == 1
     with pytest.raises(ContentGone):
         await contents.read("acme", number, 0, 1)
+
+
+@pytest.mark.parametrize("how", ["named", "kept"])
+async def test_a_content_that_is_being_deleted_gets_no_name(
+    contents: Contents, kept: PostgresKeptFiles, database: Database, put: Put, how: str
+) -> None:
+    number = await put(b"late")
+    names = await PostgresAllNames(database).open("acme")
+
+    async def refer() -> None:
+        if how == "kept":
+            await kept.keep("acme", [("a", number)])
+            return
+        async with names.together():
+            await names.hold()
+            await names.put(await names.look([b"a"]), b"a", number, 4, (0, 0), None)
+
+    async with database.transaction() as steps:
+        await steps.change("DELETE FROM contents WHERE id = %s", number)
+        referring = asyncio.create_task(refer())
+        await eventually(lambda: database.read("SELECT 1 FROM pg_locks WHERE NOT granted"))
+    with pytest.raises(ContentGone):
+        await referring
 
 
 async def test_an_upload_that_nothing_refers_to_is_deleted(contents: Contents, put: Put) -> None:
