@@ -306,6 +306,7 @@ async def test_a_list_that_lags_deletes_nothing_that_is_needed(
     for _ in range(3):
         await hasty.collect(9)
     assert await objects_in(tmp_path) == [await key_of(database, new)]
+    assert await database.read("SELECT 1 FROM ended_objects WHERE object = %s", await key_of(database, new)) == []
 
 
 async def test_a_file_that_is_too_long_for_s3_is_refused_before_it_is_read(
