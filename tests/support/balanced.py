@@ -31,6 +31,10 @@ COUNT = 3
 """The servers that the file names."""
 SFTP, WEB = "sftp", "headcount"
 """Its groups of servers."""
+CHECKS = "inter 1s fall 3 rise 2"
+"""The checks of the file."""
+QUICK = "inter 100ms fall 3 rise 1"
+"""The checks of games with more faults than life has."""
 RUNNING = "2"
 """The state of a server that gets connections: `srv_op_state` of HAProxy."""
 
@@ -94,8 +98,11 @@ class Balanced(ClusterNode):
 
 
 @contextmanager
-def balanced(folder: Path, url: str, **env: str) -> Iterator[Balanced]:
-    """Start three servers on the database at `url`, and HAProxy before them; all end with the block."""
+def balanced(folder: Path, url: str, checks: str = CHECKS, **env: str) -> Iterator[Balanced]:
+    """Start three servers on the database at `url`, and HAProxy before them; all end with the block.
+
+    `checks`: how often HAProxy looks which servers are ready.
+    """
     hosts = own_addresses(COUNT)
     with cluster(folder, url, COUNT, hosts, HEADCOUNT_TRUSTED_BALANCERS=HOST, **env) as nodes:
         home = folder / "haproxy"
@@ -103,7 +110,7 @@ def balanced(folder: Path, url: str, **env: str) -> Iterator[Balanced]:
         made = certificates(home)
         house = Balanced(folder, nodes, free_ports(3), made)
         try:
-            (home / FILE).write_text(_configuration(house, hosts, made))
+            (home / FILE).write_text(_configuration(house, hosts, made, checks))
             with listening([client("haproxy"), "-db", "-f", FILE], home, house.sftp_port):
                 house.wait_taken(*range(COUNT))
                 yield house
@@ -111,8 +118,9 @@ def balanced(folder: Path, url: str, **env: str) -> Iterator[Balanced]:
             shutil.rmtree(house.admin.parent)
 
 
-def _configuration(house: Balanced, hosts: list[str], made: Certificates) -> str:
+def _configuration(house: Balanced, hosts: list[str], made: Certificates, checks: str) -> str:
     changes = {
+        CHECKS: checks,
         ":80,:::80 v6only": f"{HOST}:{house.plain_port}",
         ":443,:::443 v6only": f"{HOST}:{house.http_port}",
         ":22,:::22 v6only": f"{HOST}:{house.sftp_port}",

@@ -23,7 +23,7 @@ import asyncssh
 import psycopg
 
 from tests.support import ROOT
-from tests.support.balanced import Balanced, balanced
+from tests.support.balanced import QUICK, Balanced, balanced
 from tests.support.hook_kills import LINES, MODULE, TENANTS, File, Line
 from tests.support.node_faults import FROZEN_S, Faults
 from tests.support.node_kills import QUIET_S, SEND_S, require_connected, require_health
@@ -54,7 +54,8 @@ class HookGame:
 
     async def play(self, postgres: OwnPostgres, kills: int, stops: int, freezes: int) -> None:
         """Send files until all faults have happened, and wait until all are processed."""
-        self.faults = Faults(self.house.nodes, postgres, random.Random(self.dice.random()))
+        dice = random.Random(self.dice.random())
+        self.faults = Faults(self.house.nodes, postgres, dice, lambda: len(self.acknowledged))
         async with asyncio.TaskGroup() as group:
             for line in LINES:
                 group.create_task(self._client(line))
@@ -135,7 +136,7 @@ async def play(
     notes = Notes(folder / "notes")
     (folder / "hooks_that_note.py").write_text(MODULE)
     env = {"NOTES": str(notes.path), "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
-    with balanced(folder, postgres.url, HEADCOUNT_HOOKS="hooks_that_note", **env) as house:
+    with balanced(folder, postgres.url, QUICK, HEADCOUNT_HOOKS="hooks_that_note", **env) as house:
         for tenant in TENANTS:
             house.add_tenant(tenant)
         game = HookGame(house, notes, seed)

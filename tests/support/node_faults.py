@@ -9,7 +9,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,8 @@ FIRST_S, LAST_S = 0.1, 1.2
 IN_A_START = 0.2
 """The share of kills after which the next start is killed, too."""
 START_MOST_S = 0.8
+AGAIN_S = 60.0
+"""The longest time until a client has an OK again."""
 SHORT_S, FROZEN_S = 2.0, 10.0
 """A freeze is shorter or longer than the time after which PostgreSQL and the other servers take a server for gone."""
 
@@ -37,6 +39,8 @@ class Faults:
     nodes: Sequence[ClusterNode]
     postgres: OwnPostgres
     dice: random.Random
+    acknowledged: Callable[[], int]
+    """Returns how many files have their OK. A fault waits for one more: it hits servers at work."""
     happened: list[tuple[float, Kind]] = field(default_factory=list)
     up: set[int] = field(default_factory=set)
 
@@ -47,6 +51,7 @@ class Faults:
         self.dice.shuffle(kinds)
         async with asyncio.TaskGroup() as group:
             for kind in kinds:
+                await self._work()
                 await asyncio.sleep(self.dice.uniform(FIRST_S, LAST_S))
                 self.happened.append((time.monotonic(), kind))
                 if kind == "stop":
@@ -58,6 +63,10 @@ class Faults:
                 group.create_task(self._kill(number) if kind == "kill" else self._freeze(number))
         for node in self.nodes:
             await self._ready(node)
+
+    async def _work(self) -> None:
+        before = self.acknowledged()
+        await eventually(lambda: self.acknowledged() > before, AGAIN_S, "an OK after the faults before")
 
     async def _stop(self) -> None:
         await asyncio.to_thread(self.postgres.stop)

@@ -21,7 +21,7 @@ from pathlib import Path
 import asyncssh
 import psycopg
 
-from tests.support.balanced import Balanced, balanced
+from tests.support.balanced import QUICK, Balanced, balanced
 from tests.support.hook_kills import is_connected
 from tests.support.importing import people
 from tests.support.node_faults import Faults
@@ -77,7 +77,8 @@ class Game:
 
     async def play(self, postgres: OwnPostgres, kills: int, stops: int, freezes: int) -> Faults:
         """Send files until all faults have happened."""
-        faults = Faults(self.house.nodes, postgres, random.Random(self.dice.random()))
+        dice = random.Random(self.dice.random())
+        faults = Faults(self.house.nodes, postgres, dice, lambda: len(self.ledger.acknowledged))
         async with asyncio.TaskGroup() as group:
             for tenant in TENANTS * CLIENTS:
                 group.create_task(self._client(tenant))
@@ -168,7 +169,7 @@ async def play(
     folder: Path, postgres: OwnPostgres, kills: int, seed: int, *, stops: int = 0, freezes: int = 0
 ) -> Counter[str]:
     """Play, and return how many imports there were, and how many sends failed with which error."""
-    with balanced(folder, postgres.url) as house:
+    with balanced(folder, postgres.url, QUICK) as house:
         for tenant in TENANTS:
             house.add_tenant(tenant, deactivate_missing="false", max_sessions="50")
         game = Game(house, seed)
