@@ -142,8 +142,12 @@ class Names(Protocol):
     async def hold(self) -> None:
         """Let no other transaction change the tenant until this one ends. Raises TenantGone."""
 
-    async def taken(self, offered: Collection[int] = ()) -> Taken:
-        """Return what counts against the quota. The contents `offered` count as copies that imports need do."""
+    async def taken(self, offered: Collection[int] = (), before: Taken | None = None) -> Taken:
+        """Return what counts against the quota. The contents `offered` count as copies that imports need do.
+
+        Only a few waiting copies are looked at if `before` is given. If there are more, they count as before, with
+        the visible bytes that are gone since: these may be theirs.
+        """
 
     async def keep(self, files: Iterable[tuple[str, int]]) -> None:
         """Let each name of a kept file refer to a content, as `KeptFiles.keep`. Raises ContentGone."""

@@ -66,15 +66,25 @@ DEPTH = (
     " SELECT coalesce(max(depth), 0) FROM tree"
 )
 # As `TenantFolder.copy` and `run_copy` name them. Copies of one content count once.
-TAKEN = (
-    f"SELECT coalesce((SELECT bytes FROM usage WHERE {OF}), 0), coalesce((SELECT files FROM usage WHERE {OF}), 0),"  # noqa: S608
-    " (SELECT coalesce(sum(size), 0)::bigint FROM (SELECT kept.content_id, kept.size FROM"
+COPIES = (
+    f"SELECT coalesce(sum(size), 0)::bigint FROM (SELECT kept.content_id, kept.size FROM"  # noqa: S608 - constants
     f" (SELECT 'uploads/' || id || '.csv' AS name FROM ({COPIES_NEEDED}) AS imports"
     f" UNION ALL SELECT 'runs/' || id || '.file' FROM ({RUN_COPIES_NEEDED}) AS runs) AS copy"
     f" CROSS JOIN LATERAL (SELECT content_id, size FROM kept_files WHERE {OF} AND kept_files.name = copy.name"
     " LIMIT 1) AS kept"
     f" UNION SELECT id, size FROM contents WHERE {OF} AND id = ANY(%(offered)s::bigint[])) AS copies"
-    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = copies.content_id))"
+    f" WHERE NOT EXISTS (SELECT 1 FROM names WHERE {OF} AND content_id = copies.content_id)"
+)
+FEW_COPIES = 16
+MANY_WAIT = (
+    f"SELECT count(*) > {FEW_COPIES} FROM (({COPIES_NEEDED}) UNION ALL ({RUN_COPIES_NEEDED})"  # noqa: S608 - constants
+    f" LIMIT {FEW_COPIES + 1}) AS first"
+)
+TAKEN = (
+    "SELECT visible.bytes, visible.files, CASE WHEN %(size)s::bigint IS NOT NULL"  # noqa: S608 - constants
+    f" AND ({MANY_WAIT}) THEN %(waiting)s::bigint + greatest(0, %(size)s::bigint - visible.bytes) ELSE ({COPIES}) END"
+    f" FROM (SELECT coalesce((SELECT bytes FROM usage WHERE {OF}), 0) AS bytes,"
+    f" coalesce((SELECT files FROM usage WHERE {OF}), 0) AS files) AS visible"
 )
 
 
@@ -111,8 +121,9 @@ class PostgresNames:
         if not await self._database.read(HELD, self.tenant_id, self._tenant):
             raise TenantGone(self._tenant)
 
-    async def taken(self, offered: Collection[int] = ()) -> Taken:
-        ((size, files, waiting),) = await self._read(TAKEN, tenant=self._tenant, offered=[*offered])
+    async def taken(self, offered: Collection[int] = (), before: Taken | None = None) -> Taken:
+        known = {"size": before.size, "waiting": before.waiting} if before else {"size": None, "waiting": None}
+        ((size, files, waiting),) = await self._read(TAKEN, tenant=self._tenant, offered=[*offered], **known)
         return Taken(size, files, waiting)
 
     async def keep(self, files: Iterable[tuple[str, int]]) -> None:

@@ -164,7 +164,7 @@ async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> N
             if place.entry is not None:
                 raise OSError(errno.EEXIST, THERE_ALREADY)
             await names.make_folder(place.folder, path.name)
-            taken = await names.taken()
+            taken = await space.taken()
             Usage(taken.size, taken.files - 1).reserve(0, 1, limits)
     finally:
         space.usage.release(0, 1)

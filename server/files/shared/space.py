@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from server.files.shared.windows import Windows
 LONGEST_NAME = 255
 FOLDERS: tuple[tuple[bytes, ...], ...] = ((RESULTS,), (TEST,))
 """The folders that the server makes for every tenant."""
+
+MANY_COPIES_AGE_S = 0.5
+"""More waiting copies than a few are added up again only after this time: thousands of runs of a hook may wait."""
 
 Identity = Callable[[str], int | None]
 """Return the id of the tenant that has this name now, without waiting; None if none has it. Raises TryAgain."""
@@ -81,6 +85,8 @@ class Space(Endings):
         """The contents of files on whose rename a hook decides. They count although they may lose their names."""
         self._one_change = asyncio.Lock()
         self._changes = 0
+        self._counted: tuple[float, Taken] | None = None
+        """The newest count, and when all copies were last added up for it (monotonic seconds)."""
         self._view: HookView | None = None
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset(FOLDERS)
 
@@ -158,7 +164,7 @@ class Space(Endings):
                     async with self.names.together():
                         await self.names.hold()
                         yield self.names
-                        taken = await self.names.taken(self.offered)
+                        taken = await self.taken()
                     self._changes += 1
                     self.usage.store(taken)
         finally:
@@ -169,12 +175,21 @@ class Space(Endings):
         async with self.changing():
             await record()
 
+    async def taken(self) -> Taken:
+        """Return what counts against the quota now; in `changing`, as the change sees it."""
+        at, before = self._counted or (0.0, None)
+        if before is None or time.monotonic() - at >= MANY_COPIES_AGE_S:
+            at, before = time.monotonic(), None
+        taken = await self.names.taken(self.offered, before)
+        self._counted = at, taken
+        return taken
+
     async def recounted(self) -> Usage:
         """Return the running total, with what the database counts now."""
         before = self._changes
         with reaching():
             await self.prepared()
-            taken = await self.names.taken(self.offered)
+            taken = await self.taken()
         if before == self._changes:
             self.usage.store(taken)
         return self.usage

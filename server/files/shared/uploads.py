@@ -164,7 +164,7 @@ async def _put(space: Space, draft: Spooled, place: Place, content: int, written
     facts = os.fstat(draft.fd)
     times = facts.st_atime_ns, facts.st_mtime_ns
     await space.names.put(place, draft.path.name, content, draft.size, times, written)
-    draft.check_limits(await space.names.taken(space.offered))
+    draft.check_limits(await space.taken())
 
 
 async def _published(space: Space, draft: Spooled) -> None:

@@ -12,7 +12,7 @@ from engine.postgres.database import Database
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
 from engine.postgres.files.kept import PostgresKeptFiles
-from engine.postgres.files.names import PostgresAllNames
+from engine.postgres.files.names import FEW_COPIES, PostgresAllNames
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
 from importer.errors import TryAgain
@@ -232,6 +232,28 @@ async def test_copies_of_waiting_imports_and_runs_count_once_and_only_without_a_
     await make_file("/sync_users.csv", b"1234567")
     assert await names.taken() == Taken(7, 1, 8)
     assert await (await PostgresAllNames(database).open("globex")).taken() == Taken(0, 0, 0)
+
+
+async def test_more_than_a_few_waiting_copies_count_as_before_with_what_went_since(
+    names: Names, make_file: MakeFile, put: Put, kept: PostgresKeptFiles, database: Database
+) -> None:
+    runs, folder = PostgresRunStore(database), TenantFolder(HERE)
+
+    async def wait(content: int) -> None:
+        copy = folder.run_copy(await put_in_line(runs)).relative_to(HERE)
+        await kept.keep("acme", [(str(copy), content)])
+
+    await make_file("/file", b"12345")
+    first, later = await put(b"123"), await put(b"1" * 100)
+    for _ in range(FEW_COPIES):
+        await wait(first)
+    assert await names.taken(before=Taken(5, 1, 99)) == Taken(5, 1, 3)
+    await wait(later)
+    before = Taken(5, 1, 3)
+    assert await names.taken(before=before) == before
+    await make_file("/file", b"1")
+    assert await names.taken(before=before) == Taken(1, 1, 3 + 4)
+    assert await names.taken() == Taken(1, 1, 3 + 100)
 
 
 async def test_a_tenant_is_changed_by_one_transaction_at_a_time(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.files import ROOT
+from engine.files import ROOT, Taken
 from engine.postgres.database import alone
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.contents import PostgresContents
@@ -43,6 +43,13 @@ FILL = f"""
 
     INSERT INTO kept_files (tenant_id, name, content_id, size) SELECT tenant_id, 'uploads/' || id || '.csv', id, 3
     FROM contents;
+
+    INSERT INTO runs (tenant_id, id, hook, path, state, sequence, size, uploaded_at)
+    SELECT tenants.id, number, 'invoices', '/x', 'queued', number, 3, 'now'
+    FROM tenants, generate_series(1, {LARGE}) AS number WHERE name = 't7';
+
+    INSERT INTO kept_files (tenant_id, name, content_id, size)
+    SELECT tenant_id, 'runs/' || id || '.file', id, 3 FROM runs;
 
     INSERT INTO drafts (tenant_id, process, path, noted_at)
     SELECT tenants.id, 'other', '/x', 'now' FROM tenants, generate_series(1, 3)"""
@@ -90,7 +97,7 @@ async def lands(scene: FilesScene) -> None:
         await scene.names.hold()
         await scene.names.put(await scene.names.look([b"7"]), b"7", content, 3, (0, 0), None)
         await scene.kept.keep("t7", [("uploads/7.csv", content)])
-        await scene.names.taken([content])
+        await scene.names.taken([content], Taken(0, 0, 0))  # without these, all copies that wait are looked at
 
 
 async def changes(scene: FilesScene) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from engine.files import CHUNK
 from engine.postgres.files.contents import PostgresContents
+from engine.postgres.files.names import FEW_COPIES
 from engine.postgres.store import PostgresStore, open_store
 from engine.tenants import Tenant
 from importer.errors import TryAgain
@@ -21,6 +22,7 @@ from importer.model import ImportState
 from server.files.contracts import TenantLimits
 from server.files.shared.files import SharedFiles
 from server.files.shared.reaching import TRIES
+from server.files.shared.space import MANY_COPIES_AGE_S
 from server.files.shared.spool import Spooled
 from tests.integration.files.test_names import Player
 from tests.integration.postgres.test_database import end_others
@@ -58,6 +60,18 @@ async def test_a_process_sees_the_files_of_another_at_once(house: FileHouse) -> 
     assert (await other.get("/file"), await other.taken()) == (b"123", (3, 1))
     await other.rename("/file", AT)
     assert (await house.get(AT), await house.states()) == (b"123", {1: ImportState.QUEUED})
+
+
+async def test_the_removal_of_files_whose_many_copies_wait_frees_nothing(house: FileHouse) -> None:
+    many = FEW_COPIES + 2
+    for number in range(many):
+        await house.put(f"/invoices/{number}.csv", b"12")
+    assert await house.taken() == (2 * many, many)
+    for number in range(many):
+        await house.files.remove(path(f"/invoices/{number}.csv"))
+    assert await house.taken() == (2 * many, 0)
+    await asyncio.sleep(MANY_COPIES_AGE_S)  # they are added up again
+    assert await house.taken() == (2 * many, 0)
 
 
 async def test_processes_that_race_for_the_last_bytes_never_pass_the_quota(house: FileHouse) -> None:
