@@ -8,7 +8,8 @@ import click
 import pytest
 
 from engine.files import CHUNK
-from engine.postgres.database import LOCK_S, OLDEST
+from engine.postgres.connecting import OLDEST
+from engine.postgres.database import LOCK_S
 from engine.postgres.examining import LONG_S
 from engine.postgres.files.cache import MOST_BYTES
 from engine.postgres.pool import IDLE_S
