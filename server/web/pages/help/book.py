@@ -42,6 +42,8 @@ GROUPS: Mapping[str, tuple[Topic, ...]] = {
         Topic("operating", "Operating Headcount", "Health checks, retention, bans, metrics, logs, limits and mail."),
         Topic("cli", "Command line", "Each command of headcount."),
         Topic("postgresql", "PostgreSQL", "A database in place of the data folder, for one server or several."),
+        Topic("scaling", "Several servers", "When several servers are needed, how many, and what a failure costs."),
+        Topic("moving", "Move to a database, and back", "How all data moves to PostgreSQL, or to a data folder."),
         Topic("s3", "Files in S3", "S3-compatible storage for the bytes of files, beside PostgreSQL."),
     ),
 }
