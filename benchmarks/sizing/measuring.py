@@ -43,6 +43,7 @@ TENANTS, CHECKED_S = 1000, 90.0
 """So long after 1,000 tenants were added, all of them have been looked at."""
 LOOK_S = 0.1
 TRIES = 5
+LOG_SHOWN = 1500
 ENDED = {"completed", "unchanged"}
 Act = Callable[[], float]
 """Does one piece of work; returns the seconds in which something was to be done."""
@@ -106,11 +107,12 @@ class Bench:
         for left in reversed(range(TRIES)):
             try:
                 replace(self.server, name=tenant).sftp(*commands)
-            except subprocess.CalledProcessError:
-                if not left:
-                    raise
-                self.failed += 1
+            except subprocess.CalledProcessError as error:
                 time.sleep(SETTLE_S)
+                if not left:
+                    said = (self.server.folder / "server.log").read_text()[-LOG_SHOWN:]
+                    raise RuntimeError(f"{tenant} cannot log in; the server says: {said}") from error
+                self.failed += 1
             else:
                 return
 

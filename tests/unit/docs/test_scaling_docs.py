@@ -1,4 +1,4 @@
-"""docs/scaling.md agrees with the code: connections, settings, metrics and log events."""
+"""docs/scaling.md agrees with the code: connections, settings, metrics, log events and assumptions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from benchmarks.sizing.inputs import ASSUMED, Assumptions, Costs, listed
 from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS
 from importer.worker.worker import AT_ONCE
 from server.settings import PREFIX, ServerSettings
@@ -38,3 +39,9 @@ def test_every_metric_on_the_page_is_on_the_page_of_operators() -> None:
 def test_every_log_event_on_the_page_is_on_the_page_of_operators(event: str) -> None:
     assert f"`{event}`" in PAGE
     assert f"`{event}`" in OPERATING
+
+
+def test_the_page_has_every_assumption_of_the_model() -> None:
+    shown = [each for each in listed(Costs(), Assumptions()) if each.source == ASSUMED]
+    rows = re.findall(r"^\| (\w+) \| (.+?) \| assumed \| (.+) \|$", PAGE, re.MULTILINE)
+    assert rows == [(each.name, each.value, each.what) for each in shown]
