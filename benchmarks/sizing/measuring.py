@@ -168,9 +168,7 @@ def measured() -> dict[str, Any]:
         secret.touch(mode=0o600)
         secret.write_bytes(os.urandom(32))
         env = {"HEADCOUNT_DATABASE_URL": postgres.url, "HEADCOUNT_SECRET_KEY_FILE": str(secret)}
-        fresh = [f"small-{number}" for number in range(SMALL_TIMES)] + [
-            f"big-{number}" for number in range(BIG_TIMES)
-        ]
+        fresh = _tenants(SMALL, SMALL_TIMES) + _tenants(BIG, BIG_TIMES)
         with (
             headcount(folder / "server", (TENANT, *fresh), env=env) as server,
             psycopg.connect(postgres.url, autocommit=True) as db,
