@@ -254,9 +254,6 @@ def load_settings() -> ServerSettings:
     if chosen and settings.database_url:
         where = _source("database_url")
         raise SettingsError(f"{where} names a database, so there is no data folder. Leave out --data-dir")
-    if settings.files_url and not settings.database_url:
-        where = _source("files_url")
-        raise SettingsError(f"{where} needs a database beside it. Set HEADCOUNT_DATABASE_URL, or leave out {where}")
     return settings
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.files import ROOT
+from engine.objects import Objects
 from engine.postgres.files.moving import Name, NamesToMove
 from engine.postgres.moving import PostgresTables
 from engine.postgres.server.marks import PostgresMarkStore
@@ -154,11 +155,16 @@ class DatabaseSide:
 
 
 @asynccontextmanager
-async def in_database(url: str, secret_file: Path | None, where: str) -> AsyncIterator[DatabaseSide]:
-    """Open the database at `url` as a side. Errors say that the URL is in `where`."""
+async def in_database(
+    url: str, secret_file: Path | None, where: str, objects: Objects | None = None
+) -> AsyncIterator[DatabaseSide]:
+    """Open the database at `url` as a side, with the bytes of its files in `objects` if they are not in it.
+
+    Errors say that the URL is in `where`.
+    """
     async with AsyncExitStack() as stack:
         with saying_what_to_do(where):
-            home = await stack.enter_async_context(open_home(url, secret_file=secret_file))
+            home = await stack.enter_async_context(open_home(url, secret_file=secret_file, objects=objects))
         yield DatabaseSide(home, in_words(url))
 
 

@@ -16,7 +16,7 @@ from server.moving.folder import FolderSide
 from server.moving.moving import cancel as cancel
 from server.moving.moving import move as move
 from server.moving.side import Side
-from server.places import place_of
+from server.places import objects_of, place_of
 from server.settings import DATABASE_URL, ServerSettings
 from server.tenants.local.folder import make_data_dir, server_database
 from server.tenants.local.home import open_folder
@@ -44,7 +44,7 @@ async def both(settings: ServerSettings, target: str) -> AsyncIterator[tuple[Sid
         ):
             yield source, other
         return
-    place = place_of(settings)
+    place = place_of(settings.model_copy(update={"files_url": None}))  # that is for the target
     if not place.has_data():
         raise place.no_data()
     async with (
@@ -59,7 +59,7 @@ def _in_database(settings: ServerSettings, url: SecretStr, where: str) -> Abstra
     place_of(settings.model_copy(update={"database_url": url}))  # it says what to install
     from server.moving.database import in_database  # its driver is an extra
 
-    return in_database(url.get_secret_value(), settings.secret_key_file, where)
+    return in_database(url.get_secret_value(), settings.secret_key_file, where, objects_of(settings))
 
 
 def to_json(report: Report, source: Side, target: Side) -> dict[str, object]:

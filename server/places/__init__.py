@@ -14,8 +14,12 @@ from server.settings import ServerSettings, SettingsError
 
 
 def place_of(settings: ServerSettings) -> Place:
-    """Return the place that `settings` name. Nothing is opened."""
+    """Return the place that `settings` name. Nothing is opened. Raises SettingsError."""
     if settings.database_url is None:
+        if settings.files_url is not None:
+            raise SettingsError(
+                "HEADCOUNT_FILES_URL needs a database beside it. Set HEADCOUNT_DATABASE_URL, or leave it out"
+            )
         return FolderPlace(settings)
     try:
         from server.places.database import DatabasePlace  # its driver is an extra
@@ -24,8 +28,12 @@ def place_of(settings: ServerSettings) -> Place:
             f"HEADCOUNT_DATABASE_URL needs psycopg, which is not installed ({error}). "
             "Install it: pip install 'headcount[postgres]'"
         ) from error
-    objects = _objects(settings.files_url, settings.files_key_file) if settings.files_url else None
-    return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file, objects)
+    return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file, objects_of(settings))
+
+
+def objects_of(settings: ServerSettings) -> Objects | None:
+    """Return the storage of the bytes of files that `settings` name; None: the database. Raises SettingsError."""
+    return _objects(settings.files_url, settings.files_key_file) if settings.files_url else None
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.bucket import bucket_of, key_file
 from tests.support.clients import POSTGRES, needs
 from tests.support.moving import content_of, fill_installation
 from tests.support.postgres import url_of_new
@@ -96,6 +97,18 @@ def test_an_installation_is_the_same_after_a_move_there_and_back(moved: Installa
     assert after.keys() == before.keys()
     for place in before:
         assert after[place] == before[place], place
+
+
+def test_an_installation_is_the_same_after_a_move_to_s3_and_back(moved: Installation, tmp_path: Path) -> None:
+    before = content_of(moved.here.data)
+    for each in (moved.here, moved.there):
+        each.env |= {"HEADCOUNT_FILES_URL": bucket_of(tmp_path), "HEADCOUNT_FILES_KEY_FILE": str(key_file(tmp_path))}
+    assert moved.move("--json").json["differences"] == []
+    assert stored(moved, "SELECT count(*) FROM chunks") == [(0,)]
+    assert stored(moved, "SELECT count(*) FROM contents WHERE object IS NOT NULL AND sealed") != [(0,)]
+    assert moved.move_back("--json").json["differences"] == []
+    after = content_of(moved.back)
+    assert {place: after[place] for place in before} == before
 
 
 def test_a_moved_installation_goes_on_in_its_database(moved: Installation) -> None:
