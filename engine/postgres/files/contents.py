@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator
 
 from engine.files import CHUNK, UNNEEDED_S, ContentGone
@@ -15,14 +16,18 @@ from importer.errors import DatabaseAway, Refused
 AT_ONCE = 16
 """The most chunks in one transaction, in one answer, and in the memory of one file."""
 
+ID_BITS = 62
+"""An id is random. One that is taken already is refused by the key of the table."""
+
 OF = "tenant_id = (SELECT id FROM tenants WHERE name = %(tenant)s)"
 ONE = f"{OF} AND id = %(content)s"
 
-MADE = "INSERT INTO contents (tenant_id, size) SELECT id, %s FROM tenants WHERE name = %s RETURNING id"
+MADE = "INSERT INTO contents (tenant_id, id, size) SELECT id, %s, %s FROM tenants WHERE name = %s RETURNING id"
 SHORT = (
-    "WITH made AS (INSERT INTO contents (tenant_id, size, sealed) SELECT id, %s, true FROM tenants WHERE name = %s"
-    " RETURNING tenant_id, id), written AS (INSERT INTO chunks (tenant_id, content_id, number, bytes)"
-    " SELECT tenant_id, id, 0, %b FROM made) SELECT id FROM made"
+    "WITH made AS (INSERT INTO contents (tenant_id, id, size, sealed)"
+    " SELECT id, %s, %s, true FROM tenants WHERE name = %s RETURNING tenant_id, id),"
+    " written AS (INSERT INTO chunks (tenant_id, content_id, number, bytes) SELECT tenant_id, id, 0, %b FROM made)"
+    " SELECT id FROM made"
 )
 """SQL: store a content of one chunk in one step."""
 WRITTEN = f"INSERT INTO chunks (tenant_id, content_id, number, bytes) VALUES ({ID}, %s, %s, %b)"  # noqa: S608
@@ -82,7 +87,7 @@ class PostgresContents:
 
     async def _store_short(self, tenant: str, data: bytes) -> int:
         async with self._database.transaction(ON_NO_DISK) as steps:
-            return id_of(await steps.rows(SHORT, len(data), tenant, data), tenant)
+            return id_of(await steps.rows(SHORT, new_id(), len(data), tenant, data), tenant)
 
     async def read(self, tenant: str, content: int, offset: int, size: int) -> bytes:
         data = await self._part(tenant, content, offset, offset + size) if size > 0 else b""
@@ -139,7 +144,15 @@ class PostgresContents:
 
 
 async def _made(steps: Steps, tenant: str, size: int) -> int:
-    return id_of(await steps.rows(MADE, size, tenant), tenant)
+    return id_of(await steps.rows(MADE, new_id(), size, tenant), tenant)
+
+
+def new_id() -> int:
+    """Return the id of a new content: one that no other content has had, also none that a crash of PostgreSQL took.
+
+    A sequence gives a number again if the transaction that got it first was not on disk.
+    """
+    return secrets.randbits(ID_BITS) + 1
 
 
 def id_of(found: list[Row], tenant: str) -> int:

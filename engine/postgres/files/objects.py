@@ -29,7 +29,17 @@ from typing import TypeVar
 from engine.files import CHUNK, UNNEEDED_S
 from engine.objects import BLOCK, MOST_BLOCKS, Objects
 from engine.postgres.database import ATTEMPTS, ON_NO_DISK, Database
-from engine.postgres.files.contents import AT_ONCE, ONE, SIZE, PostgresContents, gone, id_of, read_all, write_all
+from engine.postgres.files.contents import (
+    AT_ONCE,
+    ONE,
+    SIZE,
+    PostgresContents,
+    gone,
+    id_of,
+    new_id,
+    read_all,
+    write_all,
+)
 from engine.postgres.files.ended import STRAY_S, EndedObjects
 from engine.postgres.files.owner import Owner
 from importer.errors import DatabaseAway, FilesAway, TryAgain
@@ -46,8 +56,8 @@ KEPT_EVERY_S = 300.0
 Keep = Callable[[], Awaitable[object]]
 
 BEGUN = (
-    "INSERT INTO contents (tenant_id, size, object)"
-    " SELECT id, %(size)s, %(place)s || '/' || id || '/' || %(random)s FROM tenants WHERE name = %(tenant)s"
+    "INSERT INTO contents (tenant_id, id, size, object)"
+    " SELECT id, %(new)s, %(size)s, %(place)s || '/' || id || '/' || %(random)s FROM tenants WHERE name = %(tenant)s"
     " RETURNING id, object"
 )
 SEALED = f"UPDATE contents SET sealed = true, sums = %(sums)b WHERE {ONE} AND object = %(object)s"  # noqa: S608 - constants
@@ -155,7 +165,7 @@ class ObjectContents:
 
     async def _begin(self, tenant: str, size: int, place: str) -> tuple[int, str]:
         """Write the row of a new content; return its id and the key of its object."""
-        values = {"size": size, "place": place, "random": secrets.token_hex(16), "tenant": tenant}
+        values = {"new": new_id(), "size": size, "place": place, "random": secrets.token_hex(16), "tenant": tenant}
         async with self._rows.transaction(ON_NO_DISK) as steps:
             found = await steps.rows(BEGUN, **values)
         return id_of(found, tenant), found[0]["object"]

@@ -123,6 +123,18 @@ async def test_a_content_is_deleted_when_nothing_refers_to_it(
         await contents.read("acme", number, 0, 1)
 
 
+@pytest.mark.parametrize("length", [1, CHUNK + 1])
+async def test_no_content_gets_the_id_of_one_that_a_crash_took(
+    contents: Contents, database: Database, put: Put, length: int
+) -> None:
+    """A crash sets the sequence of a table back to a number that was on disk."""
+    await database.change("SELECT setval(pg_get_serial_sequence('contents', 'id'), 1, false)")
+    before = await put(some(length))
+    await database.change("DELETE FROM contents")
+    await database.change("SELECT setval(pg_get_serial_sequence('contents', 'id'), 1, false)")
+    assert await put(some(length)) != before
+
+
 @pytest.mark.parametrize("how", ["named", "kept"])
 async def test_a_content_that_is_being_deleted_gets_no_name(
     contents: Contents, kept: PostgresKeptFiles, database: Database, put: Put, how: str
