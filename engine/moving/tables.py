@@ -225,6 +225,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "marks": "files with SQLite",
         "contents": "the bytes of files",
         "chunks": "the bytes of files",
+        "commits": "of transactions that have just ended: no server runs",
         "ended_objects": "objects that are deleted: none of the files that are moved",
         "kept_files": "files with SQLite",
         "names": "files with SQLite",
