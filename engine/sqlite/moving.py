@@ -57,6 +57,13 @@ class SqliteTables:
     def __init__(self, server: Path, users_db: Callable[[str], Path]) -> None:
         self._server = server
         self._users_db = users_db
+        self._open: dict[Path, sqlite3.Connection] = {}
+
+    def close(self) -> None:
+        """Close what is open for reading."""
+        for db in self._open.values():
+            db.close()
+        self._open.clear()
 
     async def rows(self, table: Table, tenant: str | None) -> Batches:
         file = self._server
@@ -65,37 +72,37 @@ class SqliteTables:
             file = self._users_db(tenant)
         convert = converting(table, _OUT.get)
         values = (tenant,) if table.owner in (Owner.TENANT, Owner.SIGN_IN) else ()
-        with reading(file) as db:
+        with self._reading(file) as db:
             found = db.execute(_select(table), values)
             while batch := found.fetchmany(AT_ONCE):
                 yield [convert(row) for row in batch]
 
     async def tenants(self) -> list[Tenant]:
-        with reading(self._server) as db:
+        with self._reading(self._server) as db:
             return [Tenant(*row) for row in db.execute(TENANTS)]
 
     async def is_whole(self, tenant: str) -> bool:
         """Return whether all of a tenant is here."""
-        with reading(self._server) as db:
+        with self._reading(self._server) as db:
             return db.execute("SELECT 1 FROM tenants WHERE name = ?", (tenant,)).fetchone() is not None
 
     async def numbering(self, tenant: str) -> Numbering:
-        with reading(self._users_db(tenant)) as db:
+        with self._reading(self._users_db(tenant)) as db:
             return Numbering(*db.execute(NUMBERING).fetchone())
 
     async def counters(self) -> Counters:
-        with reading(self._server) as db:
+        with self._reading(self._server) as db:
             return Counters(*(db.execute(NEWEST_OF, (name,)).fetchone()[0] for name in ("tokens", "moves")))
 
     async def unfinished(self) -> int:
-        with reading(self._server) as db:
+        with self._reading(self._server) as db:
             return sum(
                 db.execute(f"SELECT count(*) FROM {table} WHERE {AT_WORK}").fetchone()[0]  # noqa: S608 - constants
                 for table in ("imports", "runs")
             )
 
     async def is_empty(self) -> bool:
-        with reading(self._server) as db:
+        with self._reading(self._server) as db:
             return bool(db.execute(EMPTY).fetchone()[0])
 
     async def fill(self, rows: RowsOf, counters: Counters) -> None:
@@ -120,10 +127,21 @@ class SqliteTables:
                 if table.owner is not Owner.USERS:
                     await _insert(db, table, tenant.name, rows(table))
 
+    @contextmanager
+    def _reading(self, file: Path) -> Iterator[sqlite3.Connection]:
+        """Yield a connection for reading. Those to headcount.db and to the newest other file stay open."""
+        if file not in self._open:
+            for other in self._open.keys() - {self._server}:
+                self._open.pop(other).close()
+            with translating(file):
+                self._open[file] = _connect(file, "ro")
+        with translating(file):
+            yield self._open[file]
+
 
 async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
-    """Fill a new users.db, as it was made: all of it or nothing. All of it is in its own file then."""
-    with writing(file) as db:
+    """Fill a new users.db, as it was made. All of it is in its own file then; the caller brings it to the disk."""
+    with writing(file, on_disk=False) as db:
         triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
@@ -142,30 +160,35 @@ async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
         db.execute("INSERT INTO search_log (user_id) VALUES (NULL)")
         for _, sql in triggers:
             db.execute(sql)
-    with reading(file, write=True) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
-def reading(file: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-    """Open a database; without `write` it is not changed. Raises TryAgain, DatabaseUnusable."""
+def translating(file: Path) -> Iterator[None]:
+    """Raise errors of the database in `file` as TryAgain, DatabaseUnusable or DatabaseFault."""
     try:
-        uri = f"{file.absolute().as_uri()}?mode={'rw' if write else 'ro'}"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
-            yield db
+        yield
     except sqlite3.DatabaseError as error:
         raise translated(error, file) from error
 
 
+def _connect(file: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+
+
 @contextmanager
-def writing(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database, and run the block as one transaction. Foreign keys are checked."""
-    with reading(file, write=True) as db:
-        db.execute("PRAGMA synchronous = FULL")
+def writing(file: Path, *, on_disk: bool = True) -> Iterator[sqlite3.Connection]:
+    """Open a database, and run the block as one transaction. Foreign keys are checked.
+
+    Without `on_disk`, the caller brings it to the disk.
+    """
+    with translating(file), closing(_connect(file, "rw")) as db:
+        db.execute(f"PRAGMA synchronous = {'FULL' if on_disk else 'OFF'}")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("BEGIN IMMEDIATE")
         yield db
         db.execute("COMMIT")
+        if not on_disk:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _select(table: Table) -> str:

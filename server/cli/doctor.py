@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from server.moving.checking import Report
     from server.moving.moving import Done
 
+GO_ON = "The move has not ended. To go on, run the same command again. To give it up and use the source: add --cancel"
+DIFFERENT = "To use it, run the same command with --cancel. Then move to a new place"
 TOLD_EACH_S = 10.0
 """Seconds between two lines about a long move."""
 
@@ -89,27 +91,27 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
         async with opening.both(settings, target) as (source, other):
             if cancel:
                 return _print_canceled(source.name, await opening.cancel(source, other), as_json=as_json)
-            report = await opening.move(source, other, utc_now(), _told_seldom())
+            try:
+                report = await opening.move(source, other, utc_now(), _told_seldom())
+            except Exception:
+                if await opening.is_begun(source):
+                    tell(GO_ON, "move_unfinished", "warning")
+                raise
     except process.InUse as error:
         raise click.ClickException(str(error)) from error
-    if os.geteuid() == 0 and not report.differences and other.name.startswith("the data folder"):
-        do = f"chown -R USER {shlex.quote(target)}"
-        tell(f"root owns {target}. If the server runs as another user, give it to that user: {do}", "owned_by_root")
     if as_json:
         print_json(opening.to_json(report, source, other))
-    elif not report.differences:
-        _print_moved(report, source.name, other.name)
-    for each in report.differences:
-        tell(harmless(each), "not_equal", "error")
     if report.differences:
-        do = "Then move to a new one"
-        tell(
-            f"Both places are not equal, so {source.name} has the data. To use it: headcount migrate --to TARGET "
-            f"--cancel. {do}",
-            "not_moved",
-            "error",
-        )
-    return 1 if report.differences else 0
+        for each in report.differences:
+            tell(harmless(each), "not_equal", "error")
+        tell(f"both places are not equal, so {source.name} has the data. {DIFFERENT}", "not_moved", "error")
+        return 1
+    if not as_json:
+        _print_moved(report, source.name, other.name)
+    if os.geteuid() == 0 and not opening.is_url(target):
+        do = f"chown -R USER {shlex.quote(target)}"
+        tell(f"root owns {target}. If the server runs as another user, give it to that user: {do}", "owned_by_root")
+    return 0
 
 
 def _told_seldom() -> Done:

@@ -57,6 +57,10 @@ class FolderSide:
     def marks(self) -> FileMarks:
         return self._home.marks
 
+    def close(self) -> None:
+        """Close what is open for reading."""
+        self._tables.close()
+
     async def server_runs(self) -> bool:
         return False  # this process holds the lock of a server
 
@@ -213,6 +217,7 @@ async def _make_users(folder: TenantFolder, tenant: str, source: Side) -> None:
     await users_in(folder).prepare(make=True)
     rows = source.tables.rows
     await fill_users(folder.users_db, lambda table: rows(table, tenant), await source.tables.numbering(tenant))
+    _fsync(folder.users_db)
     if (await users_in(folder).prepare()).get("paused_until", "null") != "null":
         folder.paused.touch()
 
@@ -220,6 +225,11 @@ async def _make_users(folder: TenantFolder, tenant: str, source: Side) -> None:
 def _digest(fd: int) -> str:
     with open(fd, "rb", closefd=False) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fsync(file: Path) -> None:
+    with open(file, "rb") as stream:
+        os.fsync(stream)
 
 
 def _copy(source: int, target: int) -> None:

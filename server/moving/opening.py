@@ -20,6 +20,7 @@ from server.places import objects_of, place_of
 from server.settings import DATABASE_URL, ServerSettings
 from server.tenants.local.folder import make_data_dir, server_database
 from server.tenants.local.home import open_folder
+from server.tenants.moves import marks_in
 from server.tenants.settings import TenantRefused
 
 URL = ("postgresql:", "postgres:")
@@ -31,7 +32,7 @@ async def both(settings: ServerSettings, target: str) -> AsyncIterator[tuple[Sid
 
     Raises TenantRefused, process.InUse, SettingsError, TryAgain, DatabaseUnusable.
     """
-    to_database = target.startswith(URL)
+    to_database = is_url(target)
     if to_database and not DATABASE_URL.fullmatch(target):
         raise TenantRefused("bad_url", "the URL must look like postgresql://USER@HOST:5432/NAME")
     if to_database == (settings.database_url is not None):
@@ -60,6 +61,17 @@ def _in_database(settings: ServerSettings, url: SecretStr, where: str) -> Abstra
     from server.moving.database import in_database  # its driver is an extra
 
     return in_database(url.get_secret_value(), settings.secret_key_file, where, objects_of(settings))
+
+
+def is_url(target: str) -> bool:
+    """Return whether `target` is the URL of a database, and not a folder."""
+    return target.startswith(URL)
+
+
+async def is_begun(source: Side) -> bool:
+    """Return whether a move from this place has begun and not ended."""
+    begun = (await marks_in(source.marks)).source
+    return begun is not None and not begun.ended
 
 
 def to_json(report: Report, source: Side, target: Side) -> dict[str, object]:
@@ -96,4 +108,8 @@ async def _in_folder(data_dir: Path) -> AsyncIterator[Side]:
     make_data_dir(data_dir)
     with process.hold(data_dir):
         async with open_folder(data_dir) as home:
-            yield FolderSide(home)
+            side = FolderSide(home)
+            try:
+                yield side
+            finally:
+                side.close()

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from server import process
@@ -60,7 +60,7 @@ class FolderPlace:
         if not self._data_dir.exists():
             absent = {"event": "data_folder_absent"}
             log.warning("There is no data folder %s; it is created.", self._data_dir, extra=absent)
-        await refuse_moved(self.name, FileMarks(self._data_dir))
+        await self._refuse_moved()
         make_data_dir(self._data_dir)
         with process.hold(self._data_dir):
             disk = DataDisk(self._data_dir)
@@ -69,9 +69,13 @@ class FolderPlace:
 
     @asynccontextmanager
     async def opened(self, *, serving: bool = False) -> AsyncIterator[Home]:
-        await refuse_moved(self.name, FileMarks(self._data_dir))
+        await self._refuse_moved()
         async with open_folder(self._data_dir, serving=serving) as home:
             yield home
+
+    async def _refuse_moved(self) -> None:
+        with suppress(OSError):  # what cannot be used for that is refused when it is opened
+            await refuse_moved(self.name, FileMarks(self._data_dir))
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:
         return Accounts(tenants, soundness)

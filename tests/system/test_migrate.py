@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from server.files.local.measuring import measure_usage
 from tests.support.bucket import bucket_of, key_file
 from tests.support.clients import POSTGRES, needs
 from tests.support.moving import content_of, fill_installation
@@ -117,7 +118,12 @@ def test_a_moved_installation_goes_on_in_its_database(moved: Installation) -> No
     host_keys = content_of(moved.here.data)["host_keys"]
     token = moved.here.cli("token", "create", "acme", "--role", "owner").text.strip()
     secret = moved.here.cli("notify", "secret", "acme").text
+    files = os.open(moved.here.data / "tenants/acme/files", os.O_RDONLY)
+    counted = measure_usage(files)
+    os.close(files)
     moved.move()
+    usage = "SELECT bytes, files FROM usage JOIN tenants ON id = tenant_id WHERE name = 'acme'"
+    assert stored(moved, usage) == [(counted.size, counted.files)]
     assert moved.there.cli("notify", "secret", "acme").text == secret
     with moved.there as server:
         assert server.get("/api/v1/tenants/acme/imports/8", Authorization=f"Bearer {token}").json()["state"] == "held"
@@ -195,6 +201,17 @@ def test_a_killed_server_ends_its_work_before_a_move(moved: Installation) -> Non
     with moved.here as server:
         server.stop()
     moved.move()
+
+
+def test_a_move_that_fails_says_how_to_go_on(moved: Installation) -> None:
+    users = moved.here.data / "tenants/globex/users.db"
+    content = users.read_bytes()
+    users.write_bytes(b"no database" * 1000)
+    ran = moved.move(check=False)
+    assert (ran.code, "users.db" in ran.err, "--cancel" in ran.warned) == (1, True, True)
+    users.write_bytes(content)
+    moved.move()
+    assert [each["name"] for each in moved.there.cli("tenant", "list", "--json").json] == ["acme", "globex"]
 
 
 def test_a_wrong_secret_is_refused_before_anything_is_copied(moved: Installation) -> None:
