@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,15 @@ async def test_a_file_is_published_when_it_is_the_visible_file(house: House) -> 
     found = await archive.find(folder, copy)
     assert found is not None
     assert found.linked
+
+
+async def test_a_copy_that_is_there_is_not_made_anew(house: House) -> None:
+    archive, folder = house.archive, house.folder
+    copy, visible = folder.copy(7), folder.visible("/sync_users.csv")
+    await put(archive, folder, copy, content=b"first")
+    await house.publish(copy)
+    assert not await archive.made_anew(folder, copy, visible, hashlib.sha256(b"first").hexdigest())
+    assert await read(archive, folder, copy) == b"first"
 
 
 async def test_an_import_keeps_and_fetches_in_its_own_event_loop(house: House) -> None:

@@ -85,6 +85,12 @@ async def test_a_start_finds_the_runs_that_arrive_or_run(runs: RunStore) -> None
     assert [(each.key, each.state.value) for each in await runs.at_work_here()] == left
 
 
+async def test_a_run_whose_copy_was_on_disk_before_it_did_not_land_lately(runs: RunStore) -> None:
+    await put_in_line(runs)
+    await arrive(runs)
+    assert await runs.landed_lately() == []
+
+
 async def test_copies_of_waiting_runs_are_needed_and_those_of_failed_ones_kept(runs: RunStore) -> None:
     for size in range(1, 6):
         await put_in_line(runs, size=size)
