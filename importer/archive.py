@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ground.files import link, locked
+from ground.files import fsync_folder, link, locked
 from importer.folder import TenantFolder
 
 
@@ -95,6 +95,12 @@ class Archive(Protocol):
         False if there is a copy.
         """
 
+    async def settle(self, folder: TenantFolder, place: Path) -> None:
+        """Return when the files in a folder of the tenant are durable under their names.
+
+        A server that was killed may have left some that are not.
+        """
+
     def locked(self, folder: TenantFolder, place: Path) -> AbstractAsyncContextManager[None]:
         """Hold the lock of a folder of the tenant: other blocks with it wait, in all processes."""
 
@@ -151,6 +157,10 @@ class LocalArchive:
 
     async def made_anew(self, folder: TenantFolder, copy: Path, visible: Path, sha256: str) -> bool:
         return await asyncio.to_thread(_made_anew, copy, visible, sha256)
+
+    async def settle(self, folder: TenantFolder, place: Path) -> None:
+        with suppress(FileNotFoundError):
+            await asyncio.to_thread(fsync_folder, place)
 
     def locked(self, folder: TenantFolder, place: Path) -> AbstractAsyncContextManager[None]:
         return locked(place)

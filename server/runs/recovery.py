@@ -49,9 +49,14 @@ async def recover_runs(
     """Bring every run into its true state, or only `runs`, those of some tenants that a start has found.
 
     A copy that a power cut took is made anew: that of a file that landed in one call may reach the disk after the OK.
+    One that a killed process made may not be on the disk either, and nothing waits for it once clients are let in.
     Raises TryAgain if the store cannot be written. Then it can be called again with the same runs.
     """
-    for run in [*await store.cut_off(), *await store.landed_lately()] if runs is None else runs:
+    runs = [*await store.cut_off(), *await store.landed_lately()] if runs is None else [*runs]
+    for tenant in dict.fromkeys(run.tenant for run in runs):
+        folder = folder_of(tenant)
+        await archive.settle(folder, folder.runs)
+    for run in runs:
         if run.state is ImportState.QUEUED and await _has_copy(archive, folder_of(run.tenant), run):
             continue
         if not is_as_left(run, await store.get(*run.key)):

@@ -158,6 +158,9 @@ class PostgresArchive:
     async def made_anew(self, folder: TenantFolder, copy: Path, visible: Path, sha256: str) -> bool:
         return False  # a copy and the name of its file are in one transaction
 
+    async def settle(self, folder: TenantFolder, place: Path) -> None:
+        return None  # each is stored in a transaction
+
     @asynccontextmanager
     async def locked(self, folder: TenantFolder, place: Path) -> AsyncIterator[None]:
         # One at a time: each takes a connection, and its block needs another.

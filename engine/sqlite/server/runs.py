@@ -78,7 +78,8 @@ class SqliteRunStore:
 
     async def land(self, landing: Landing) -> Outcome:
         """See `engine.landing.Land`. It takes one step of the event loop."""
-        (run_id, failure), stored = await self._ledger.in_steps(lambda db: _land(db, landing), landing.placing.keep)
+        work = self._ledger.in_steps(lambda db: _land(db, landing), landing.placing.keep, landing.tenant)
+        (run_id, failure), stored = await work
         if failure is None:
             self.changed.set()
         return Outcome(run_id, failure and self._ledger.translated(failure), stored)

@@ -180,6 +180,7 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
         raise OSError(errno.ENAMETOOLONG, TOO_DEEP)
     there = in_the_way(target.name, target.folder, replace=replace)
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    space.folders_changed()
     if there is not None:
         (await space.usage()).release(0, 1)
 
@@ -223,6 +224,7 @@ async def remove_folder(space: Space, path: ClientPath) -> None:
     usage = await space.usage()
     with space.folder.holding(path) as folder:
         os.rmdir(path.name, dir_fd=folder)
+    space.folders_changed()
     usage.release(0, 1)
 
 

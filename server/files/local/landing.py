@@ -29,10 +29,11 @@ A short file for a hook that decides on none waits for the disk less often:
 - * Then 3 and 5 are brought to the disk at once, in this order, but the OK does not wait for them. The row has the
   SHA-256 of the bytes. After a power cut start-up finds the row, `arriving` or `queued`, and the visible file. If
   there is no copy, and the visible file has that SHA-256, start-up makes the copy anew, and queues the row. The old
-  file may have it, too: both are true then, as above. So 4 must last until 3 and 5 are durable. A later file waits
-  for that, as its own row is behind this one in the same log. A removal or rename of what landed waits in
-  `Space.unlanding`. So does every change of a name if a hook was turned off or on meanwhile. A start flushes what a
-  killed process wrote.
+  file may have it, too: both are true then, as above. So 4 must last until 3 and 5 are durable, and the folders above
+  the name must be on disk, too (`Space.flush_folders`). A later file waits for 3 and 5, as its own row is behind this
+  one in the same log; if they failed, its call of the store does them again first. A removal or rename of what landed
+  waits in `Space.unlanding`. So does every change of a name if a hook was turned off or on meanwhile. A start flushes
+  what a killed process wrote: the log, and the folder of the copies.
 
 If two steps swap:
 
@@ -75,6 +76,7 @@ from server.files.hooks import Arrival, Hook, Land, Upload
 from server.files.local.leftovers import unmark
 from server.files.local.placing import Placement, Spot
 from server.files.local.space import LONG_FILE, Space
+from server.files.paths import parse_path
 from server.files.reports import REMOVED, SHOWN_TO_CLIENTS, NotLanded, reason_of
 from server.loop import hurry
 
@@ -145,7 +147,7 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     if hook.land is None or file.flush is None:
         arrival, failure = await _in_steps(space, hook, file, placement)
     else:
-        arrival, failure = await _at_once(hook.land, file, Beside(space, file.fd, file.flush, placement))
+        arrival, failure = await _at_once(hook.land, file, Beside(space, file, file.flush, placement))
     if failure is not None:
         await _failed(hook, file.upload, arrival, failure)
         raise failure
@@ -194,11 +196,12 @@ def _place(file: Offered, placement: Placement, copy: Path) -> None:
 
 
 class Beside:
-    """The `Placing` of a short file open at `fd`. Its `flush` runs beside the hook's record."""
+    """The `Placing` of a short file. Its `flush` runs beside the hook's record."""
 
-    def __init__(self, space: Space, fd: int, flush: Future[None], placement: Placement) -> None:
+    def __init__(self, space: Space, file: Offered, flush: Future[None], placement: Placement) -> None:
         self._space = space
-        self._fd = fd
+        self._path = parse_path(file.upload.path.encode())
+        self._fd = file.fd
         self._flush = flush
         self._placement = placement
 
@@ -208,6 +211,7 @@ class Beside:
     def place(self, copy: Path) -> None:
         self._flush.result()
         unmark(self._fd)  # the queue has a row for it now
+        self._space.flush_folders(self._path)
         self._placement.link(copy)
         self._placement.move()
         _check_owner(self._space)

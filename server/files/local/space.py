@@ -67,6 +67,7 @@ class Space(Endings):
         self._usage: Usage | None = None
         self._copies_at = 0.0
         self._offered: set[Path] = set()
+        self._flushed: set[tuple[bytes, ...]] = set()
         self._measuring = asyncio.Lock()
 
     @property
@@ -123,8 +124,32 @@ class Space(Endings):
             gone = before - found - {(TEST,)}
             self._usage.add(0, len(gone) - added)
 
+    def flush_folders(self, path: ClientPath) -> None:
+        """Bring the names of the folders above `path` to the disk, unless they are there. Blocks. Raises OSError.
+
+        A client may have made or moved one just before, and one of a hook was made when the session began.
+        """
+        flushed = self._flushed  # `folders_changed` meanwhile: what is noted here counts no more
+        for end in range(1, len(path.parts)):
+            if (folder := path.parts[:end]) not in flushed:
+                above = self.folder.open_folder(folder[:-1])
+                try:
+                    os.fsync(above)
+                finally:
+                    os.close(above)
+                flushed.add(folder)
+
+    def folders_changed(self) -> None:
+        """Note that a folder got another path, or that its path is free for another one."""
+        self._flushed = set()
+
     def has_landed(self, path: str, stored: Stored | None) -> None:
-        """Note that a file landed; `stored` waits until its record is on the disk, None: it is."""
+        """Note that a file landed; `stored` waits until its record is on the disk, None: it is.
+
+        Then it does not say that what the file before relies on is there, too.
+        """
+        if stored is None:
+            return
         view = self.hooks  # the hook may have been turned off meanwhile
         self._stored, self._landed_under = stored, view if view.find(path) else None
 

@@ -153,6 +153,14 @@ async def test_a_copy_that_is_there_is_not_made_anew(house: House) -> None:
     assert await read(archive, folder, copy) == b"first"
 
 
+async def test_what_is_kept_stays_when_its_folder_is_settled(house: House) -> None:
+    archive, folder = house.archive, house.folder
+    await archive.settle(folder, folder.root / "none")
+    await put(archive, folder, folder.copy(7), content=b"first")
+    await archive.settle(folder, folder.uploads)
+    assert await read(archive, folder, folder.copy(7)) == b"first"
+
+
 async def test_an_import_keeps_and_fetches_in_its_own_event_loop(house: House) -> None:
     archive, folder = house.archive, house.folder
 
