@@ -110,14 +110,28 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
 async def cancel(source: Side, target: Side) -> bool:
     """Let the source be used again, and not the target. Return False if no move was begun. Raises TenantRefused."""
     found, other = await marks_in(source.marks), await marks_in(target.marks)
-    if found.source is None:
+    begun = found.source
+    if begun is None:
         return False
-    if found.source.ended or (other.target and other.target.id == found.source.id):
-        for side in (source, target):
-            if await side.server_runs():
-                raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop it first")
+    is_half = other.target is not None and other.target.id == begun.id
+    if not is_half and begun.other != target.name:  # the right target would still be used
+        raise TenantRefused("moved", f"{source.name} was moved to {begun.other}, not to {target.name}. Name that")
+    if other.source:  # its data are used there
+        raise TenantRefused(
+            "moved",
+            f"{target.name} was moved on to {other.source.other}. First give that move up: with {target.name} as the "
+            "source, headcount migrate --to TARGET --cancel",
+        )
+    if begun.ended or is_half:
+        await _refuse_running(source, target)
         # The data stay, but are of no use. First this mark: at no moment can both places be used.
-        await target.marks.put(TARGET, Move(found.source.id, f"{source.name} (canceled)", found.source.at).to_text())
+        await target.marks.put(TARGET, Move(begun.id, f"{source.name} (canceled)", begun.at).to_text())
+        try:
+            await _refuse_running(source, target)  # one that was started before it could see the mark
+        except Exception:
+            if other.target is None:
+                await target.marks.drop(TARGET)
+            raise
     await source.marks.drop(SOURCE)
     return True
 
@@ -137,9 +151,7 @@ async def _refuse_unready(source: Side, target: Side) -> None:
 
     Raises SecretRefused and HostKeyRefused if keys cannot be read or stored.
     """
-    for side in (source, target):
-        if await side.server_runs():
-            raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop all servers first")
+    await _refuse_running(source, target)
     if left := await source.unfinished():
         raise TenantRefused(
             "unfinished",
@@ -148,6 +160,13 @@ async def _refuse_unready(source: Side, target: Side) -> None:
         )
     await source.host_keys()
     await target.open_secrets()
+
+
+async def _refuse_running(*sides: Side) -> None:
+    """Raise TenantRefused if a server runs on one of these places."""
+    for side in sides:
+        if await side.server_runs():
+            raise TenantRefused("server_runs", f"a server runs on {side.name}. Stop all servers first")
 
 
 async def _copy(source: Side, target: Side, done: Done) -> None:

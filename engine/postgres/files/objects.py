@@ -155,7 +155,8 @@ class ObjectContents:
         return await self._chunks.keep_for_reader(tenant, content)
 
     async def collect(self, limit: int) -> int:
-        place = await self._owner.place()  # a copy of the database deletes nothing
+        await self._owner.check()  # a copy of the database deletes nothing, nor does one whose copy has taken over
+        place = await self._owner.place()
         deleted = await self._chunks.collect(limit)
         await self._ended.delete(place, limit)
         await self._ended.look_for_strays(place)

@@ -38,6 +38,21 @@ async def test_a_copy_of_a_database_is_refused_until_its_owner_is_deleted(
         await contents.check()  # type: ignore[attr-defined]
 
 
+async def test_a_server_deletes_no_object_after_another_database_has_taken_over(
+    contents: Contents, put: Put, tmp_path: Path, url: str
+) -> None:
+    await put(b"1")
+    objects = objects_of(tmp_path)
+    (key,) = [key for key, _ in await objects.list("", "", 9) if key.endswith("/database")]
+    await objects.delete([key])
+    async with alone(await _copied(url, tmp_path)) as copy:
+        await ObjectContents(copy, objects).check()
+    before = await objects.list("", "", 9)
+    with pytest.raises(DatabaseUnusable, match="belong to another database"):
+        await contents.collect(9)
+    assert await objects.list("", "", 9) == before
+
+
 async def _copied(url: str, folder: Path) -> str:
     """Return the URL of a copy of the database of a test. Connections to it are ended."""
     copy = folder / "copy"

@@ -1,0 +1,101 @@
+"""A canceled move lets the source be used again, and never two places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from server.moving.moving import cancel
+from server.moving.side import Side
+from server.tenants.moves import SOURCE, TARGET, Move
+from server.tenants.settings import TenantRefused
+
+HERE, THERE = "the data folder /a", "the database b"
+BEGUN = Move("one", THERE, "2026-01-01T00:00:00Z")
+FROM = Move("one", HERE, BEGUN.at)
+
+
+class Marks(dict[str, str]):
+    """An `engine.marks.MarkStore` in memory."""
+
+    async def has(self, name: str) -> bool:
+        return name in self
+
+    async def find(self, name: str) -> str | None:
+        return self.get(name)
+
+    async def put(self, name: str, text: str) -> None:
+        self[name] = text
+
+    async def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
+@dataclass
+class Place:
+    """What a cancel asks of a `Side`. `runs` has the answers about its server; then none runs."""
+
+    name: str
+    marks: Marks = field(default_factory=Marks)
+    runs: list[bool] = field(default_factory=list)
+
+    def marked(self, **moves: Move) -> Place:
+        self.marks.update(
+            {{"source": SOURCE, "target": TARGET}[kind]: move.to_text() for kind, move in moves.items()}
+        )
+        return self
+
+    async def server_runs(self) -> bool:
+        return self.runs.pop(0) if self.runs else False
+
+
+async def canceled(source: Place, target: Place) -> bool:
+    return await cancel(cast(Side, source), cast(Side, target))
+
+
+async def refused(source: Place, target: Place) -> str:
+    """Return the code of the refusal, which leaves all marks as they were."""
+    before: Any = [dict(each.marks) for each in (source, target)]
+    with pytest.raises(TenantRefused) as caught:
+        await canceled(source, target)
+    assert [dict(each.marks) for each in (source, target)] == before
+    return caught.value.code
+
+
+async def test_a_canceled_move_marks_its_target_and_not_its_source() -> None:
+    source, target = Place(HERE).marked(source=BEGUN.end()), Place(THERE)
+    assert await canceled(source, target)
+    assert (list(source.marks), list(target.marks)) == ([], [TARGET])
+
+
+async def test_a_move_without_a_second_mark_is_canceled() -> None:
+    source, target = Place(HERE).marked(source=BEGUN), Place(THERE)
+    assert await canceled(source, target)
+    assert (list(source.marks), list(target.marks)) == ([], [])
+
+
+async def test_a_move_is_not_canceled_with_another_place_than_its_target() -> None:
+    """Otherwise the right target would still be used, and the source, too."""
+    for move in (BEGUN, BEGUN.end()):
+        assert await refused(Place(HERE).marked(source=move), Place("the database typo")) == "moved"
+
+
+async def test_a_target_with_the_mark_of_the_move_may_have_another_name() -> None:
+    source, target = Place(HERE).marked(source=BEGUN.end()), Place("the database b on host").marked(target=FROM)
+    assert await canceled(source, target)
+    assert list(source.marks) == []
+
+
+async def test_a_move_is_not_canceled_whose_target_was_moved_on() -> None:
+    """Otherwise the place where the data are now would be used, and the source, too."""
+    on = Move("two", "the data folder /c", "2026-02-01T00:00:00Z")
+    for move in (on, on.end()):
+        assert await refused(Place(HERE).marked(source=BEGUN.end()), Place(THERE).marked(source=move)) == "moved"
+
+
+async def test_a_move_is_not_canceled_while_a_server_runs() -> None:
+    source = Place(HERE).marked(source=BEGUN.end())
+    assert await refused(source, Place(THERE, runs=[True])) == "server_runs"
+    assert await refused(source, Place(THERE, runs=[False, True])) == "server_runs"  # it started just now
