@@ -30,7 +30,10 @@ class StoredTables(Protocol):
     async def counters(self) -> Counters: ...
 
     async def unfinished(self) -> int:
-        """Return how many imports, runs and uploads a server had begun that was killed."""
+        """Return how many imports, runs and uploads a killed server had begun.
+
+        In a database, servers count too that were killed or are frozen.
+        """
 
     async def is_empty(self) -> bool:
         """Return whether there are no tenants and no tokens."""

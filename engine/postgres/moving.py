@@ -38,6 +38,7 @@ NUMBERED = "INSERT INTO meta (tenant_id, revision, began, gone, last_change) VAL
 UNFINISHED = (
     "SELECT (SELECT count(*) FROM imports WHERE state IN ('arriving', 'running'))"
     " + (SELECT count(*) FROM runs WHERE state IN ('arriving', 'running')) + (SELECT count(*) FROM drafts)"
+    " + (SELECT count(*) FROM nodes)"  # a server that stops removes its row
 )
 EMPTY = (
     "SELECT NOT EXISTS (SELECT 1 FROM tenants) AND NOT EXISTS (SELECT 1 FROM tokens)"

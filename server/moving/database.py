@@ -19,7 +19,7 @@ from engine.objects import Objects
 from engine.postgres.files.moving import Name, NamesToMove
 from engine.postgres.moving import PostgresTables
 from engine.postgres.server.marks import PostgresMarkStore
-from engine.postgres.server.node import a_server_runs
+from engine.postgres.server.node import PostgresNode, a_server_runs
 from engine.postgres.urls import in_words
 from engine.tenants import Tenant
 from importer.model import Written
@@ -64,6 +64,8 @@ class DatabaseSide:
         return await a_server_runs(self._store.database)
 
     async def unfinished(self) -> int:
+        # A server on this host that was killed is known to have ended; another one may be frozen, and go on.
+        await PostgresNode(self._store.database.url, self._store.database).bury_ended()
         return await self._tables.unfinished()
 
     async def is_empty(self) -> bool:

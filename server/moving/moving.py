@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ground.moments import rfc3339
-from ground.words import counted
 from server.moving.checking import Report, compare
 from server.moving.side import Side
 from server.notify.weekly import WRITTEN
@@ -152,11 +151,11 @@ async def _refuse_unready(source: Side, target: Side) -> None:
     Raises SecretRefused and HostKeyRefused if keys cannot be read or stored.
     """
     await _refuse_running(source, target)
-    if left := await source.unfinished():
+    if await source.unfinished():
         raise TenantRefused(
             "unfinished",
-            f"the last server on {source.name} was killed, and left {counted(left, 'import', 'imports')} or uploads "
-            "unfinished. Start it once more and stop it, then run this command again",
+            f"a server on {source.name} was killed or is frozen, so imports or uploads may be unfinished. End it. "
+            "Then start one once more and stop it, and run this command again",
         )
     await source.host_keys()
     await target.open_secrets()

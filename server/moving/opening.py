@@ -24,6 +24,8 @@ from server.tenants.moves import marks_in
 from server.tenants.settings import TenantRefused
 
 URL = ("postgresql:", "postgres:")
+FIRST = ("tenants", "removed")
+"""The folders that are made before headcount.db. A move may be killed in between."""
 
 
 @asynccontextmanager
@@ -96,7 +98,8 @@ def _new_folder(folder: Path) -> Path:
         raise TenantRefused("not_empty", f"{folder} is not a folder")
     if folder.is_dir():
         refuse_unfinished(folder)
-        if not server_database(folder).exists() and (other := sorted(set(os.listdir(folder)) - ALLOWED)):
+        made = {name for name in FIRST if (folder / name).is_dir() and not os.listdir(folder / name)}
+        if not server_database(folder).exists() and (other := sorted(set(os.listdir(folder)) - ALLOWED - made)):
             raise TenantRefused(
                 "not_empty", f"{folder} has other files ({other[0]}). Use a folder that is empty or absent"
             )

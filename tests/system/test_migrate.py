@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.support.clients import POSTGRES, needs
 from tests.support.moving import content_of, fill_installation
 from tests.support.postgres import url_of_new
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 pytestmark = [
     needs(POSTGRES, "sftp"),
@@ -192,6 +194,24 @@ def test_an_installation_with_a_server_is_not_moved(moved: Installation) -> None
         back = moved.move_back(check=False)
     assert (back.code, "a server runs on the database" in back.err) == (1, True)
     moved.move_back()
+
+
+def test_a_frozen_server_keeps_its_database_from_being_moved_or_stops(moved: Installation) -> None:
+    """PostgreSQL takes it for gone. When it continues, its clients must get no OK in a place that was left."""
+    moved.move()
+    with moved.there as server:
+        assert server.process
+        server.process.send_signal(signal.SIGSTOP)
+        runs = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headcount node'"
+        wait_until(lambda: stored(moved, runs) == [(0,)], 30, "PostgreSQL to take the server for gone")
+        refused = moved.move_back(check=False)
+        assert (refused.code, "was killed or is frozen" in refused.err) == (1, True)
+        with psycopg.connect(moved.url) as database:  # as another server does after a while
+            database.execute("DELETE FROM nodes")
+        moved.move_back()
+        server.process.send_signal(signal.SIGCONT)
+        server.died()
+        assert "server_moved" in server.events()
 
 
 def test_a_killed_server_ends_its_work_before_a_move(moved: Installation) -> None:

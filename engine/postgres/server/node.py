@@ -14,6 +14,7 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import socket
 import threading
 import time
@@ -75,6 +76,8 @@ LEAD = "SELECT pg_try_advisory_xact_lock(%s, 0), EXISTS (SELECT 1 FROM nodes WHE
 JOINED = "INSERT INTO nodes (number, host, pid) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 # With another isolation, it would keep PostgreSQL from tidying up what was deleted since.
 BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '{FROZEN_S:.0f}s'"
+MOVED = "SELECT 1 FROM marks WHERE name IN ('moved-to', 'moved-from')"
+"""Finds whether the data were moved, or are being moved (`server.tenants.moves`)."""
 MINE = (
     "SELECT 1 FROM imports WHERE tenant_id = %(tenant)s AND id = %(import)s AND state = 'running' AND node = %(node)s"
 )
@@ -164,6 +167,7 @@ class PostgresNode:
     def _join_again(self) -> psycopg.Connection[Row]:
         connection = self._connect()
         try:
+            self._stop_if_moved(connection)
             if self._join(connection):
                 log.warning(
                     "The database had not heard of this server; other servers have taken up its work.",
@@ -173,6 +177,19 @@ class PostgresNode:
             connection.close()
             raise
         return connection
+
+    def _stop_if_moved(self, connection: psycopg.Connection[Row]) -> None:
+        """Stop the server if the data were moved while it was silent: `headcount migrate` took it for gone.
+
+        Otherwise two places would be used. It is called again until the server ends; a second signal ends it at once.
+        """
+        if connection.execute(MOVED).fetchone():
+            log.critical(
+                "The data of the database were moved while this server was frozen or the network was away; it stops.",
+                extra={"event": "server_moved"},
+            )
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise psycopg.OperationalError("the data were moved")
 
     def _connect(self) -> psycopg.Connection[Row]:
         return connect_blocking(self._url, NAME)
