@@ -16,6 +16,7 @@ from engine.postgres.importing.work import SETTINGS
 from engine.postgres.server import node as node_module
 from engine.postgres.server.node import LEADER_LOCK, LOCK, PostgresNode, a_server_runs, hold_work, joined
 from importer.errors import TryAgain
+from server.tenants.moves import SOURCE, TARGET
 from tests.support.clients import POSTGRES, needs
 from tests.support.relay import relay
 from tests.support.waiting import eventually
@@ -208,3 +209,7 @@ def test_a_database_that_is_away_is_told_at_the_start() -> None:
     url = "postgresql://headcount@127.0.0.1:1/x"
     with pytest.raises(TryAgain, match="cannot be reached"):
         PostgresNode(url, Database(url, psycopg.AsyncConnection)).begin()  # type: ignore[arg-type]
+
+
+def test_a_server_that_comes_back_looks_for_the_marks_of_a_move() -> None:
+    assert f"('{SOURCE}', '{TARGET}')" in node_module.MOVED
