@@ -211,5 +211,5 @@ def test_a_database_that_is_away_is_told_at_the_start() -> None:
         PostgresNode(url, Database(url, psycopg.AsyncConnection)).begin()  # type: ignore[arg-type]
 
 
-def test_a_server_that_comes_back_looks_for_the_marks_of_a_move() -> None:
+def test_a_server_that_was_gone_looks_for_the_marks_of_a_move() -> None:
     assert f"('{SOURCE}', '{TARGET}')" in node_module.MOVED

@@ -35,7 +35,7 @@ class Marks(dict[str, str]):
 
 @dataclass
 class Place:
-    """What a cancel asks of a `Side`. `runs` has the answers about its server; then none runs."""
+    """A place, as far as a cancel asks a `Side`. `runs` has the answers about its server; then none runs."""
 
     name: str
     marks: Marks = field(default_factory=Marks)
