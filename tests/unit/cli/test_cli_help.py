@@ -12,8 +12,8 @@ from server.cli import cli
 
 OPENING_MOST = 60
 IMPERATIVES = {
-    *("Add", "Approve", "Back", "Change", "Create", "Discard", "Lift", "List", "Print", "Protect", "Queue", "Remove"),
-    *("Find", "Replace", "Restore", "Revoke", "Run", "Show", "Turn", "Undo", "Unprotect", "Wait"),
+    *("Add", "Approve", "Back", "Change", "Create", "Discard", "Lift", "List", "Move", "Print", "Protect", "Queue"),
+    *("Find", "Remove", "Replace", "Restore", "Revoke", "Run", "Show", "Turn", "Undo", "Unprotect", "Wait"),
 }
 
 
