@@ -107,7 +107,7 @@ async def test_settings_of_a_transaction_end_with_it(url: str) -> None:
         names = (*ON_NO_DISK, "lock_timeout", "idle_in_transaction_session_timeout")
         before = [await setting(database, name) for name in names]
         async with database.transaction(ON_NO_DISK) as steps:
-            assert [await setting(steps, name) for name in names] == ["off", "10s", "15s"]
+            assert [await setting(steps, name) for name in names] == ["off", "10s", "8s"]
         assert [await setting(database, name) for name in names] == before == ["on", "0", "0"]
 
 
