@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from engine.postgres.database import LOCK_S, Database
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import Stopped, TryAgain
+from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.rules.identity import BY_ADDRESS
 from server.runs.recovery import recover_runs
@@ -171,7 +173,7 @@ async def test_an_import_whose_effects_are_stored_is_not_queued_again(
 
 
 async def test_a_run_of_a_gone_server_is_taken_up_and_ended_once(
-    stores: list[PostgresStore], database: Database
+    stores: list[PostgresStore], database: Database, tmp_path: Path
 ) -> None:
     first, second = (each.runs() for each in stores)
     await put_in_line(first)
@@ -179,7 +181,7 @@ async def test_a_run_of_a_gone_server_is_taken_up_and_ended_once(
     assert await second.cut_off() == []
     await bury(database, stores[0])
     assert [each.key for each in await second.cut_off()] == [old.key]
-    await recover_runs(second, None, lambda tenant: None)  # type: ignore[arg-type, return-value]
+    await recover_runs(second, None, lambda tenant: TenantFolder(tmp_path / tenant))  # type: ignore[arg-type]
     new = await start(second, 1)
     assert new.attempts == 2
     assert not await first.finish(replace(old, state=ImportState.FAILED), published=True)
