@@ -8,13 +8,10 @@ each of them. A run is delivered at least once: it may be repeated where a fault
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import os
 import random
-import tempfile
-import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -26,9 +23,9 @@ from tests.support import ROOT
 from tests.support.balanced import QUICK, Balanced, balanced
 from tests.support.hook_kills import LINES, MODULE, TENANTS, File, Line
 from tests.support.node_faults import FROZEN_S, Faults
-from tests.support.node_kills import QUIET_S, SEND_S, require_connected, require_health
+from tests.support.node_kills import QUIET_S, SEND_S, main, require_connected, require_health
 from tests.support.notes import Notes
-from tests.support.own_postgres import OwnPostgres, own_postgres
+from tests.support.own_postgres import OwnPostgres
 from tests.support.waiting import eventually
 
 LONGEST = 5000
@@ -146,21 +143,5 @@ async def play(
         return fates
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--stops", type=int, default=0)
-    parser.add_argument("--freezes", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, own_postgres() as server:
-        fates = asyncio.run(
-            play(Path(folder), server, asked.kills, asked.seed, stops=asked.stops, freezes=asked.freezes)
-        )
-    faults = f"{asked.kills} kills, {asked.stops} stops of PostgreSQL, {asked.freezes} freezes"
-    print(f"seed {asked.seed}: {faults} in {time.monotonic() - began:.0f} s: {dict(fates)}")
-
-
 if __name__ == "__main__":
-    main()
+    main(play, __doc__)

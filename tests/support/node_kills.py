@@ -15,8 +15,10 @@ import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import psycopg
@@ -179,8 +181,9 @@ async def play(
         return fates + game.ledger.failed
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(play: Callable[..., Coroutine[Any, Any, Counter[str]]], about: str | None) -> None:
+    """Run the command line of a game: `play` plays it, and `about` says what it does."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--freezes", type=int, default=0)
@@ -196,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(play, __doc__)
