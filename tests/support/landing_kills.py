@@ -44,6 +44,7 @@ from tests.support.engines import SINCE
 from tests.support.faulty_storage import Fault, FaultyStorage, faulty_storage
 from tests.support.file_house import MAKE, TENANT, FileHouse, done
 from tests.support.own_postgres import OwnPostgres, own_postgres
+from tests.support.runs import ended
 
 CLIENTS = 4
 LONGEST = 400_000
@@ -215,10 +216,18 @@ class Killer:
             house = FileHouse(store, self.folder / "last" / TENANT, MAKE["postgres"], HOOKED)
             await house.restart("last")
             assert await house.restart("after it") == 0
+            await end_cut_off(store)
             fates = await Look(house, self.ledger).all()
             if self.objects:
                 fates["objects"] = await only_needed(store, self.objects)
         return fates
+
+
+async def end_cut_off(store: PostgresStore) -> None:
+    """End runs whose process was killed while it recorded why they did not land, as the recovery of a start does."""
+    for (number,) in await store.database.read("SELECT id FROM runs WHERE state = 'arriving'"):
+        run = await store.runs().require(TENANT, number)
+        assert await store.runs().end_upload(ended(run, ImportState.ABORTED), published=True)
 
 
 class Look:
