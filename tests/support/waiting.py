@@ -44,6 +44,12 @@ def wait_until(condition: Callable[[], T], timeout: float = DEADLINE_S, what: st
         time.sleep(_INTERVAL_S)
 
 
+def wait_for_none(count: Callable[[], int], what: str = "") -> None:
+    """Wait until `count` is 0. Raises AssertionError once it has not fallen for `DEADLINE_S`."""
+    while left := count():
+        wait_until(lambda before=left: count() < before, what=f"{what}, of which {left} are left")
+
+
 def _too_late(condition: Callable[[], object], timeout: float, what: str, last: object) -> str:
     name = what or getattr(condition, "__qualname__", repr(condition))
     return f"still waiting for {name} after {timeout:g} s; the last answer was {last!r}"

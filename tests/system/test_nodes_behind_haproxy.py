@@ -22,7 +22,7 @@ from tests.support.importing import people
 from tests.support.node_faults import is_ready
 from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url_of_new
-from tests.support.waiting import DEADLINE_S, eventually, wait_until
+from tests.support.waiting import DEADLINE_S, eventually, wait_for_none
 
 pytestmark = needs(POSTGRES, "haproxy", "sftp")
 
@@ -187,7 +187,7 @@ async def test_an_upgrade_of_one_server_after_another_loses_no_file_and_no_reque
             await asyncio.to_thread(house.wait_taken, 0, 1, 2)
         senders.over.set()
     with psycopg.connect(house.env["HEADCOUNT_DATABASE_URL"], autocommit=True) as db:
-        wait_until(lambda: db.execute(node_kills.NOT_ENDED).fetchone() == (0,), what="the imports to end")
+        wait_for_none(lambda: int(db.execute(node_kills.NOT_ENDED).fetchall()[0][0]), what="the imports to end")
         states = {state for _, _, state, *_ in db.execute(node_kills.IMPORTS)}
         users = {email for _, email in db.execute(node_kills.USERS)}
     assert states <= {"completed", "unchanged"}  # a file that had landed without an OK changes nothing again
