@@ -37,6 +37,16 @@ class Objects(Protocol):
         They are as many as were asked for, if the object is as long.
         """
 
+    async def tagged(self, key: str) -> tuple[bytes, str] | None:
+        """Return a short object, and the tag of this state of it; None if there is no such object."""
+
+    async def replace(self, key: str, data: bytes, tag: str) -> bool:
+        """Store an object in place of its state with this tag. Return False if it may be in another state.
+
+        If its answer is lost, it may be stored although this returns False. A storage that does not know conditions
+        stores it in any case.
+        """
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects. Those that are not there count as deleted."""
 

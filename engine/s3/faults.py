@@ -21,6 +21,7 @@ KINDS = {
     "Interrupted": "the connection was lost",
 }
 NO_KEY = "NoSuchKey"
+NOT_KNOWN = "501"
 SILENT = "it does not answer in time"
 
 
@@ -56,3 +57,9 @@ def is_absent(error: FileNotFoundError) -> bool:
     """Return whether the answer says that there is no such object, and not that there is no bucket."""
     code = CODE.search(str(error))
     return code is None or code[1] == NO_KEY
+
+
+def is_unknown(error: BaseError) -> bool:
+    """Return whether the answer says that the storage does not know a part of the request."""
+    status = STATUS.search(str(error))
+    return bool(status and status[1] == NOT_KNOWN)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
+from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import S3Store
 
 from engine.objects import BLOCK
-from engine.s3.faults import is_absent, translating
+from engine.s3.faults import is_absent, is_unknown, translating
 from engine.s3.key_files import KeyFile
 from engine.s3.urls import Bucket
 
@@ -91,6 +92,31 @@ class S3Objects:
                     if is_absent(error):
                         return None
                     raise
+
+    async def tagged(self, key: str) -> tuple[bytes, str] | None:
+        with translating():
+            async with asyncio.timeout(2 * WITHIN_S):
+                try:
+                    found = await obstore.get_async(self._store, key)
+                except FileNotFoundError as error:
+                    if is_absent(error):
+                        return None
+                    raise
+                return bytes(await found.bytes_async()), found.meta["e_tag"] or ""
+
+    async def replace(self, key: str, data: bytes, tag: str) -> bool:
+        with translating():
+            async with asyncio.timeout(2 * WITHIN_S):
+                try:
+                    await obstore.put_async(self._store, key, data, use_multipart=False, mode={"e_tag": tag})
+                    return True
+                except PreconditionError:
+                    return False
+                except BaseError as error:
+                    if not is_unknown(error):
+                        raise
+        await self.put(key, data)
+        return True
 
     async def delete(self, keys: Sequence[str]) -> None:
         if keys:

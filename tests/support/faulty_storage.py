@@ -10,17 +10,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["refused", "busy", "silent", "unread", "unanswered", "short", "cut", "damaged", "old"]
+Fault = Literal[
+    "refused", "busy", "silent", "unread", "unanswered", "short", "cut", "damaged", "old", "simple", "plain"
+]
 """A fault of a request.
 
 refused: 403. busy: 500. silent: no answer while the proxy lives. unread: the connection ends before half of the
 request is read. unanswered: it is done, and the connection ends. short: half of its body is stored. cut: half of the
 body of the answer. damaged: one bit of it is wrong. old: the first answer to the same request, as of a list that
-lags.
+lags. simple: 501 if it has a condition, and plain: its condition is ignored, as storages do that know none.
 """
 
 Choose = Callable[[str, str], Fault | None]
 Headers = list[tuple[str, str]]
+REFUSALS: dict[str, tuple[int, str]] = {"busy": (500, "InternalError"), "refused": (403, "AccessDenied")}
+CONDITION = "if-match"
 NOT_PASSED_ON = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
@@ -73,8 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silent":
             self.server.ending.wait()
             self.close_connection = True
-        elif fault in ("busy", "refused"):
-            status, code = (500, "InternalError") if fault == "busy" else (403, "AccessDenied")
+        elif fault in REFUSALS or (fault == "simple" and CONDITION in self.headers):
+            status, code = REFUSALS.get(fault, (501, "NotImplemented"))
             shown = f"<AWSAccessKeyId>{self.headers['authorization']}</AWSAccessKeyId>"
             self._send(status, [], f"<Error><Code>{code}</Code>{shown}</Error>".encode())
         else:
@@ -83,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - the names that the library calls
 
     def _pass_on(self, fault: Fault | None, body: bytes) -> None:
-        status, found, data = self._forward(body)
+        status, found, data = self._forward(body, fault)
         first = self.server.first.setdefault(f"{self.command} {self.path}", (status, found, data))
         if fault == "old":
             status, found, data = first
@@ -94,8 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
             data = data[:-1] + bytes([data[-1] ^ 1])
         self._send(status, found, data, cut=fault == "cut")
 
-    def _forward(self, body: bytes) -> tuple[int, Headers, bytes]:
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
+    def _forward(self, body: bytes, fault: Fault | None) -> tuple[int, Headers, bytes]:
+        left_out = {*NOT_PASSED_ON, *([CONDITION] if fault == "plain" else [])}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         behind = http.client.HTTPConnection(self.server.behind, timeout=60)
         try:
             behind.request(self.command, self.path, body, headers)

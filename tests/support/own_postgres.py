@@ -32,11 +32,12 @@ SETTINGS = {
 class OwnPostgres:
     """One server with one database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path) -> None:
+        """Copy the `data` of another server, which does not run."""
         self._folder = folder
         self._port = free_port()  # only a part of the socket's name: it listens on no port
         self._process: subprocess.Popen[bytes] | None = None
-        subprocess.run(["cp", "-r", pristine(), "data"], cwd=folder, check=True, **as_postgres())
+        subprocess.run(["cp", "-r", data, "data"], cwd=folder, check=True, **as_postgres())
         with open(folder / "data" / "postgresql.auto.conf", "a", encoding="utf-8") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
             settings.write(f"unix_socket_directories = '{folder}'\n")
@@ -44,6 +45,10 @@ class OwnPostgres:
     @property
     def url(self) -> str:
         return f"postgresql://headcount@/postgres?host={self._folder}&port={self._port}"
+
+    @property
+    def data(self) -> Path:
+        return self._folder / "data"
 
     def start(self) -> None:
         """Start it; return when it answers."""
@@ -78,14 +83,17 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres() -> Iterator[OwnPostgres]:
-    """Yield a server that runs; it ends with the block, and with this process."""
+def own_postgres(data: Path | None = None) -> Iterator[OwnPostgres]:
+    """Yield a server that runs; it ends with the block, and with this process.
+
+    `data`: that of a server that does not run now. This one is a copy of it, as by a snapshot of its disk.
+    """
     folder = tempfile.mkdtemp(prefix="postgres-")
     server = None
     try:
         if as_postgres():
             shutil.chown(folder, "postgres", "postgres")
-        server = OwnPostgres(Path(folder))
+        server = OwnPostgres(Path(folder), data or pristine())
         server.start()
         yield server
     finally:

@@ -158,7 +158,8 @@ class ObjectContents:
         await self._owner.check()  # a copy of the database deletes nothing, nor does one whose copy has taken over
         place = await self._owner.place()
         deleted = await self._chunks.collect(limit)
-        await self._ended.delete(place, limit)
+        if self._owner.may_delete:
+            await self._ended.delete(place, limit)
         await self._ended.look_for_strays(place)
         return deleted
 

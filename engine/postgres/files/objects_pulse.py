@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from engine.objects import Objects
 from engine.postgres.database import Database
-from engine.postgres.files.owner import LONGEST, Owner
+from engine.postgres.files.owner import LONGEST, WAIT_S, Owner
 from importer.errors import FilesAway
 
 BEAT_S = 5.0
@@ -75,11 +75,15 @@ async def feeling_objects(
     if objects is None:
         yield None
         return
-    pulse = ObjectsPulse(Owner(database, objects), objects, heard)
+    pulse = ObjectsPulse(Owner(database, objects, WAIT_S), objects, heard)
     await pulse.begin()
-    beating = asyncio.create_task(pulse.beat(), name="pulse of the files")
+    tasks = [
+        asyncio.create_task(pulse.beat(), name="pulse of the files"),
+        asyncio.create_task(pulse.owner.keep(), name="token of the files"),
+    ]
     try:
         yield pulse
     finally:
-        beating.cancel()
-        await asyncio.wait([beating])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

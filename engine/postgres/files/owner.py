@@ -2,23 +2,50 @@
 
 A database has an id of its own for its objects, in the table `marks`. All keys begin with it. The object ID/database
 names the database, so that a copy of the database is found out: it would delete objects that the other one needs.
+
+A copy of PostgreSQL's own files has the same name. So the object has a token, too, that servers change again and
+again. A copy does not have the tokens that were made after it: to it, the objects are those of another database.
+
+1  A token is committed in `marks` before it is put: so the database has each token that the object may have, whatever
+   ends between the two, and however often the put is done. The next token is made after the last one was found in
+   the object, or when the object is not there. The database keeps the newest `KEPT`.
+2  A token is put in place of the state that was read before. So a server that was frozen puts nothing in place of a
+   newer one, nor does a request that was lost. In a storage that cannot do that, the object may get an older token,
+   which the database still has.
+3  A server that has just started changes no token and deletes no object for `WAIT_S`. If another database is used,
+   its servers change the token meanwhile.
+4  A token is put at the look after the one that made it. So a standby that is a little behind has it, if it takes
+   over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
+from contextlib import suppress
 
 from engine.objects import Objects
 from engine.postgres.database import Database
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 
 MARK = "files"
 """The name of the mark. Its text is the id."""
+TOKENS = "files-tokens"
+"""The name of the mark whose text has the tokens, newest first, with spaces between them."""
+KEPT = 100
+"""So many tokens are kept."""
 LONGEST = 100
+LOOK_S = 15.0
+"""Seconds between two looks at the token."""
+CHANGED_S = 45.0
+"""A token that is so old is changed: so it changes about each minute."""
+WAIT_S = 180.0
+"""A server that has just started waits so many seconds. Others of another database change the token meanwhile."""
 
 MADE = "INSERT INTO marks (name, text) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 FOUND = "SELECT text FROM marks WHERE name = %s"
+CHANGED = "UPDATE marks SET text = %s WHERE name = %s AND text = %s"
 # The number of a cluster of PostgreSQL, and of a database in it. A restored dump has others.
 ITSELF = """
     SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -29,11 +56,17 @@ USED = "SELECT (SELECT 1 FROM contents WHERE object IS NOT NULL ORDER BY object 
 class Owner:
     """The place of the objects of a database in `objects`."""
 
-    def __init__(self, database: Database, objects: Objects) -> None:
+    def __init__(self, database: Database, objects: Objects, wait_s: float = 0) -> None:
+        """`wait_s`: how long it changes no token, and deletes nothing."""
         self._database = database
         self._objects = objects
         self._place: str | None = None
         self._lock = asyncio.Lock()
+        self._waits_until = time.monotonic() + wait_s
+        self._seen = (b"", time.monotonic())
+        """The content of the object at the newest look, and when it was first seen."""
+        self._next = ""
+        """The token to put at the next look."""
 
     async def place(self) -> str:
         """Return the id with which all keys begin. The first time, as `check`."""
@@ -46,6 +79,11 @@ class Owner:
         """Return the key of the object that names the database."""
         return f"{await self.place()}/database"
 
+    @property
+    def may_delete(self) -> bool:
+        """Whether another database would have been noticed by now. Ask it after `check`."""
+        return time.monotonic() >= self._waits_until
+
     async def check(self) -> None:
         """Check again that the objects are those of this database, and of no other.
 
@@ -54,20 +92,61 @@ class Owner:
         async with self._lock:
             self._place = await self._found()
 
+    async def keep(self) -> None:
+        """Change the token again and again, until it is canceled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            # The deletion tells of another database, and the pulse tells what is away.
+            with suppress(TryAgain, DatabaseUnusable, DatabaseFault):
+                await self.look(CHANGED_S)
+
+    async def look(self, changed_s: float) -> None:
+        """Look at the token once: if it is `changed_s` old, make the next one, and put it at the next look.
+
+        Raises as `check`.
+        """
+        key = await self.key()
+        found = await self._objects.tagged(key)
+        if found is None:  # `check` puts it
+            return
+        data, tag = found
+        if data != self._seen[0]:
+            self._seen, self._next = (data, time.monotonic()), ""
+        if time.monotonic() < max(self._seen[1] + changed_s, self._waits_until):
+            return
+        await self.check()
+        known, itself = await self._tokens(), await self._itself()
+        is_put = not known or data == _named(itself, known[0])
+        newest = await self._new_token(known) if is_put else known[0]
+        if newest == self._next:
+            await self._objects.replace(key, _named(itself, newest), tag)
+        self._next = newest
+
     async def _found(self) -> str:
         place, itself = await self._id(), await self._itself()
         key = f"{place}/database"
         named = await self._objects.read(key, 0, LONGEST)
+        while named is not None and not await self._is_own(named, itself):
+            before, named = named, await self._objects.read(key, 0, LONGEST)
+            if named == before:  # else it was changed meanwhile, and the tokens may be newer than what was read
+                raise self._of_another(key)
         if named is None:
             await self._refuse_others(place)
-            await self._objects.put(key, itself.encode())
-        elif named.decode("utf-8", "replace") != itself:
-            raise DatabaseUnusable(
-                f"the files in {self._objects.name} belong to another database, and this one seems to be a copy of "
-                "it. Each would delete files of the other. Name a copy of the files in HEADCOUNT_FILES_URL. If the "
-                f"other database is never used again, or in that copy, delete the object {key}, and start again"
-            )
+            await self._objects.put(key, _named(itself, await self._new_token(await self._tokens())))
         return place
+
+    async def _is_own(self, named: bytes, itself: str) -> bool:
+        """Return whether this database put this. Without a token, an older Headcount did."""
+        name, _, token = named.decode("utf-8", "replace").partition(" ")
+        return name == itself and (not token or token in await self._tokens())
+
+    def _of_another(self, key: str) -> DatabaseUnusable:
+        return DatabaseUnusable(
+            f"the files in {self._objects.name} belong to another database, and this one seems to be a copy or an "
+            "older state of it. Each would delete files of the other. Name a copy of the files in "
+            "HEADCOUNT_FILES_URL. If the other database is never used again, or in that copy, delete the object "
+            f"{key}, and start again"
+        )
 
     async def _id(self) -> str:
         """Return the id, which is made the first time."""
@@ -80,6 +159,17 @@ class Owner:
     async def _itself(self) -> str:
         return str((await self._database.read(ITSELF))[0][0])
 
+    async def _tokens(self) -> list[str]:
+        found = await self._database.read(FOUND, TOKENS)
+        return str(found[0][0]).split() if found else []
+
+    async def _new_token(self, known: list[str]) -> str:
+        """Return a token that is newer than those that are known: another server may have made it. It is on disk."""
+        await self._database.change(MADE, TOKENS, "")
+        tokens = [secrets.token_hex(8), *known][:KEPT]
+        await self._database.change(CHANGED, " ".join(tokens), TOKENS, " ".join(known))
+        return (await self._tokens())[0]
+
     async def _refuse_others(self, place: str) -> None:
         """Refuse a bucket without the objects that this database has."""
         ((used,),) = await self._database.read(USED)
@@ -87,6 +177,10 @@ class Owner:
             raise DatabaseUnusable(
                 f"{self._objects.name} does not have the files of this database. Check HEADCOUNT_FILES_URL"
             )
+
+
+def _named(itself: str, token: str) -> bytes:
+    return f"{itself} {token}".encode()
 
 
 async def require_no_objects(database: Database) -> None:
