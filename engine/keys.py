@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,3 +53,9 @@ class AdmissionStore(AccountStore, Protocol):
 
     def admission(self, tenant: str) -> Admission | None:
         """Return the admission of a tenant; None if it does not exist. Blocks and raises as the other methods."""
+
+    async def admissions(self, tenants: Sequence[str]) -> Mapping[str, Admission]:
+        """Return the admissions of those of the tenants that exist, by name, all of one moment.
+
+        Waits as long as the other methods block, and raises as they do. A login may block meanwhile until it is over.
+        """

@@ -5,7 +5,7 @@ Only protocols: the tenants, their key rings and the metrics are built elsewhere
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +75,13 @@ class TenantDirectory(Protocol):
         """Return the tenant as it is now, or as it was last known; None if no tenant has this name.
 
         A tenant that is not known and cannot be read has no keys, and is not sure.
+        """
+
+    async def renew(self, names: Iterable[str]) -> None:
+        """Read these tenants together if each look at one would have to ask a database. Raises nothing.
+
+        Call it before `account` is called for all of them. It does not block, but waits some tenths of a second at
+        most.
         """
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:

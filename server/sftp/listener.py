@@ -28,7 +28,7 @@ from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
 from server.sftp.front import Front
 from server.sftp.gate import Gate
-from server.sftp.sessions import Sessions
+from server.sftp.sessions import Connection, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ VERSION = "Headcount"
 CHECK_S = 1.0
 WAITING = 512
 UNUSED_S = 60.0
+TOGETHER = 200
+"""The most tenants whose accounts are read in one step for their open sessions. A login may wait for one step."""
 _WINDOW = 1024 * 1024
 
 
@@ -169,9 +171,18 @@ class SftpListener:
             self._sessions.retire_files(UNUSED_S)
 
     async def _check_connections(self) -> None:
-        for connection in list(self._sessions.connections):
-            connection.check(time.monotonic())
-            await asyncio.sleep(0)
+        """Check all connections that are logged in, after the accounts of their tenants were read together."""
+        of: dict[str, list[Connection]] = {}
+        for connection in self._sessions.connections:
+            if connection.login is not None:
+                of.setdefault(connection.login.tenant, []).append(connection)
+        names = [*of]
+        for start in range(0, len(names), TOGETHER):
+            some = names[start : start + TOGETHER]
+            await self._sessions.tenants.renew(some)
+            for connection in (each for name in some for each in of[name]):
+                connection.check(time.monotonic())
+                await asyncio.sleep(0)
 
 
 def _let_wait(listening: Iterable[Any], most: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,6 +77,9 @@ class Accounts:
                 facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
                 log.error("Tenant %s cannot be read (%s); logins are refused.", name, error, extra=facts)
             return None
+
+    async def renew(self, names: Iterable[str]) -> None:
+        """Do nothing: `account` reads files of this machine."""
 
     def hooks_on(self, name: str) -> tuple[str, ...] | None:
         """Return the names of the hooks that are on for a tenant; None: all are. At most SETTINGS_AGE_S old."""

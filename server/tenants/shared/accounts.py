@@ -1,9 +1,10 @@
 """The SFTP accounts of tenants in a database: name, limits and keys, all of one moment.
 
-An account is read again after `SETTINGS_AGE_S`, on the event loop itself, so with a short wait. If the database does
-not answer, what was read less than `KNOWN_S` ago still holds. After that the account is not sure any more: no login
-succeeds, and open sessions only wait. So nothing happens by a key that was revoked more than `KNOWN_S` ago, although
-sessions outlive a database that is away for a moment.
+An account is read again after `SETTINGS_AGE_S`, on the event loop itself, so with a short wait. `renew` reads those
+of many open sessions in one step, while the event loop goes on: one question each takes too much of its time. If the
+database does not answer, what was read less than `KNOWN_S` ago still holds. After that the account is not sure any
+more: no login succeeds, and open sessions only wait. So nothing happens by a key that was revoked more than `KNOWN_S`
+ago, although sessions outlive a database that is away for a moment.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,11 +39,11 @@ UNREAD = "the database cannot be used"
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An account, as it was at `read_at` (monotonic seconds) or later, of the tenant with this id."""
+    """An account, as it was at `read_at` (monotonic seconds) or later, and what it was made of."""
 
     account: TenantAccount
     read_at: float
-    tenant_id: int
+    admission: Admission
 
 
 class StoredAccounts:
@@ -71,6 +72,23 @@ class StoredAccounts:
             return replace(found, broken=broken)
         return found
 
+    async def renew(self, names: Iterable[str]) -> None:
+        """See `server.files.contracts.TenantDirectory`. A tenant that is not known is left to `account`."""
+        begun = self._clock()
+        known = [(name, self._known[name]) for name in names if name in self._known]
+        old = {name: each for name, each in known if begun - each.read_at >= SETTINGS_AGE_S}
+        if not old or self._why_not_ask():
+            return
+        try:
+            found = await self._store.admissions([*old])
+        except (TryAgain, DatabaseUnusable) as error:
+            self._failed = self._clock(), error
+            return
+        self._failed = None
+        for name, before in old.items():
+            if self._known.get(name) is before:  # else a login has read it meanwhile
+                self._note(name, found.get(name), before, begun)
+
     def identity(self, name: str) -> int | None:
         """Return the id of the tenant that has this name now, or had it when that was read; None if none has it.
 
@@ -84,7 +102,7 @@ class StoredAccounts:
             if name not in self._known:
                 raise TryAgain("database_busy", UNREAD, str(error)) from error
             known = self._known[name]
-        return known.tenant_id if known else None
+        return known.admission.tenant_id if known else None
 
     def hooks_on(self, name: str) -> tuple[str, ...] | None:
         """Return the names of the hooks that are on for a tenant; None: all are."""
@@ -114,17 +132,27 @@ class StoredAccounts:
         begun = self._clock()
         if known and begun - known.read_at < SETTINGS_AGE_S:
             return known
-        admission = self._admission(name)
+        return self._note(name, self._admission(name), known, begun)
+
+    def _note(self, name: str, admission: Admission | None, known: _Known | None, begun: float) -> _Known | None:
+        """Take what was read, by a question that was asked at `begun`, as what is known now; return that."""
         if admission is None:
             self._known.pop(name, None)
             return None
-        account = replace(self._read(name, admission, known), sure_until=begun + KNOWN_S)
-        self._known[name] = _Known(account, begun, admission.tenant_id)
-        return self._known[name]
+        if known and known.admission == admission and not known.account.broken:
+            account = known.account
+        else:
+            account = self._read(name, admission, known)
+        now = self._known[name] = _Known(replace(account, sure_until=begun + KNOWN_S), begun, admission)
+        return now
+
+    def _why_not_ask(self) -> TryAgain | DatabaseUnusable | None:
+        """Return why the database is not asked again yet; None if it is."""
+        return self._failed[1] if self._failed and self._clock() - self._failed[0] < AGAIN_S else None
 
     def _admission(self, name: str) -> Admission | None:
-        if self._failed and self._clock() - self._failed[0] < AGAIN_S:
-            raise self._failed[1].with_traceback(None)
+        if error := self._why_not_ask():
+            raise error.with_traceback(None)
         try:
             found = self._store.admission(name)
         except (TryAgain, DatabaseUnusable) as error:

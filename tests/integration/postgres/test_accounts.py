@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, closing
@@ -62,6 +63,41 @@ def test_a_login_waits_a_moment_for_a_database_that_does_not_answer(url: str, op
             return False
 
     wait_until(answers)
+
+
+async def test_a_read_of_many_tenants_waits_a_moment_and_lets_the_event_loop_go_on(
+    url: str, open_accounts: OpenAccounts
+) -> None:
+    accounts = open_accounts(1.0)
+    assert list(await accounts.admissions(["acme", "globex"])) == ["acme"]
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE tenants")
+        reading = asyncio.create_task(accounts.admissions(["acme"]))
+        steps = 0
+        while not reading.done():
+            steps += 1
+            await asyncio.sleep(0.01)
+        assert steps > 5, "the loop stood still"
+        with pytest.raises(TryAgain, match="does not answer within 1 s"):
+            await reading
+        begun = time.monotonic()
+        for _ in range(30):
+            with pytest.raises(TryAgain, match=r"does not answer$"):
+                accounts.has("acme")
+            with pytest.raises(TryAgain, match=r"does not answer$"):
+                await accounts.admissions(["acme"])
+        assert time.monotonic() - begun < 15, "one wait is enough"
+
+
+async def test_a_login_is_answered_after_a_read_of_many_tenants_was_canceled(open_accounts: OpenAccounts) -> None:
+    accounts = open_accounts(DEADLINE_S)
+    for _ in range(10):
+        reading = asyncio.create_task(accounts.admissions(["acme"]))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert accounts.has("acme")
 
 
 def test_logins_of_a_database_that_is_not_there_are_an_error_at_the_start(url: str) -> None:

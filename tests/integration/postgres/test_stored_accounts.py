@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.keys import Admission
 from engine.postgres.database import Database
 from engine.postgres.server.accounts import PostgresAccountStore
 from engine.postgres.server.keys import PostgresKeyStore
@@ -92,6 +93,74 @@ async def test_limits_and_a_removed_tenant_are_seen_after_half_a_second(door: Do
     await PostgresTenantStore(door.database).remove("acme")
     door.now += 0.5
     assert door.accounts.account("acme") is None
+
+
+async def test_accounts_are_read_together_and_not_again_one_by_one(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await PostgresTenantStore(door.database).add(Tenant("globex", SINCE, 0))
+    globex = PostgresUsers(door.database.url, "globex", door.database)
+    await globex.prepare(make=True)
+    assert door.refusal() is None
+    assert door.accounts.account("globex") is not None
+    await door.ring.revoke((await door.ring.keys())[0].fingerprint)
+    await change_settings(globex, {"max_sessions": 2}, by="me")
+    door.now += 0.5
+    await door.accounts.renew(["acme", "globex", "unknown"])
+    monkeypatch.setattr(door.store, "admission", None)
+    assert (door.refusal(), door.is_sure()) == ("the tenant has no such key", True)
+    assert door.accounts.account("globex").limits.max_sessions == 2
+
+
+async def test_a_tenant_that_was_removed_is_gone_when_accounts_are_read_together(door: Door) -> None:
+    first = door.accounts.identity("acme")
+    await PostgresTenantStore(door.database).remove("acme")
+    door.now += 0.5
+    await door.accounts.renew(["acme"])
+    assert door.accounts.account("acme") is None
+    await PostgresTenantStore(door.database).add(Tenant("acme", SINCE, 0))
+    assert door.accounts.identity("acme") not in (None, first)
+
+
+async def test_accounts_that_are_read_together_do_not_replace_what_a_login_reads_later(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert door.refusal() is None
+    read = door.store.admissions
+
+    async def slow(names: list[str]) -> dict[str, Admission]:
+        found = await read(names)
+        await door.ring.revoke((await door.ring.keys())[0].fingerprint)
+        door.now += 0.25
+        assert door.refusal() == "the tenant has no such key"
+        return found
+
+    monkeypatch.setattr(door.store, "admissions", slow)
+    door.now += 0.5
+    await door.accounts.renew(["acme"])
+    assert door.refusal() == "the tenant has no such key"
+
+
+async def test_accounts_read_less_than_half_a_second_ago_are_not_read_together(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert door.refusal() is None
+    monkeypatch.setattr(door.store, "admissions", None)
+    door.now += 0.49
+    await door.accounts.renew(["acme"])
+
+
+async def test_an_account_that_cannot_be_read_with_others_is_sure_for_two_seconds(door: Door) -> None:
+    assert door.refusal() is None
+    with door.away():
+        door.now = KNOWN_S - 0.01
+        await door.accounts.renew(["acme"])
+        assert (door.refusal(), door.is_sure()) == (None, True)
+        door.now = KNOWN_S
+        assert not door.is_sure()
+    door.now += AGAIN_S
+    await door.accounts.renew(["acme"])
+    assert door.is_sure()
 
 
 @pytest.mark.logs("tenant_unreadable")

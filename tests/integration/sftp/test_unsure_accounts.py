@@ -15,6 +15,7 @@ import pytest
 
 from keys.ring import Verdict
 from server.sftp.auth import BUSY
+from server.sftp.sessions import Connection
 from tests.support.clients import needs
 from tests.support.keypairs import keypair
 from tests.support.sftp import SftpHouse, sftp_house
@@ -88,6 +89,22 @@ async def test_a_key_that_was_revoked_meanwhile_publishes_nothing(house: SftpHou
     await house.nothing_open()
     assert house.visible is None
     assert house.real.events == ["aborted"]
+
+
+async def test_the_accounts_of_open_sessions_are_read_together_before_each_look(
+    house: SftpHouse, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    async def renew(names: list[str]) -> None:
+        seen.append(("together", *names))
+
+    monkeypatch.setattr(house.accounts, "renew", renew)
+    async with house.connect(), house.connect():
+        monkeypatch.setattr(Connection, "check", lambda self, now: seen.append((self.login.tenant,)))
+        await eventually(lambda: len(seen) > 6, what="two looks")
+    start = seen.index(("together", "acme"))
+    assert seen[start : start + 4] == [("together", "acme"), ("acme",), ("acme",), ("together", "acme")]
 
 
 @pytest.mark.logs("session_ended")
