@@ -17,6 +17,9 @@ class MarkStore(Protocol):
     async def put(self, name: str, text: str) -> None:
         """Store a mark in place of any other of its name: it is on disk when this returns."""
 
+    async def add(self, name: str, text: str) -> bool:
+        """Store a mark as `put` does, but only if there is none of its name. Return whether it was stored."""
+
     async def drop(self, name: str) -> None:
         """Remove a mark, if there is one: that is on disk when this returns."""
 

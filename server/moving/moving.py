@@ -62,15 +62,19 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
             "moved", f"{here} was moved to {begun.other}, which is not {there}. To give that up: add --cancel"
         )
     if target.target or target.source or not target_is_empty:
-        raise TenantRefused(
-            "not_empty", f"{there} has data already. Use a new database, or a data folder that is empty or absent"
-        )
+        raise _not_empty(there)
     if begun and begun.other != there:
         raise TenantRefused(
             "move_unfinished",
             f"{here} is being moved to {begun.other}, not to {there}. Name that, or give that move up with --cancel",
         )
     return Plan(begun or new, is_new=True)
+
+
+def _not_empty(target: str) -> TenantRefused:
+    return TenantRefused(
+        "not_empty", f"{target} has data already. Use a new database, or a data folder that is empty or absent"
+    )
 
 
 async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
@@ -85,14 +89,12 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
         return Report(tenants=len(await target.tables.tenants()))
     begun = planned.move
     if planned.is_new:
-        await source.marks.put(SOURCE, begun.to_text())
-        await target.marks.put(TARGET, Move(begun.id, source.name, begun.at).to_text())
+        await _mark(source, target, begun)
     try:
         await _refuse_unready(source, target)
     except Exception:
         if planned.is_new:  # nothing was copied
-            await source.marks.drop(SOURCE)
-            await target.marks.drop(TARGET)
+            await _unmark(source, target)
         raise
     await _copy(source, target, done)
     count = len(await source.tables.tenants())
@@ -143,6 +145,24 @@ async def _planned(source: Side, target: Side, new: Move) -> Plan:
         new=new,
         names=(source.name, target.name),
     )
+
+
+async def _mark(source: Side, target: Side, begun: Move) -> None:
+    """Put the marks of a move that begins. Raises TenantRefused if another move was faster: its marks stay."""
+    if not await source.marks.add(SOURCE, begun.to_text()) and (await marks_in(source.marks)).source != begun:
+        raise TenantRefused("move_unfinished", f"{source.name} is being moved by another command. Wait for its end")
+    if not await target.marks.add(TARGET, Move(begun.id, source.name, begun.at).to_text()):
+        await source.marks.drop(SOURCE)
+        raise TenantRefused("not_empty", f"another command is moving data to {target.name}. Use a new place")
+    if (await marks_in(target.marks)).source or not await target.is_empty():  # it has got data since it was looked at
+        await _unmark(source, target)
+        raise _not_empty(target.name)
+
+
+async def _unmark(source: Side, target: Side) -> None:
+    """Remove the marks of a move that has copied nothing. If that is interrupted, the same move can begin again."""
+    await target.marks.drop(TARGET)
+    await source.marks.drop(SOURCE)
 
 
 async def _refuse_unready(source: Side, target: Side) -> None:

@@ -24,6 +24,12 @@ class PostgresMarkStore:
             *(name, text),
         )
 
+    async def add(self, name: str, text: str) -> bool:
+        added = await self._database.change(
+            "INSERT INTO marks (name, text) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING", name, text
+        )
+        return added > 0
+
     async def paused(self) -> set[str]:
         rows = await self._database.read(
             "SELECT name FROM settings JOIN tenants ON id = tenant_id WHERE key = 'paused_until' AND value <> 'null'"

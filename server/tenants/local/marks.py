@@ -29,6 +29,13 @@ class FileMarks:
     async def put(self, name: str, text: str) -> None:
         await asyncio.to_thread(replace_file, self._folder / name, f"{text}\n".encode())
 
+    async def add(self, name: str, text: str) -> bool:
+        """Store a mark if there is none. The caller holds the lock of the data folder."""
+        if await self.has(name):
+            return False
+        await self.put(name, text)
+        return True
+
     async def drop(self, name: str) -> None:
         await asyncio.to_thread(_remove, self._folder / name)
 

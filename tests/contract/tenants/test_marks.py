@@ -32,6 +32,11 @@ async def test_a_mark_is_stored_replaced_and_removed(marks: MarkStore) -> None:
         assert not await marks.has("digests")
 
 
+async def test_a_mark_is_added_only_if_there_is_none_of_its_name(marks: MarkStore) -> None:
+    assert [await marks.add("digests", text) for text in ("2026-03-30", "2026-04-06")] == [True, False]
+    assert await marks.find("digests") == "2026-03-30"
+
+
 async def test_sending_that_is_turned_off_keeps_its_time_until_it_is_turned_on(marks: MarkStore) -> None:
     sending = Sending(marks)
     assert (await sending.is_off(), await sending.off_since(), await sending.why_off()) == (False, None, None)

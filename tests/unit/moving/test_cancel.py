@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from server.moving.moving import cancel
 from server.moving.side import Side
-from server.tenants.moves import SOURCE, TARGET, Move
+from server.tenants.moves import TARGET, Move
 from server.tenants.settings import TenantRefused
+from tests.support.moving_marks import Place
 
 HERE, THERE = "the data folder /a", "the database b"
 BEGUN = Move("one", THERE, "2026-01-01T00:00:00Z")
 FROM = Move("one", HERE, BEGUN.at)
-
-
-class Marks(dict[str, str]):
-    """An `engine.marks.MarkStore` in memory."""
-
-    async def has(self, name: str) -> bool:
-        return name in self
-
-    async def find(self, name: str) -> str | None:
-        return self.get(name)
-
-    async def put(self, name: str, text: str) -> None:
-        self[name] = text
-
-    async def drop(self, name: str) -> None:
-        self.pop(name, None)
-
-
-@dataclass
-class Place:
-    """A place, as far as a cancel asks a `Side`. `runs` has the answers about its server; then none runs."""
-
-    name: str
-    marks: Marks = field(default_factory=Marks)
-    runs: list[bool] = field(default_factory=list)
-
-    def marked(self, **moves: Move) -> Place:
-        self.marks.update(
-            {{"source": SOURCE, "target": TARGET}[kind]: move.to_text() for kind, move in moves.items()}
-        )
-        return self
-
-    async def server_runs(self) -> bool:
-        return self.runs.pop(0) if self.runs else False
 
 
 async def canceled(source: Place, target: Place) -> bool:

@@ -1,0 +1,55 @@
+"""Places of a move with their marks in memory: what is marked at each moment, without the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from server.tenants.moves import SOURCE, TARGET, Move
+
+
+class Marks(dict[str, str]):
+    """An `engine.marks.MarkStore` in memory."""
+
+    async def has(self, name: str) -> bool:
+        return name in self
+
+    async def find(self, name: str) -> str | None:
+        return self.get(name)
+
+    async def put(self, name: str, text: str) -> None:
+        self[name] = text
+
+    async def add(self, name: str, text: str) -> bool:
+        return self.setdefault(name, text) is text
+
+    async def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
+@dataclass
+class Place:
+    """A place, as far as marks are concerned. `runs` has the answers about its server; then none runs.
+
+    `looked` is called each time it is asked whether it is empty.
+    """
+
+    name: str
+    marks: Marks = field(default_factory=Marks)
+    runs: list[bool] = field(default_factory=list)
+    empty: bool = True
+    looked: Callable[[], None] = lambda: None
+
+    def marked(self, **moves: Move) -> Place:
+        self.marks.update(
+            {{"source": SOURCE, "target": TARGET}[kind]: move.to_text() for kind, move in moves.items()}
+        )
+        return self
+
+    async def server_runs(self) -> bool:
+        return self.runs.pop(0) if self.runs else False
+
+    async def is_empty(self) -> bool:
+        was = self.empty
+        self.looked()
+        return was
