@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.files import ROOT
-from engine.postgres.database import ON_NO_DISK, Database
+from engine.postgres.database import Database
 
 NAMES = (
     "SELECT id, folder_id, name, content_id, size, accessed, modified, written::text FROM names WHERE tenant_id = %s"
@@ -63,16 +63,13 @@ class NamesToMove:
         return int(rows[0][0]) if rows else 0
 
     async def add_folder(self, folder: Name) -> int:
-        """Store a folder that is not there; return its id."""
-        async with self._database.transaction(ON_NO_DISK) as steps:
+        """Store a folder that is not there; return its id: it is on disk, as the caller gives the id to names."""
+        async with self._database.transaction() as steps:
             return int((await steps.rows(FOLDER, self._tenant, *_values(folder)))[0][0])
 
     async def add(self, names: Iterable[Name], kept: Iterable[tuple[str, int, int]]) -> None:
-        """Store names of files, as far as they are not there: all of them or none. On disk with a later transaction.
-
-        Their contents are sealed.
-        """
-        async with self._database.transaction(ON_NO_DISK) as steps:
+        """Store names of files, as far as they are not there: all of them or none. Their contents are sealed."""
+        async with self._database.transaction() as steps:
             await steps.change_each(ADDED, [(self._tenant, *_values(each)) for each in names])
             await steps.change_each(KEPT_ADDED, [(self._tenant, *each) for each in kept])
 
