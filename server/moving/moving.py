@@ -21,7 +21,7 @@ from ground.moments import rfc3339
 from server.moving.checking import Report, compare
 from server.moving.side import Side
 from server.notify.weekly import WRITTEN
-from server.tenants.moves import SOURCE, TARGET, Marks, Move, marks_in
+from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in
 from server.tenants.sending import MARK
 from server.tenants.settings import TenantRefused
 
@@ -55,7 +55,7 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
     if source.source and source.source.ended and target.target is None:
         raise TenantRefused("moved", f"{here} was moved to {source.source.other} before. Nothing to do")
     begun = source.source
-    if begun and target.target and begun.id == target.target.id:
+    if begun and is_same(begun, target.target):
         return Plan(begun, is_new=False, is_compared=begun.ended)
     if begun and begun.ended:
         raise TenantRefused(
@@ -114,7 +114,7 @@ async def cancel(source: Side, target: Side) -> bool:
     begun = found.source
     if begun is None:
         return False
-    is_half = other.target is not None and other.target.id == begun.id
+    is_half = is_same(begun, other.target)
     if not is_half and begun.other != target.name:  # the right target would still be used
         raise TenantRefused("moved", f"{source.name} was moved to {begun.other}, not to {target.name}. Name that")
     if other.source:  # its data are used there

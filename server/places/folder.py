@@ -74,7 +74,8 @@ class FolderPlace:
             yield home
 
     async def _refuse_moved(self) -> None:
-        with suppress(OSError):  # what cannot be used for that is refused when it is opened
+        # A folder that this user cannot enter is refused when it is opened.
+        with suppress(PermissionError, NotADirectoryError):
             await refuse_moved(self.name, FileMarks(self._data_dir))
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> Accounts:

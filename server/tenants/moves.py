@@ -7,6 +7,7 @@ until all is there and was compared.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from engine.marks import MarkStore
@@ -50,9 +51,22 @@ class Marks:
 
 
 async def marks_in(store: MarkStore) -> Marks:
-    """Return the marks of a place."""
-    found = [Move.from_text(await store.find(name)) if await store.has(name) else None for name in (SOURCE, TARGET)]
-    return Marks(*found)
+    """Return the marks of a place. One that is there and cannot be read counts."""
+    return Marks(*[await _move_in(store, name) for name in (SOURCE, TARGET)])
+
+
+async def _move_in(store: MarkStore, name: str) -> Move | None:
+    if not await store.has(name):
+        return None
+    text = None
+    with suppress(OSError):
+        text = await store.find(name)
+    return Move.from_text(text)
+
+
+def is_same(one: Move | None, other: Move | None) -> bool:
+    """Return whether two marks are of one move. Marks that cannot be read are of none."""
+    return one is not None and other is not None and one.id == other.id != ""
 
 
 async def refuse_moved(name: str, store: MarkStore) -> None:

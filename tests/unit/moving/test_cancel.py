@@ -54,6 +54,11 @@ async def test_a_target_with_the_mark_of_the_move_may_have_another_name() -> Non
     assert list(source.marks) == []
 
 
+async def test_a_move_with_marks_that_cannot_be_read_is_not_canceled() -> None:
+    unread = Move.from_text(None)
+    assert await refused(Place(HERE).marked(source=unread), Place(THERE).marked(target=unread)) == "moved"
+
+
 async def test_a_move_is_not_canceled_whose_target_was_moved_on() -> None:
     """Otherwise the place where the data are now would be used, and the source, too."""
     on = Move("two", "the data folder /c", "2026-02-01T00:00:00Z")

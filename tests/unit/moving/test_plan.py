@@ -63,5 +63,6 @@ def test_a_move_that_was_begun_has_one_target() -> None:
 
 
 def test_a_mark_that_cannot_be_read_belongs_to_no_move() -> None:
-    assert Move.from_text("{").id == ""
+    unread = Move.from_text("{")
+    assert refused(Marks(unread), Marks(target=unread), empty=False) == "not_empty"
     assert Move.from_text(OLD.to_text()) == OLD
