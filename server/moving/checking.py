@@ -12,7 +12,7 @@ from engine.moving.tables import OF_ALL, OF_TENANT, Table
 from engine.tenants import Tenant
 from ground.words import counted
 from server.moving.files import files_of, unlike
-from server.moving.side import Side
+from server.moving.side import KEPT_MARKS, Side
 
 SHOWN = 3
 """The most paths in one sentence."""
@@ -45,6 +45,7 @@ async def compare(source: Side, target: Side, done: Callable[[int], None] = lamb
         done(number)
     for what, of in (
         ("the host keys", _host_keys),
+        (f"the marks {' and '.join(KEPT_MARKS)}", _marks),
         ("the newest numbers of tokens and changes", lambda side: side.tables.counters()),
     ):
         await _compare_values(report, what, of, source, target)
@@ -110,6 +111,10 @@ async def _compare_values(
 
 async def _keys(side: Side, tenant: str) -> list[object]:
     return list(await side.keys(tenant))
+
+
+async def _marks(side: Side) -> list[str | None]:
+    return [(await side.marks.find(name) or "") if await side.marks.has(name) else None for name in KEPT_MARKS]
 
 
 async def _host_keys(side: Side) -> list[tuple[str, str]]:

@@ -186,9 +186,16 @@ def facts_in(folder: TenantFolder) -> list[Fact]:
 def _hidden(folder: TenantFolder) -> Iterator[Fact]:
     root = os.fsencode(folder.root)
     for place in KEPT:
-        for inside, _, names in os.walk(os.path.join(root, place.encode())):
-            for name in sorted(names):
+        for inside, below, names in os.walk(os.path.join(root, place.encode()), onerror=_refuse_unread):
+            links = [name for name in below if os.path.islink(os.path.join(inside, name))]
+            for name in sorted([*names, *links]):
                 yield _fact(folder, os.path.relpath(os.path.join(inside, name), root), seen=False)
+
+
+def _refuse_unread(error: OSError) -> None:
+    """Raise the error of a folder that cannot be listed. An absent one has no files."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _fact(folder: TenantFolder, path: bytes, *, seen: bool) -> Fact:

@@ -19,14 +19,9 @@ from datetime import datetime
 
 from ground.moments import rfc3339
 from server.moving.checking import Report, compare
-from server.moving.side import Side
-from server.notify.weekly import WRITTEN
+from server.moving.side import KEPT_MARKS, Side
 from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in
-from server.tenants.sending import MARK
 from server.tenants.settings import TenantRefused
-
-KEPT_MARKS = (MARK, WRITTEN)
-"""The marks of an installation that are moved with it."""
 
 Done = Callable[[str, int, int], None]
 """Gets the verb (`Copied`), the number of tenants that are done, and that of all."""
@@ -199,4 +194,6 @@ async def _copy(source: Side, target: Side, done: Done) -> None:
     for name in KEPT_MARKS:
         if await source.marks.has(name):
             await target.marks.put(name, await source.marks.find(name) or "")
+        else:
+            await target.marks.drop(name)
     await target.tables.fill(lambda table: source.tables.rows(table, None), await source.tables.counters())

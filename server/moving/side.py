@@ -11,9 +11,15 @@ from engine.moving.stored import StoredTables
 from engine.tenants import Tenant
 from keys.ring import Key
 from server.moving.files import Fact
+from server.notify.weekly import WRITTEN
+from server.tenants.sending import MARK
 
 if TYPE_CHECKING:
     from keys.host import HostKey
+
+
+KEPT_MARKS = (MARK, WRITTEN)
+"""The marks of an installation that are moved with it."""
 
 
 class Side(Protocol):
