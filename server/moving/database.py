@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.files import ROOT
+from engine.files import ROOT, ContentGone
 from engine.objects import Objects
 from engine.postgres.files.moving import Name, NamesToMove
 from engine.postgres.moving import PostgresTables
@@ -22,6 +22,7 @@ from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.node import PostgresNode, a_server_runs
 from engine.postgres.urls import in_words
 from engine.tenants import Tenant
+from importer.errors import DatabaseAway, DatabaseDamaged, TryAgain
 from importer.model import Written
 from keys.ring import Key
 from server.moving.files import Fact, File, files_of, folders_of
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 AT_ONCE = 4 << 20
 """The bytes of a file that are read at once."""
 NAMES_AT_ONCE = 200
+UNREADABLE = "disk_error"
+"""The code of the errors about bytes that are lost or damaged."""
 
 
 class DatabaseSide:
@@ -94,14 +97,16 @@ class DatabaseSide:
         async with AsyncExitStack() as stack:
             if into is None:
                 into = stack.enter_context(tempfile.TemporaryFile()).fileno()  # noqa: SIM115 - it is closed by the stack
-            await self._home.files.contents.fetch(tenant, _content(file), into)
+            with _naming(tenant, file):
+                await self._home.files.contents.fetch(tenant, _content(file), into)
             yield into
 
     async def digest(self, tenant: str, file: Fact) -> str:
         contents, digest = self._home.files.contents, hashlib.sha256()
         for offset in range(0, file.size, AT_ONCE):
             size = min(AT_ONCE, file.size - offset)
-            digest.update(await contents.read(tenant, _content(file), offset, size))
+            with _naming(tenant, file):
+                digest.update(await contents.read(tenant, _content(file), offset, size))
         return digest.hexdigest()
 
     async def is_whole(self, tenant: str) -> bool:
@@ -168,6 +173,26 @@ async def in_database(
         with saying_what_to_do(where):
             home = await stack.enter_async_context(open_home(url, secret_file=secret_file, objects=objects))
         yield DatabaseSide(home, in_words(url))
+
+
+@contextmanager
+def _naming(tenant: str, file: Fact) -> Iterator[None]:
+    """Raise errors about lost or damaged bytes of a file with its name and what to do."""
+    try:
+        yield
+    except DatabaseAway:
+        raise
+    except (TryAgain, DatabaseDamaged, ContentGone) as error:
+        if isinstance(error, TryAgain) and error.code != UNREADABLE:
+            raise
+        why = error.why if isinstance(error, TryAgain) and error.why else str(error)
+        path = file.path.decode(errors="backslashreplace")
+        raise TryAgain(
+            UNREADABLE,
+            f"the {'visible' if file.seen else 'kept'} file “{path}” of {tenant} cannot be read",
+            f"{why}. headcount doctor lists all such files. Restore what is missing, and run the same command again: "
+            "it goes on. docs/moving.md says what to do without a copy",
+        ) from error
 
 
 def by_path(names: Iterable[Name]) -> dict[bytes, Name]:

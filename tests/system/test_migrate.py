@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 
 from server.files.local.measuring import measure_usage
-from tests.support.bucket import bucket_of, key_file
+from tests.support.bucket import bucket_of, key_file, objects_of
 from tests.support.clients import POSTGRES, needs
 from tests.support.moving import content_of, fill_installation
 from tests.support.postgres import url_of_new
@@ -109,6 +110,28 @@ def test_an_installation_is_the_same_after_a_move_to_s3_and_back(moved: Installa
     assert moved.move("--json").json["differences"] == []
     assert stored(moved, "SELECT count(*) FROM chunks") == [(0,)]
     assert stored(moved, "SELECT count(*) FROM contents WHERE object IS NOT NULL AND sealed") != [(0,)]
+    assert moved.move_back("--json").json["differences"] == []
+    after = content_of(moved.back)
+    assert {place: after[place] for place in before} == before
+
+
+def test_a_move_names_a_file_whose_object_is_missing_and_goes_on_when_it_is_back(
+    moved: Installation, tmp_path: Path
+) -> None:
+    before = content_of(moved.here.data)
+    for each in (moved.here, moved.there):
+        each.env |= {"HEADCOUNT_FILES_URL": bucket_of(tmp_path), "HEADCOUNT_FILES_KEY_FILE": str(key_file(tmp_path))}
+    moved.move()
+    of_file = (
+        "SELECT object FROM contents JOIN names ON content_id = contents.id WHERE encode(name, 'escape') ~ 'space'"
+    )
+    ((key,),) = stored(moved, of_file)
+    data = asyncio.run(objects_of(tmp_path).read(key, 0, 1 << 20))
+    assert data
+    asyncio.run(objects_of(tmp_path).delete([key]))
+    ran = moved.move_back(check=False)
+    assert (ran.code, "“a/b/ü and space.bin” of acme" in ran.err, "headcount doctor" in ran.err) == (1, True, True)
+    asyncio.run(objects_of(tmp_path).put(key, data))
     assert moved.move_back("--json").json["differences"] == []
     after = content_of(moved.back)
     assert {place: after[place] for place in before} == before
