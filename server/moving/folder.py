@@ -25,6 +25,7 @@ from server.files.local.records import Memory, record_at
 from server.moving.files import KEPT, Fact, File, files_of, folders_of
 from server.moving.side import Side
 from server.signing import kept_secret, put_secret
+from server.tenants.inspection import inspect
 from server.tenants.local.folder import server_database, users_in
 from server.tenants.local.home import FolderHome, make_places
 from server.tenants.local.marks import FileMarks
@@ -74,7 +75,8 @@ class FolderSide:
         return await self._tables.is_empty() and not _entries(self._home.root / HOST_KEYS)
 
     async def prepare(self, tenant: str) -> None:
-        self._home.refuse_absent(tenant)
+        if why := inspect(self._home.folder(tenant)).why:
+            raise TenantRefused("tenant_broken", f"the tenant {tenant} cannot be moved: {why}")
         await self._home.users(tenant).prepare()
 
     async def keys(self, tenant: str) -> Sequence[Key]:

@@ -47,15 +47,11 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
         raise TenantRefused(
             "move_unfinished", f"{here} does not have all data yet: a move from {source.target.other} has not ended"
         )
-    if source.source and source.source.ended and target.target is None:
-        raise TenantRefused("moved", f"{here} was moved to {source.source.other} before. Nothing to do")
     begun = source.source
     if begun and is_same(begun, target.target):
         return Plan(begun, is_new=False, is_compared=begun.ended)
     if begun and begun.ended:
-        raise TenantRefused(
-            "moved", f"{here} was moved to {begun.other}, which is not {there}. To give that up: add --cancel"
-        )
+        raise TenantRefused("moved", _why_moved(begun, target, there, target_is_empty=target_is_empty, here=here))
     if target.target or target.source or not target_is_empty:
         raise _not_empty(there)
     if begun and begun.other != there:
@@ -64,6 +60,21 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
             f"{here} is being moved to {begun.other}, not to {there}. Name that, or give that move up with --cancel",
         )
     return Plan(begun or new, is_new=True)
+
+
+def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool, here: str) -> str:
+    """Return why a place that was moved is not moved again. "Nothing to do" is only said if the data are there."""
+    if begun.other != there or target.target:
+        return (
+            f"{here} was moved to {begun.other} before, and not to {there}. Use that place, or move from there. To "
+            f"use {here} again, without what has changed since, name that place with --to, and add --cancel"
+        )
+    if target_is_empty:
+        return (
+            f"{here} was moved to {there} before, but that has no data now. Restore it from a backup. To use {here} "
+            "again, without what has changed since, add --cancel"
+        )
+    return f"{here} was moved to {there} before. Nothing to do"
 
 
 def _not_empty(target: str) -> TenantRefused:
@@ -161,7 +172,7 @@ async def _unmark(source: Side, target: Side) -> None:
 
 
 async def _refuse_unready(source: Side, target: Side) -> None:
-    """Raise TenantRefused if a server runs, or was killed before it has ended its work.
+    """Raise TenantRefused if a server runs, or was killed before it has ended its work, or a tenant cannot be used.
 
     Raises SecretRefused and HostKeyRefused if keys cannot be read or stored.
     """
@@ -174,6 +185,8 @@ async def _refuse_unready(source: Side, target: Side) -> None:
         )
     await source.host_keys()
     await target.open_secrets()
+    for tenant in await source.tables.tenants():
+        await source.prepare(tenant.name)
 
 
 async def _refuse_running(*sides: Side) -> None:
@@ -186,7 +199,6 @@ async def _refuse_running(*sides: Side) -> None:
 async def _copy(source: Side, target: Side, done: Done) -> None:
     tenants = await source.tables.tenants()
     for number, tenant in enumerate(tenants, 1):
-        await source.prepare(tenant.name)
         if not await target.is_whole(tenant.name):
             await target.add(tenant, source)
         done("Copied", number, len(tenants))

@@ -47,7 +47,7 @@ class Side(Protocol):
         """Return whether there are no data of an installation."""
 
     async def prepare(self, tenant: str) -> None:
-        """Bring the data of a tenant to the schema of this version. Raises TenantRefused if they are missing."""
+        """Bring the data of a tenant to the schema of this version. Raises TenantRefused if they cannot be used."""
 
     # Beside the tables
 

@@ -49,6 +49,9 @@ class Place:
     async def server_runs(self) -> bool:
         return self.runs.pop(0) if self.runs else False
 
+    async def open_secrets(self) -> None:
+        pass
+
     async def is_empty(self) -> bool:
         was = self.empty
         self.looked()

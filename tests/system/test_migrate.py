@@ -247,14 +247,24 @@ def test_a_killed_server_ends_its_work_before_a_move(moved: Installation) -> Non
 
 
 def test_a_move_that_fails_says_how_to_go_on(moved: Installation) -> None:
+    pipe = moved.here.data / "tenants/globex/files/pipe"
+    os.mkfifo(pipe)
+    ran = moved.move(check=False)
+    assert (ran.code, "is neither a file nor a folder" in ran.err, "--cancel" in ran.warned) == (1, True, True)
+    pipe.unlink()
+    moved.move()
+    assert [each["name"] for each in moved.there.cli("tenant", "list", "--json").json] == ["acme", "globex"]
+
+
+def test_a_damaged_tenant_is_found_before_anything_is_copied(moved: Installation) -> None:
     users = moved.here.data / "tenants/globex/users.db"
     content = users.read_bytes()
     users.write_bytes(b"no database" * 1000)
     ran = moved.move(check=False)
-    assert (ran.code, "users.db" in ran.err, "--cancel" in ran.warned) == (1, True, True)
+    assert (ran.code, "globex cannot be moved" in ran.err, "users.db" in ran.err) == (1, True, True)
+    assert moved.here.cli("tenant", "list", "--json").json[0]["name"] == "acme"
     users.write_bytes(content)
     moved.move()
-    assert [each["name"] for each in moved.there.cli("tenant", "list", "--json").json] == ["acme", "globex"]
 
 
 def test_a_wrong_secret_is_refused_before_anything_is_copied(moved: Installation) -> None:

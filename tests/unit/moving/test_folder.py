@@ -6,14 +6,21 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from ground.moments import utc_now
 from importer.folder import TenantFolder
 from server.moving.checking import compare
 from server.moving.folder import FolderSide, facts_in
+from server.moving.moving import move
+from server.moving.side import Side
 from server.tenants.local.home import make_places, open_folder
+from server.tenants.moves import SOURCE, TARGET
 from server.tenants.settings import TenantRefused
+from tests.support.keypairs import public_line
+from tests.support.moving_marks import Place
 
 
 @pytest.fixture
@@ -31,6 +38,18 @@ def folder(tmp_path: Path) -> TenantFolder:
     made = TenantFolder(tmp_path / "acme")
     make_places(made)
     return made
+
+
+async def test_a_tenant_whose_keys_are_lost_is_refused_before_a_move_begins(tmp_path: Path) -> None:
+    """Its new place would look as if it had never had a key."""
+    async with open_folder(tmp_path) as home:
+        await home.add("acme", [public_line()])
+        home.ring("acme").path.unlink()
+        source, target = FolderSide(home), Place("the database b")
+        with pytest.raises(TenantRefused, match=r"acme cannot be moved: .*keys\.json is missing; restore it"):
+            await move(source, cast(Side, target), utc_now(), lambda *_: None)
+        assert ([await source.marks.has(name) for name in (SOURCE, TARGET)], target.marks) == ([False, False], {})
+        source.close()
 
 
 @pytest.mark.parametrize("name", ["sending-off", "digests"])

@@ -19,9 +19,13 @@ def planned(source: Marks, target: Marks, *, empty: bool = True) -> Plan:
 
 
 def refused(source: Marks, target: Marks, *, empty: bool = True) -> str:
+    return refusal(source, target, empty=empty).code
+
+
+def refusal(source: Marks, target: Marks, *, empty: bool = True) -> TenantRefused:
     with pytest.raises(TenantRefused) as caught:
         planned(source, target, empty=empty)
-    return caught.value.code
+    return caught.value
 
 
 def test_a_move_to_an_empty_place_begins() -> None:
@@ -49,6 +53,15 @@ def test_a_place_that_is_not_whole_is_refused_as_a_source() -> None:
 def test_a_place_that_was_moved_is_not_moved_again() -> None:
     assert refused(Marks(OLD.end()), Marks(), empty=False) == "moved"
     assert refused(Marks(OLD.end()), Marks(target=Move("other", HERE, ""))) == "moved"
+
+
+def test_nothing_is_to_do_only_if_the_data_are_in_the_target() -> None:
+    """Otherwise the operator may delete the only place that has them."""
+    assert "Nothing to do" in refusal(Marks(OLD.end()), Marks(), empty=False).message
+    assert "that has no data now" in refusal(Marks(OLD.end()), Marks()).message
+    for empty in (True, False):
+        elsewhere = refusal(Marks(Move("old", "the database c", "", ended=True)), Marks(), empty=empty)
+        assert "was moved to the database c before, and not to the database b" in elsewhere.message
 
 
 def test_a_target_has_no_data_and_no_mark_of_another_move() -> None:
