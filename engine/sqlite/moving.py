@@ -38,6 +38,7 @@ from engine.moving.tables import (
 )
 from engine.sqlite.database import translated
 from engine.tenants import Tenant
+from importer.errors import DatabaseUnusable
 
 AT_WORK = "state IN ('arriving', 'running')"
 EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM tenants) AND NOT EXISTS (SELECT 1 FROM tokens)"
@@ -139,9 +140,13 @@ class SqliteTables:
             yield self._open[file]
 
 
-async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
-    """Fill a new users.db, as it was made. All of it is in its own file then; the caller brings it to the disk."""
+async def fill_users(file: Path, tenant: str, rows: RowsOf, numbering: Numbering) -> None:
+    """Fill a new users.db, as it was made. All of it is in its own file then; the caller brings it to the disk.
+
+    Raises DatabaseUnusable if a row refers to one that does not exist: PostgreSQL lets that be written by hand.
+    """
     with writing(file, on_disk=False) as db:
+        db.execute("PRAGMA defer_foreign_keys = ON")
         triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")
@@ -150,6 +155,7 @@ async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
                 await _insert(db, table, None, _as_ids(rows(table), numbering.began))
             elif table.owner is Owner.USERS:
                 await _insert(db, table, None, rows(table))
+        _refuse_dangling(db, tenant)
         (highest,) = db.execute("SELECT max(id) FROM changes").fetchone()
         base = numbering.base(None if highest is None else highest + numbering.began)
         db.execute(
@@ -160,6 +166,24 @@ async def fill_users(file: Path, rows: RowsOf, numbering: Numbering) -> None:
         db.execute("INSERT INTO search_log (user_id) VALUES (NULL)")
         for _, sql in triggers:
             db.execute(sql)
+
+
+def _refuse_dangling(db: sqlite3.Connection, tenant: str) -> None:
+    """Raise DatabaseUnusable if a row refers to one that does not exist, with the statement that fixes the source."""
+    found = db.execute("PRAGMA foreign_key_check").fetchone()
+    if found is None:
+        return
+    table, row, parent, number = found
+    column = next(each[3] for each in db.execute(f"PRAGMA foreign_key_list({table})") if each[0] == number)
+    where = f"tenant_id = (SELECT id FROM tenants WHERE name = '{tenant}')"  # noqa: S608 - it is shown
+    if table == "users":
+        do = f"UPDATE users SET {column} = NULL WHERE {where} AND id = {row}"  # noqa: S608 - it is shown
+    else:
+        do = f"DELETE FROM {table} WHERE {where} AND {column} = {row}"  # noqa: S608 - it is shown
+    raise DatabaseUnusable(
+        f"in the table {table} of {tenant}, {column} of the row {row} refers to a row of {parent} that does not "
+        f"exist. Run this in the database, then the same command again: {do}"
+    )
 
 
 @contextmanager

@@ -225,7 +225,8 @@ async def _make_users(folder: TenantFolder, tenant: str, source: Side) -> None:
         Path(f"{folder.users_db}{end}").unlink(missing_ok=True)
     await users_in(folder).prepare(make=True)
     rows = source.tables.rows
-    await fill_users(folder.users_db, lambda table: rows(table, tenant), await source.tables.numbering(tenant))
+    numbering = await source.tables.numbering(tenant)
+    await fill_users(folder.users_db, tenant, lambda table: rows(table, tenant), numbering)
     _fsync(folder.users_db)
     if (await users_in(folder).prepare()).get("paused_until", "null") != "null":
         folder.paused.touch()
