@@ -5,7 +5,16 @@ from __future__ import annotations
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+FREE = (
+    "End programs that keep connections open, or raise the limit: max_connections, CONNECTION LIMIT of the user or "
+    "the database, or max_client_conn of pgbouncer"
+)
+
 CHECKS = (
+    ("connection slots are reserved", FREE),
+    ("too many clients", FREE),
+    ("too many connections for", FREE),
+    ("no more connections allowed", FREE),
     ("authentication failed", "Check the user and the password in the URL"),
     ("no password supplied", "Add the password to the URL"),
     ("no pg_hba.conf entry", "Allow the user and this machine in PostgreSQL's pg_hba.conf"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.postgres.urls import FREE, what_to_do
 from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import POSTGRES, needs
@@ -146,6 +147,35 @@ def test_a_wrong_password_is_one_sentence_that_says_so(place: str, monkeypatch: 
     assert "password authentication failed" in ran.err
     assert "Check the user and the password in the URL" in ran.err
     assert "wrong@" not in ran.err
+
+
+def test_a_command_without_a_free_connection_says_which_limit_to_raise(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(place, autocommit=True) as database:
+        database.execute("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+        try:
+            monkeypatch.setenv("HEADCOUNT_DATABASE_URL", place.replace("headcount@", "crowded@"))
+            ran = run_cli("tenant", "list")
+        finally:
+            database.execute("DROP ROLE crowded")
+    assert ran.code == 1
+    assert "too many connections for role" in ran.err
+    assert "raise the limit: max_connections" in ran.err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "FATAL:  sorry, too many clients already",
+        "FATAL:  remaining connection slots are reserved for non-replication superuser connections",
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        'FATAL:  too many connections for database "headcount"',
+        "FATAL:  no more connections allowed (max_client_conn)",
+    ],
+)
+def test_each_limit_of_connections_is_told_from_a_database_that_is_away(said: str) -> None:
+    assert what_to_do(said) == FREE
 
 
 def test_a_database_of_a_newer_headcount_is_refused_in_words(place: str) -> None:
