@@ -64,7 +64,7 @@ class Notifications:
         self._reminding: asyncio.Task[None] | None = None
         webhooks, off = Webhooks(allow_private=settings.webhook_allow_private), self._sending.is_off
         of_outbox = outbox, self._settings_of, tenants.home.secrets, self._mailer(), webhooks, metrics
-        node = tenants.store.node
+        self._leads = (node := tenants.store.node).leads
         self._courier = Courier(*of_outbox, is_off=off, leads=node.leads)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         url = settings.http_public_url
@@ -141,8 +141,12 @@ class Notifications:
     async def measure(self) -> None:
         """Update the metric of waiting messages. The inviter updates that of invitations.
 
-        While the database cannot be read, nothing changes: the metrics of the parts show why.
+        Only the server that leads shows it, as only that one sends. While the database cannot be read, nothing
+        changes: the metrics of the parts show why.
         """
+        if not self._leads():
+            self._metrics.outbox_length.clear()
+            return
         try:
             lengths = await self._lengths.lengths()
         except (ImporterError, DatabaseFault):

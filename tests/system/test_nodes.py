@@ -72,6 +72,16 @@ def test_the_import_of_a_frozen_server_is_taken_up_and_the_server_changes_nothin
     assert first.get("/readyz").status_code == 200
 
 
+def test_only_the_server_that_leads_shows_tenants_and_messages(nodes: list[ClusterNode]) -> None:
+    names = 'headcount_users{state="active"', 'headcount_outbox_length{channel="mail"}', "headcount_feed_stale{"
+
+    def shown() -> list[list[str]]:
+        return sorted([name for name in names if name in each.get("/metrics").text] for each in nodes)
+
+    nodes[0].cli("tenant", "set", "acme", "stale_after_days=1")
+    wait_until(lambda: shown() == [[], [*names]], what="one server to lead")
+
+
 def test_a_start_of_which_its_server_does_not_know_is_taken_up(nodes: list[ClusterNode]) -> None:
     first, _ = nodes
     assert first.process
