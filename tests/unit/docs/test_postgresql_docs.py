@@ -27,6 +27,7 @@ from server.upkeep.metrics import Metrics
 from server.upkeep.orphans import LOOK_S
 from server.upkeep.orphans import PATIENCE_S as TAKEN_UP_S
 from tests.support import ROOT
+from tests.support.remote_postgres import RULES
 from tests.support.steps import section
 from tests.unit.docs.test_events_docs import logged
 
@@ -60,6 +61,11 @@ def test_the_page_has_the_times_that_it_spells() -> None:
     assert (1 / BEAT_S, "can be used, twice a second" in PAGE) == (2, True)
     assert (LONG_S, "has been open for an hour" in PAGE) == (3600, True)
     assert (STEP_S, "differs by more than a minute" in PAGE) == (60, True)
+
+
+def test_the_page_lets_in_the_databases_that_its_commands_use() -> None:
+    databases, user = RULES.splitlines()[1].split()[1:3]
+    assert f"hostssl {databases} {user} " in PAGE
 
 
 def test_the_page_names_the_settings_that_the_doctor_demands() -> None:
