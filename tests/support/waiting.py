@@ -47,7 +47,11 @@ def wait_until(condition: Callable[[], T], timeout: float = DEADLINE_S, what: st
 def wait_for_none(count: Callable[[], int], what: str = "") -> None:
     """Wait until `count` is 0. Raises AssertionError once it has not fallen for `DEADLINE_S`."""
     while left := count():
-        wait_until(lambda before=left: count() < before, what=f"{what}, of which {left} are left")
+        wait_until(_below(left, count), what=f"{what}, of which {left} are left")
+
+
+def _below(before: int, count: Callable[[], int]) -> Callable[[], bool]:
+    return lambda: count() < before
 
 
 def _too_late(condition: Callable[[], object], timeout: float, what: str, last: object) -> str:
