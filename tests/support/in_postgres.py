@@ -198,6 +198,8 @@ class DatabaseInstallation(FilesInPostgres):
     def impatient(self, monkeypatch: pytest.MonkeyPatch, wait_s: float) -> None:
         for module in ("engine.postgres.database", "engine.postgres.tenant.writing"):
             monkeypatch.setattr(f"{module}.LOCK_S", wait_s)
+        # While writes are refused, no connection is made: each caller waits so long for one.
+        monkeypatch.setattr("engine.postgres.database.AWAY_S", max(wait_s, 2.0))
 
     def company(self, tenant: str) -> Company:
         return CompanyOf(self, tenant)
