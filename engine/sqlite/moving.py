@@ -169,7 +169,7 @@ async def fill_users(file: Path, tenant: str, rows: RowsOf, numbering: Numbering
 
 
 def _refuse_dangling(db: sqlite3.Connection, tenant: str) -> None:
-    """Raise DatabaseUnusable if a row refers to one that does not exist, with the statement that fixes the source."""
+    """Raise DatabaseUnusable if a row refers to one that does not exist, with the statement that corrects it."""
     found = db.execute("PRAGMA foreign_key_check").fetchone()
     if found is None:
         return
