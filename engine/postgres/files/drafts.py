@@ -12,9 +12,10 @@ NOTED = "UPDATE drafts SET path = %s, bytes = %s, noted_at = %s WHERE tenant_id 
 REMOVED = "DELETE FROM drafts WHERE tenant_id = %s AND id = %s"
 ITS_SERVER_HAS_GONE = "NOT EXISTS (SELECT 1 FROM nodes WHERE number::text = process)"
 LEFT = (
-    "SELECT DISTINCT name FROM drafts JOIN tenants ON tenants.id = tenant_id"  # noqa: S608 - a constant
-    f" WHERE {ITS_SERVER_HAS_GONE} AND name IS NOT NULL"
+    "SELECT (SELECT name FROM tenants WHERE id = tenant_id) FROM"  # noqa: S608 - a constant
+    f" (SELECT DISTINCT tenant_id FROM drafts WHERE {ITS_SERVER_HAS_GONE}) AS of"
 )
+"""Without statistics, a join would read all tenants, twice a second."""
 TAKEN = f"DELETE FROM drafts WHERE tenant_id = %s AND {ITS_SERVER_HAS_GONE} RETURNING id, path, bytes, noted_at"  # noqa: S608
 
 
@@ -39,7 +40,7 @@ class PostgresDraftStore:
         return await self._database.step(REMOVED, tenant_id, draft) > 0
 
     async def left(self) -> set[str]:
-        return {row[0] for row in await self._database.read(LEFT)}
+        return {row[0] for row in await self._database.read(LEFT) if row[0] is not None}
 
     async def take_left(self, tenant: str) -> list[LeftDraft]:
         async with self._database.transaction() as steps:
