@@ -92,7 +92,7 @@ def _of_versions(facts: ServerFacts, newest: Mapping[str, int], where: str) -> I
     if newer:
         yield Finding(
             *(None, where, Severity.ERROR, f"a newer Headcount wrote the database (schema {', '.join(newer)})"),
-            "Upgrade Headcount on this machine: pip install --upgrade 'headcount[postgres]'",
+            "Upgrade Headcount on this machine to the version of the other servers",
         )
     elif older and facts.versions:
         yield Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from importer.errors import DatabaseUnusable
 from server.places.folder import FolderPlace
 from server.places.place import Place
 from server.settings import ServerSettings, SettingsError
+
+INSTALL = (
+    "Install it from a copy of Headcount's repository: "
+    f"{sys.prefix}/bin/pip install --require-hashes -r requirements-postgres.lock"
+)
+"""No advice names the package of Headcount alone: pip would look for it in the public index."""
 
 
 def place_of(settings: ServerSettings) -> Place:
@@ -25,8 +32,7 @@ def place_of(settings: ServerSettings) -> Place:
         from server.places.database import DatabasePlace  # its driver is an extra
     except ImportError as error:
         raise SettingsError(
-            f"HEADCOUNT_DATABASE_URL needs psycopg, which is not installed ({error}). "
-            "Install it: pip install 'headcount[postgres]'"
+            f"HEADCOUNT_DATABASE_URL needs psycopg, which is not installed ({error}). {INSTALL}"
         ) from error
     return DatabasePlace(settings.database_url.get_secret_value(), settings.secret_key_file, objects_of(settings))
 
@@ -43,8 +49,7 @@ def _objects(url: str, key_file: Path | None) -> Objects:
         from engine.s3.objects import S3Objects  # its driver is an extra
     except ImportError as error:
         raise SettingsError(
-            f"HEADCOUNT_FILES_URL needs obstore, which is not installed ({error}). "
-            "Install it: pip install 'headcount[postgres,s3]'"
+            f"HEADCOUNT_FILES_URL needs obstore, which is not installed ({error}). {INSTALL}"
         ) from error
     try:
         return S3Objects(parse_bucket(url), key_file)

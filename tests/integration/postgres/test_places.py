@@ -194,7 +194,7 @@ def test_without_the_driver_the_url_is_one_sentence(place: str) -> None:
     ran = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert len(ran.stderr.splitlines()) == 1
-    assert "Install it: pip install 'headcount[postgres]'" in ran.stderr
+    assert f"{sys.prefix}/bin/pip install --require-hashes -r requirements-postgres.lock" in ran.stderr
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
