@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from importer.errors import FilesAway, TryAgain
@@ -11,8 +12,8 @@ from importer.errors import FilesAway, TryAgain
 log = logging.getLogger(__name__)
 
 
-class AwayLog:
-    """Logs what a pulse of the database hears: the reason why it is away, and None when it is back."""
+class _Away(ABC):
+    """Hears from a pulse the reason why something is away, and None when it is back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,27 +22,39 @@ class AwayLog:
     def __call__(self, why: Exception | None) -> None:
         now = self._clock()
         if why is None:
-            facts = {"event": "database_back", "away_s": round(now - self._since, 1)}
-            log.warning("The database is back after %.1f seconds.", now - self._since, extra=facts)
-            return
-        self._since = now
+            self._back(now - self._since)
+        else:
+            self._since = now
+            self._away(why)
+
+    @abstractmethod
+    def _away(self, why: Exception) -> None:
+        """Log why it is away."""
+
+    @abstractmethod
+    def _back(self, after_s: float) -> None:
+        """Log that it is back after so many seconds."""
+
+
+class AwayLog(_Away):
+    """Logs what a pulse of the database hears."""
+
+    def _away(self, why: Exception) -> None:
         said = why.in_full if isinstance(why, TryAgain) else str(why)
         log.error("The database is away (%s); retrying.", said, extra={"event": "database_away"})
 
+    def _back(self, after_s: float) -> None:
+        facts = {"event": "database_back", "away_s": round(after_s, 1)}
+        log.warning("The database is back after %.1f seconds.", after_s, extra=facts)
 
-class FilesAwayLog:
-    """The same about the storage of files outside of the database."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._since = 0.0
+class FilesAwayLog(_Away):
+    """Logs what a pulse of the storage of files outside of the database hears."""
 
-    def __call__(self, why: Exception | None) -> None:
-        now = self._clock()
-        if why is None:
-            facts = {"event": "files_back", "away_s": round(now - self._since, 1)}
-            log.warning("The storage of files is back after %.1f seconds.", now - self._since, extra=facts)
-            return
-        self._since = now
+    def _away(self, why: Exception) -> None:
         said = why.why if isinstance(why, FilesAway) else str(why)
         log.error("The storage of files is away (%s); retrying.", said, extra={"event": "files_away"})
+
+    def _back(self, after_s: float) -> None:
+        facts = {"event": "files_back", "away_s": round(after_s, 1)}
+        log.warning("The storage of files is back after %.1f seconds.", after_s, extra=facts)
