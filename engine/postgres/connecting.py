@@ -66,9 +66,11 @@ def blocking(url: str, timeout_s: float = WAIT_S) -> Iterator[Callable[..., list
         yield read
 
 
-def connect_blocking(url: str, name: str) -> psycopg.Connection[Row]:
+def connect_blocking(url: str, name: str, timeout_s: float) -> psycopg.Connection[Row]:
     """Return a new connection for a thread, with this name in PostgreSQL's lists. Raises psycopg.Error."""
-    return psycopg.connect(url, **{**_arguments(url), "connect_timeout": 2, "application_name": name})
+    return psycopg.connect(
+        url, **{**_arguments(url), "connect_timeout": max(2, round(timeout_s)), "application_name": name}
+    )
 
 
 def parameters(values: tuple[object, ...], named: dict[str, object]) -> Parameters:

@@ -19,6 +19,8 @@ class Relay:
         self._socket = f"{facts['host'][0]}/.s.PGSQL.{facts['port'][0]}"
         self._open: dict[asyncio.Event, bytes] = {}
         self.port = 0
+        self.delay_s = 0.0
+        """A new connection gets no answer for so long."""
 
     @property
     def url(self) -> str:
@@ -32,6 +34,7 @@ class Relay:
                 passing.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(self.delay_s)
         behind, to = await asyncio.open_unix_connection(self._socket)
         first, passing = await reader.read(65536), asyncio.Event()
         to.write(first)

@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 
-from engine.postgres.connecting import connect_blocking
+from engine.postgres.connecting import WAIT_S, connect_blocking
 from engine.postgres.database import Database, Steps
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
@@ -46,6 +46,8 @@ FROZEN_S = 6.0
 SURE_S = 4.0
 """A server is sure of its locks for so long after it was last answered."""
 AGAIN_S = 0.2
+AGAIN_WITHIN_S = 2.0
+"""The longest wait for a connection in place of one that was lost: then the next try. A start waits longer."""
 LONG = "10min"
 """The longest time for which a long transaction may be idle: the process may read 2 GiB from a slow disk."""
 
@@ -103,9 +105,9 @@ class PostgresNode:
     def begin(self) -> None:
         """Join the servers on the database. Raises TryAgain, DatabaseUnusable."""
         with translating():
-            self._connection = connection = self._connect()
+            self._connection = connection = self._connect(WAIT_S)
             ((self.number,),) = connection.execute(NUMBER).fetchall()
-            self._join(connection)
+            self._join(connection, WAIT_S)
         self._thread.start()
 
     def end(self) -> None:
@@ -165,10 +167,10 @@ class PostgresNode:
             self._ask(connection)
 
     def _join_again(self) -> psycopg.Connection[Row]:
-        connection = self._connect()
+        connection = self._connect(AGAIN_WITHIN_S)
         try:
             self._stop_if_moved(connection)
-            if self._join(connection):
+            if self._join(connection, AGAIN_WITHIN_S):
                 log.warning(
                     "The database had not heard of this server; other servers have taken up its work.",
                     extra={"event": "server_unheard"},
@@ -191,18 +193,18 @@ class PostgresNode:
             os.kill(os.getpid(), signal.SIGTERM)
             raise psycopg.OperationalError("the data were moved")
 
-    def _connect(self) -> psycopg.Connection[Row]:
-        return connect_blocking(self._url, NAME)
+    def _connect(self, timeout_s: float) -> psycopg.Connection[Row]:
+        return connect_blocking(self._url, NAME, timeout_s)
 
-    def _join(self, connection: psycopg.Connection[Row]) -> bool:
+    def _join(self, connection: psycopg.Connection[Row], timeout_s: float) -> bool:
         """Take the lock, then write the row, so that there is none without a lock. Return whether it was absent."""
-        asked_at = time.monotonic()
-        connection.execute(BEGIN)
-        held = connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (LOCK, self.number)).fetchone()
-        if not held or not held[0]:  # PostgreSQL has not noticed yet that the former connection is lost
-            raise psycopg.OperationalError("the lock is still held")
-        self._answered_at = asked_at
-        with self._connect() as other:  # the transaction of the lock has no end
+        with self._connect(timeout_s) as other:  # the transaction of the lock has no end
+            asked_at = time.monotonic()
+            connection.execute(BEGIN)
+            held = connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (LOCK, self.number)).fetchone()
+            if not held or not held[0]:  # PostgreSQL has not noticed yet that the former connection is lost
+                raise psycopg.OperationalError("the lock is still held")
+            self._answered_at = asked_at
             absent = other.execute(JOINED, (self.number, socket.gethostname(), os.getpid())).rowcount > 0
         self._ask(connection)
         return absent

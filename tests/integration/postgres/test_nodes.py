@@ -171,6 +171,13 @@ async def test_a_connection_that_hangs_is_made_again(database: Database, monkeyp
         await eventually(is_back)
 
 
+async def test_a_start_waits_for_a_database_that_is_slow_to_take_connections(database: Database) -> None:
+    async with relay(database.url) as between:
+        between.delay_s = 3
+        async with joined(between.url, database) as node:
+            assert await numbers(database) == [node.number]
+
+
 async def test_a_start_lets_go_only_of_servers_whose_processes_have_ended(database: Database) -> None:
     ended = await asyncio.create_subprocess_exec("true")
     await ended.wait()
