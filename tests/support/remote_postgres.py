@@ -17,9 +17,11 @@ from tests.support.postgres_server import as_postgres, free_port
 
 HOST = "localhost"
 """The name in its certificate."""
-RULES = "local all all trust\nhostssl headcount,headcount_drill headcount 127.0.0.1/32 scram-sha-256\n"
+ALLOWED = "hostssl headcount,headcount_drill headcount {} scram-sha-256\n"
+RULES = "local all all trust\n" + "".join(map(ALLOWED.format, ("127.0.0.1/32", "::1/128")))
+"""pgbouncer tries one address of a name only, and which one depends on its version."""
 SETTINGS = """
-listen_addresses = '127.0.0.1'
+listen_addresses = '127.0.0.1, ::1'
 unix_socket_directories = '{folder}'
 ssl = on
 ssl_cert_file = '{folder}/server.pem'
