@@ -31,7 +31,7 @@ class Disturbed:
 def disturbed(model: Model, fleet: Fleet) -> Iterator[Disturbed]:
     """Return the busiest hour as it is, and with servers that end in it."""
     peak_s = model.assumed.peak_hour * HOUR_S
-    half, tenth = max(1, fleet.nodes // 2), max(1, fleet.nodes // 10)
+    half, tenth = max(1, fleet.nodes // 2), max(2, fleet.nodes // 10)
     killed_s = peak_s + KILLED_S
     cases: Sequence[tuple[str, list[Event]]] = [
         ("nothing", []),

@@ -1,12 +1,14 @@
-"""docs/scaling.md agrees with the code: connections, settings, metrics, log events and assumptions."""
+"""docs/scaling.md agrees with the code: connections, settings, metrics, log events, and the inputs of the model."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
-from benchmarks.sizing.inputs import ASSUMED, Assumptions, Costs, listed
+from benchmarks.fleet import STORED
+from benchmarks.sizing.inputs import ASSUMED, MEASURED, Assumptions, costs_from, listed
 from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS
 from importer.worker.worker import AT_ONCE
 from server.settings import PREFIX, ServerSettings
@@ -41,7 +43,9 @@ def test_every_log_event_on_the_page_is_on_the_page_of_operators(event: str) -> 
     assert f"`{event}`" in OPERATING
 
 
-def test_the_page_has_every_assumption_of_the_model() -> None:
-    shown = [each for each in listed(Costs(), Assumptions()) if each.source == ASSUMED]
-    rows = re.findall(r"^\| (\w+) \| (.+?) \| assumed \| (.+) \|$", PAGE, re.MULTILINE)
-    assert rows == [(each.name, each.value, each.what) for each in shown]
+def test_the_page_has_every_input_of_the_model_with_its_source() -> None:
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    rows = re.findall(rf"^\| (\w+) \| (.+?) \| ({MEASURED}|{ASSUMED}) \| (.+) \|$", PAGE, re.MULTILINE)
+    inputs = listed(costs_from(stored["costs"]), Assumptions())
+    assert rows == [(each.name, each.value, each.source, each.what) for each in inputs]
+    assert f"{stored['machine']}, {stored['date']}" in " ".join(PAGE.split())
