@@ -27,6 +27,7 @@ from engine.postgres.connecting import WAIT_S, connect_blocking
 from engine.postgres.database import Database, Steps
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
+from ground.threads import finish
 from importer.errors import Stopped
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,8 @@ class PostgresNode:
                 self._leave(self._connection)
             self._connection = None
             self._ending.wait(AGAIN_S)
+        if self._connection:  # it ended before the first beat
+            self._leave(self._connection)
 
     def _hold(self) -> None:
         """Hold the locks until the server stops. Raises psycopg.Error if they are lost."""
@@ -238,7 +241,7 @@ async def joined(url: str, database: Database) -> AsyncIterator[PostgresNode]:
     node = PostgresNode(url, database)
     try:
         await node.bury_ended()  # first: a server that has ended cannot think that it leads
-        await asyncio.to_thread(node.begin)
+        await finish(asyncio.to_thread(node.begin))  # else it could join after its end
         yield node
     finally:
         await asyncio.to_thread(node.end)

@@ -178,6 +178,31 @@ async def test_a_start_waits_for_a_database_that_is_slow_to_take_connections(dat
             assert await numbers(database) == [node.number]
 
 
+async def test_a_start_that_is_canceled_leaves_no_lock_and_no_row(database: Database) -> None:
+    async with relay(database.url) as between:
+        between.delay_s = 1
+        starting = asyncio.create_task(joined(between.url, database).__aenter__())
+        await asyncio.sleep(0.5)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await asyncio.get_running_loop().shutdown_default_executor()
+        assert (await numbers(database), await a_server_runs(database)) == ([], False)
+
+
+async def test_a_server_that_ends_before_its_first_beat_leaves_no_lock(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = PostgresNode(database.url, database)
+    monkeypatch.setattr(node._thread, "start", lambda: None)
+    await asyncio.to_thread(node.begin)
+    monkeypatch.undo()
+    node._ending.set()
+    node._thread.start()
+    await asyncio.to_thread(node._thread.join)
+    assert (await numbers(database), await a_server_runs(database)) == ([], False)
+
+
 async def test_a_start_lets_go_only_of_servers_whose_processes_have_ended(database: Database) -> None:
     ended = await asyncio.create_subprocess_exec("true")
     await ended.wait()
