@@ -18,7 +18,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
@@ -173,7 +173,7 @@ class PostgresNode:
         connection = self._connect(AGAIN_WITHIN_S)
         try:
             self._stop_if_moved(connection)
-            if self._join(connection, AGAIN_WITHIN_S):
+            if self._join(connection, AGAIN_WITHIN_S, self._stop_if_moved):
                 log.warning(
                     "The database had not heard of this server; other servers have taken up its work.",
                     extra={"event": "server_unheard"},
@@ -199,14 +199,23 @@ class PostgresNode:
     def _connect(self, timeout_s: float) -> psycopg.Connection[Row]:
         return connect_blocking(self._url, NAME, timeout_s)
 
-    def _join(self, connection: psycopg.Connection[Row], timeout_s: float) -> bool:
-        """Take the lock, then write the row, so that there is none without a lock. Return whether it was absent."""
+    def _join(
+        self,
+        connection: psycopg.Connection[Row],
+        timeout_s: float,
+        check: Callable[[psycopg.Connection[Row]], None] = lambda _: None,
+    ) -> bool:
+        """Take the lock, then write the row, so that there is none without a lock. Return whether it was absent.
+
+        `check` is called in between, when others find the lock.
+        """
         with self._connect(timeout_s) as other:  # the transaction of the lock has no end
             asked_at = time.monotonic()
             connection.execute(BEGIN)
             held = connection.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", (LOCK, self.number)).fetchone()
             if not held or not held[0]:  # PostgreSQL has not noticed yet that the former connection is lost
                 raise psycopg.OperationalError("the lock is still held")
+            check(other)
             self._answered_at = asked_at
             absent = other.execute(JOINED, (self.number, socket.gethostname(), os.getpid())).rowcount > 0
         self._ask(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,13 +14,14 @@ import pytest
 
 from engine.postgres.database import IDLE_S, LOCK_S, Database, Steps, alone
 from engine.postgres.importing.work import SETTINGS
+from engine.postgres.rows import Row
 from engine.postgres.server import node as node_module
 from engine.postgres.server.node import LEADER_LOCK, LOCK, PostgresNode, a_server_runs, hold_work, joined
 from importer.errors import TryAgain
 from server.tenants.moves import SOURCE, TARGET
 from tests.support.clients import POSTGRES, needs
 from tests.support.relay import relay
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 pytestmark = needs(POSTGRES)
 
@@ -201,6 +203,34 @@ async def test_a_server_that_ends_before_its_first_beat_leaves_no_lock(
     node._thread.start()
     await asyncio.to_thread(node._thread.join)
     assert (await numbers(database), await a_server_runs(database)) == ([], False)
+
+
+async def test_a_move_that_begins_while_a_server_joins_again_stops_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark of the move is put after the server has looked for it, and before others find its lock."""
+    connect, made = node_module.connect_blocking, []
+
+    def put_mark(url: str, name: str, timeout_s: float) -> psycopg.Connection[Row]:
+        made.append(name)
+        if len(made) == 2:
+            with psycopg.connect(url, autocommit=True) as moving:
+                wait_until(lambda: not moving.execute(node_module.RUNS).fetchone())
+                moving.execute("INSERT INTO marks (name, text) VALUES (%s, '')", [SOURCE])
+        return connect(url, name, timeout_s)
+
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with joined(database.url, database) as node:
+        monkeypatch.setattr(node_module, "connect_blocking", put_mark)
+        await database.read(CUT, LOCK, node.number)
+        await asyncio.wait_for(stopped.wait(), DEADLINE_S)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+
+    async def none_runs() -> bool:
+        return not await a_server_runs(database)
+
+    await eventually(none_runs)
 
 
 async def test_a_start_lets_go_only_of_servers_whose_processes_have_ended(database: Database) -> None:
