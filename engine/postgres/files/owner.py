@@ -12,8 +12,9 @@ again. A copy does not have the tokens that were made after it: to it, the objec
 2  A token is put in place of the state that was read before. So a server that was frozen puts nothing in place of a
    newer one, nor does a request that was lost. In a storage that cannot do that, the object may get an older token,
    which the database still has.
-3  A server that has just started changes no token and deletes no object for `WAIT_S`. If another database is used,
-   its servers change the token meanwhile.
+3  A server that has just started changes no token for `WAIT_S`. If another database is used, its servers change the
+   token meanwhile. It deletes no object for `SETTLED_S` more: if servers of both were started at the same time, the
+   token is changed only now, and one of them finds that.
 4  A token is put at the look after the one that made it. So a standby that is a little behind has it, if it takes
    over.
 """
@@ -42,6 +43,8 @@ CHANGED_S = 45.0
 """A token that is so old is changed: so it changes about each minute."""
 WAIT_S = 180.0
 """A server that has just started waits so many seconds. Others of another database change the token meanwhile."""
+SETTLED_S = 120.0
+"""Then it deletes nothing for so many seconds more: by two looks, one of two databases has changed the token."""
 
 MADE = "INSERT INTO marks (name, text) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 FOUND = "SELECT text FROM marks WHERE name = %s"
@@ -57,12 +60,13 @@ class Owner:
     """The place of the objects of a database in `objects`."""
 
     def __init__(self, database: Database, objects: Objects, wait_s: float = 0) -> None:
-        """`wait_s`: how long it changes no token, and deletes nothing."""
+        """`wait_s`: how long it changes no token. It deletes nothing for `SETTLED_S` more, if it waits at all."""
         self._database = database
         self._objects = objects
         self._place: str | None = None
         self._lock = asyncio.Lock()
         self._waits_until = time.monotonic() + wait_s
+        self._deletes_from = self._waits_until + (SETTLED_S if wait_s else 0)
         self._seen = (b"", time.monotonic())
         """The content of the object at the newest look, and when it was first seen."""
         self._next = ""
@@ -82,7 +86,7 @@ class Owner:
     @property
     def may_delete(self) -> bool:
         """Whether another database would have been noticed by now. Ask it after `check`."""
-        return time.monotonic() >= self._waits_until
+        return time.monotonic() >= self._deletes_from
 
     async def check(self) -> None:
         """Check again that the objects are those of this database, and of no other.

@@ -159,6 +159,24 @@ async def test_a_server_that_has_just_started_deletes_no_object(
     assert len(await bucket.list("", "", 9)) < len(before[0])
 
 
+async def test_a_server_changes_the_token_before_it_deletes_an_object(
+    bucket: S3Objects, mine: Owner, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So one of two databases is refused in time, if servers of both were started at the same time."""
+    before, started = await token(bucket, mine), Owner(database, bucket, wait_s=0.05)
+
+    async def has_changed() -> bool:
+        await started.look(0)
+        assert not started.may_delete
+        return await _differs(bucket, mine, before)
+
+    await eventually(has_changed)
+    assert owner.SETTLED_S > 3 * owner.LOOK_S
+    monkeypatch.setattr(owner, "SETTLED_S", 0.1)
+    started = Owner(database, bucket, wait_s=0.1)
+    await eventually(lambda: started.may_delete)
+
+
 async def test_a_serving_store_changes_the_token_again_and_again(
     database: Database, bucket: S3Objects, mine: Owner, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
