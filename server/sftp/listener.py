@@ -179,10 +179,22 @@ class SftpListener:
         names = [*of]
         for start in range(0, len(names), TOGETHER):
             some = names[start : start + TOGETHER]
-            await self._sessions.tenants.renew(some)
+            with _going_on():
+                await self._sessions.tenants.renew(some)
             for connection in (each for name in some for each in of[name]):
-                connection.check(time.monotonic())
+                with _going_on():
+                    connection.check(time.monotonic())
                 await asyncio.sleep(0)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Report an exception of the block as one that no part caught: the other connections are still checked."""
+    try:
+        yield
+    except Exception as error:
+        facts = {"message": "sessions cannot be checked", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(facts)
 
 
 def _let_wait(listening: Iterable[Any], most: int) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import asyncssh
 import pytest
 
+from importer.errors import DatabaseFault
 from keys.ring import Verdict
+from server.faults import Faults
 from server.sftp.auth import BUSY
 from server.sftp.sessions import Connection
 from tests.support.clients import needs
@@ -105,6 +107,30 @@ async def test_the_accounts_of_open_sessions_are_read_together_before_each_look(
         await eventually(lambda: len(seen) > 6, what="two looks")
     start = seen.index(("together", "acme"))
     assert seen[start : start + 4] == [("together", "acme"), ("acme",), ("acme",), ("together", "acme")]
+
+
+@pytest.mark.logs("session_ended", "loop_fault")
+async def test_a_session_ends_for_its_key_although_others_cannot_be_checked(
+    house: SftpHouse, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Faults().watch(asyncio.get_running_loop())
+    check = Connection.check
+
+    async def renew(_: object) -> None:
+        raise DatabaseFault
+
+    def checked(self: Connection, now: float) -> None:
+        if self is first:
+            raise DatabaseFault
+        check(self, now)
+
+    async with house.connect(), house.connect():
+        sessions = house.listener._sessions.connections
+        first, _ = sessions
+        monkeypatch.setattr(house.accounts, "renew", renew)
+        monkeypatch.setattr(Connection, "check", checked)
+        told.changes["ring"] = NoKeys()
+        await eventually(lambda: [*sessions] == [first])
 
 
 @pytest.mark.logs("session_ended")
