@@ -33,6 +33,11 @@ KNOWN_S = 2.0
 """For how long an account holds without an answer of the database."""
 AGAIN_S = 0.25
 """Seconds until the database is asked again after it did not answer, for any tenant: each question may take long."""
+TOGETHER = 200
+"""The most accounts that are read in one step. A login may wait for one step.
+
+They are fewer while the database does not answer such a step in time: with many keys, it may take long.
+"""
 LOGGED_EVERY_S = 60.0
 UNREAD = "the database cannot be used"
 
@@ -63,6 +68,8 @@ class StoredAccounts:
         self._known: dict[str, _Known] = {}
         self._failed: tuple[float, TryAgain | DatabaseUnusable] | None = None
         """When the database did not answer the newest question, and why."""
+        self._together = TOGETHER
+        """So many accounts are read in one step now."""
         self._said = Seldom(LOGGED_EVERY_S)
 
     def account(self, name: str) -> TenantAccount | None:
@@ -74,20 +81,30 @@ class StoredAccounts:
 
     async def renew(self, names: Iterable[str]) -> None:
         """See `server.files.contracts.TenantDirectory`. A tenant that is not known is left to `account`."""
+        now, known = self._clock(), self._known
+        old = [name for name in names if name in known and now - known[name].read_at >= SETTINGS_AGE_S]
+        for start in range(0, len(old), most := self._together):
+            if self._why_not_ask():
+                return
+            if not await self._renew(old[start : start + most]):
+                self._together = max(1, most // 2)
+                return
+        self._together = min(TOGETHER, self._together + 1)
+
+    async def _renew(self, names: Sequence[str]) -> bool:
+        """Read these accounts in one step. Return whether the database answered."""
         begun = self._clock()
-        known = [(name, self._known[name]) for name in names if name in self._known]
-        old = {name: each for name, each in known if begun - each.read_at >= SETTINGS_AGE_S}
-        if not old or self._why_not_ask():
-            return
+        old = {name: self._known[name] for name in names if name in self._known}
         try:
             found = await self._store.admissions([*old])
         except (TryAgain, DatabaseUnusable) as error:
             self._failed = self._clock(), error
-            return
+            return False
         self._failed = None
         for name, before in old.items():
             if self._known.get(name) is before:  # else a login has read it meanwhile
                 self._note(name, found.get(name), before, begun)
+        return True
 
     def identity(self, name: str) -> int | None:
         """Return the id of the tenant that has this name now, or had it when that was read; None if none has it.

@@ -26,7 +26,7 @@ from server.tenants.shared.rings import StoredRing
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
 from tests.support.keypairs import blob, public_line
-from tests.support.waiting import DEADLINE_S, wait_until
+from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 pytestmark = needs(POSTGRES)
 
@@ -161,6 +161,29 @@ async def test_an_account_that_cannot_be_read_with_others_is_sure_for_two_second
     door.now += AGAIN_S
     await door.accounts.renew(["acme"])
     assert door.is_sure()
+
+
+async def test_accounts_with_many_keys_are_read_in_smaller_steps(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one step for all takes longer than a login waits: else their sessions would not be sure any more."""
+    names = [f"many{number}" for number in range(200)]
+    await door.database.change(
+        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", names
+    )
+    await door.database.change(
+        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at, networks)"
+        " SELECT id, 'ssh-rsa', decode(md5(number::text) || repeat('ab', 500), 'hex'), '', 'now', '{}'"
+        " FROM tenants, generate_series(1, 200) AS number WHERE name LIKE 'many%'"
+    )
+    assert all(door.accounts.account(name) for name in names)
+    monkeypatch.setattr(door.store, "_wait_s", 0.1)
+
+    async def all_are_read() -> bool:
+        door.now += 1
+        await door.accounts.renew(names)
+        return all(door.accounts._known[name].read_at == door.now for name in names)
+
+    assert not await all_are_read()
+    await eventually(all_are_read)
 
 
 @pytest.mark.logs("tenant_unreadable")
