@@ -66,9 +66,10 @@ class Balanced(ClusterNode):
             return asking.get(path, headers=headers)
 
     def taken(self, group: str = SFTP) -> set[int]:
-        """Return the numbers of the servers that get connections."""
+        """Return the numbers of the servers that get connections; none before HAProxy listens."""
         with socket.socket(socket.AF_UNIX) as asking, asking.makefile() as answer:
-            asking.connect(str(self.admin))
+            if asking.connect_ex(str(self.admin)):
+                return set()
             asking.sendall(f"show servers state {group}\n".encode())
             rows = [line.split() for line in answer if line.strip() and line[0].isdigit() and " " in line.strip()]
         return {int(name.removeprefix("node")) - 1 for _, _, _, name, _, state, *_ in rows if state == RUNNING}

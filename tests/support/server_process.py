@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ import asyncssh
 import httpx
 
 from importer.folder import TenantFolder
+from server.sftp.auth import BUSY
 from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
@@ -33,6 +35,7 @@ from tests.support.nursery import start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
 START_S = DEADLINE_S
+LOGINS = 5
 
 
 class ServerProcess:
@@ -216,10 +219,18 @@ class ServerProcess:
     # Its clients
 
     def put(self, tenant: str, content: bytes, path: str = "/sync_users.csv") -> None:
-        """Send a file with OpenSSH's sftp; the server has acknowledged it when this returns."""
+        """Send a file with OpenSSH's sftp; the server has acknowledged it when this returns.
+
+        On a busy machine, a database may not answer a login in time. Such a client tries again.
+        """
         local = self.folder / f"{tenant}.upload"
         local.write_bytes(content)
         done = self.sftp(tenant, f'put "{local}" "{path}"')
+        for _ in range(LOGINS):
+            if BUSY not in done.stderr:
+                break
+            time.sleep(1)
+            done = self.sftp(tenant, f'put "{local}" "{path}"')
         assert done.returncode == 0, done.stderr
 
     def sftp(self, tenant: str, *commands: str) -> subprocess.CompletedProcess[str]:
