@@ -13,6 +13,9 @@ from typing import Literal, Protocol
 
 from ground.addresses import Address, Network, plain
 
+TOGETHER = 200
+"""The most tenants whose accounts are read in one step for their open sessions. A login may wait for one step."""
+
 
 @dataclass(frozen=True, slots=True)
 class TenantLimits:

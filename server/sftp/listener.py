@@ -21,7 +21,7 @@ import asyncssh
 
 from engine.sessions import OWN_SESSIONS, SessionStore
 from ground.words import counted
-from server.files.contracts import Metrics, TenantDirectory
+from server.files.contracts import TOGETHER, Metrics, TenantDirectory
 from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
@@ -38,8 +38,6 @@ VERSION = "Headcount"
 CHECK_S = 1.0
 WAITING = 512
 UNUSED_S = 60.0
-TOGETHER = 200
-"""The most tenants whose accounts are read in one step for their open sessions. A login may wait for one step."""
 _WINDOW = 1024 * 1024
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.keys import Admission, AdmissionStore
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
-from server.files.contracts import TenantLimits
+from server.files.contracts import TOGETHER, TenantLimits
 from server.seldom import Seldom
 from server.tenants.accounts import SETTINGS_AGE_S, TenantAccount, limits_of, waiting_copies
 from server.tenants.names import NAME
@@ -33,11 +33,6 @@ KNOWN_S = 2.0
 """For how long an account holds without an answer of the database."""
 AGAIN_S = 0.25
 """Seconds until the database is asked again after it did not answer, for any tenant: each question may take long."""
-TOGETHER = 200
-"""The most accounts that are read in one step. A login may wait for one step.
-
-They are fewer while the database does not answer such a step in time: with many keys, it may take long.
-"""
 LOGGED_EVERY_S = 60.0
 UNREAD = "the database cannot be used"
 
@@ -69,7 +64,7 @@ class StoredAccounts:
         self._failed: tuple[float, TryAgain | DatabaseUnusable] | None = None
         """When the database did not answer the newest question, and why."""
         self._together = TOGETHER
-        """So many accounts are read in one step now."""
+        """So many accounts are read in one step now: fewer while the database does not answer in time."""
         self._said = Seldom(LOGGED_EVERY_S)
 
     def account(self, name: str) -> TenantAccount | None:
