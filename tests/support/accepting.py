@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -16,7 +17,7 @@ from server.runs.ends import End
 from server.runs.registry import Attempt, RegisteredHook, Registry
 from server.runs.run_hook import table_entries
 from server.tenants.tenants import Tenants
-from tests.support.sftp import SftpHouse
+from tests.support.sftp import SftpHouse, sftp_house
 
 OLD, NEW = b"net\n1\n", b"net\n22\n"
 AT = "invoices/march.csv"
@@ -72,3 +73,11 @@ class AcceptingHouse:
 
     def copy(self, number: int) -> bytes | None:
         return self.house.stored.run_copy("acme", number)
+
+
+@asynccontextmanager
+async def accepting_house(folder: Path, *paths: str) -> AsyncIterator[AcceptingHouse]:
+    """Yield such a side with hooks at `paths`; it listens in the block."""
+    scene = AcceptingHouse(*paths)
+    async with sftp_house(folder, hooked=scene.hooked) as scene.house:
+        yield scene

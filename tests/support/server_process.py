@@ -35,7 +35,8 @@ from tests.support.nursery import start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
 START_S = DEADLINE_S
-LOGINS = 5
+LOGINS = 6
+"""How often a client tries to log in, a second apart."""
 
 
 class ServerProcess:
@@ -225,12 +226,11 @@ class ServerProcess:
         """
         local = self.folder / f"{tenant}.upload"
         local.write_bytes(content)
-        done = self.sftp(tenant, f'put "{local}" "{path}"')
-        for _ in range(LOGINS):
-            if BUSY not in done.stderr:
+        for left in reversed(range(LOGINS)):
+            done = self.sftp(tenant, f'put "{local}" "{path}"')
+            if not left or BUSY not in done.stderr:
                 break
             time.sleep(1)
-            done = self.sftp(tenant, f'put "{local}" "{path}"')
         assert done.returncode == 0, done.stderr
 
     def sftp(self, tenant: str, *commands: str) -> subprocess.CompletedProcess[str]:

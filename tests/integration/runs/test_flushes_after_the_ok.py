@@ -14,7 +14,7 @@ from server.files.local.files import LocalFiles
 from server.files.local.placing import Placement
 from server.runs.ending import Ending
 from server.runs.recovery import recover_runs
-from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
+from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 from tests.support.sftp import sftp_house
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
@@ -45,8 +45,7 @@ class Folders:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
-    scene = AcceptingHouse("/invoices/*", "/deep/*/march.csv")
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+    async with accepting_house(tmp_path, "/invoices/*", "/deep/*/march.csv") as scene:
         yield scene
 
 

@@ -24,9 +24,9 @@ from server.files.local.landing import SHORT_FILE
 from server.runs import run_hook
 from server.runs.run_hook import RunHook
 from server.sftp.handler import SftpHandler
-from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
+from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 from tests.support.disk import DiskLog
-from tests.support.sftp import answer_to, sftp_house
+from tests.support.sftp import answer_to
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.only_on("sqlite", "the files of the engine are in a folder")
@@ -36,8 +36,7 @@ QUEUED, ABORTED = ImportState.QUEUED, ImportState.ABORTED
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
-    scene = AcceptingHouse("/invoices/*")
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+    async with accepting_house(tmp_path, "/invoices/*") as scene:
         yield scene
 
 

@@ -17,8 +17,7 @@ from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
 from server.files.local.placing import Placement
 from server.runs.run_hook import RunHook
-from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
-from tests.support.sftp import sftp_house
+from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -56,8 +55,7 @@ class Flushes:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
-    scene = AcceptingHouse("/invoices/*", "/deep/*/march.csv")
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+    async with accepting_house(tmp_path, "/invoices/*", "/deep/*/march.csv") as scene:
         yield scene
 
 

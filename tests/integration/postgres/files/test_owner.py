@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.files import Contents
+from engine.objects import Objects
 from engine.postgres.database import Database, alone
 from engine.postgres.files.objects import ObjectContents
 from engine.postgres.store import open_store
@@ -25,7 +26,7 @@ async def test_a_copy_of_a_database_is_refused_until_its_owner_is_deleted(
 ) -> None:
     await put(b"1")
     objects = objects_of(tmp_path)
-    (key,) = [key for key, _ in await objects.list("", "", 9) if key.endswith("/database")]
+    key = await _key_of_owner(objects)
     async with alone(await _copied(url, tmp_path)) as copy:
         other = ObjectContents(copy, objects, unneeded_s=0)
         for act in (other.check(), other.collect(9)):
@@ -43,14 +44,18 @@ async def test_a_server_deletes_no_object_after_another_database_has_taken_over(
 ) -> None:
     await put(b"1")
     objects = objects_of(tmp_path)
-    (key,) = [key for key, _ in await objects.list("", "", 9) if key.endswith("/database")]
-    await objects.delete([key])
+    await objects.delete([await _key_of_owner(objects)])
     async with alone(await _copied(url, tmp_path)) as copy:
         await ObjectContents(copy, objects).check()
     before = await objects.list("", "", 9)
     with pytest.raises(DatabaseUnusable, match="belong to another database"):
         await contents.collect(9)
     assert await objects.list("", "", 9) == before
+
+
+async def _key_of_owner(objects: Objects) -> str:
+    (key,) = [key for key, _ in await objects.list("", "", 9) if key.endswith("/database")]
+    return key
 
 
 async def _copied(url: str, folder: Path) -> str:
