@@ -30,6 +30,7 @@ class KeyUses:
         self._ring_of = ring_of
         self._clock = clock
         self._unwritten: dict[str, dict[str, Use]] = {}
+        self._in_writing: dict[str, dict[str, Use]] = {}
         self._trouble = Trouble(log, "Writing the uses of keys fails", {"event": "key_uses_unwritten"})
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
@@ -42,11 +43,14 @@ class KeyUses:
 
     async def of(self, tenant: str) -> dict[str, Use]:
         """Return the last uses by fingerprint, unwritten ones included. A key that was never used is not in it."""
-        return await self._store.of(tenant) | self._unwritten.get(tenant, {})
+        # Before the read: what is being written then may be in the store only after it.
+        noted = self._in_writing.get(tenant, {}) | self._unwritten.get(tenant, {})
+        return await self._store.of(tenant) | noted
 
     async def forget(self, tenant: str, fingerprint: str) -> None:
         """Delete the last use of a revoked key. Raises TryAgain if it cannot be written now."""
-        self._unwritten.get(tenant, {}).pop(fingerprint, None)
+        for noted in (self._unwritten, self._in_writing):
+            noted.get(tenant, {}).pop(fingerprint, None)
         await self._store.remove(tenant, fingerprint)
 
     def start(self) -> None:
@@ -75,15 +79,16 @@ class KeyUses:
 
     async def _write_all(self) -> None:
         """Write all new uses. If this raises, the rest is written next time."""
-        unwritten, self._unwritten = self._unwritten, {}
+        self._in_writing, self._unwritten = self._unwritten, {}
         try:
-            for tenant in list(unwritten):
-                await self._write(tenant, unwritten[tenant])
-                del unwritten[tenant]
+            for tenant in list(self._in_writing):
+                await self._write(tenant, dict(self._in_writing[tenant]))
+                del self._in_writing[tenant]
         finally:
-            for tenant, uses in unwritten.items():
+            for tenant, uses in self._in_writing.items():
                 self._unwritten[tenant] = uses | self._unwritten.get(tenant, {})
                 self._news.set()
+            self._in_writing = {}
 
     async def _write(self, tenant: str, uses: dict[str, Use]) -> None:
         """Write the uses of one tenant, but not of keys that another process revoked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -45,6 +46,17 @@ async def test_uses_that_a_busy_database_refuses_are_written_later(
             assert await uses.of("acme") == {ANN: FIRST}
         assert await stand.written() == {}
         await uses.stop()
+    assert await stand.written() == {ANN: FIRST}
+
+
+async def test_a_use_is_shown_at_every_moment_while_it_is_being_written(stored: Installation, stand: Stand) -> None:
+    stand.uses.start()
+    with stored.writing("key_uses"):
+        stand.uses.used("acme", ANN, "192.0.2.7")
+        for _ in range(20):
+            assert await stand.uses.of("acme") == {ANN: FIRST}
+            await asyncio.sleep(0.01)
+    await stand.uses.stop()
     assert await stand.written() == {ANN: FIRST}
 
 
