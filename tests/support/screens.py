@@ -16,6 +16,17 @@ WIDTHS = (320, 390, 800, 1280)
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
 
+VIOLATIONS = """async rules => {
+    const all = await axe.run({resultTypes: ["violations"], ...rules});
+    return Object.fromEntries(all.violations.map(
+        each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]));
+}"""
+"""Runs axe, and returns the HTML of what violates its rules, by rule. All else that axe finds would take longest."""
+ALL: dict[str, object] = {}
+CONTRAST: dict[str, object] = {"runOnly": ["color-contrast"]}
+BUT_CONTRAST: dict[str, object] = {"rules": {"color-contrast": {"enabled": False}}}
+"""Options of axe. The contrast takes it five times as long as all other rules."""
+
 
 async def screens(page: Page, widths: tuple[int, ...] = WIDTHS) -> AsyncIterator[tuple[int, Scheme]]:
     """Show the open page on each screen in turn; yield its width and colors."""
@@ -29,25 +40,37 @@ async def screens(page: Page, widths: tuple[int, ...] = WIDTHS) -> AsyncIterator
 async def faults_on_screens(page: Page, name: str, widths: tuple[int, ...] = WIDTHS) -> dict[str, object]:
     """Return the faults of the open page on each screen, by page, screen and kind.
 
-    Dark, only the contrast is checked: colors change nothing else that axe looks at.
+    axe looks at the narrowest and the widest one, and at the contrast of colors on the widest one: the width changes
+    no contrast, and dark colors nothing else that axe looks at.
     """
     found: dict[str, object] = {}
+    looks = {(widths[0], "light"): BUT_CONTRAST, (widths[-1], "light"): ALL, (widths[-1], "dark"): CONTRAST}
     async for width, scheme in screens(page, widths):
-        rules = ["color-contrast"] if scheme == "dark" else []
-        found |= await faults_of(page, f"{name} {width} {scheme}", rules)
+        if (look := looks.get((width, scheme))) is not None:
+            found |= await faults_of(page, f"{name} {width} {scheme}", look)
+        elif scheme == "light":
+            found |= await too_wide(page, f"{name} {width}")
     return found
 
 
-async def faults_of(page: Page, name: str, rules: list[str] | None = None) -> dict[str, object]:
-    """Return the faults of the open page as it is now, by kind; with `rules` only what these rules of axe find."""
-    if await page.evaluate("typeof axe == 'undefined'"):
-        await page.evaluate(AXE)
-    result = await page.evaluate("rules => axe.run(rules.length ? {runOnly: rules} : {})", rules or [])
-    found: dict[str, object] = {
-        f"{name}: {each['id']}": [node["html"][:200] for node in each["nodes"]] for each in result["violations"]
-    }
-    if wider := await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"):
-        found[f"{name}: wider than the screen"] = wider
+async def too_wide(page: Page, name: str) -> dict[str, object]:
+    """Return by how many pixels the open page is wider than the screen, if it is."""
+    wider = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return {f"{name}: wider than the screen": wider} if wider else {}
+
+
+async def faults_of(page: Page, name: str, rules: dict[str, object] = ALL) -> dict[str, object]:
+    """Return the faults of the open page as it is now, by kind; of axe's rules, only of these."""
+    found = await violations_of(page, name, rules) | await too_wide(page, name)
     if not re.fullmatch(r"\S.* · Headcount", await page.title()):
         found[f"{name}: title"] = await page.title()
     return found
+
+
+async def violations_of(page: Page, name: str, rules: dict[str, object] = ALL) -> dict[str, object]:
+    """Return what violates these rules of axe."""
+    if await page.evaluate("typeof axe == 'undefined'"):
+        await page.evaluate(AXE)
+        await page.add_init_script(AXE)  # the next pages come with it, which takes a third of the time
+    violations = await page.evaluate(VIOLATIONS, rules)
+    return {f"{name}: {rule}": nodes for rule, nodes in violations.items()}

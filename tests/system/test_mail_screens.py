@@ -21,7 +21,7 @@ from server.notify.digest import week_before
 from tests.support.browser import open_page
 from tests.support.clients import needs
 from tests.support.mailserver import MailHost
-from tests.support.screens import AXE
+from tests.support.screens import too_wide, violations_of
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
 from tests.system.test_screens import DESK, LOOKS, SAMPLES, ids, take_picture
@@ -122,11 +122,4 @@ async def looked_at(page: Page, name: str, html: str, look: tuple[bool, bool]) -
         height = await page.evaluate("document.documentElement.scrollHeight")
         await page.set_viewport_size({"width": 720, "height": min(height, 900)})
     await take_picture(page, name, look)
-    await page.evaluate(AXE)
-    violations = (await page.evaluate("axe.run()"))["violations"]
-    faults: dict[str, object] = {
-        f"{name}: {each['id']}": [node["html"][:200] for node in each["nodes"]] for each in violations
-    }
-    if wider := await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"):
-        faults[f"{name}: wider than the screen"] = wider
-    return faults
+    return await violations_of(page, name) | await too_wide(page, name)
