@@ -10,6 +10,9 @@ from types import TracebackType
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 
+PAUSE_S = 0.1
+"""How long a client rests after each list, so that the server works on more than its uploads."""
+
 
 class BusyClients:
     """Sends lists for each tenant in a thread until the end of the context. List n has the users p0 to pn.
@@ -52,5 +55,6 @@ class BusyClients:
                         await file.write(b"x")
                     self.plain[tenant] = number
                     await sftp.posix_rename(f"/a-{number}.txt", f"/test/a-{number}.txt")
+                    await asyncio.sleep(PAUSE_S)
         except BaseException as error:
             self.errors.append(error)

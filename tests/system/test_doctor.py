@@ -15,6 +15,8 @@ from tests.support.server_process import ServerProcess
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
 NAMES = ("acme", "bolt", "core")
+PAUSE_S = 0.2
+"""How long each client and the operator rest between two rounds."""
 
 
 def test_a_server_under_load_is_found_well(tmp_path: Path) -> None:
@@ -25,7 +27,7 @@ def test_a_server_under_load_is_found_well(tmp_path: Path) -> None:
 
         def load(name: str) -> int:
             rounds = 0
-            while not ended.is_set() or not rounds:
+            while not ended.wait(PAUSE_S) or not rounds:
                 rounds += 1
                 server.put(name, people("ann", f"p{rounds}"))
                 server.put(name, people("ann", f"p{rounds}"), "/test/sync_users.csv")
@@ -33,7 +35,7 @@ def test_a_server_under_load_is_found_well(tmp_path: Path) -> None:
 
         def operate() -> int:
             rounds = 0
-            while not ended.is_set() or not rounds:
+            while not ended.wait(PAUSE_S) or not rounds:
                 rounds += 1
                 for arguments in (
                     ("tenant", "add", f"new{rounds}"),
