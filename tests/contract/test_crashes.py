@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import multiprocessing
 from pathlib import Path
 
 import pytest
 
 from tests.contract.operations import OPERATIONS
-from tests.support import ROOT
+from tests.support import crashing
 from tests.support.engines import ENGINES, each_of
+from tests.support.waiting import eventually
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Its processes are forks of one that has loaded the operations: a new interpreter takes longest to load them."""
+FORKS.set_forkserver_preload([crashing.__name__])
 
 
 @pytest.mark.parametrize("engine", each_of(ENGINES))
@@ -22,9 +27,11 @@ async def test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all
     for folder in (before, killed):
         folder.mkdir()
     await operation.prepare(engine, before)
-    command = (sys.executable, "-m", "tests.support.crashing", engine, name, before, killed)
-    crashing = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
-    assert await crashing.wait() == 0
+    await eventually(lambda: not [*before.rglob("*-shm")], what="its databases to be closed")
+    process = FORKS.Process(target=crashing.kill_in_each_step, args=(engine, name, before, killed))
+    process.start()
+    await asyncio.to_thread(process.join)
+    assert process.exitcode == 0
     undone, done = await operation.seen(engine, before), await operation.seen(engine, killed / "whole")
     assert undone != done
     found = [await operation.seen(engine, folder) for folder in sorted(killed.glob("[0-9]*"))]

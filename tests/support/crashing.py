@@ -1,9 +1,4 @@
-"""Operations of an engine, killed between their steps: `python -m tests.support.crashing ENGINE NAME FOLDER KILLED`.
-
-NAME is one of `tests.contract.operations`, and FOLDER the state before it. Afterwards KILLED has copies of FOLDER:
-`00`, `01`, ... In each copy a process was killed (SIGKILL) during the operation: in the first before the first step,
-and so on, in the last after the last step.
-"""
+"""Operations of an engine, killed between their steps."""
 
 from __future__ import annotations
 
@@ -114,7 +109,13 @@ def chosen(steps: int) -> list[int]:
     return sorted({*(number * steps // MOST for number in range(MOST)), *range(steps - 4, steps)})
 
 
-def main(engine: str, name: str, before: Path, killed: Path) -> None:
+def kill_in_each_step(engine: str, name: str, before: Path, killed: Path) -> None:
+    """Do an operation of `tests.contract.operations` again and again, each time killed (SIGKILL) before another step.
+
+    `before` is the state before it. Afterwards `killed` has copies of it: `00`, `01`, ... In the first a process was
+    killed before the first step, and so on, in the last after the last step. Run it in a process of its own.
+    """
+
     def act(folder: Path, fatal: int | None, count: Path | None = None) -> None:
         steps = Steps(fatal)
         WATCH[engine](steps)
@@ -129,7 +130,3 @@ def main(engine: str, name: str, before: Path, killed: Path) -> None:
         folder = COPY[engine](before, killed / f"{place:02}")
         if (ended := in_a_process(partial(act, folder, fatal))) != -signal.SIGKILL:
             sys.exit(f"{name}: it was to be killed before step {fatal}, and ended with {ended}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
