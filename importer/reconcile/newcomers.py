@@ -28,7 +28,7 @@ from itertools import compress
 from typing import cast
 
 from importer.model import Problem
-from importer.reconcile.links import Links
+from importer.reconcile.ending.links import Links
 from importer.reconcile.plan import LINK_FIELDS, NameIds, custom_column, team_columns
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.sheet import Sheet

@@ -43,12 +43,12 @@ from importer.file.reader import Batch, CsvReader
 from importer.messages.repeated import Note, news
 from importer.messages.spool import Spool
 from importer.model import Counts, Problem
-from importer.reconcile.addresses import Addresses
 from importer.reconcile.beside import Reading
-from importer.reconcile.ending import Ending
-from importer.reconcile.later import LastRows, Later
+from importer.reconcile.ending.addresses import Addresses
+from importer.reconcile.ending.ending import Ending
+from importer.reconcile.ending.later import LastRows, Later
+from importer.reconcile.ending.links import Links
 from importer.reconcile.leaving import hire_date_after, past_before, reversed_flags, says_left
-from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, mentioned, part
 from importer.reconcile.plan import (
     LINK_FIELDS,

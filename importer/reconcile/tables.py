@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from importer.reconcile.addresses import Addresses
-from importer.reconcile.later import Later
-from importer.reconcile.links import Links
-from importer.reconcile.pairs import Pairs
+from importer.reconcile.ending.addresses import Addresses
+from importer.reconcile.ending.later import Later
+from importer.reconcile.ending.links import Links
+from importer.reconcile.ending.pairs import Pairs
 from importer.reconcile.roster import Roster
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings

@@ -11,8 +11,8 @@ from typing import cast
 
 from importer.messages.spool import Spool
 from importer.model import Counts
-from importer.reconcile.addresses import Addresses
-from importer.reconcile.links import Links, RowLinks
+from importer.reconcile.ending.addresses import Addresses
+from importer.reconcile.ending.links import Links, RowLinks
 from importer.reconcile.newcomers import Newcomers, plan_newcomers
 from importer.reconcile.plan import NameIds, columns_of, differences
 from importer.reconcile.roster import Roster

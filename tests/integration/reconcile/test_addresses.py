@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from importer.file.sidebyside import Pieces
-from importer.reconcile.addresses import Addresses
+from importer.reconcile.ending.addresses import Addresses
 from importer.reconcile.roster import Roster
 from importer.rules.identity import Identity
 from importer.users.columns import NEW_USER

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.model import ImportState, Outcome
-from importer.reconcile.links import Links, find_loops
+from importer.reconcile.ending.links import Links, find_loops
 from importer.reconcile.roster import Roster
 from importer.rules.identity import BY_ADDRESS
 from tests.support.importing import HEADER, Company, codes, sheet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importer.file.reader import CsvReader
 from importer.messages.spool import Spool
 from importer.model import Counts, Problem, Severity
-from importer.reconcile.addresses import Addresses
+from importer.reconcile.ending.addresses import Addresses
 from importer.reconcile.plan import protected_user
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import FirstLines, Writes
