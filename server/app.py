@@ -42,14 +42,14 @@ from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.listener import SftpListener
 from server.signals import signals
-from server.tenants.bans import BanBook
-from server.tenants.key_uses import KeyUses
+from server.tenants.access.bans import BanBook
+from server.tenants.access.key_uses import KeyUses
+from server.tenants.access.sign_ins import SignIns
+from server.tenants.access.tokens import Tokens
 from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
-from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import LATELY, Soundness
 from server.tenants.tenants import Tenants
-from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.gauges import Counts, Gauges, Parts, at_once
 from server.upkeep.indexing import Indexer

@@ -7,7 +7,7 @@ import click
 from server.cli.data import runs, tenants
 from server.cli.output import json_option, list_options, print_json, print_list
 from server.settings import load_settings
-from server.tenants.bans import BanBook
+from server.tenants.access.bans import BanBook
 from server.tenants.tenants import Tenants
 
 

@@ -6,7 +6,7 @@ import click
 
 from server.cli.data import read_text, runs, tenants
 from server.cli.output import json_option, list_options, print_json, print_list
-from server.tenants.key_uses import KeyUses, with_uses
+from server.tenants.access.key_uses import KeyUses, with_uses
 
 
 @click.group()

@@ -7,7 +7,7 @@ import click
 from engine.tokens import Role
 from server.cli.data import ID, runs, tenants
 from server.cli.output import json_option, list_options, print_json, print_list
-from server.tenants.tokens import Tokens
+from server.tenants.access.tokens import Tokens
 
 
 @click.group()

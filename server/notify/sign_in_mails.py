@@ -25,8 +25,8 @@ from server.notify.mail import Mailer, MailRefused, MailServer, ServerAway, send
 from server.notify.rendering import letter_from
 from server.rounds import set_within
 from server.settings import ServerSettings
-from server.tenants.sign_ins import LINK_S, SignIns
-from server.tenants.tokens import Tokens
+from server.tenants.access.sign_ins import LINK_S, SignIns
+from server.tenants.access.tokens import Tokens
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The tenants: their folders, settings, tokens and sign-ins."""
+"""The tenants: their folders, their settings, and who has access to them."""

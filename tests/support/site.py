@@ -39,14 +39,14 @@ from server.notify.sign_in_mails import sign_in_mails
 from server.places import place_of
 from server.runs.registry import RegisteredHook, Registry
 from server.sftp.listener import SftpListener
-from server.tenants.bans import BanBook
+from server.tenants.access.bans import BanBook
+from server.tenants.access.key_uses import KeyUses
+from server.tenants.access.sign_ins import SignIns
+from server.tenants.access.tokens import Tokens
 from server.tenants.hook_settings import KnownHooks
-from server.tenants.key_uses import KeyUses
 from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
-from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
-from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Path, Response
 
-from server.tenants.key_uses import with_uses
+from server.tenants.access.key_uses import with_uses
 from server.web.api import access_models
 from server.web.api.asking import Looking, Owning, Routes, Sent
 from server.web.api.refusals import BODY, KEY, LOOKING, OWNING, refuses

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from engine.tokens import Role, Token
 from ground.moments import utc_now
 from ground.words import as_sentence
+from server.tenants.access.tokens import is_last_owner
 from server.tenants.settings import TenantRefused
-from server.tenants.tokens import is_last_owner
 from server.web.access import Operating, Owning
 from server.web.forms_once import new_form
 from server.web.http_problem import as_http_problem

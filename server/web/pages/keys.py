@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ground.moments import utc_now
 from ground.words import as_sentence
 from keys.errors import KeyRefused
-from server.tenants.key_uses import with_uses
+from server.tenants.access.key_uses import with_uses
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit

@@ -16,7 +16,7 @@ from ground.words import as_sentence
 from importer.queue.entry import Entry
 from server.data_disk import free_at
 from server.places import place_of
-from server.tenants.bans import BanRefused
+from server.tenants.access.bans import BanRefused
 from server.web.access import Operating
 from server.web.http_problem import HttpProblem
 from server.web.office import Visit

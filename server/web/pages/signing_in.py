@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from engine.tokens import Token
 from ground.addresses import source_of
 from ground.moments import utc_now
-from server.tenants.sign_ins import LINK_S, SESSION_S
+from server.tenants.access.sign_ins import LINK_S, SESSION_S
 from server.web.access import Looking, address_of, cookie_name, introduce, session_of, slow_down
 from server.web.http_problem import HttpProblem
 from server.web.office import Office

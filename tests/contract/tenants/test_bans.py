@@ -14,7 +14,7 @@ from server.settings import ServerSettings
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.gate import Gate
 from server.sftp.penalties import Offense
-from server.tenants.bans import BanBook, BanRefused, read_source
+from server.tenants.access.bans import BanBook, BanRefused, read_source
 from tests.support.sftp import Counted
 
 A, B = "192.0.2.1", "2001:db8:0:1::/64"

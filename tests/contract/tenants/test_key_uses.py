@@ -12,8 +12,8 @@ from engine.store import Store
 from keys.file_ring import FileRing
 from keys.public import parse_public_key
 from keys.ring import KeyRing
-from server.tenants import key_uses as key_uses_module
-from server.tenants.key_uses import KeyUses
+from server.tenants.access import key_uses as key_uses_module
+from server.tenants.access.key_uses import KeyUses
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
 

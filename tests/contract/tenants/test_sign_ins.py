@@ -11,8 +11,8 @@ import pytest
 from engine.store import Store
 from engine.tokens import Role, Token
 from importer.errors import DatabaseFault
-from server.tenants.sign_ins import SESSION_S, SignIns
-from server.tenants.tokens import Tokens
+from server.tenants.access.sign_ins import SESSION_S, SignIns
+from server.tenants.access.tokens import Tokens
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -12,8 +12,8 @@ import pytest
 from engine.store import Store
 from engine.tenants import Tenant
 from engine.tokens import Role, Token, TooMany
+from server.tenants.access.tokens import TOKENS_MOST, Tokens, is_last_owner
 from server.tenants.settings import TenantRefused
-from server.tenants.tokens import TOKENS_MOST, Tokens, is_last_owner
 
 NOW = datetime.now(UTC)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.tenants import key_uses as key_uses_module
-from server.tenants.key_uses import KeyUses
+from server.tenants.access import key_uses as key_uses_module
+from server.tenants.access.key_uses import KeyUses
 from server.tenants.tenants import Tenants
 from tests.contract.tenants.test_key_uses import ANN, FIRST, Stand
 from tests.support.installation import Installation, installation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.tokens import Role
-from server.tenants.tokens import Tokens
+from server.tenants.access.tokens import Tokens
 from tests.support.installation import installation
 
 

@@ -17,7 +17,7 @@ from ground.moments import utc_now
 from ground.waits import Growing
 from server.notify import sign_in_mails
 from server.notify.sign_in_mails import AN_HOUR, DELAY_S, LINKS_MOST, OF_SOURCE, random_delay
-from server.tenants.sign_ins import LINK_S
+from server.tenants.access.sign_ins import LINK_S
 from server.web.office import LINK_REQUESTS
 from server.web.pages.leading import IN_MAIL_MOST
 from tests.support.chosen import EMBEDDED, chosen_engine

@@ -12,7 +12,7 @@ import pytest
 
 from engine.tokens import Role
 from ground.waits import Growing
-from server.tenants.sign_ins import SESSION_S
+from server.tenants.access.sign_ins import SESSION_S
 from server.web import slowing
 from tests.support.forms import Form
 from tests.support.site import FROM_OURS, Site, open_site

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from engine.sign_ins import SignInStore
 from engine.tokens import Token
 from ground.moments import rfc3339
-from server.tenants.tokens import secret_hash
+from server.tenants.access.tokens import secret_hash
 
 LINK_S = 600
 """The seconds for which a link in a mail works."""
