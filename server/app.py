@@ -39,7 +39,7 @@ from server.runs.finding import known_hooks
 from server.runs.service import Find, Found, Hooks, find
 from server.settings import ServerSettings
 from server.sftp.auth import Login
-from server.sftp.ban_keeper import BanKeeper
+from server.sftp.bans.keeper import BanKeeper
 from server.sftp.listener import SftpListener
 from server.signals import signals
 from server.tenants.access.bans import BanBook

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from ground.addresses import Address, Network, plain
 from server.seldom import Seldom
-from server.sftp.gate import Gate
+from server.sftp.bans.gate import Gate
 from server.sftp.proxy_header import HeaderBroken, parse_header
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
+from server.sftp.bans.gate import Gate
 from server.sftp.front import Front
-from server.sftp.gate import Gate
 from server.sftp.sessions import Connection, Sessions
 
 log = logging.getLogger(__name__)

@@ -23,13 +23,13 @@ from server.files.files import AllFiles, Files
 from server.settings import ServerSettings
 from server.sftp.algorithms import explain
 from server.sftp.auth import BUSY, KeyAuthentication, LoggedIn, ask_before_success
+from server.sftp.bans.gate import Gate
+from server.sftp.bans.penalties import Offense
 from server.sftp.channel import SftpSession
 from server.sftp.entrance import Entrance
 from server.sftp.front import ACCEPTED_AT
-from server.sftp.gate import Gate
 from server.sftp.handler import Confirmed, SftpHandler
 from server.sftp.handles import LEAST_READ, ConnectionHandles, read_at_once
-from server.sftp.penalties import Offense
 from server.sftp.wire import Corked, make_lean
 
 log = logging.getLogger(__name__)

@@ -213,7 +213,7 @@ PURE = {
     "server.sftp.caps",
     "server.sftp.handles",
     "server.sftp.handshakes",
-    "server.sftp.penalties",
+    "server.sftp.bans.penalties",
     "server.sftp.proxy_header",
     "server.files.hooks",
     "server.files.limits",

@@ -11,9 +11,9 @@ from engine.bans import Ban
 from engine.store import Store
 from ground.moments import rfc3339
 from server.settings import ServerSettings
-from server.sftp.ban_keeper import BanKeeper
-from server.sftp.gate import Gate
-from server.sftp.penalties import Offense
+from server.sftp.bans.gate import Gate
+from server.sftp.bans.keeper import BanKeeper
+from server.sftp.bans.penalties import Offense
 from server.tenants.access.bans import BanBook, BanRefused, read_source
 from tests.support.sftp import Counted
 

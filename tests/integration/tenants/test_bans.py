@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from server.sftp import ban_keeper
 from server.tenants.tenants import Tenants
 from tests.contract.tenants.test_bans import A, House, ban
 from tests.support.installation import Installation, installation
@@ -36,7 +35,7 @@ def house(tenants: Tenants) -> House:
 async def test_bans_that_cannot_be_written_hold_and_are_written_later(
     stored: Installation, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
+    monkeypatch.setattr("server.sftp.bans.keeper.ROUND_S", 0.01)
     gate, keeper = await house.start()
     with stored.without("bans"):
         ban(gate, "192.0.2.1")
@@ -51,7 +50,7 @@ async def test_bans_that_cannot_be_written_hold_and_are_written_later(
 async def test_a_disk_that_refuses_bans_is_logged_once_without_a_traceback(
     tenants: Tenants, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
+    monkeypatch.setattr("server.sftp.bans.keeper.ROUND_S", 0.01)
     gate, keeper = await house.start()
     write, tries = house.book.write, 0
 

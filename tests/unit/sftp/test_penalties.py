@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sftp.penalties import Offense, Penalties, PenaltyRules
+from server.sftp.bans.penalties import Offense, Penalties, PenaltyRules
 
 RULES = PenaltyRules(no_login_s=1, refused_s=5, grace_s=10, min_s=15, max_s=600)
 A, B = "192.0.2.1", "192.0.2.2"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from engine.bans import Ban
 from ground.moments import Clock, from_rfc3339, rfc3339, utc_now
 from server.rounds import again
-from server.sftp.gate import Gate, HeldBan
+from server.sftp.bans.gate import Gate, HeldBan
 from server.tenants.access.bans import BanBook
 from server.trouble import Trouble
 

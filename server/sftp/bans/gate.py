@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ground.addresses import Address, plain, source_of
 from server.files.contracts import Metrics
 from server.settings import ServerSettings
-from server.sftp.penalties import Offense, Penalties, PenaltyRules
+from server.sftp.bans.penalties import Offense, Penalties, PenaltyRules
 
 log = logging.getLogger(__name__)
 
