@@ -13,7 +13,7 @@ from server.sftp.handler import SftpHandler
 from server.sftp.wire import keep_no_environment, no_lines, send_at_once
 
 if TYPE_CHECKING:
-    from server.sftp.sessions import Connection
+    from server.sftp.connection import Connection
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,9 @@ from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
 from server.sftp.bans.gate import Gate
+from server.sftp.connection import Connection
 from server.sftp.front import Front
-from server.sftp.sessions import Connection, Sessions
+from server.sftp.sessions import Sessions
 
 log = logging.getLogger(__name__)
 

@@ -67,11 +67,11 @@ KNOW_SSH = {
     "server.sftp.algorithms",
     "server.sftp.auth",
     "server.sftp.channel",
+    "server.sftp.connection",
     "server.sftp.filesystem",
     "server.sftp.handler",
     "server.sftp.listener",
     "server.sftp.listing",
-    "server.sftp.sessions",
     "server.sftp.wire",
 }
 

@@ -16,9 +16,9 @@ import asyncssh
 import pytest
 from asyncssh.packet import NameList, String, UInt32
 
+from server.sftp.connection import Connection
 from server.sftp.front import Forwarded, _Arrival
 from server.sftp.proxy_header import SIGNATURE
-from server.sftp.sessions import Connection
 from server.sftp.wire import Corked
 from tests.support.keypairs import keypair
 from tests.support.sftp import HOST, SftpHouse, sftp_house

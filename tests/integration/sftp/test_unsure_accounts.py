@@ -17,7 +17,7 @@ from importer.errors import DatabaseFault
 from keys.ring import Verdict
 from server.faults import Faults
 from server.sftp.auth import BUSY
-from server.sftp.sessions import Connection
+from server.sftp.connection import Connection
 from tests.support.clients import needs
 from tests.support.keypairs import keypair
 from tests.support.sftp import SftpHouse, sftp_house
@@ -137,7 +137,7 @@ async def test_a_session_ends_for_its_key_although_others_cannot_be_checked(
 async def test_a_session_ends_after_its_patience(
     house: SftpHouse, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.sftp.sessions.PATIENCE_S", 1.0)
+    monkeypatch.setattr("server.sftp.connection.PATIENCE_S", 1.0)
     async with house.connect() as connection:
         await become_unsure(house, told)
         async with asyncio.timeout(20):

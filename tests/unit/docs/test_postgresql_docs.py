@@ -21,7 +21,7 @@ from importer.worker.worker import AT_ONCE
 from server.cli import cli
 from server.doctor.database import FEW, LOST, STEP_S
 from server.settings import ServerSettings
-from server.sftp.sessions import PATIENCE_S
+from server.sftp.connection import PATIENCE_S
 from server.tenants.shared.home import KEPT_DAYS
 from server.upkeep.metrics import Metrics
 from server.upkeep.orphans import LOOK_S
