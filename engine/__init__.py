@@ -1,7 +1,7 @@
 """The store behind Headcount, as the server asks for it: values in, values out, one transaction a method.
 
-The protocols are here; each package below has the SQL of one engine. Only the code that opens a store knows its
-engine.
+The protocols are here and in `shared/`; the package of an engine has its SQL. Only the code that opens a store knows
+its engine.
 """
 
 PART_OF = "headcount"

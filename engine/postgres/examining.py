@@ -10,13 +10,13 @@ import time
 from collections.abc import Collection
 
 from engine.examined import Counted, FileFacts, Needed, OpenTransaction, ServerFacts, StoredFile
-from engine.files import CHUNK
-from engine.objects import Objects
 from engine.postgres.database import Database, Steps
 from engine.postgres.files.contents import AT_ONCE
 from engine.postgres.files.examining_objects import sha256_of
 from engine.postgres.migrations import versions
 from engine.postgres.server.node import NAME
+from engine.shared.files import CHUNK
+from engine.shared.objects import Objects
 
 LONG_S = 3600
 """A transaction that has been open for so many seconds is long: no import takes so long."""

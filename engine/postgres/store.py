@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.files import FileStore
 from engine.nodes import ONLY_NODE, Node
-from engine.objects import Objects
 from engine.postgres.database import Database, alone, pooled
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
@@ -23,18 +21,20 @@ from engine.postgres.server.bans import PostgresBanStore
 from engine.postgres.server.figures import PostgresFigureStore
 from engine.postgres.server.hints import PostgresHints
 from engine.postgres.server.key_uses import PostgresKeyUseStore
-from engine.postgres.server.keys import PostgresKeyStore
-from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.node import PostgresNode, joined
 from engine.postgres.server.outbox import PostgresOutboxStore
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
-from engine.postgres.server.secrets import PostgresSecretStore
 from engine.postgres.server.sessions import PostgresSessionStore
 from engine.postgres.server.sign_ins import PostgresSignInStore
 from engine.postgres.server.tenants import PostgresTenantStore
 from engine.postgres.server.tokens import PostgresTokenStore
+from engine.postgres.shared.keys import PostgresKeyStore
+from engine.postgres.shared.marks import PostgresMarkStore
+from engine.postgres.shared.secrets import PostgresSecretStore
 from engine.sessions import OWN_SESSIONS, SessionStore
+from engine.shared.files import FileStore
+from engine.shared.objects import Objects
 
 CONNECTIONS, SERVERS_CONNECTIONS, READERS_CONNECTIONS = 2, 10, 4
 """The most connections of a command, and of a server: for all its work, and for readers besides."""

@@ -12,10 +12,10 @@ import obstore
 from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import S3Store
 
-from engine.objects import BLOCK
 from engine.s3.faults import is_absent, is_unknown, translating
 from engine.s3.key_files import KeyFile
 from engine.s3.urls import Bucket
+from engine.shared.objects import BLOCK
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -32,7 +32,7 @@ BLOCKS_AT_ONCE = 2
 
 
 class S3Objects:
-    """An `engine.objects.Objects`. Nothing is asked before the first call."""
+    """An `engine.shared.objects.Objects`. Nothing is asked before the first call."""
 
     def __init__(self, bucket: Bucket, key_file: Path | None = None) -> None:
         """The access key is in `key_file`, or where programs of AWS look for it. Raises DatabaseUnusable."""

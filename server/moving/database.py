@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.files import ROOT, ContentGone
-from engine.objects import Objects
 from engine.postgres.files.moving import Name, NamesToMove
 from engine.postgres.moving import PostgresTables
-from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.node import PostgresNode, a_server_runs
+from engine.postgres.shared.marks import PostgresMarkStore
 from engine.postgres.urls import in_words
+from engine.shared.files import ROOT, ContentGone
+from engine.shared.objects import Objects
 from engine.tenants import Tenant
 from importer.errors import DatabaseAway, DatabaseDamaged, TryAgain
 from importer.model import Written

@@ -6,8 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from engine.objects import Objects
 from engine.s3.urls import parse_bucket
+from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable
 from server.places.folder import FolderPlace
 from server.places.place import Place

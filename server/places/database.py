@@ -9,15 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import nan
 from pathlib import Path
 
-from engine.objects import Objects
 from engine.postgres.database import Database, alone
 from engine.postgres.examining import examine_files, examine_server
 from engine.postgres.files.examining_objects import examine_objects
 from engine.postgres.migrations import migrate, newest
 from engine.postgres.server.accounts import PostgresAccountStore
-from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.node import a_server_runs
+from engine.postgres.shared.marks import PostgresMarkStore
 from engine.postgres.urls import in_words, what_to_do
+from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
 from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server

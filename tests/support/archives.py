@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from engine.objects import Objects
 from engine.postgres import store as postgres_store
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.tenant.users import PostgresUsers
+from engine.shared.objects import Objects
 from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from importer.archive import LOCAL, Archive

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine.marks import MarkStore
-from engine.objects import Objects
 from engine.postgres import store as postgres_store
+from engine.shared.objects import Objects
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from engine.tenants import Tenant

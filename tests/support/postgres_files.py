@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 
-from engine.files import Names, Place
 from engine.postgres.database import alone
 from engine.postgres.store import PostgresStore
+from engine.shared.files import Names, Place
 from tests.support.postgres import connected
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"

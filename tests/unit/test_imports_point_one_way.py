@@ -32,7 +32,7 @@ ROOMS = {
         "": 0, "file": 1, "rules": 2, "messages": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
         "worker": 7,
     },
-    "engine": {"": 0, "moving": 1, "postgres": 2, "s3": 1, "sqlite": 2},
+    "engine": {"": 0, "moving": 1, "shared": 2, "postgres": 3, "s3": 3, "sqlite": 2},
     "server": {
         "": 0, "files": 1, "tenants": 2, "backup": 3, "hooks": 3, "runs": 3, "sftp": 3, "upkeep": 3, "doctor": 4,
         "notify": 4, "places": 5, "moving": 6, "web": 6, "app": 7, "cli": 8,
@@ -77,11 +77,11 @@ KNOW_SSH = {
 
 PURE = {
     "engine.examined",
-    "engine.files",
+    "engine.shared.files",
     "engine.imports",
     "engine.landing",
     "engine.moving.tables",
-    "engine.objects",
+    "engine.shared.objects",
     "headcount.hooks",
     "ground.addresses",
     "ground.words",

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from engine.files import CHUNK, ContentGone, Contents, KeptFile
 from engine.postgres.database import Database
 from engine.postgres.files.cache import Cache
 from engine.postgres.files.contents import OF
 from engine.postgres.files.kept import DROPPED, PostgresKeptFiles, keep
 from engine.postgres.server.node import end_with
 from engine.postgres.server.tenants import ID, hold
+from engine.shared.files import CHUNK, ContentGone, Contents, KeptFile
 from ground.threads import finish
 from importer.archive import Stored
 from importer.errors import Refused, TryAgain

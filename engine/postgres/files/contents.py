@@ -7,10 +7,10 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 
-from engine.files import CHUNK, UNNEEDED_S, ContentGone
 from engine.postgres.database import ATTEMPTS, ON_NO_DISK, Database, Steps
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
+from engine.shared.files import CHUNK, UNNEEDED_S, ContentGone
 from importer.errors import DatabaseAway, Refused
 
 AT_ONCE = 16
@@ -51,7 +51,7 @@ DELETED = "DELETE FROM contents WHERE tenant_id = %s AND id = %s"
 
 
 class PostgresContents:
-    """A `engine.files.Contents`. `collect` deletes what was not needed for `unneeded_s`."""
+    """A `engine.shared.files.Contents`. `collect` deletes what was not needed for `unneeded_s`."""
 
     def __init__(self, database: Database, unneeded_s: float = UNNEEDED_S) -> None:
         self._database = database

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.files import LeftDraft
 from engine.postgres.database import ON_NO_DISK, Database
 from engine.postgres.rows import stored
 from engine.postgres.server.tenants import hold
+from engine.shared.files import LeftDraft
 
 ADDED = "INSERT INTO drafts (tenant_id, process, path, noted_at) VALUES (%s, %s, %s, %s) RETURNING id"
 NOTED = "UPDATE drafts SET path = %s, bytes = %s, noted_at = %s WHERE tenant_id = %s AND id = %s"
@@ -20,7 +20,10 @@ TAKEN = f"DELETE FROM drafts WHERE tenant_id = %s AND {ITS_SERVER_HAS_GONE} RETU
 
 
 class PostgresDraftStore:
-    """An `engine.files.DraftStore`. `process` is the number of the server; any other text: its process has gone."""
+    """An `engine.shared.files.DraftStore`.
+
+    `process` is the number of the server; any other text: its process has gone.
+    """
 
     def __init__(self, database: Database, process: str) -> None:
         self._database = database

@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from engine.objects import Objects
 from engine.postgres.database import Database
+from engine.shared.objects import Objects
 
 STRAY_S = 7 * 86_400.0
 """An object without a content is deleted so many seconds after it was found."""

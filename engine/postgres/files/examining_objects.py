@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import AsyncIterator, Collection
 
 from engine.examined import ObjectFacts, StoredFile
-from engine.objects import BLOCK, Objects
 from engine.postgres.database import Database
 from engine.postgres.files.ended import OVERDUE, PAGE
 from engine.postgres.files.owner import Owner
+from engine.shared.objects import BLOCK, Objects
 from importer.errors import DatabaseUnusable, FilesAway
 
 OVERDUE_S = 86_400.0

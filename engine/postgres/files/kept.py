@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from engine.files import ContentGone, KeptFile
 from engine.postgres.database import Database
 from engine.postgres.files.contents import OF
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import hold
+from engine.shared.files import ContentGone, KeptFile
 from importer.errors import Refused
 
 COLUMNS = "name, content_id, size, extract(epoch FROM kept_at)::double precision"
@@ -27,7 +27,7 @@ LISTED = (
 
 
 class PostgresKeptFiles:
-    """A `engine.files.KeptFiles`."""
+    """A `engine.shared.files.KeptFiles`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.files import ROOT
 from engine.postgres.database import Database
+from engine.shared.files import ROOT
 
 NAMES = (
     "SELECT id, folder_id, name, content_id, size, accessed, modified, written::text FROM names WHERE tenant_id = %s"

@@ -9,12 +9,12 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from engine.files import ROOT, ContentGone, Entry, Place, Taken, TenantGone
 from engine.postgres.database import Database
 from engine.postgres.files.kept import keep
 from engine.postgres.rows import Row
 from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
+from engine.shared.files import ROOT, ContentGone, Entry, Place, Taken, TenantGone
 from importer.model import Written
 
 OF = "tenant_id = %(id)s"
@@ -89,7 +89,7 @@ TAKEN = (
 
 
 class PostgresAllNames:
-    """An `engine.files.AllNames`."""
+    """An `engine.shared.files.AllNames`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,7 +105,7 @@ class PostgresAllNames:
 
 
 class PostgresNames:
-    """An `engine.files.Names`."""
+    """An `engine.shared.files.Names`."""
 
     def __init__(self, database: Database, tenant: str, tenant_id: int) -> None:
         self._database = database

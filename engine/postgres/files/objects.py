@@ -26,8 +26,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from engine.files import CHUNK, UNNEEDED_S
-from engine.objects import BLOCK, MOST_BLOCKS, Objects
 from engine.postgres.database import ATTEMPTS, ON_NO_DISK, Database
 from engine.postgres.files.contents import (
     AT_ONCE,
@@ -42,6 +40,8 @@ from engine.postgres.files.contents import (
 )
 from engine.postgres.files.ended import STRAY_S, EndedObjects
 from engine.postgres.files.owner import Owner
+from engine.shared.files import CHUNK, UNNEEDED_S
+from engine.shared.objects import BLOCK, MOST_BLOCKS, Objects
 from importer.errors import DatabaseAway, FilesAway, TryAgain
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class _Part:
 
 
 class ObjectContents:
-    """An `engine.files.Contents` that stores in `objects`.
+    """An `engine.shared.files.Contents` that stores in `objects`.
 
     Rows of new contents are written through `rows`, so that callers that hold all connections of `database` in blocks
     of `together` do not wait for each other.

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from engine.objects import Objects
 from engine.postgres.database import Database
 from engine.postgres.files.owner import LONGEST, WAIT_S, Owner
+from engine.shared.objects import Objects
 from importer.errors import FilesAway
 
 BEAT_S = 5.0

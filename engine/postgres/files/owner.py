@@ -26,8 +26,8 @@ import secrets
 import time
 from contextlib import suppress
 
-from engine.objects import Objects
 from engine.postgres.database import Database
+from engine.shared.objects import Objects
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 
 MARK = "files"

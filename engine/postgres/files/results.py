@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from engine.files import ROOT, AllNames, ContentGone, Contents, KeptFiles, Names, TenantGone
+from engine.shared.files import ROOT, AllNames, ContentGone, Contents, KeptFiles, Names, TenantGone
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.worker.results_folder import ResultsFolder

@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any
 
-from engine.keys import Admission, StoredKey
 from engine.postgres.connecting import blocking
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
-from engine.postgres.server.keys import read_key
 from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
+from engine.postgres.shared.keys import read_key
+from engine.shared.keys import Admission, StoredKey
 from importer.errors import DatabaseUnusable, TryAgain
 
 WAIT_S = 0.3
@@ -43,7 +43,7 @@ _Question = tuple[Future[list[Row]], str, str | list[str]]
 
 
 class PostgresAccountStore:
-    """An `engine.accounts.AccountStore` and `engine.keys.AdmissionStore`. A lost connection is made again.
+    """An `engine.accounts.AccountStore` and `engine.shared.keys.AdmissionStore`. A lost connection is made again.
 
     A caller waits up to `wait_s` for an answer.
     """

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from engine.files import Entry, Names, Place
+from engine.shared.files import Entry, Names, Place
 from server.files.contracts import TenantLimits
 from server.files.deciding import ask
 from server.files.files import Gone, Times

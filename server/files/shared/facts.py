@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 
-from engine.files import Entry
+from engine.shared.files import Entry
 
 FOLDER_BYTES = 4096
 """The size of a folder, as most file systems say."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from engine.files import Entry, FileStore, Names
+from engine.shared.files import Entry, FileStore, Names
 from ground.moments import from_rfc3339
 from importer.folder import TenantFolder
 from importer.model import Written

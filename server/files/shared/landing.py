@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.files import Names
+from engine.shared.files import Names
 from server.files.hooks import Arrival, Hook, Upload
 from server.files.reports import SHOWN_TO_CLIENTS, NotLanded, reason_of
 from server.files.shared.reaching import reaching

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from engine.files import ContentGone, TenantGone
+from engine.shared.files import ContentGone, TenantGone
 from importer.errors import DatabaseAway, DatabaseUnusable, OutcomeUnknown, Refused, TryAgain
 from server.files.reports import REMOVED, NotLanded
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from engine.files import CHUNK, ContentGone, Entry
+from engine.shared.files import CHUNK, ContentGone, Entry
 from server.files.files import Named
 from server.files.paths import ClientPath
 from server.files.shared.facts import Facts, facts_of

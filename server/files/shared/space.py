@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.files import Entry, FileStore, Names, Place, Taken
+from engine.shared.files import Entry, FileStore, Names, Place, Taken
 from ground.afterwards import Act, do_all, putting_off
 from ground.threads import finish
 from importer.folder import TenantFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from engine.files import Contents, DraftStore, Taken
+from engine.shared.files import Contents, DraftStore, Taken
 from ground.moments import rfc3339, utc_now
 from server.files.disk import Disk
 from server.files.drafts import Draft

@@ -10,7 +10,7 @@ import errno
 import os
 from contextlib import suppress
 
-from engine.files import Names, Place
+from engine.shared.files import Names, Place
 from importer.model import Written
 from server.files.deciding import ask
 from server.files.files import Gone, Limits

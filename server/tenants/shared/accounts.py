@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.keys import Admission, AdmissionStore
+from engine.shared.keys import Admission, AdmissionStore
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
 from server.files.contracts import TOGETHER, TenantLimits

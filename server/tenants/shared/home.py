@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.objects import Objects
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.migrations import newest
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from engine.postgres.together import forget_proofs
+from engine.shared.objects import Objects
 from engine.tenants import Tenant
 from ground.moments import rfc3339, utc_now
 from importer.errors import DatabaseUnusable

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from ipaddress import ip_network
 
-from engine.keys import Change, KeyStore, StoredKey
+from engine.shared.keys import Change, KeyStore, StoredKey
 from ground.addresses import Address
 from ground.moments import utc_now
 from keys.errors import KeyRefused, RingUnreadable

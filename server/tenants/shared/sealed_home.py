@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.marks import MarksAndPauses
-from engine.secrets import SecretStore
+from engine.shared.secrets import SecretStore
 from server.tenants.shared.vault import Vault
 
 if TYPE_CHECKING:

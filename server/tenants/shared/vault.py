@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.secrets import Place, SecretStore, StoredHostKey
+from engine.shared.secrets import Place, SecretStore, StoredHostKey
 from keys.errors import HostKeyRefused, NotOpened, SecretRefused
 from keys.sealing import Sealer, read_secret
 from server.signing import new_secret

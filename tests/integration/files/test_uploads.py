@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import CHUNK
+from engine.shared.files import CHUNK
 from server.files.contracts import TenantLimits
 from tests.support.file_house import NOW_AND_THEN, FileHouse, done, path
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from engine.postgres.database import Database
-from engine.postgres.server.marks import PostgresMarkStore
 from engine.postgres.server.tenants import PostgresTenantStore
+from engine.postgres.shared.marks import PostgresMarkStore
 from engine.postgres.tenant.users import PostgresUsers
 from engine.tenants import Tenant
 from ground.moments import rfc3339, utc_now

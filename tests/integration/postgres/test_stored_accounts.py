@@ -11,12 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine.keys import Admission
 from engine.postgres.database import Database
 from engine.postgres.server.accounts import PostgresAccountStore
-from engine.postgres.server.keys import PostgresKeyStore
 from engine.postgres.server.tenants import PostgresTenantStore
+from engine.postgres.shared.keys import PostgresKeyStore
 from engine.postgres.tenant.users import PostgresUsers
+from engine.shared.keys import Admission
 from engine.tenants import Tenant
 from importer.errors import DatabaseAway, TryAgain
 from importer.folder import TenantFolder

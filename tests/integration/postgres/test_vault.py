@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.database import Database, pooled
-from engine.postgres.server.secrets import PostgresSecretStore
 from engine.postgres.server.tenants import PostgresTenantStore
+from engine.postgres.shared.secrets import PostgresSecretStore
 from engine.tenants import Tenant
 from ground.waits import Growing
 from importer.queue.notices import Channel, Notice

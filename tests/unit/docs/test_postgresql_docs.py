@@ -7,7 +7,6 @@ import re
 import click
 import pytest
 
-from engine.files import CHUNK
 from engine.postgres.connecting import OLDEST
 from engine.postgres.database import LOCK_S
 from engine.postgres.examining import LONG_S
@@ -17,6 +16,7 @@ from engine.postgres.pulse import BEAT_S
 from engine.postgres.server.node import FROZEN_S, NAME
 from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS
 from engine.postgres.together import ASKED_S
+from engine.shared.files import CHUNK
 from importer.worker.worker import AT_ONCE
 from server.cli import cli
 from server.doctor.database import FEW, LOST, STEP_S

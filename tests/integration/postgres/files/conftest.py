@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import Contents
 from engine.postgres.database import Database
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.objects import ObjectContents
+from engine.shared.files import Contents
 from tests.support.bucket import objects_of
 
 Put = Callable[..., Awaitable[int]]

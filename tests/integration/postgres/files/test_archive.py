@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import CHUNK
 from engine.postgres.database import Database
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.cache import FRESH_S, Cache
@@ -18,6 +17,7 @@ from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames
 from engine.postgres.files.results import PostgresResults
 from engine.postgres.server.node import joined
+from engine.shared.files import CHUNK
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from importer.worker.results_folder import ResultsFolder

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import CHUNK, ContentGone, Contents
-from engine.objects import BLOCK
 from engine.postgres.database import Database
 from engine.postgres.files.contents import AT_ONCE, PostgresContents
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames
+from engine.shared.files import CHUNK, ContentGone, Contents
+from engine.shared.objects import BLOCK
 from importer.errors import DatabaseFault, Refused
 from tests.integration.postgres.files.conftest import BOTH, Put, contents_of
 from tests.support.clients import POSTGRES, needs

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 
-from engine.files import ROOT
 from engine.postgres.database import alone, pooled
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.moving import Name, NamesToMove
 from engine.postgres.migrations import migrate
+from engine.shared.files import ROOT
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import OwnPostgres, own_postgres
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from engine.files import ROOT, ContentGone, Entry, Names, Place, Taken, TenantGone
 from engine.postgres.database import Database
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.drafts import PostgresDraftStore
@@ -15,6 +14,7 @@ from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import FEW_COPIES, PostgresAllNames
 from engine.postgres.server.queue import PostgresQueue
 from engine.postgres.server.runs import PostgresRunStore
+from engine.shared.files import ROOT, ContentGone, Entry, Names, Place, Taken, TenantGone
 from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.model import ImportState, Written

@@ -12,12 +12,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from engine.files import CHUNK, ContentGone
-from engine.objects import BLOCK, MOST_BLOCKS
 from engine.postgres.database import Database
 from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.objects import ObjectContents
 from engine.s3 import objects as s3
+from engine.shared.files import CHUNK, ContentGone
+from engine.shared.objects import BLOCK, MOST_BLOCKS
 from importer.errors import FilesAway, TryAgain
 from tests.integration.postgres.files.test_contents import some
 from tests.support.bucket import KEY_ID, SECRET, objects_of, storage

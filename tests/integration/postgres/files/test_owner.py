@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.files import Contents
-from engine.objects import Objects
 from engine.postgres.database import Database, alone
 from engine.postgres.files.objects import ObjectContents
 from engine.postgres.store import open_store
+from engine.shared.files import Contents
+from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable
 from tests.integration.postgres.files.conftest import Put
 from tests.integration.postgres.test_database import end_others

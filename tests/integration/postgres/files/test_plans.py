@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from engine.files import ROOT, Taken
 from engine.postgres.database import alone
 from engine.postgres.files.archive import PostgresArchive
 from engine.postgres.files.contents import PostgresContents
@@ -18,6 +17,7 @@ from engine.postgres.files.kept import PostgresKeptFiles
 from engine.postgres.files.names import PostgresAllNames, PostgresNames
 from engine.postgres.files.objects import ObjectContents
 from engine.postgres.files.owner import require_no_objects
+from engine.shared.files import ROOT, Taken
 from importer.folder import TenantFolder
 from tests.integration.postgres.test_query_plans import EXPLAIN, Scene
 from tests.support.bucket import objects_of

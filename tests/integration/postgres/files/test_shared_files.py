@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.files import CHUNK
 from engine.postgres.files.contents import PostgresContents
 from engine.postgres.files.names import FEW_COPIES
 from engine.postgres.store import PostgresStore, open_store
+from engine.shared.files import CHUNK
 from engine.tenants import Tenant
 from importer.errors import TryAgain
 from importer.folder import TenantFolder

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from engine.postgres.database import Database
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
-from engine.secrets import Place, Reseal, StoredHostKey
+from engine.shared.secrets import Place, Reseal, StoredHostKey
 
 PROOF = "SELECT sealed FROM proof"
 ADD = """
@@ -27,7 +27,7 @@ PUT = {
 
 
 class PostgresSecretStore:
-    """An `engine.secrets.SecretStore`."""
+    """An `engine.shared.secrets.SecretStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

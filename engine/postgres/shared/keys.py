@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.keys import Change, StoredKey
 from engine.postgres.database import Database
 from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID, hold
+from engine.shared.keys import Change, StoredKey
 
 COLUMNS = "kind, blob, comment, added_at, expires, networks"
 OF = f"SELECT {COLUMNS} FROM keys WHERE tenant_id = "  # noqa: S608 - a constant
@@ -16,7 +16,7 @@ PUT = f"INSERT INTO keys (tenant_id, {COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, 
 
 
 class PostgresKeyStore:
-    """An `engine.keys.KeyStore`. It reads through `looking`, so that no request waits for a write."""
+    """An `engine.shared.keys.KeyStore`. It reads through `looking`, so that no request waits for a write."""
 
     def __init__(self, database: Database, looking: Database | None = None) -> None:
         self._database = database
