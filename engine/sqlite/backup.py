@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version, translated
+from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version
+from engine.sqlite.faults import translated
 from engine.sqlite.unusable import damaged, is_damage
 from importer.errors import DatabaseUnusable
 

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from engine.sqlite.copies import copy_before, keep_copy
-from engine.sqlite.unusable import in_words, is_damage, restore
-from ground.access import is_on_read_only_disk
+from engine.sqlite.faults import as_try_again, translated
+from engine.sqlite.unusable import restore
 from ground.threads import Coming, finish
-from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAgain
+from importer.errors import DatabaseUnusable, SchemaTooNew
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,6 @@ ROWS_AT_ONCE = 64
 VERSION = "PRAGMA user_version"
 PATIENCE_S = 0.05
 """The longest wait of a cancellation while statements run one after the other without a thread."""
-FULL_OR_BUSY = {
-    sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
-    sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
-    sqlite3.SQLITE_READONLY: ("disk_error", "the database is read-only for the server"),
-    sqlite3.SQLITE_BUSY: ("database_busy", "another process holds the database"),
-}
 
 
 async def open_database(
@@ -331,29 +325,6 @@ def move_log(connection: sqlite3.Connection) -> bool:
     except sqlite3.Error:
         return False
     return not busy and bool(pages == moved)
-
-
-def as_try_again(error: Exception) -> Exception:
-    """Return TryAgain if `error` is a full disk or a busy database, otherwise `error` itself."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in FULL_OR_BUSY:
-        return TryAgain(*FULL_OR_BUSY[code])
-    return error
-
-
-def translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """Map an error of the database at `path` to TryAgain, DatabaseUnusable or else DatabaseFault."""
-    meant = as_try_again(error)
-    if meant is not error:
-        return meant
-    if not is_damage(error):
-        return DatabaseFault(f"the database cannot be used: {error}")
-    if why := in_words(path, error):
-        return DatabaseUnusable(why)
-    if is_on_read_only_disk(path):
-        return TryAgain("disk_error", "the disk of the server is read-only")
-    # The file itself can be opened: SQLite could not create the files it needs beside it (disk, descriptors).
-    return TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
 
 
 async def _roll_back(db: aiosqlite.Connection) -> None:

@@ -36,7 +36,7 @@ from engine.moving.tables import (
     with_messages,
     without_messages,
 )
-from engine.sqlite.database import translated
+from engine.sqlite.faults import translated
 from engine.tenants import Tenant
 from importer.errors import DatabaseUnusable
 

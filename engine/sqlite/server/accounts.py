@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from engine.sqlite.database import translated
+from engine.sqlite.faults import translated
 from engine.sqlite.server.listing import COPIES_NEEDED
 from engine.sqlite.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from importer.errors import DatabaseUnusable

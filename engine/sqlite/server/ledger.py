@@ -13,15 +13,8 @@ from typing import TypeVar
 import aiosqlite
 
 from engine.landing import Stored
-from engine.sqlite.database import (
-    FULL_OR_BUSY,
-    at_once,
-    flush_log,
-    in_its_thread,
-    move_log,
-    transaction,
-    translated,
-)
+from engine.sqlite.database import at_once, flush_log, in_its_thread, move_log, transaction
+from engine.sqlite.faults import FULL_OR_BUSY, translated
 from importer.errors import TryAgain
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from engine.sqlite.database import as_try_again
+from engine.sqlite.faults import as_try_again
 from engine.sqlite.tenant.search import FORMAT, TABLE, TAKE_IN, discard, discard_if_broken
 from importer.folder import TenantFolder
 from importer.users import search

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from engine.sqlite.database import check_version, newest_version, transaction, translated
-from engine.sqlite.faults import fetch, translating
+from engine.sqlite.database import check_version, newest_version, transaction
+from engine.sqlite.faults import fetch, translated, translating
 from engine.sqlite.tenant.switching import switch_identity
 from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
