@@ -169,34 +169,41 @@ def _finding(base: str, fault: Fault, found: list[Seen], data: _Data) -> Finding
             what=f"{place} cannot be read or written by its owner (mode {first.mode:04o}){_further(found)}",
             do=f"Give its owner access: chmod{' -R' * all_of} u+rwX {whole}",
         )
-    if fault is Fault.EXPOSED and not base:
-        others = "go" if data.names.get(first.owner) == data.owner else "o"
-        return replace(
-            finding,
-            what=f"other users of this machine can write to {place} (mode {first.mode:04o})",
-            do=f"End their access: chmod {others}-w {name}",
-        )
     if fault is Fault.EXPOSED:
-        return replace(
-            finding,
-            what=f"other users of this machine can open {place} (mode {first.mode:04o})",
-            do=f"End their access: chmod -R go= {name}",
-        )
+        return _exposed(finding, first, name, data)
     if fault is Fault.SPECIAL:
         return replace(
             finding,
             what=f"{place} is a device, a socket or a pipe",
             do=f"Remove it, because Headcount made no such file: rm {name}",
         )
-    gone = ", where nothing is" if first.lost else ""
-    refused = first.path.startswith("tenants/") and first.path.split("/")[2:] == [
-        "files"
-    ]  # the server follows no link
+    return _linked(finding, first, name)
+
+
+def _exposed(finding: Finding, seen: Seen, name: str, data: _Data) -> Finding:
+    if not seen.path:  # the data folder itself
+        others = "go" if data.names.get(seen.owner) == data.owner else "o"
+        return replace(
+            finding,
+            what=f"other users of this machine can write to {finding.file} (mode {seen.mode:04o})",
+            do=f"End their access: chmod {others}-w {name}",
+        )
+    return replace(
+        finding,
+        what=f"other users of this machine can open {finding.file} (mode {seen.mode:04o})",
+        do=f"End their access: chmod -R go= {name}",
+    )
+
+
+def _linked(finding: Finding, seen: Seen, name: str) -> Finding:
+    gone = ", where nothing is" if seen.lost else ""
+    # The server does not follow a link in the place of this folder.
+    refused = seen.path.startswith("tenants/") and seen.path.split("/")[2:] == ["files"]
     return replace(
         finding,
         severity=Severity.ERROR if refused else Severity.WARNING,
-        what=f"{place} is a symbolic link to {first.target}{gone}",
-        do=_of_link(first, name),
+        what=f"{finding.file} is a symbolic link to {seen.target}{gone}",
+        do=_of_link(seen, name),
     )
 
 
