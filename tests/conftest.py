@@ -62,6 +62,7 @@ WITHOUT_A_CHOICE = [
     "system/test_serving_from_a_database.py",
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
     "system/test_files_in_s3.py",
+    "system/test_proxies.py",
     # How pages, mails and the terminal look, and how they are used by keyboard.
     *("integration/cli/test_cli_tables.py", "system/browser/test_screens_of_forms.py", "system/test_help.py"),
     *(f"system/test_{each}.py" for each in ("keyboard", "mail_screens", "screens", "settings_in_browser")),

@@ -20,7 +20,7 @@ from tests.support.cli import run_cli
 from tests.support.installation import installation
 from tests.support.waiting import DEADLINE_S, wait_until
 
-MOMENTS = 30
+MOMENTS = 16
 DRIVER = "_sqlite3" if chosen_engine() == EMBEDDED else "libpq"
 """A part of the name of a library that a command loads when it opens what is stored."""
 LINES = {
