@@ -16,12 +16,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from engine.postgres.database import alone
+from engine.postgres.database import Database, alone
 from engine.postgres.migrations import migrate
 from tests.support.postgres_server import as_postgres as as_postgres
 from tests.support.postgres_server import free_port as free_port
 from tests.support.postgres_server import server
 
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 COPIED = "STRATEGY file_copy"
 """A third of the time of PostgreSQL's usual way: this server writes nothing to a disk."""
 
@@ -45,6 +46,11 @@ async def database_for(folder: Path) -> str:
 def database_of(folder: Path) -> str:
     """Do as `database_for`, outside an event loop."""
     return copy_of(folder, "headcount_template", _make_tables)
+
+
+async def waiting(database: Database, number: int) -> bool:
+    """Return whether so many connections to the database wait for a lock."""
+    return bool((await database.read(WAITING))[0][0] == number)
 
 
 def copy_of(folder: Path, template: str, make: Callable[[str], Coroutine[None, None, None]]) -> str:

@@ -132,7 +132,9 @@ async def test_an_upload_that_became_no_run_is_stored_with_the_reason(runs: RunS
 
 
 async def test_a_rerun_is_the_last_in_order_with_no_attempts(runs: RunStore) -> None:
-    await end_in(runs, await put_in_line(runs), ImportState.FAILED)
+    begun = await start(runs, await put_in_line(runs))
+    await runs.requeue(begun, message="Later.", error="ValueError: no", not_before=99.0)
+    await end_in(runs, 1, ImportState.FAILED)
     await put_in_line(runs)
     runs.changed.clear()
     again = await runs.rerun("acme", 1)

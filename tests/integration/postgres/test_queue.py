@@ -14,18 +14,17 @@ import pytest
 from engine.postgres.database import Database
 from engine.postgres.server.tenants import hold
 from engine.postgres.store import PostgresStore, open_store
-from importer.errors import DatabaseFault
+from importer.errors import DatabaseFault, Refused
 from importer.model import ImportState, Problem, Severity
 from importer.queue.notices import Channel, Notice
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import add_tenants
+from tests.support.postgres import waiting
 from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
 from tests.support.runs import end_in, put_in_line, start
 from tests.support.waiting import eventually
 
 pytestmark = needs(POSTGRES)
-
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -45,10 +44,6 @@ async def together(database: Database, *acts: Callable[[], Awaitable[Any]]) -> A
             tasks.append(asyncio.ensure_future(act()))
             await eventually(lambda: waiting(database, number))  # noqa: B023 - awaited at once
     yield await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def waiting(database: Database, number: int) -> bool:
-    return bool((await database.read(WAITING))[0][0] == number)
 
 
 async def test_each_of_simultaneous_landings_knows_of_those_before_it(store: PostgresStore) -> None:
@@ -81,6 +76,15 @@ async def test_only_one_of_two_runs_of_a_hook_starts(store: PostgresStore) -> No
     acts = [lambda number=number: runs.claim("acme", number, sha256=None) for number in (1, 2)]
     async with together(store.database, *acts) as (first, second):
         assert (first.id, second) == (1, None)
+
+
+async def test_one_of_two_simultaneous_reruns_is_refused(store: PostgresStore) -> None:
+    runs = store.runs()
+    await end_in(runs, await put_in_line(runs), ImportState.FAILED)
+    acts = [lambda: runs.rerun("acme", 1)] * 2
+    async with together(store.database, *acts) as (first, second):
+        assert first.state is ImportState.QUEUED
+        assert isinstance(second, Refused)
 
 
 async def test_an_undo_that_waits_for_an_end_takes_that_import(store: PostgresStore) -> None:
