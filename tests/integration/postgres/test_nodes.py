@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -89,6 +90,34 @@ async def test_a_server_that_is_gone_for_a_moment_keeps_its_work(
     await eventually(is_back)
     await second.bury(0)
     assert await numbers(database) == [first.number, second.number]
+
+
+async def test_the_silence_of_a_server_that_was_back_is_counted_anew(
+    others: list[PostgresNode], database: Database
+) -> None:
+    first, second = others
+    number = second.number + 1
+    await database.change("INSERT INTO nodes VALUES (%s, 'elsewhere', 1)", number)
+    await second.bury(0.05)
+    silent_since = time.monotonic()
+    async with database.transaction() as steps:
+        await steps.rows("SELECT pg_advisory_xact_lock(%s, %s)", LOCK, number)
+        await second.bury(0.05)
+    await eventually(lambda: time.monotonic() - silent_since > 0.1)
+    await second.bury(0.05)
+    assert await numbers(database) == [first.number, second.number, number]
+
+
+async def test_the_sessions_of_a_gone_server_are_deleted_with_it(
+    others: list[PostgresNode], database: Database
+) -> None:
+    first, second = others
+    gone = second.number + 1
+    await database.change("INSERT INTO nodes VALUES (%s, 'elsewhere', 1)", gone)
+    for node in (first.number, gone):
+        await database.change("INSERT INTO open_sessions VALUES (1, %s, %s)", node, node)
+    await second.bury(0)
+    assert [row[0] for row in await database.read("SELECT node FROM open_sessions")] == [first.number]
 
 
 @pytest.mark.logs("server_unheard")
@@ -239,11 +268,12 @@ async def test_a_start_lets_go_only_of_servers_whose_processes_have_ended(databa
     ended = await asyncio.create_subprocess_exec("true")
     await ended.wait()
     here = socket.gethostname()
-    for host, pid in ((here, ended.pid), (here, os.getppid()), ("elsewhere", ended.pid)):
+    # A container that starts again has the number of the process before it.
+    for host, pid in ((here, ended.pid), (here, os.getpid()), (here, os.getppid()), ("elsewhere", ended.pid)):
         await database.change("INSERT INTO nodes (host, pid) VALUES (%s, %s)", host, pid)
     known = await numbers(database)
     async with joined(database.url, database) as node:
-        assert await numbers(database) == [*known[1:], node.number]
+        assert await numbers(database) == [*known[2:], node.number]
 
 
 async def test_only_work_that_ends_with_its_server_may_be_idle_for_long(database: Database) -> None:
