@@ -213,6 +213,19 @@ async def test_an_import_queued_by_a_decision_has_no_attempts(queue: Queue, agai
             await queue.checksum_landed("acme", held.file.sha256 or "", dry_run=False)
     queued = await found(queue, 1)
     assert (queued.state, queued.attempts, queued.not_before) == (ImportState.QUEUED, 0, 0.0)
+    keeps_its_times = again == "undo"
+    assert [queued.started_at is not None, queued.finished_at is not None] == [keeps_its_times] * 2
+
+
+async def test_an_undo_keeps_when_its_import_was_started(queue: Queue) -> None:
+    await enqueue(queue)
+    started = (await run_to(queue, 1, ImportState.COMPLETED)).started_at
+    assert started
+    await queue.undo("acme", 1, by="operator")
+    for _ in range(2):
+        assert await queue.claim("acme", 1)
+        assert await queue.requeue("acme", 1)
+    assert (await found(queue, 1)).started_at == started
 
 
 @pytest.mark.parametrize("decide", ["approve", "discard"])
@@ -389,15 +402,16 @@ async def test_undo_takes_the_import_applied_last_though_the_clock_is_set_back(q
 
 
 async def test_a_failed_undo_leaves_an_import_at_its_place_in_the_order(queue: Queue) -> None:
-    for _ in range(2):
-        await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    for state in (ImportState.COMPLETED, ImportState.COMPLETED, ImportState.UNCHANGED):
+        await run_to(queue, await enqueue(queue), state)
     await queue.undo("acme", 2, by="operator")
     await run_to(queue, 2, ImportState.UNDONE)
     await queue.undo("acme", 1, by="operator")
     await run_to(queue, 1, ImportState.FAILED)
     await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
     assert [(entry.id, entry.state) for entry in await queue.applied("acme", 9)] == [
-        (3, ImportState.COMPLETED),
+        (4, ImportState.COMPLETED),
+        (3, ImportState.UNCHANGED),
         (1, ImportState.COMPLETED),
     ]
 
@@ -446,6 +460,13 @@ async def test_the_message_of_a_queued_import_is_set_and_removed(queue: Queue) -
     assert [each.message for each in await queue.queued("acme")] == ["Paused"]
     await queue.say(await found(queue, number), None)
     assert (await found(queue, number)).message is None
+
+
+async def test_an_import_that_was_started_meanwhile_is_not_said_to_wait(queue: Queue) -> None:
+    waiting = await found(queue, await enqueue(queue))
+    assert await queue.claim("acme", waiting.id)
+    await queue.say(waiting, "Paused")
+    assert (await found(queue, waiting.id)).message is None
 
 
 async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:

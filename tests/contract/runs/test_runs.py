@@ -244,6 +244,15 @@ async def test_a_run_of_a_removed_tenant_changes_none_of_its_successor(runs: Run
     assert await runs.newest_published("acme", "invoices", 9) == []
 
 
+async def test_an_upload_for_a_removed_tenant_ends_none_of_its_successor(runs: RunStore, store: Store) -> None:
+    old = await runs.require("acme", await arrive(runs))
+    await store.tenants().remove("acme")
+    await store.tenants().add(Tenant("acme", SINCE, 0))
+    await runs.arriving("acme", "invoices", "/invoices/may.csv", size=1, uploaded_at=NOON.replace(hour=13))
+    assert not await runs.end_upload(ended(old, ImportState.ABORTED), published=True)
+    assert await state_of(runs, old.id) is ImportState.ARRIVING
+
+
 async def test_waiting_runs_are_not_deleted(runs: RunStore) -> None:
     for _ in range(3):
         await put_in_line(runs)
