@@ -48,6 +48,21 @@ async def test_a_target_that_has_just_got_data_is_refused() -> None:
     assert (source.marks, target.marks) == ({}, {})
 
 
+async def test_a_target_whose_data_another_move_just_takes_away_is_refused() -> None:
+    source, target = Place(HERE), Place(THERE)
+    target.looked = lambda: mark(target, SOURCE)
+    assert await refused(source, target) == "not_empty"
+    assert (source.marks, target.marks) == ({}, {SOURCE: OTHER.to_text()})
+
+
+async def test_a_move_that_goes_on_and_is_refused_keeps_its_marks() -> None:
+    """Without them, a source could be used of which a part is at the target."""
+    begun = Move("one", THERE, "2026-01-01T00:00:00Z")
+    source, target = Place(HERE, runs=[True]).marked(source=begun), Place(THERE).marked(target=begun)
+    assert await refused(source, target) == "server_runs"
+    assert (list(source.marks), list(target.marks)) == ([SOURCE], [TARGET])
+
+
 async def test_a_refused_move_can_begin_again_if_its_target_is_lost_meanwhile() -> None:
     """The mark of the source must be the last one to go: alone, that of the target says that it has data."""
 

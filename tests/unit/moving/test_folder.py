@@ -17,7 +17,8 @@ from server.moving.folder import FolderSide, facts_in
 from server.moving.moving import move
 from server.moving.side import Side
 from server.tenants.local.home import make_places, open_folder
-from server.tenants.moves import SOURCE, TARGET
+from server.tenants.local.marks import FileMarks
+from server.tenants.moves import SOURCE, TARGET, marks_in
 from server.tenants.settings import TenantRefused
 from tests.support.keypairs import public_line
 from tests.support.moving_marks import Place
@@ -61,6 +62,56 @@ async def test_marks_that_differ_are_a_difference(sides: list[FolderSide], name:
         assert (await compare(source, target)).differences == ["the marks sending-off and digests differ"]
     await source.marks.put(name, "2026-03-30")
     assert (await compare(source, target)).differences == []
+
+
+@pytest.mark.parametrize("name", ["sending-off", "digests"])
+async def test_a_mark_that_only_the_target_has_does_not_stay(sides: list[FolderSide], name: str) -> None:
+    source, target = sides
+    await target.marks.put(name, "2026-03-30")
+    assert (await move(source, target, utc_now(), lambda *_: None)).differences == []
+    assert not await target.marks.has(name)
+
+
+@pytest.mark.parametrize("started", [0, 1])
+async def test_a_move_does_not_end_if_a_server_was_started_meanwhile(
+    sides: list[FolderSide], started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, False, *(number == started for number in range(2))])
+
+    async def server_runs(side: FolderSide) -> bool:
+        return next(answers)
+
+    monkeypatch.setattr(FolderSide, "server_runs", server_runs)
+    source, target = sides
+    report = await move(source, target, utc_now(), lambda *_: None)
+    assert report.differences == [f"a server was started on {sides[started].name} meanwhile"]
+    marks = await marks_in(source.marks)
+    assert marks.source
+    assert not marks.source.ended
+    assert await target.marks.has(TARGET)
+
+
+async def test_a_move_that_is_cut_off_at_its_end_has_marked_the_source_as_moved(
+    sides: list[FolderSide], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a `cancel` would let both places be used."""
+    drop = FileMarks.drop
+
+    async def lost(marks: FileMarks, name: str) -> None:
+        if name == TARGET:
+            raise OSError("the disk is lost")
+        await drop(marks, name)
+
+    source, target = sides
+    monkeypatch.setattr(FileMarks, "drop", lost)
+    with pytest.raises(OSError, match="is lost"):
+        await move(source, target, utc_now(), lambda *_: None)
+    monkeypatch.undo()
+    marks = await marks_in(source.marks)
+    assert marks.source
+    assert marks.source.ended
+    await move(source, target, utc_now(), lambda *_: None)
+    assert not await target.marks.has(TARGET)
 
 
 def test_a_folder_of_copies_that_cannot_be_listed_ends_a_move(folder: TenantFolder) -> None:

@@ -59,6 +59,8 @@ def test_nothing_is_to_do_only_if_the_data_are_in_the_target() -> None:
     """Otherwise the operator may delete the only place that has them."""
     assert "Nothing to do" in refusal(Marks(OLD.end()), Marks(), empty=False).message
     assert "that has no data now" in refusal(Marks(OLD.end()), Marks()).message
+    unfinished = Marks(target=Move("other", HERE, ""))
+    assert "Nothing to do" not in refusal(Marks(OLD.end()), unfinished, empty=False).message
     for empty in (True, False):
         elsewhere = refusal(Marks(Move("old", "the database c", "", ended=True)), Marks(), empty=empty)
         assert "was moved to the database c before, and not to the database b" in elsewhere.message
