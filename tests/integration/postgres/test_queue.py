@@ -102,6 +102,20 @@ async def test_an_undo_that_waits_for_an_end_takes_that_import(store: PostgresSt
         assert undone.id == 2
 
 
+async def test_two_servers_do_not_write_results_of_a_tenant_at_once(store: PostgresStore, url: str) -> None:
+    async def write(other: PostgresStore) -> None:
+        async with other.runs().holding("acme"):
+            pass
+
+    async with open_store(url, serving=True) as other:
+        async with store.imports().holding("acme"):
+            writing = asyncio.ensure_future(write(other))
+            await eventually(lambda: waiting(other.database, 1))
+            async with other.runs().holding("globex"):
+                assert not writing.done()
+        await writing
+
+
 async def test_a_message_may_quote_any_character_of_a_file(store: PostgresStore) -> None:
     queue, odd = store.imports(), "a\0b\ud800"
     await enqueue(queue)

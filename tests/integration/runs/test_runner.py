@@ -162,6 +162,22 @@ async def test_a_hook_runs_for_a_limited_number_of_tenants_at_once(house: RunHou
     await stage.runner.stop(0)
 
 
+async def test_a_run_that_failed_before_lets_those_of_other_tenants_go_first(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hang."""
+    monkeypatch.setattr(runner_module, "AT_ONCE", 1)
+    played = stage.play()
+    failed, other = await stage.house.upload(), await stage.house.upload(tenant="globex")
+    begun = await stage.house.runs.claim(*failed.key, sha256=None)
+    assert begun
+    await stage.house.runs.requeue(begun, message=None, error=None, not_before=0.0)
+    stage.runner.start()
+    for run in (failed, other):
+        await stage.ended(run)
+    assert played.seen == [other.key, failed.key]
+
+
 async def test_runs_of_a_tenant_that_cannot_be_written_wait(stage: Stage) -> None:
     played = stage.play()
     stage.why_not["acme"] = "the disk is full"
