@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.runs import Run
 from headcount.hooks import Result
 from importer.model import ImportState
 from server.runs import attempts
@@ -105,8 +107,32 @@ async def test_a_signal_that_comes_before_the_stop_of_the_server_does_not_count(
     run = await stage.house.upload()
     stage.runner.start()
     await ended.wait()
+    for _ in range(20):  # the runner has got the end by then
+        await asyncio.sleep(0)
     await stage.runner.stop(60)
     assert (await stage.house.found(run)).attempts == 0
+
+
+async def test_a_run_that_is_just_being_started_at_a_stop_is_not_given_to_its_hook(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, claiming, go = stage.house.runs.claim, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*key: Any, **facts: Any) -> Run | None:
+        claiming.set()
+        await go.wait()
+        return await claim(*key, **facts)
+
+    monkeypatch.setattr(stage.house.runs, "claim", slowly)
+    played = stage.play()
+    run = await stage.house.upload()
+    stage.runner.start()
+    await claiming.wait()
+    stage.runner.hurry()
+    go.set()
+    await stage.runner.stop(60)
+    left = await stage.house.found(run)
+    assert (left.state, left.attempts, played.seen) == (ImportState.QUEUED, 0, [])
 
 
 async def test_a_wait_that_a_hook_asks_for_counts_while_the_server_stops(stage: Stage) -> None:
