@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.sqlite.store import store_file
 from engine.sqlite.tenant.users import SqliteUsers
+from ground.files import fsync_folder
 from importer.folder import TenantFolder
 from importer.users.users import Users
 from server.tenants.settings import TenantRefused
@@ -24,15 +25,20 @@ def server_database(data_dir: Path) -> Path:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Create the data folder and its fixed folders if missing, readable only by this user.
+    """Create the data folder and its fixed folders if missing, readable only by this user. They are on disk then.
 
     Raises TenantRefused if it belongs to another user, or if it has tenants but no headcount.db.
     """
     _refuse_foreign(data_dir)
     refuse_lost(data_dir)
+    places = [*reversed(data_dir.parents), data_dir, data_dir / "tenants", data_dir / "removed"]
+    missing = [place for place in places if not place.exists()]
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (data_dir / "tenants").mkdir(mode=0o700, exist_ok=True)
-    (data_dir / "removed").mkdir(mode=0o700, exist_ok=True)
+    for place in places[-2:]:
+        place.mkdir(mode=0o700, exist_ok=True)
+    for above in dict.fromkeys(place.parent for place in missing):
+        with suppress(PermissionError):  # a folder in which this user may make another one, and that it may not read
+            fsync_folder(above)
 
 
 def refuse_lost(data_dir: Path) -> None:
