@@ -94,7 +94,7 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
             try:
                 report = await opening.move(source, other, utc_now(), _told_seldom())
             except Exception:
-                if await opening.is_begun(source):
+                if await opening.is_begun(source, other):
                     tell(GO_ON, "move_unfinished", "warning")
                 raise
     except process.InUse as error:

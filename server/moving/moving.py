@@ -20,8 +20,14 @@ from datetime import datetime
 from ground.moments import rfc3339
 from server.moving.checking import Report, compare
 from server.moving.side import KEPT_MARKS, Side
-from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in
+from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in, unread, why_unused
 from server.tenants.settings import TenantRefused
+
+START_ONCE = "Then start one once more and stop it, and run this command again"
+GIVE_UP_FIRST = (
+    "Then give the move up: add --cancel. Start a server on that place once more and stop it, and move to a new place"
+)
+"""No server starts on a source that has a mark."""
 
 Done = Callable[[str, int, int], None]
 """Gets the verb (`Copied`), the number of tenants that are done, and that of all."""
@@ -43,28 +49,34 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
     `names`: source and target in words.
     """
     here, there = names
-    if source.target:
-        raise TenantRefused(
-            "move_unfinished", f"{here} does not have all data yet: a move from {source.target.other} has not ended"
-        )
+    if source.target and (why := why_unused(here, source)):
+        raise why.refusal()
     begun = source.source
     if begun and is_same(begun, target.target):
         return Plan(begun, is_new=False, is_compared=begun.ended)
+    if begun and not begun.is_known:
+        raise unread(here).refusal()
     if begun and begun.ended:
         raise TenantRefused("moved", _why_moved(begun, target, there, target_is_empty=target_is_empty, here=here))
-    if target.target or target.source or not target_is_empty:
-        raise _not_empty(there)
     if begun and begun.other != there:
         raise TenantRefused(
             "move_unfinished",
-            f"{here} is being moved to {begun.other}, not to {there}. Name that, or give that move up with --cancel",
+            f"{here} is being moved to {begun.other}, not to {there}. Name that with --to. To give that move up, add "
+            "--cancel",
         )
+    if target.target or target.source or not target_is_empty:
+        raise _not_empty(there)
     return Plan(begun or new, is_new=True)
 
 
 def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool, here: str) -> str:
     """Return why a place that was moved is not moved again. "Nothing to do" is only said if the data are there."""
-    if begun.other != there or target.target:
+    if begun.other == there and target.target:
+        return (
+            f"{here} was moved to {there} before, but that is now the target of another move. If the data of {here} "
+            "are not there any more, restore them from a backup to a new place"
+        )
+    if begun.other != there:
         return (
             f"{here} was moved to {begun.other} before, and not to {there}. Use that place, or move from there. To "
             f"use {here} again, without what has changed since, name that place with --to, and add --cancel"
@@ -97,7 +109,7 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
     if planned.is_new:
         await _mark(source, target, begun)
     try:
-        await _refuse_unready(source, target)
+        await _refuse_unready(source, target, done, is_new=planned.is_new)
     except Exception:
         if planned.is_new:  # nothing was copied
             await _unmark(source, target)
@@ -121,8 +133,13 @@ async def cancel(source: Side, target: Side) -> bool:
     if begun is None:
         return False
     is_half = is_same(begun, other.target)
+    if not begun.is_known:
+        raise unread(source.name).refusal()
     if not is_half and begun.other != target.name:  # the right target would still be used
-        raise TenantRefused("moved", f"{source.name} was moved to {begun.other}, not to {target.name}. Name that")
+        verb = "was" if begun.ended else "is being"
+        raise TenantRefused(
+            "moved", f"{source.name} {verb} moved to {begun.other}, not to {target.name}. Name that with --to"
+        )
     if other.source:  # its data are used there
         raise TenantRefused(
             "moved",
@@ -132,7 +149,7 @@ async def cancel(source: Side, target: Side) -> bool:
     if begun.ended or is_half:
         await _refuse_running(source, target)
         # The data stay, but are of no use. First this mark: at no moment can both places be used.
-        await target.marks.put(TARGET, Move(begun.id, f"{source.name} (canceled)", begun.at).to_text())
+        await target.marks.put(TARGET, Move(begun.id, source.name, begun.at, canceled=True).to_text())
         try:
             await _refuse_running(source, target)  # one that was started before it could see the mark
         except Exception:
@@ -171,8 +188,8 @@ async def _unmark(source: Side, target: Side) -> None:
     await source.marks.drop(SOURCE)
 
 
-async def _refuse_unready(source: Side, target: Side) -> None:
-    """Raise TenantRefused if a server runs, or was killed before it has ended its work, or a tenant cannot be used.
+async def _refuse_unready(source: Side, target: Side, done: Done, *, is_new: bool) -> None:
+    """Raise TenantRefused if a server runs, or was killed before it has ended its work, or a tenant cannot be moved.
 
     Raises SecretRefused and HostKeyRefused if keys cannot be read or stored.
     """
@@ -181,12 +198,14 @@ async def _refuse_unready(source: Side, target: Side) -> None:
         raise TenantRefused(
             "unfinished",
             f"a server on {source.name} was killed or is frozen, so imports or uploads may be unfinished. End it. "
-            "Then start one once more and stop it, and run this command again",
+            + (START_ONCE if is_new else GIVE_UP_FIRST),
         )
     await source.host_keys()
     await target.open_secrets()
-    for tenant in await source.tables.tenants():
+    tenants = await source.tables.tenants()
+    for number, tenant in enumerate(tenants, 1):
         await source.prepare(tenant.name)
+        done("Inspected", number, len(tenants))
 
 
 async def _refuse_running(*sides: Side) -> None:

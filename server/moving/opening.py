@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from importer.errors import ImporterError
 from server import process
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.moving.checking import Report
@@ -20,10 +21,18 @@ from server.places import objects_of, place_of
 from server.settings import DATABASE_URL, ServerSettings
 from server.tenants.local.folder import make_data_dir, server_database
 from server.tenants.local.home import open_folder
-from server.tenants.moves import marks_in
+from server.tenants.moves import is_same, marks_in
 from server.tenants.settings import TenantRefused
 
 URL = ("postgresql:", "postgres:")
+DATABASES = (
+    "migrate moves between a data folder and a database, and HEADCOUNT_DATABASE_URL names a database as the source. "
+    "To move a data folder, unset it. For two databases, use pg_dump and pg_restore"
+)
+FOLDERS = (
+    "migrate moves between a data folder and a database, and HEADCOUNT_DATABASE_URL is not set. To move a database, "
+    "set it. For two data folders, use headcount backup and headcount restore"
+)
 FIRST = ("tenants", "removed")
 """The folders that are made before headcount.db. A move may be killed in between."""
 
@@ -38,8 +47,7 @@ async def both(settings: ServerSettings, target: str) -> AsyncIterator[tuple[Sid
     if to_database and not DATABASE_URL.fullmatch(target):
         raise TenantRefused("bad_url", "the URL must look like postgresql://USER@HOST:5432/NAME")
     if to_database == (settings.database_url is not None):
-        do = "pg_dump and pg_restore" if to_database else "headcount backup and headcount restore"
-        raise TenantRefused("same_kind", f"migrate moves between a data folder and a database. Use {do}")
+        raise TenantRefused("same_kind", DATABASES if to_database else FOLDERS)
     if settings.database_url is not None:
         async with (
             _in_database(settings, settings.database_url, "HEADCOUNT_DATABASE_URL") as source,
@@ -70,10 +78,15 @@ def is_url(target: str) -> bool:
     return target.startswith(URL)
 
 
-async def is_begun(source: Side) -> bool:
-    """Return whether a move from this place has begun and not ended."""
-    begun = (await marks_in(source.marks)).source
-    return begun is not None and not begun.ended
+async def is_begun(source: Side, target: Side) -> bool:
+    """Return whether a move between these places has begun and not ended. It may have, if a mark cannot be read."""
+    try:
+        begun, other = (await marks_in(source.marks)).source, (await marks_in(target.marks)).target
+    except (OSError, ImporterError):
+        return True
+    if begun is None or begun.ended:
+        return False
+    return begun.other == target.name or is_same(begun, other)
 
 
 def to_json(report: Report, source: Side, target: Side) -> dict[str, object]:

@@ -22,6 +22,7 @@ from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
 from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server
 from server.doctor.findings import Finding, Severity, in_order
+from server.doctor.move import of_move
 from server.files.base import WhyNotStored
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
@@ -77,12 +78,18 @@ class DatabasePlace:
 
     @asynccontextmanager
     async def _opened(self, *, serving: bool = False) -> AsyncIterator[DatabaseHome]:
+        async with self._marked(serving=serving) as home:
+            await refuse_moved(self.name, home.marks)
+            yield home
+
+    @asynccontextmanager
+    async def _marked(self, *, serving: bool = False) -> AsyncIterator[DatabaseHome]:
+        """Open the data, also if they have the mark of a move."""
         async with AsyncExitStack() as stack:
             with saying_what_to_do():
                 home = await stack.enter_async_context(
                     open_home(self._url, secret_file=self._secret_file, serving=serving, objects=self._objects)
                 )
-            await refuse_moved(self.name, home.marks)
             yield home
 
     def accounts(self, tenants: Tenants, soundness: Soundness) -> StoredAccounts:
@@ -133,7 +140,8 @@ class DatabasePlace:
                 if server.versions != newest():  # the tables may be others
                     return found
                 found += await self._examined_files(database)
-        async with self._opened() as home:
+        async with self._marked() as home:  # a move names doctor for the files that it cannot read
+            found += await of_move(self.name, self.name, home.marks)
             found += judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
             named = [each.name for each in await home.store.tenants().list()]
             faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]

@@ -16,6 +16,7 @@ from server.backup.newest import newest_backup
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.data_disk import DataDisk, Disk
 from server.doctor.findings import Finding
+from server.doctor.move import of_move
 from server.files.base import WhyNotStored
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
@@ -106,7 +107,8 @@ class FolderPlace:
         from server.doctor.examining import examine
 
         _refuse_other(self._data_dir)
-        return examine(self._data_dir)
+        moved = asyncio.run(of_move(self.name, self.where, FileMarks(self._data_dir)))
+        return [*examine(self._data_dir), *moved]
 
     async def change_secret(self, new_file: Path) -> bool:
         raise TenantRefused(

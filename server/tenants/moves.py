@@ -19,12 +19,16 @@ SOURCE, TARGET = "moved-to", "moved-from"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One move: `id` is random. `other` is the other place in words, `at` when it began (RFC 3339 in UTC)."""
+    """One move: `id` is random. `other` is the other place in words, `at` when it began (RFC 3339 in UTC).
+
+    `canceled` is set in the mark of a target that is not to be used any more.
+    """
 
     id: str
     other: str
     at: str
     ended: bool = False
+    canceled: bool = False
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -34,9 +38,15 @@ class Move:
         """Return the move in a mark. One that cannot be read has no id, and counts."""
         try:
             found = json.loads(text or "")
-            return cls(str(found["id"]), str(found["other"]), str(found["at"]), bool(found["ended"]))
-        except (ValueError, KeyError, TypeError):
+            known = (str(found["id"]), str(found["other"]), str(found["at"]), bool(found["ended"]))
+            return cls(*known, bool(found.get("canceled")))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return cls("", "another place", "an unknown time")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the mark could be read."""
+        return bool(self.id)
 
     def end(self) -> Move:
         return replace(self, ended=True)
@@ -69,24 +79,68 @@ def is_same(one: Move | None, other: Move | None) -> bool:
     return one is not None and other is not None and one.id == other.id != ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """Why a place is not used: a code, what is the matter, and what to do, each without a full stop."""
+
+    code: str
+    what: str
+    do: str
+
+    def refusal(self) -> TenantRefused:
+        return TenantRefused(self.code, f"{self.what}. {self.do}")
+
+
+def why_unused(name: str, found: Marks) -> Unused | None:
+    """Return why the place with this name is not used; None: it has no mark of a move. Pure."""
+    if found.target:
+        return _of_target(name, found.target)
+    return _of_source(name, found.source) if found.source else None
+
+
+def unread(name: str) -> Unused:
+    """Return what to do about a mark that cannot be read."""
+    return Unused(
+        "mark_unread",
+        f"{name} has the mark of a move, and it cannot be read",
+        "Run the command as the user of the server. If the mark is damaged, see docs/moving.md (The way back)",
+    )
+
+
+def _of_target(name: str, move: Move) -> Unused:
+    if not move.is_known:
+        return unread(name)
+    if move.canceled:
+        return Unused(
+            "moved",
+            f"{name} is not used any more: the move to it from {move.other} was canceled",
+            f"Use {move.other}. If that is refused, too, run the same headcount migrate --cancel again",
+        )
+    return Unused(
+        "move_unfinished",
+        f"{name} does not have all data yet: it is the target of a move from {move.other}, which has not ended",
+        "Run the same headcount migrate again: it goes on where it stopped",
+    )
+
+
+def _of_source(name: str, move: Move) -> Unused:
+    if not move.is_known:
+        return unread(name)
+    if move.ended:
+        return Unused(
+            "moved",
+            f"{name} was moved to {move.other} (on {move.at})",
+            "Use that. To use this place again, without what has changed since: "
+            "headcount migrate --to TARGET --cancel",
+        )
+    return Unused(
+        "move_unfinished",
+        f"{name} is being moved to {move.other} (since {move.at})",
+        "To go on, run the same headcount migrate again. To give the move up, add --cancel to it",
+    )
+
+
 async def refuse_moved(name: str, store: MarkStore) -> None:
     """Raise TenantRefused if the place with this name is being moved, was moved, or is not all there yet."""
-    found = await marks_in(store)
-    if found.target:
-        raise TenantRefused(
-            "move_unfinished",
-            f"{name} does not have all data yet: it is the target of a move from {found.target.other}, which has not "
-            "ended. Run the same headcount migrate again: it goes on where it stopped",
-        )
-    if found.source and not found.source.ended:
-        raise TenantRefused(
-            "move_unfinished",
-            f"{name} is being moved to {found.source.other} (since {found.source.at}). To go on, run the same "
-            "headcount migrate again. To give the move up, add --cancel to it",
-        )
-    if found.source:
-        raise TenantRefused(
-            "moved",
-            f"{name} was moved to {found.source.other} (on {found.source.at}): use that. To use this place again, "
-            "without what has changed since: headcount migrate --to TARGET --cancel",
-        )
+    if why := why_unused(name, await marks_in(store)):
+        raise why.refusal()

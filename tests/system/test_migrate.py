@@ -132,6 +132,10 @@ def test_a_move_names_a_file_whose_object_is_missing_and_goes_on_when_it_is_back
     ran = moved.move_back(check=False)
     assert (ran.code, "“a/b/ü and space.bin” of acme" in ran.err, "headcount doctor" in ran.err) == (1, True, True)
     asyncio.run(objects_of(tmp_path).put(key, data))
+    told = moved.there.cli("doctor", "--json", check=False).json
+    assert [each["severity"] for each in told if each["file"].endswith("space.bin")] == ["error"]
+    (marked,) = [each for each in told if "is being moved to the data folder" in each["what"]]
+    assert (marked["severity"], "To go on, run the same headcount migrate again" in marked["do"]) == ("warning", True)
     assert moved.move_back("--json").json["differences"] == []
     after = content_of(moved.back)
     assert {place: after[place] for place in before} == before
@@ -174,6 +178,11 @@ def test_a_source_is_used_neither_by_servers_nor_by_commands_after_a_move(moved:
     again = moved.move(check=False)
     assert (again.code, "was moved to the database" in again.err) == (1, True)
 
+    (told,) = [
+        each for each in moved.here.cli("doctor", "--json", check=False).json if "was moved to" in each["what"]
+    ]
+    assert (told["severity"], "Use that" in told["do"]) == ("notice", True)
+
 
 def test_a_move_with_a_difference_ends_with_1_and_is_canceled(moved: Installation) -> None:
     before = content_of(moved.here.data)
@@ -203,7 +212,7 @@ def test_a_canceled_move_leaves_the_source_as_it_was_before(moved: Installation)
     moved.there.cli("tenant", "add", "later")
     moved.move("--cancel")
     ran = moved.there.cli("tenant", "list", check=False)
-    assert (ran.code, "does not have all data" in ran.err) == (1, True)
+    assert (ran.code, "was canceled. Use the data folder" in ran.err) == (1, True)
     assert [each["name"] for each in moved.here.cli("tenant", "list", "--json").json] == ["acme", "globex"]
     assert content_of(moved.here.data) == before
 

@@ -56,7 +56,7 @@ async def test_a_target_with_the_mark_of_the_move_may_have_another_name() -> Non
 
 async def test_a_move_with_marks_that_cannot_be_read_is_not_canceled() -> None:
     unread = Move.from_text(None)
-    assert await refused(Place(HERE).marked(source=unread), Place(THERE).marked(target=unread)) == "moved"
+    assert await refused(Place(HERE).marked(source=unread), Place(THERE).marked(target=unread)) == "mark_unread"
 
 
 async def test_a_move_is_not_canceled_whose_target_was_moved_on() -> None:

@@ -17,7 +17,7 @@ BEGUN = Move("one", "the database b", "2026-01-01T00:00:00Z")
 
 async def test_a_data_folder_whose_mark_cannot_be_read_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / SOURCE).mkdir()  # as the mark of another user, it can be seen and not read
-    with pytest.raises(TenantRefused, match="is being moved to another place"):
+    with pytest.raises(TenantRefused, match="has the mark of a move, and it cannot be read"):
         async with FolderPlace(ServerSettings(data_dir=tmp_path)).opened():
             pass
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from server.moving.moving import Plan, plan
@@ -48,6 +50,13 @@ def test_a_move_that_was_killed_at_its_end_only_ends() -> None:
 
 def test_a_place_that_is_not_whole_is_refused_as_a_source() -> None:
     assert refused(Marks(target=FROM), Marks()) == "move_unfinished"
+    canceled = refusal(Marks(target=replace(FROM, canceled=True)), Marks())
+    assert (canceled.code, "was canceled. Use the data folder /a" in canceled.message) == ("moved", True)
+
+
+def test_a_target_that_has_another_mark_by_now_is_told() -> None:
+    moved = refusal(Marks(OLD.end()), Marks(target=Move("other", HERE, "")), empty=False)
+    assert "but that is now the target of another move" in moved.message
 
 
 def test_a_place_that_was_moved_is_not_moved_again() -> None:
@@ -74,10 +83,15 @@ def test_a_target_has_no_data_and_no_mark_of_another_move() -> None:
 
 
 def test_a_move_that_was_begun_has_one_target() -> None:
-    assert refused(Marks(Move("old", "the database c", "")), Marks()) == "move_unfinished"
+    for empty in (True, False):
+        begun = refusal(Marks(Move("old", "the database c", "")), Marks(), empty=empty)
+        assert (begun.code, "is being moved to the database c, not to" in begun.message) == ("move_unfinished", True)
 
 
 def test_a_mark_that_cannot_be_read_belongs_to_no_move() -> None:
-    unread = Move.from_text("{")
-    assert refused(Marks(unread), Marks(target=unread), empty=False) == "not_empty"
+    for text in ("{", "[]", "1", '"x"'):
+        unread = Move.from_text(text)
+        for target in (Marks(target=unread), Marks(target=FROM), Marks()):
+            assert "it cannot be read. Run" in refusal(Marks(unread), target, empty=False).message
+        assert refused(Marks(), Marks(target=unread)) == "not_empty"
     assert Move.from_text(OLD.to_text()) == OLD
