@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 NEW = ".new"
@@ -48,6 +48,17 @@ def link(source: Path | bytes, target: Path, folder: int | None = None) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     os.link(source, target, src_dir_fd=folder, follow_symlinks=False)
     fsync_folder(target.parent)
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Raise an OSError that names no file with the name `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = place
+        raise
 
 
 def found_at(path: str) -> os.stat_result | None:

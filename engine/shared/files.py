@@ -32,6 +32,10 @@ class TenantGone(Exception):  # noqa: N818 - what it is
 class Contents(Protocol):
     """The contents of all tenants, each by its own name only. Every method raises TryAgain as a `Store` does."""
 
+    @property
+    def most_bytes(self) -> int | None:
+        """The most bytes of one file; None: there is no limit."""
+
     async def store(self, tenant: str, fd: int, size: int) -> int:
         """Store the first `size` bytes of an open file as a sealed content; return its id.
 

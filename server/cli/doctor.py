@@ -7,6 +7,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,13 @@ from server.settings import load_settings
 if TYPE_CHECKING:
     from server.moving.checking import Report
     from server.moving.moving import Done
+    from server.moving.side import Outside, Side
 
 GO_ON = "The move has not ended. To go on, run the same command again. To give it up and use the source: add --cancel"
 DIFFERENT = "To use it, run the same command with --cancel. Then move to a new place"
+NAME_DATABASE = "name it in HEADCOUNT_DATABASE_URL, and its secret in HEADCOUNT_SECRET_KEY_FILE"
+NAME_FOLDER = "name it in HEADCOUNT_DATA_DIR, and take HEADCOUNT_DATABASE_URL out of the settings"
+"""The advice after a move to a database, and to a folder."""
 TOLD_EACH_S = 10.0
 """Seconds between two lines about a long move."""
 
@@ -90,13 +95,14 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
     try:
         async with opening.both(settings, target) as (source, other):
             if cancel:
-                return _print_canceled(source.name, await opening.cancel(source, other), as_json=as_json)
+                return await _canceled(source, other, as_json=as_json)
             try:
                 report = await opening.move(source, other, utc_now(), _told_seldom())
             except Exception:
                 if await opening.is_begun(source, other):
                     tell(GO_ON, "move_unfinished", "warning")
                 raise
+            left = await source.outside()
     except process.InUse as error:
         raise click.ClickException(str(error)) from error
     if as_json:
@@ -107,7 +113,7 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
         tell(f"both places are not equal, so {source.name} has the data. {DIFFERENT}", "not_moved", "error")
         return 1
     if not as_json:
-        _print_moved(report, source.name, other.name)
+        _print_moved(report, source.name, other.name, NAME_DATABASE if opening.is_url(target) else NAME_FOLDER, left)
     if os.geteuid() == 0 and not opening.is_url(target):
         do = f"chown -R USER {shlex.quote(target)}"
         tell(f"root owns {target}. If the server runs as another user, give it to that user: {do}", "owned_by_root")
@@ -127,21 +133,30 @@ def _told_seldom() -> Done:
     return tell_done
 
 
-def _print_moved(report: Report, source: str, target: str) -> None:
+def _print_moved(report: Report, source: str, target: str, to_name: str, left: Outside | None) -> None:
     if report.rows:
         rows = [[name, f"{count:,}"] for name, count in sorted(report.rows.items()) if count]
         print_table([*rows, ["(files)", f"{report.files:,}"], ["(keys)", f"{report.keys:,}"]], ["Table", "Equal"])
     click.echo(f"Moved {counted(report.tenants, 'tenant', 'tenants')} from {source} to {target}")
-    click.echo("  Before the next start, name that place in HEADCOUNT_DATABASE_URL or HEADCOUNT_DATA_DIR")
-    click.echo("  The source is marked as moved. Delete it when you do not need it any more")
+    click.echo(f"  Before the next start, {to_name}")
+    with_ = f", with its {left}" if left else ""
+    click.echo(f"  The source is marked as moved. Delete it when you do not need it any more{with_}")
 
 
-def _print_canceled(source: str, canceled: bool, *, as_json: bool) -> int:
-    said = f"Canceled: {source} can be used again" if canceled else f"No move from {source} was begun"
+async def _canceled(source: Side, target: Side, *, as_json: bool) -> int:
+    """Cancel a move, and print what is left of it. Return the exit code."""
+    from server.moving import opening
+
+    canceled = await opening.cancel(source, target)
+    left = await target.outside() if canceled else None
     if as_json:
-        print_json({"canceled": canceled})
+        print_json({"canceled": canceled, "objects": asdict(left) if left else None})
+    elif canceled:
+        click.echo(f"Canceled: {source.name} can be used again")
+        if left:
+            click.echo(f"  {target.name} keeps {left}. Delete them together with that database")
     else:
-        click.echo(said)
+        click.echo(f"No move from {source.name} was begun")
     return 0 if canceled else 1
 
 

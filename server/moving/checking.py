@@ -11,11 +11,8 @@ from engine.moving.stored import Batches
 from engine.moving.tables import OF_ALL, OF_TENANT, Table
 from engine.tenants import Tenant
 from ground.words import counted
-from server.moving.files import files_of, unlike
+from server.moving.files import files_of, some_of, unlike
 from server.moving.side import KEPT_MARKS, Side
-
-SHOWN = 3
-"""The most paths in one sentence."""
 
 
 @dataclass(slots=True)
@@ -122,6 +119,4 @@ async def _host_keys(side: Side) -> list[tuple[str, str]]:
 
 
 def _names(of: Iterable[str] | Iterable[Tenant]) -> str:
-    names = sorted(each.name if isinstance(each, Tenant) else each for each in of)
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return some_of(each.name if isinstance(each, Tenant) else each for each in of)

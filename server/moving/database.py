@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.postgres.files.moving import Name, NamesToMove
+from engine.postgres.files.moving import Name, NamesToMove, objects_in
 from engine.postgres.moving import PostgresTables
 from engine.postgres.server.node import PostgresNode, a_server_runs
 from engine.postgres.shared.marks import PostgresMarkStore
@@ -22,12 +22,14 @@ from engine.postgres.urls import in_words
 from engine.shared.files import ROOT, ContentGone
 from engine.shared.objects import Objects
 from engine.tenants import Tenant
-from importer.errors import DatabaseAway, DatabaseDamaged, TryAgain
+from ground.files import naming
+from importer.errors import DatabaseAway, DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.model import Written
 from keys.ring import Key
-from server.moving.files import Fact, File, files_of, folders_of
-from server.moving.side import Side
+from server.moving.files import Fact, File, files_of, folders_of, some
+from server.moving.side import Outside, Side
 from server.places.database import saying_what_to_do
+from server.tenants.settings import TenantRefused
 from server.tenants.shared.home import DatabaseHome, open_home
 from server.tenants.shared.rings import keys_of, stored_key
 
@@ -44,8 +46,9 @@ UNREADABLE = "disk_error"
 class DatabaseSide:
     """The database of `home` as a `server.moving.side.Side`; `name` is the database in words."""
 
-    def __init__(self, home: DatabaseHome, name: str) -> None:
+    def __init__(self, home: DatabaseHome, name: str, objects: Objects | None = None) -> None:
         self._home = home
+        self._objects = objects
         self._name = name
         self._store = home.store
         self._tables = PostgresTables(home.store.database)
@@ -74,6 +77,10 @@ class DatabaseSide:
     async def is_empty(self) -> bool:
         return await self._tables.is_empty()
 
+    async def outside(self) -> Outside | None:
+        found = await objects_in(self._store.database)
+        return Outside(found[1], self._objects.name, f"{found[0]}/") if found and self._objects else None
+
     async def prepare(self, tenant: str) -> None:
         """Do nothing: all tables are up to date."""
 
@@ -90,7 +97,7 @@ class DatabaseSide:
         names = await self._names(tenant)
         root = Fact(True, b"", modified=(time := await names.root_time()), accessed=time)
         kept = [Fact(False, name.encode(), content, size) for name, content, size in await names.kept()]
-        return [root, *(_fact(path, each) for path, each in by_path(await names.names()).items()), *kept]
+        return [root, *(_fact(path, each) for path, each in by_path(await names.names(), tenant).items()), *kept]
 
     @asynccontextmanager
     async def opened(self, tenant: str, file: Fact, into: int | None = None) -> AsyncIterator[int]:
@@ -108,6 +115,16 @@ class DatabaseSide:
             with _naming(tenant, file):
                 digest.update(await contents.read(tenant, _content(file), offset, size))
         return digest.hexdigest()
+
+    async def refuse_files(self, tenant: str, facts: Sequence[Fact]) -> None:
+        most = self._home.files.contents.most_bytes
+        if most is None or not (paths := [each.path for each in facts if each.size > most]):
+            return
+        raise TenantRefused(
+            "file_too_long",
+            f"the storage of files takes at most {most:,} bytes a file, and files of {tenant} have more: "
+            f"{some(paths)}. Have them deleted, or leave HEADCOUNT_FILES_URL out: then the database gets all files",
+        )
 
     async def is_whole(self, tenant: str) -> bool:
         return await self._tables.is_whole(tenant)
@@ -131,7 +148,7 @@ class DatabaseSide:
     async def _add_files(self, tenant: str, source: Side) -> None:
         """Store the files of a tenant, as far as they are not there. A name is there only with all bytes."""
         names, facts = await self._names(tenant), await source.facts(tenant)
-        known = by_path(await names.names())
+        known = by_path(await names.names(), tenant)
         folders = {b"": ROOT, **{path: each.id for path, each in known.items() if each.content is None}}
         for folder in folders_of(facts):
             if folder.path not in folders:
@@ -153,7 +170,8 @@ class DatabaseSide:
 
     async def _store_file(self, tenant: str, file: Fact, source: Side) -> int:
         async with source.opened(tenant, file) as fd:
-            return await self._home.files.contents.store(tenant, fd, file.size)
+            with naming(f"{file.path.decode(errors='backslashreplace')} of {tenant}"):
+                return await self._home.files.contents.store(tenant, fd, file.size)
 
     async def _names(self, tenant: str) -> NamesToMove:
         if tenant not in self._ids:
@@ -172,7 +190,7 @@ async def in_database(
     async with AsyncExitStack() as stack:
         with saying_what_to_do(where):
             home = await stack.enter_async_context(open_home(url, secret_file=secret_file, objects=objects))
-        yield DatabaseSide(home, in_words(url))
+        yield DatabaseSide(home, in_words(url), objects)
 
 
 @contextmanager
@@ -195,22 +213,39 @@ def _naming(tenant: str, file: Fact) -> Iterator[None]:
         ) from error
 
 
-def by_path(names: Iterable[Name]) -> dict[bytes, Name]:
-    """Return the names by their paths, without a slash at the beginning."""
-    rows = {each.id: each for each in names}
-    paths: dict[int, bytes] = {ROOT: b""}
+def by_path(names: Iterable[Name], tenant: str) -> dict[bytes, Name]:
+    """Return the names of a tenant by their paths, without a slash at the beginning.
 
-    def path_of(number: int) -> bytes:
-        chain = []
-        while number not in paths:
-            chain.append(rows[number])
-            number = rows[number].folder
-        for each in reversed(chain):
-            above = paths[each.folder]
-            paths[each.id] = above + b"/" + each.name if above else each.name
-        return paths[chain[0].id] if chain else paths[number]
+    Raises DatabaseUnusable if a name is in no folder: PostgreSQL lets that be written by hand.
+    """
+    inside: dict[int, list[Name]] = {}
+    for each in names:
+        inside.setdefault(each.folder, []).append(each)
+    found: dict[bytes, Name] = {}
+    folders = [(ROOT, b"")]
+    while folders:
+        folder, above = folders.pop()
+        for each in inside.pop(folder, ()):
+            path = above + b"/" + each.name if above else each.name
+            found[path] = each
+            if each.content is None:
+                folders.append((each.id, path))
+    if inside:
+        raise _in_no_folder([each for left in inside.values() for each in left], found.keys(), tenant)
+    return found
 
-    return {path_of(number): each for number, each in rows.items()}
+
+def _in_no_folder(left: Sequence[Name], seen: Collection[bytes], tenant: str) -> DatabaseUnusable:
+    """Return the error about names that no client can see, with the statement that shows the first in "/"."""
+    folders = {each.id for each in left if each.content is None}
+    name = min(left, key=lambda each: (each.folder in folders, each.id))  # with a folder comes what is in it
+    change = f"folder_id = {ROOT}" + (f", name = 'found-{name.id}'" if name.name in seen else "")
+    where = f"tenant_id = (SELECT id FROM tenants WHERE name = '{tenant}') AND id = {name.id}"  # noqa: S608
+    do = f"UPDATE names SET {change} WHERE {where}"  # noqa: S608 - it is shown
+    return DatabaseUnusable(
+        f"in the table names of {tenant}, “{name.name.decode(errors='backslashreplace')}” is in a folder that does "
+        f"not exist. To put it into “/”, run this in the database, then the same command again: {do}"
+    )
 
 
 async def _add(names: NamesToMove, folders: dict[bytes, int], waiting: Sequence[tuple[File, int]]) -> None:

@@ -97,6 +97,22 @@ def described(facts: Iterable[Fact]) -> dict[tuple[bool, bytes], tuple[object, .
     return found
 
 
+SHOWN = 3
+"""The most paths or names in one sentence."""
+
+
+def some(paths: Iterable[bytes]) -> str:
+    """Return the first of these paths in order for a sentence, and how many more there are."""
+    return some_of(path.decode(errors="backslashreplace") or "/" for path in paths)
+
+
+def some_of(names: Iterable[str]) -> str:
+    """Do the same with names."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - SHOWN:,} more" if len(ordered) > SHOWN else ""
+    return ", ".join(ordered[:SHOWN]) + more
+
+
 def unlike(here: Sequence[Fact], there: Sequence[Fact]) -> list[str]:
     """Return the paths of files and folders that differ, or are at one of both places only, in order."""
     mine, others = described(here), described(there)

@@ -6,10 +6,12 @@ headcount.db come last, and say that it is whole.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,12 +19,12 @@ from typing import TYPE_CHECKING
 
 from engine.sqlite.moving import SqliteTables, fill_users
 from engine.tenants import Tenant
-from ground.files import fsync_folder
+from ground.files import fsync_folder, naming
 from importer.folder import TenantFolder
 from keys.file_ring import FileRing
 from keys.ring import Key
-from server.files.local.records import Memory, record_at
-from server.moving.files import KEPT, Fact, File, files_of, folders_of
+from server.files.local.records import put_record, record_at
+from server.moving.files import KEPT, Fact, File, files_of, folders_of, some
 from server.moving.side import Side
 from server.signing import kept_secret, put_secret
 from server.tenants.inspection import inspect
@@ -34,6 +36,8 @@ from server.tenants.settings import TenantRefused
 if TYPE_CHECKING:
     from keys.host import HostKey
 
+CANNOT_KEEP = {errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EOVERFLOW, errno.EINVAL}
+"""The errors about times and extended attributes that a file system does not have."""
 HOST_KEYS = "host_keys"
 AT_ONCE = 1 << 20
 
@@ -44,7 +48,6 @@ class FolderSide:
     def __init__(self, home: FolderHome) -> None:
         self._home = home
         self._tables = SqliteTables(server_database(home.root), lambda name: home.folder(name).users_db)
-        self._memory = Memory()
 
     @property
     def name(self) -> str:
@@ -73,6 +76,9 @@ class FolderSide:
 
     async def is_empty(self) -> bool:
         return await self._tables.is_empty() and not _entries(self._home.root / HOST_KEYS)
+
+    async def outside(self) -> None:
+        return None
 
     async def prepare(self, tenant: str) -> None:
         if why := inspect(self._home.folder(tenant)).why:
@@ -104,6 +110,19 @@ class FolderSide:
     async def digest(self, tenant: str, file: Fact) -> str:
         async with self.opened(tenant, file) as fd:
             return _digest(fd)
+
+    async def refuse_files(self, tenant: str, facts: Sequence[Fact]) -> None:
+        """Try, with a file without a name, what the file system keeps beside the bytes of each."""
+        place = self._home.root / "tenants"
+        with naming(str(place)), tempfile.TemporaryFile(dir=place) as tried:
+            lost = [each for each in facts if each.seen and not _is_kept(tried.fileno(), each)]
+        if lost:
+            raise TenantRefused(
+                "not_kept",
+                f"the file system of {self._home.root} does not keep the times and extended attributes of files as "
+                f"they are: {some(each.path for each in lost)} of {tenant}. Use a folder on another one, such as "
+                "ext4 or XFS",
+            )
 
     async def is_whole(self, tenant: str) -> bool:
         return await self._tables.is_whole(tenant)
@@ -158,14 +177,12 @@ class FolderSide:
         new = folder.staging / "moving"
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            async with source.opened(tenant, file, fd) as found:
-                if found != fd:
-                    _copy(found, fd)
-            if file.written:
-                self._memory.keep(fd, file.written)
-            if file.seen:
-                os.utime(fd, ns=(file.accessed, file.modified))
-            os.fsync(fd)
+            with naming(os.fsdecode(_place(folder, file))):
+                async with source.opened(tenant, file, fd) as found:
+                    if found != fd:
+                        _copy(found, fd)
+                _keep(fd, file)
+                os.fsync(fd)
         finally:
             os.close(fd)
         os.rename(new, _place(folder, file))
@@ -230,6 +247,25 @@ async def _make_users(folder: TenantFolder, tenant: str, source: Side) -> None:
     _fsync(folder.users_db)
     if (await users_in(folder).prepare()).get("paused_until", "null") != "null":
         folder.paused.touch()
+
+
+def _keep(fd: int, file: Fact) -> None:
+    """Give an open file the times of `file`, and the record of how that was written. Raises OSError."""
+    if file.written:
+        put_record(fd, file.written)
+    if file.seen:
+        os.utime(fd, ns=(file.accessed, file.modified))
+
+
+def _is_kept(fd: int, file: Fact) -> bool:
+    """Return whether the file system keeps the time and the record of `file`. An open file gets them."""
+    try:
+        _keep(fd, file)
+    except OSError as error:
+        if error.errno in CANNOT_KEEP:
+            return False
+        raise
+    return os.fstat(fd).st_mtime_ns == file.modified
 
 
 def _digest(fd: int) -> str:

@@ -205,6 +205,7 @@ async def _refuse_unready(source: Side, target: Side, done: Done, *, is_new: boo
     tenants = await source.tables.tenants()
     for number, tenant in enumerate(tenants, 1):
         await source.prepare(tenant.name)
+        await target.refuse_files(tenant.name, await source.facts(tenant.name))
         done("Inspected", number, len(tenants))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from engine.marks import MarkStore
 from engine.moving.stored import StoredTables
 from engine.tenants import Tenant
+from ground.words import counted
 from keys.ring import Key
 from server.moving.files import Fact
 from server.notify.weekly import WRITTEN
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 KEPT_MARKS = (MARK, WRITTEN)
 """The marks of an installation that are moved with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Objects with the bytes of files: how many, where, and with what their keys begin."""
+
+    count: int
+    where: str
+    start: str
+
+    def __str__(self) -> str:
+        return f"{counted(self.count, 'object', 'objects')} in {self.where}, with keys that begin with {self.start}"
 
 
 class Side(Protocol):
@@ -46,6 +60,9 @@ class Side(Protocol):
     async def is_empty(self) -> bool:
         """Return whether there are no data of an installation."""
 
+    async def outside(self) -> Outside | None:
+        """Return the bytes of files that are neither in a folder nor in a database; None: there are none."""
+
     async def prepare(self, tenant: str) -> None:
         """Bring the data of a tenant to the schema of this version. Raises TenantRefused if they cannot be used."""
 
@@ -71,6 +88,9 @@ class Side(Protocol):
         """Return the SHA-256 of the bytes of a file."""
 
     # For a target
+
+    async def refuse_files(self, tenant: str, facts: Sequence[Fact]) -> None:
+        """Raise TenantRefused if files of a tenant cannot be stored here as they are."""
 
     async def open_secrets(self) -> None:
         """Check that secrets can be stored. Raises SecretRefused."""

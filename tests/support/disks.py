@@ -58,13 +58,27 @@ def small_disk(place: Path, mebibytes: int = 24) -> Iterator[Path]:
 
 
 @contextmanager
-def ext4_disk(place: Path, mebibytes: int = 32) -> Iterator[Path]:
-    """Mount an ext4 file system at `place`, a folder that is made; its image is a file beside it."""
+def bare_disk(place: Path) -> Iterator[Path]:
+    """Mount a file system without extended attributes at `place`, a folder that is made."""
+    place.mkdir(mode=0o700, parents=True)
+    _run("mount", "-t", "ramfs", "-o", "mode=700", "ramfs", str(place))
+    try:
+        yield place
+    finally:
+        _run("umount", "--lazy", str(place))
+
+
+@contextmanager
+def ext4_disk(place: Path, mebibytes: int = 32, options: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Mount an ext4 file system at `place`, a folder that is made; its image is a file beside it.
+
+    `options` are those of mkfs.ext4.
+    """
     place.mkdir(mode=0o700, parents=True)
     image = place.with_name(f"{place.name}.img")
     with image.open("wb") as file:
         file.truncate(mebibytes * 1024**2)
-    _run("mkfs.ext4", "-q", str(image))
+    _run("mkfs.ext4", "-q", *options, str(image))
     with mounted(image, place):
         place.chmod(0o700)
         yield place

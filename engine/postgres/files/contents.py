@@ -57,6 +57,10 @@ class PostgresContents:
         self._database = database
         self._unneeded_s = unneeded_s
 
+    @property
+    def most_bytes(self) -> None:
+        return None
+
     async def store(self, tenant: str, fd: int, size: int) -> int:
         for left in reversed(range(ATTEMPTS)):
             try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.postgres.database import Database
+from engine.postgres.files.owner import MARK
 from engine.shared.files import ROOT
 
 NAMES = (
@@ -20,6 +21,10 @@ ADDED = (
 FOLDER = ADDED + " RETURNING id"
 KEPT_ADDED = (
     "INSERT INTO kept_files (tenant_id, name, content_id, size) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+)
+OBJECTS = (
+    "SELECT text, (SELECT count(*) FROM contents WHERE object IS NOT NULL) + (SELECT count(*) FROM ended_objects)"
+    " FROM marks WHERE name = %s"
 )
 TIMED = (
     "INSERT INTO usage (tenant_id, modified) VALUES (%s, %s)"
@@ -40,6 +45,12 @@ class Name:
     written: str | None
     counts: bool = True
     id: int = ROOT
+
+
+async def objects_in(database: Database) -> tuple[str, int] | None:
+    """Return with what the keys of the objects of this database begin, and how many it knows; None: it knows none."""
+    found = await database.read(OBJECTS, MARK)
+    return (str(found[0][0]), int(found[0][1])) if found and found[0][1] else None
 
 
 class NamesToMove:

@@ -110,13 +110,17 @@ class ObjectContents:
         """Check that the objects can be read, and are those of this database. Raises FilesAway, DatabaseUnusable."""
         await self._owner.check()
 
+    @property
+    def most_bytes(self) -> int:
+        return MOST_BLOCKS * BLOCK
+
     async def store(self, tenant: str, fd: int, size: int) -> int:
         # In a task of its own, so that the row is committed before the object is put, also in a block of `together`.
         return await asyncio.create_task(self._store(tenant, fd, size), name="storing a file")
 
     async def _store(self, tenant: str, fd: int, size: int) -> int:
-        if size > MOST_BLOCKS * BLOCK:
-            raise OSError(errno.EFBIG, f"the storage of files takes at most {MOST_BLOCKS * BLOCK:,} bytes a file")
+        if size > self.most_bytes:
+            raise OSError(errno.EFBIG, f"the storage of files takes at most {self.most_bytes:,} bytes a file")
         place = await self._owner.place()
         async with self._uploads if size > BLOCK else nullcontext():
             return await self._stored(tenant, fd, size, place)

@@ -29,6 +29,11 @@ def record_at(path: bytes) -> Written | None:
         return None
 
 
+def put_record(fd: int, written: Written) -> None:
+    """Keep the record `written` in the file open at `fd`. Raises OSError."""
+    os.setxattr(fd, ATTRIBUTE, json.dumps(written.to_json()).encode())
+
+
 class Memory:
     """The records of all written files, by open descriptor. The server has one."""
 
@@ -39,7 +44,7 @@ class Memory:
     def keep(self, fd: int, written: Written) -> None:
         """Keep the record `written` with the file open at `fd`."""
         try:
-            os.setxattr(fd, ATTRIBUTE, json.dumps(written.to_json()).encode())
+            put_record(fd, written)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
