@@ -237,14 +237,18 @@ LEFT_OUT: dict[str, dict[str, str]] = {
 
 
 def canonical(text: str) -> str:
-    """Return JSON in the one form in which equal values have equal texts. NUL is U+FFFD: PostgreSQL refuses it."""
-    value = json.loads(text)
-    return json.dumps(_without_nul(value) if "\\u0000" in text else value, sort_keys=True, separators=(",", ":"))
+    """Return JSON in the one form in which equal values have equal texts."""
+    return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
 def plain(value: Any) -> Any:
-    """Return a value as PostgreSQL stores it: NUL is U+FFFD."""
+    """Return a value as PostgreSQL stores it: NUL, which it refuses, is U+FFFD."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
+def plain_json(text: str | None) -> str | None:
+    """Return JSON as PostgreSQL stores it where it looks into it: NUL is U+FFFD."""
+    return canonical(json.dumps(_without_nul(json.loads(text)))) if text and "\\u0000" in text else text
 
 
 def value_as_json(value: Any) -> str | None:
@@ -282,6 +286,19 @@ def converting(table: Table, by: Callable[[Kind], Callable[[Any], Any] | None]) 
         return tuple(row)
 
     return convert
+
+
+def stored(table: Table) -> Callable[[Iterable[Any]], Row]:
+    """Return a function that makes of a row of a table the one that PostgreSQL stores."""
+    return converting(table, _STORED.get)
+
+
+_STORED: dict[Kind, Callable[[Any], Any]] = {
+    Kind.PLAIN: plain,
+    Kind.FREE_JSON: plain_json,
+    Kind.VALUE: plain_json,
+}
+"""All other JSON keeps its text, with \\u0000 in it."""
 
 
 def check_row(table: Table, row: Sequence[Any]) -> None:

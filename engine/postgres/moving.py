@@ -21,7 +21,7 @@ from engine.moving.tables import (
     canonical,
     check_row,
     converting,
-    plain,
+    stored,
 )
 from engine.postgres.database import Database, Steps
 from engine.tenants import Tenant
@@ -159,12 +159,12 @@ def _select(table: Table) -> str:
 
 async def _copy_in(steps: Steps, table: Table, tenant: int | None, batches: Batches) -> None:
     owned = table.owner in (Owner.TENANT, Owner.USERS)
-    columns = ", ".join((*(["tenant_id"] if owned else []), *table.names))
+    columns, convert = ", ".join((*(["tenant_id"] if owned else []), *table.names)), stored(table)
     async with _copying(steps, f"COPY {table.name} ({columns}) FROM STDIN") as write:
         async for batch in batches:
             for row in batch:
                 check_row(table, row)
-                await write((tenant, *row) if owned else row)
+                await write((tenant, *convert(row)) if owned else convert(row))
 
 
 @asynccontextmanager
@@ -190,7 +190,6 @@ def _canonical(text: str | None) -> str | None:
 
 
 _OUT: dict[Kind, Callable[[Any], Any]] = {
-    Kind.PLAIN: plain,
     Kind.FREE_JSON: _canonical,
     Kind.VALUE: _canonical,
     Kind.OUTCOME: _canonical,

@@ -31,7 +31,6 @@ from engine.moving.tables import (
     check_row,
     converting,
     messages_of,
-    plain,
     value_as_json,
     with_messages,
     without_messages,
@@ -289,7 +288,6 @@ def _ids(value: bytes) -> bytes:
 
 
 _OUT: dict[Kind, Callable[[Any], Any]] = {
-    Kind.PLAIN: plain,
     Kind.FLAG: _flag_out,
     Kind.FREE_JSON: lambda text: None if text is None else canonical(text),
     Kind.VALUE: value_as_json,

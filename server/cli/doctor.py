@@ -112,6 +112,9 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
             tell(harmless(each), "not_equal", "error")
         tell(f"both places are not equal, so {source.name} has the data. {DIFFERENT}", "not_moved", "error")
         return 1
+    for name, count in sorted(report.replaced.items()):
+        rows = counted(count, "row", "rows")
+        tell(f"{rows} of {name} had the character NUL, which PostgreSQL does not store: U+FFFD replaces it", "nul")
     if not as_json:
         _print_moved(report, source.name, other.name, NAME_DATABASE if opening.is_url(target) else NAME_FOLDER, left)
     if os.geteuid() == 0 and not opening.is_url(target):

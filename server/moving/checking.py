@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from engine.moving.stored import Batches
-from engine.moving.tables import OF_ALL, OF_TENANT, Table
+from engine.moving.tables import OF_ALL, OF_TENANT, Table, stored
 from engine.tenants import Tenant
 from ground.words import counted
 from server.moving.files import files_of, some_of, unlike
 from server.moving.side import KEPT_MARKS, Side
+
+NUL = re.compile(r"\\x00|\\u0000")
+"""A NUL in a row as Python and JSON write it."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,8 @@ class Report:
     bytes: int = 0
     keys: int = 0
     differences: list[str] = field(default_factory=list)
+    replaced: Counter[str] = field(default_factory=Counter)
+    """By table, the rows of the source with a NUL that PostgreSQL does not store."""
 
 
 async def compare(source: Side, target: Side, done: Callable[[int], None] = lambda _: None) -> Report:
@@ -64,23 +70,51 @@ async def _compare_tenant(report: Report, tenant: str, source: Side, target: Sid
 
 
 async def _compare_rows(report: Report, table: Table, tenant: str | None, source: Side, target: Side) -> None:
-    count, digest = await _digest(source.tables.rows(table, tenant))
-    others, other = await _digest(target.tables.rows(table, tenant))
-    report.rows[table.name] += count
-    if (count, digest) != (others, other):
-        numbers = (
-            f"{counted(count, 'row', 'rows')} and {others:,}" if count != others else counted(count, "row", "rows")
-        )
+    mine = await _digest(table, source.tables.rows(table, tenant))
+    other = await _digest(table, target.tables.rows(table, tenant))
+    report.rows[table.name] += mine.count
+    if mine.exact == other.exact:
+        return
+    if mine.stored == other.exact:
+        report.replaced[table.name] += mine.replaced
+    else:
+        count = counted(mine.count, "row", "rows")
+        numbers = f"{count} and {other.count:,}" if mine.count != other.count else count
         report.differences.append(f"the table {table.name}{f' of {tenant}' if tenant else ''} differs ({numbers})")
 
 
-async def _digest(batches: Batches) -> tuple[int, str]:
-    """Return how many rows these are, and the SHA-256 of all of them in their order."""
-    count, digest = 0, hashlib.sha256()
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    """How many rows these are, and the SHA-256 of all in their order, as they are and as PostgreSQL stores them.
+
+    `replaced` rows are others there.
+    """
+
+    count: int
+    exact: str
+    stored: str
+    replaced: int
+
+
+async def _digest(table: Table, batches: Batches) -> _Digest:
+    count, replaced, exact, convert = 0, 0, hashlib.sha256(), stored(table)
+    other: hashlib._Hash | None = None  # only once they differ
     async for batch in batches:
         count += len(batch)
-        digest.update(repr(batch).encode(errors="surrogatepass"))
-    return count, digest.hexdigest()
+        text = repr(batch)
+        if NUL.search(text):
+            kept = [convert(row) for row in batch]
+            if unlike := sum(new != tuple(old) for new, old in zip(kept, batch, strict=True)):
+                replaced += unlike
+                other = other or exact.copy()
+                other.update(repr(kept).encode(errors="surrogatepass"))
+                exact.update(text.encode(errors="surrogatepass"))
+                continue
+        data = text.encode(errors="surrogatepass")
+        exact.update(data)
+        if other:
+            other.update(data)
+    return _Digest(count, exact.hexdigest(), (other or exact).hexdigest(), replaced)
 
 
 async def _compare_files(report: Report, tenant: str, source: Side, target: Side) -> None:

@@ -100,6 +100,7 @@ def to_json(report: Report, source: Side, target: Side) -> dict[str, object]:
         "files": report.files,
         "bytes": report.bytes,
         "keys": report.keys,
+        "replaced": dict(sorted(report.replaced.items())),
         "differences": report.differences,
     }
 

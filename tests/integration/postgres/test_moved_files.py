@@ -1,21 +1,23 @@
-"""Files that a target cannot store as they are end a move before it begins."""
+"""Files that a target cannot store as they are end a move before it begins; such texts are told."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine.postgres.files import objects
+from engine.sqlite.store import store_file
 from ground.moments import utc_now
 from importer.errors import DatabaseUnusable, ImporterError
 from importer.model import Written
 from server.files.local.records import put_record
-from server.moving.checking import Report
+from server.moving.checking import Report, compare
 from server.moving.database import DatabaseSide, in_database
 from server.moving.folder import FolderSide
 from server.moving.moving import move
@@ -148,3 +150,16 @@ async def test_a_name_in_no_folder_is_found_before_a_move_begins(tmp_path: Path,
                 database.execute(text.partition("the same command again: ")[2].encode())
             assert (await moved(there, back)).differences == []
         assert (tmp_path / "back" / "tenants" / "acme" / "files" / "b").read_bytes() == b"data"
+
+
+async def test_a_nul_that_postgresql_does_not_store_is_told_and_is_a_difference(tmp_path: Path, source: Path) -> None:
+    with closing(sqlite3.connect(store_file(source))) as db, db:
+        db.execute("INSERT INTO bans VALUES ('192.0.2.1', '2099-01-01T00:00:00Z', ?)", ("a\0b",))
+        db.execute("INSERT INTO bans VALUES ('192.0.2.2', '2099-01-01T00:00:00Z', 'c')")
+    async with folder_at(source) as here, database_at(tmp_path) as there, folder_at(tmp_path / "back") as back:
+        told = await moved(here, there)
+        assert (told.differences, told.replaced) == ([], {"bans": 1})
+        told = await moved(there, back)
+        assert (told.differences, told.replaced) == ([], {})
+        assert (await compare(here, back)).replaced == {"bans": 1}
+        assert (await compare(back, here)).differences == ["the table bans differs (2 rows)"]
