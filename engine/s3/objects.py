@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from engine.s3.faults import is_absent, is_unknown, translating
@@ -18,6 +18,7 @@ from engine.s3.urls import Bucket
 from engine.shared.objects import BLOCK
 
 if TYPE_CHECKING:
+    from obstore import PutMode
     from obstore.store import ClientConfig, RetryConfig
 
 CONNECT_S = 3.0
@@ -104,13 +105,19 @@ class S3Objects:
                     raise
                 return bytes(await found.bytes_async()), found.meta["e_tag"] or ""
 
+    async def create(self, key: str, data: bytes) -> bool:
+        return await self._put_if(key, data, "create")
+
     async def replace(self, key: str, data: bytes, tag: str) -> bool:
+        return await self._put_if(key, data, {"e_tag": tag})
+
+    async def _put_if(self, key: str, data: bytes, mode: PutMode) -> bool:
         with translating():
             async with asyncio.timeout(2 * WITHIN_S):
                 try:
-                    await obstore.put_async(self._store, key, data, use_multipart=False, mode={"e_tag": tag})
+                    await obstore.put_async(self._store, key, data, use_multipart=False, mode=mode)
                     return True
-                except PreconditionError:
+                except (AlreadyExistsError, PreconditionError):
                     return False
                 except BaseError as error:
                     if not is_unknown(error):

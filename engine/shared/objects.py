@@ -40,6 +40,13 @@ class Objects(Protocol):
     async def tagged(self, key: str) -> tuple[bytes, str] | None:
         """Return a short object, and the tag of this state of it; None if there is no such object."""
 
+    async def create(self, key: str, data: bytes) -> bool:
+        """Store an object, unless there is one of this key. Return False if there may be one.
+
+        If its answer is lost, it may be stored although this returns False. A storage that does not know conditions
+        stores it in any case.
+        """
+
     async def replace(self, key: str, data: bytes, tag: str) -> bool:
         """Store an object in place of its state with this tag. Return False if it may be in another state.
 

@@ -24,7 +24,7 @@ lags. simple: 501 if it has a condition, and plain: its condition is ignored, as
 Choose = Callable[[str, str], Fault | None]
 Headers = list[tuple[str, str]]
 REFUSALS: dict[str, tuple[int, str]] = {"busy": (500, "InternalError"), "refused": (403, "AccessDenied")}
-CONDITION = "if-match"
+CONDITIONS = {"if-match", "if-none-match"}
 NOT_PASSED_ON = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silent":
             self.server.ending.wait()
             self.close_connection = True
-        elif fault in REFUSALS or (fault == "simple" and CONDITION in self.headers):
+        elif fault in REFUSALS or (fault == "simple" and CONDITIONS & {name.lower() for name in self.headers}):
             status, code = REFUSALS.get(fault, (501, "NotImplemented"))
             shown = f"<AWSAccessKeyId>{self.headers['authorization']}</AWSAccessKeyId>"
             self._send(status, [], f"<Error><Code>{code}</Code>{shown}</Error>".encode())
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, found, data, cut=fault == "cut")
 
     def _forward(self, body: bytes, fault: Fault | None) -> tuple[int, Headers, bytes]:
-        left_out = {*NOT_PASSED_ON, *([CONDITION] if fault == "plain" else [])}
+        left_out = {*NOT_PASSED_ON, *(CONDITIONS if fault == "plain" else [])}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
         behind = http.client.HTTPConnection(self.server.behind, timeout=60)
         try:

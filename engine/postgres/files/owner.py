@@ -15,7 +15,8 @@ again. A copy does not have the tokens that were made after it: to it, the objec
 3  A server that has just started changes no token for `WAIT_S`. If another database is used, its servers change the
    token meanwhile. It deletes no object for `SETTLED_S` more: if servers of both were started at the same time, the
    token is changed only now, and one of them finds that.
-4  A token is put at the look after the one that made it. So a standby that is a little behind has it, if it takes
+4  The object is put only if there is none. So of two databases that are started at once, one finds the other's name.
+5  A token is put at the look after the one that made it. So a standby that is a little behind has it, if it takes
    over.
 """
 
@@ -130,13 +131,14 @@ class Owner:
         place, itself = await self._id(), await self._itself()
         key = f"{place}/database"
         named = await self._objects.read(key, 0, LONGEST)
+        if named is None:
+            await self._refuse_others(place)
+            await self._objects.create(key, _named(itself, await self._new_token(await self._tokens())))
+            named = await self._objects.read(key, 0, LONGEST)  # another database may have been first
         while named is not None and not await self._is_own(named, itself):
             before, named = named, await self._objects.read(key, 0, LONGEST)
             if named == before:  # else it was changed meanwhile, and the tokens may be newer than what was read
                 raise self._of_another(key)
-        if named is None:
-            await self._refuse_others(place)
-            await self._objects.put(key, _named(itself, await self._new_token(await self._tokens())))
         return place
 
     async def _is_own(self, named: bytes, itself: str) -> bool:

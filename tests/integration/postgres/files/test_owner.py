@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine.postgres.database import Database, alone
 from engine.postgres.files.objects import ObjectContents
+from engine.postgres.files.owner import Owner
 from engine.postgres.store import open_store
 from engine.shared.files import Contents
 from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable
 from tests.integration.postgres.files.conftest import Put
 from tests.integration.postgres.test_database import end_others
-from tests.support.bucket import objects_of
+from tests.support.bucket import objects_of, storage
 from tests.support.clients import POSTGRES, needs
+from tests.support.faulty_storage import Fault, faulty_storage
 from tests.support.postgres import copy_database, database_of
+from tests.support.waiting import DEADLINE_S
 
 pytestmark = [needs(POSTGRES), pytest.mark.parametrize("contents", ["s3"], indirect=True)]
 
@@ -51,6 +57,72 @@ async def test_a_server_deletes_no_object_after_another_database_has_taken_over(
     with pytest.raises(DatabaseUnusable, match="belong to another database"):
         await contents.collect(9)
     assert await objects.list("", "", 9) == before
+
+
+async def test_of_two_databases_that_start_at_once_one_is_refused(
+    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str
+) -> None:
+    """Both find no owner, and the second one puts its name long after the first."""
+    asked = await _asked_at_once(put, tmp_path)
+    ended = threading.Event()
+    puts: list[str] = []
+
+    def choose(method: str, path: str) -> None:
+        asked(method, path)
+        if method == "PUT":
+            puts.append(path)
+            if len(puts) == 2:
+                ended.wait(DEADLINE_S)
+
+    assert await _refused_of_two(database, url, tmp_path, choose, ended.set) == 1
+
+
+@pytest.mark.parametrize("storages", ["plain", "simple"])
+async def test_a_storage_without_conditions_names_one_of_two_databases(
+    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str, storages: Fault
+) -> None:
+    """The other one finds that at its next look, at the latest."""
+    asked = await _asked_at_once(put, tmp_path, looks=2)
+
+    def choose(method: str, path: str) -> Fault:
+        asked(method, path)
+        return storages
+
+    assert await _refused_of_two(database, url, tmp_path, choose, lambda: None) == 1
+
+
+async def _asked_at_once(put: Put, folder: Path, looks: int = 1) -> Callable[[str, str], None]:
+    """Delete the owner. Return what lets two servers look for it at the same moment, so many times."""
+    await put(b"1")
+    await objects_of(folder).delete([await _key_of_owner(objects_of(folder))])
+    both = threading.Barrier(2)
+    left = iter(range(2 * looks))
+
+    def wait(method: str, path: str) -> None:
+        if method == "GET" and path.endswith("/database") and next(left, None) is not None:
+            both.wait(DEADLINE_S)
+
+    return wait
+
+
+async def _refused_of_two(
+    database: Database, url: str, folder: Path, choose: Callable[[str, str], Fault | None], ended: Callable[[], None]
+) -> int:
+    """Start on a database and its copy at the same moment; return how many of them are refused."""
+
+    async def check(each: Database) -> bool:
+        try:
+            await Owner(each, objects_of(folder, between.url)).check()
+        except DatabaseUnusable as error:
+            return "belong to another database" in str(error)
+        finally:
+            ended()
+        return False
+
+    with faulty_storage(storage()) as between:
+        between.choose = choose
+        async with alone(await _copied(url, folder)) as copy:
+            return sum(await asyncio.gather(check(database), check(copy)))
 
 
 async def _key_of_owner(objects: Objects) -> str:
