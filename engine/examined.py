@@ -86,10 +86,11 @@ class FileFacts:
 class ObjectFacts:
     """The facts about the objects of files at `where`: why they cannot be used, or the files without their bytes.
 
-    `overdue` objects should have been deleted a day ago, and were not.
+    `overdue` objects should have been deleted a day ago, and were not. `refused`: why they take no new token.
     """
 
     where: str
     why: str | None = None
     incomplete: tuple[StoredFile, ...] = ()
     overdue: int = 0
+    refused: str | None = None

@@ -162,11 +162,13 @@ async def open_store(
     heard: Heard = lambda _: None,
     objects: Objects | None = None,
     objects_heard: Heard = lambda _: None,
+    token_heard: Heard = lambda _: None,
 ) -> AsyncIterator[PostgresStore]:
     """Open the store at `url`, with its schema up to date; missing tables are created.
 
     `serving` is for the server, where many parts work at the same time; `heard` hears when the database is away, and
-    `objects_heard` when `objects` are: the bytes of new files are there. Raises DatabaseUnusable, TryAgain.
+    `objects_heard` when `objects` are: the bytes of new files are there. `token_heard` hears when these take no new
+    token. Raises DatabaseUnusable, TryAgain.
     """
     async with alone(url) as database:
         await migrate(database)
@@ -180,7 +182,7 @@ async def open_store(
         pooled(url, most=SERVERS_CONNECTIONS) as database,
         pooled(url, most=READERS_CONNECTIONS) as looking,
         feeling_pulse(url, heard) as pulse,
-        feeling_objects(looking, objects, objects_heard) as objects_pulse,
+        feeling_objects(looking, objects, objects_heard, token_heard) as objects_pulse,
         joined(url, looking) as node,
     ):
         yield PostgresStore(

@@ -66,6 +66,10 @@ def judge_objects(facts: ObjectFacts, where: str) -> list[Finding]:
         what = f"{counted(facts.overdue, 'object', 'objects')} should have been deleted a day ago"
         do = "Allow the access key to delete objects: s3:DeleteObject"
         found.append(Finding(None, facts.where, Severity.WARNING, what, do))
+    if facts.refused:
+        what = f"it takes no new token, so a copy of the database is not noticed: {facts.refused}"
+        do = "Let the access key and any proxy before the storage put objects with the header If-Match"
+        found.append(Finding(None, facts.where, Severity.WARNING, what, do))
     return found
 
 

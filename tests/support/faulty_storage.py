@@ -11,19 +11,37 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Fault = Literal[
-    "refused", "busy", "silent", "unread", "unanswered", "short", "cut", "damaged", "old", "simple", "plain"
+    "refused",
+    "busy",
+    "silent",
+    "unread",
+    "unanswered",
+    "short",
+    "cut",
+    "damaged",
+    "old",
+    "simple",
+    "strict",
+    "changing",
+    "plain",
 ]
 """A fault of a request.
 
 refused: 403. busy: 500. silent: no answer while the proxy lives. unread: the connection ends before half of the
 request is read. unanswered: it is done, and the connection ends. short: half of its body is stored. cut: half of the
 body of the answer. damaged: one bit of it is wrong. old: the first answer to the same request, as of a list that
-lags. simple: 501 if it has a condition, and plain: its condition is ignored, as storages do that know none.
+lags. simple: 501 if it has a condition, and plain: its condition is ignored, as storages do that know none. strict:
+400 if it has a condition, and changing: 412, as if the object were always another.
 """
 
 Choose = Callable[[str, str], Fault | None]
 Headers = list[tuple[str, str]]
 REFUSALS: dict[str, tuple[int, str]] = {"busy": (500, "InternalError"), "refused": (403, "AccessDenied")}
+OF_CONDITIONS: dict[str, tuple[int, str]] = {
+    "simple": (501, "NotImplemented"),
+    "strict": (400, "InvalidArgument"),
+    "changing": (412, "PreconditionFailed"),
+}
 CONDITIONS = {"if-match", "if-none-match"}
 NOT_PASSED_ON = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
@@ -77,12 +95,16 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "silent":
             self.server.ending.wait()
             self.close_connection = True
-        elif fault in REFUSALS or (fault == "simple" and CONDITIONS & {name.lower() for name in self.headers}):
-            status, code = REFUSALS.get(fault, (501, "NotImplemented"))
+        elif answer := REFUSALS.get(fault or "") or (self._has_condition and OF_CONDITIONS.get(fault or "")):
+            status, code = answer
             shown = f"<AWSAccessKeyId>{self.headers['authorization']}</AWSAccessKeyId>"
             self._send(status, [], f"<Error><Code>{code}</Code>{shown}</Error>".encode())
         else:
             self._pass_on(fault, body)
+
+    @property
+    def _has_condition(self) -> bool:
+        return not CONDITIONS.isdisjoint(name.lower() for name in self.headers)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 - the names that the library calls
 

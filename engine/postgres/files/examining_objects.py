@@ -1,6 +1,7 @@
 """The part of `headcount doctor` that looks at the objects of files outside of the database.
 
-It changes nothing but one thing: if no object names the database, one is put.
+It changes nothing but one thing: if no object names the database, one is put. If there is one, it is put again as it
+is, to learn whether the storage takes conditions.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ async def examine_objects(database: Database, objects: Objects) -> ObjectFacts:
     try:
         owner = Owner(database, objects)
         await owner.check()
+        refused = await owner.why_unchangeable()
         listed = {key: size async for key, size in _all(objects, await owner.place())}
         bad = [each async for each in _incomplete(database, objects, listed)]
     except FilesAway as error:
@@ -46,7 +48,7 @@ async def examine_objects(database: Database, objects: Objects) -> ObjectFacts:
     except DatabaseUnusable as error:
         return ObjectFacts(objects.name, str(error))
     ((overdue,),) = await database.read(OVERDUE, OVERDUE_S)
-    return ObjectFacts(objects.name, None, tuple(await _files(database, bad)), overdue)
+    return ObjectFacts(objects.name, None, tuple(await _files(database, bad)), overdue, refused)
 
 
 async def sha256_of(objects: Objects, key: str) -> str | None:

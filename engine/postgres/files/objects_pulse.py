@@ -69,9 +69,12 @@ class ObjectsPulse:
 
 @asynccontextmanager
 async def feeling_objects(
-    database: Database, objects: Objects | None, heard: Heard
+    database: Database, objects: Objects | None, heard: Heard, token_heard: Heard
 ) -> AsyncIterator[ObjectsPulse | None]:
-    """Follow whether `objects` can be used, while the block runs. Yields None if there are none."""
+    """Follow whether `objects` can be used, while the block runs. Yields None if there are none.
+
+    `token_heard` hears why they take no new token (`Owner.keep`), and None when they take one again.
+    """
     if objects is None:
         yield None
         return
@@ -79,7 +82,7 @@ async def feeling_objects(
     await pulse.begin()
     tasks = [
         asyncio.create_task(pulse.beat(), name="pulse of the files"),
-        asyncio.create_task(pulse.owner.keep(), name="token of the files"),
+        asyncio.create_task(pulse.owner.keep(token_heard), name="token of the files"),
     ]
     try:
         yield pulse

@@ -14,7 +14,8 @@ again. A copy does not have the tokens that were made after it: to it, the objec
    which the database still has.
 3  A server that has just started changes no token for `WAIT_S`. If another database is used, its servers change the
    token meanwhile. It deletes no object for `SETTLED_S` more: if servers of both were started at the same time, the
-   token is changed only now, and one of them finds that.
+   token is changed only now, and one of them finds that. Nor does it delete an object until it has seen the token
+   change: a storage that takes no new token hides another database.
 4  The object is put only if there is none. So of two databases that are started at once, one finds the other's name.
 5  A token is put at the look after the one that made it. So a standby that is a little behind has it, if it takes
    over.
@@ -25,11 +26,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from engine.postgres.database import Database
 from engine.shared.objects import Objects
-from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseFault, DatabaseUnusable, FilesAway, TryAgain
 
 MARK = "files"
 """The name of the mark. Its text is the id."""
@@ -46,6 +48,12 @@ WAIT_S = 180.0
 """A server that has just started waits so many seconds. Others of another database change the token meanwhile."""
 SETTLED_S = 120.0
 """Then it deletes nothing for so many seconds more: by two looks, one of two databases has changed the token."""
+
+PUTS = 3
+"""So often the object is put again as it is: each may fail because a server changes the token."""
+REFUSED_MOST = 8
+"""So many puts of a token in a row may change nothing. Then the storage refuses it, or its condition."""
+NO_CONDITION = "it refuses the condition If-Match, or the put is lost"
 
 MADE = "INSERT INTO marks (name, text) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING"
 FOUND = "SELECT text FROM marks WHERE name = %s"
@@ -72,6 +80,11 @@ class Owner:
         """The content of the object at the newest look, and when it was first seen."""
         self._next = ""
         """The token to put at the next look."""
+        self._has_changed = not wait_s
+        """Whether the token was seen to change. If the storage takes no new one, another database is not noticed."""
+        self._refused = 0
+        """How many puts in a row have changed nothing."""
+        self._why_refused = NO_CONDITION
 
     async def place(self) -> str:
         """Return the id with which all keys begin. The first time, as `check`."""
@@ -87,7 +100,12 @@ class Owner:
     @property
     def may_delete(self) -> bool:
         """Whether another database would have been noticed by now. Ask it after `check`."""
-        return time.monotonic() >= self._deletes_from
+        return self._has_changed and time.monotonic() >= self._deletes_from
+
+    @property
+    def why_refused(self) -> str | None:
+        """Why the storage takes no new token; None if it does, or if that is not known yet."""
+        return self._why_refused if self._refused >= REFUSED_MOST else None
 
     async def check(self) -> None:
         """Check again that the objects are those of this database, and of no other.
@@ -97,13 +115,36 @@ class Owner:
         async with self._lock:
             self._place = await self._found()
 
-    async def keep(self) -> None:
-        """Change the token again and again, until it is canceled."""
+    async def keep(self, heard: Callable[[Exception | None], None]) -> None:
+        """Change the token again and again, until it is canceled.
+
+        `heard` hears why the storage takes no new one, and None when it takes one again.
+        """
+        told = False
         while True:
             await asyncio.sleep(LOOK_S)
             # The deletion tells of another database, and the pulse tells what is away.
             with suppress(TryAgain, DatabaseUnusable, DatabaseFault):
                 await self.look(CHANGED_S)
+            if (why := self.why_refused) and not told:
+                heard(FilesAway(why))
+            elif told and not why:
+                heard(None)
+            told = bool(why)
+
+    async def why_unchangeable(self) -> str | None:
+        """Put the object again as it is, if it is as it was. Return why that is refused; None if it is not.
+
+        Raises FilesAway.
+        """
+        for _ in range(PUTS):
+            found = await self._objects.tagged(await self.key())
+            try:
+                if found is None or await self._objects.replace(await self.key(), *found):
+                    return None
+            except FilesAway as error:
+                return error.why
+        return NO_CONDITION
 
     async def look(self, changed_s: float) -> None:
         """Look at the token once: if it is `changed_s` old, make the next one, and put it at the next look.
@@ -116,7 +157,8 @@ class Owner:
             return
         data, tag = found
         if data != self._seen[0]:
-            self._seen, self._next = (data, time.monotonic()), ""
+            self._has_changed = self._has_changed or bool(self._seen[0])
+            self._seen, self._next, self._refused = (data, time.monotonic()), "", 0
         if time.monotonic() < max(self._seen[1] + changed_s, self._waits_until):
             return
         await self.check()
@@ -124,8 +166,18 @@ class Owner:
         is_put = not known or data == _named(itself, known[0])
         newest = await self._new_token(known) if is_put else known[0]
         if newest == self._next:
-            await self._objects.replace(key, _named(itself, newest), tag)
+            await self._put(key, _named(itself, newest), tag)
         self._next = newest
+
+    async def _put(self, key: str, data: bytes, tag: str) -> None:
+        """Put a token. Whether it is there shows the next look: the answer may be lost, or another one was put."""
+        self._refused += 1
+        try:
+            await self._objects.replace(key, data, tag)
+        except FilesAway as error:
+            self._why_refused = error.why
+            raise
+        self._why_refused = NO_CONDITION
 
     async def _found(self) -> str:
         place, itself = await self._id(), await self._itself()

@@ -58,3 +58,16 @@ class FilesAwayLog(_Away):
     def _back(self, after_s: float) -> None:
         facts = {"event": "files_back", "away_s": round(after_s, 1)}
         log.warning("The storage of files is back after %.1f seconds.", after_s, extra=facts)
+
+
+class TokenLog(_Away):
+    """Logs that the storage of files takes no new token, and when it takes one again."""
+
+    def _away(self, why: Exception) -> None:
+        said = why.why if isinstance(why, FilesAway) else str(why)
+        text = "The storage of files takes no new token (%s), so a copy of the database is not noticed; retrying."
+        log.error(text, said, extra={"event": "files_token_refused"})
+
+    def _back(self, after_s: float) -> None:
+        facts = {"event": "files_token_taken", "away_s": round(after_s, 1)}
+        log.warning("The storage of files takes new tokens again, after %.1f seconds.", after_s, extra=facts)

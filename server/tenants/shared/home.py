@@ -26,7 +26,7 @@ from keys.errors import KeyRefused
 from server.tenants.home import Found, Glance, Look, Signature
 from server.tenants.names import tenant_exists, valid_name
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, no_tenant
-from server.tenants.shared.away import AwayLog, FilesAwayLog
+from server.tenants.shared.away import AwayLog, FilesAwayLog, TokenLog
 from server.tenants.shared.rings import StoredRing
 from server.tenants.shared.scratch import scratch_folder
 from server.tenants.shared.sealed_home import SealedHome
@@ -188,7 +188,7 @@ async def open_home(
     Works beside a running server; `serving` is set by the server itself. Raises TryAgain, DatabaseUnusable.
     """
     async with open_store(
-        url, serving=serving, heard=AwayLog(), objects=objects, objects_heard=FilesAwayLog()
+        url, serving=serving, heard=AwayLog(), objects=objects, objects_heard=FilesAwayLog(), token_heard=TokenLog()
     ) as store:
         with scratch_folder() as scratch:
             yield DatabaseHome(store, scratch, secret_file)

@@ -20,7 +20,7 @@ from tests.support import ROOT
 from tests.support.bucket import SECRET, bucket_of, key_file, objects_of, storage
 from tests.support.cli import run_cli
 from tests.support.clients import POSTGRES, needs
-from tests.support.faulty_storage import FaultyStorage, faulty_storage
+from tests.support.faulty_storage import Fault, FaultyStorage, faulty_storage
 from tests.support.postgres import url_of_new
 
 pytestmark = needs(POSTGRES)
@@ -70,6 +70,22 @@ def keep(place: str, folder: Path, name: str) -> None:
             await store.kept_files().keep("acme", [(name, number)])
 
     asyncio.run(act())
+
+
+@pytest.mark.parametrize(("fault", "why"), [("strict", "it answers 400 InvalidArgument"), ("changing", "If-Match")])
+def test_doctor_finds_a_storage_that_takes_no_new_token(
+    place: str, tmp_path: Path, between: FaultyStorage, fault: Fault, why: str
+) -> None:
+    keep(place, tmp_path, "a")
+    before = sorted(asyncio.run(objects_of(tmp_path).list("", "", 9)))
+    between.always(fault)
+    (finding,) = found()
+    assert finding["severity"] == "warning"
+    assert "it takes no new token, so a copy of the database is not noticed" in finding["what"]
+    assert why in finding["what"]
+    between.heal()
+    assert found() == []
+    assert sorted(asyncio.run(objects_of(tmp_path).list("", "", 9))) == before
 
 
 def test_doctor_names_a_file_whose_object_is_missing_or_short(place: str, tmp_path: Path, change: Change) -> None:

@@ -174,7 +174,12 @@ async def test_a_server_changes_the_token_before_it_deletes_an_object(
     assert owner.SETTLED_S > 3 * owner.LOOK_S
     monkeypatch.setattr(owner, "SETTLED_S", 0.1)
     started = Owner(database, bucket, wait_s=0.1)
-    await eventually(lambda: started.may_delete)
+
+    async def may_delete() -> bool:
+        await started.look(0)
+        return started.may_delete
+
+    await eventually(may_delete)
 
 
 async def test_a_serving_store_changes_the_token_again_and_again(
