@@ -1,8 +1,9 @@
 """Connections that are lent to one user at a time.
 
 PostgreSQL may end them at any time: it restarts, or another host takes over. A connection that it has ended is not
-lent. While no new one can be made, a borrower waits, and the next try follows within half a second: most borrowers do
-not notice a restart.
+lent. Nor is one to a host that cannot be written any more: a new one is made only to a host that can. While no new
+one can be made, a borrower waits, and the next try follows within half a second: most borrowers do not notice a
+restart.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class Pool:
         lent = await self._take()
         try:
             yield lent.connection
+        except BaseException as error:
+            if _is_read_only(error):
+                await lent.connection.close()
+                await self._close_resting()
+            raise
         finally:
             try:
                 await self._give_back(lent)
@@ -78,6 +84,9 @@ class Pool:
     async def close(self) -> None:
         """Close all connections: those that are lent at the end of that."""
         self._closed = True
+        await self._close_resting()
+
+    async def _close_resting(self) -> None:
         while self._resting:
             await self._resting.pop().connection.close()
 
@@ -128,6 +137,11 @@ class Pool:
             self._resting.append(lent)
         else:
             await connection.close()
+
+
+def _is_read_only(error: BaseException) -> bool:
+    """Return whether PostgreSQL refused to write: it is a standby, or takes reads only."""
+    return any(isinstance(each, psycopg.errors.ReadOnlySqlTransaction) for each in (error, error.__cause__))
 
 
 def _now() -> float:

@@ -244,6 +244,17 @@ async def test_a_database_that_cannot_be_written_is_away(url: str) -> None:
     assert "read-only" in error.value.why
 
 
+async def test_connections_to_a_host_that_became_read_only_are_not_lent_again(database: Database) -> None:
+    """A new connection is made only to a host that can be written: so the next try waits for one."""
+    async with database.transaction() as one, database.transaction() as other:
+        for steps in (one, other):
+            await steps.change("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(DatabaseAway, match="cannot be written now"):
+        await database.change(WRITE, 1, "a")
+    assert await database.change(WRITE, 1, "a") == 1
+    assert await written(database) == [1]
+
+
 async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database: Database, url: str) -> None:
     async def act() -> None:
         async with database.transaction() as steps:
