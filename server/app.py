@@ -107,10 +107,9 @@ class Server:
         own_keys: Sequence[HostKey],
     ) -> None:
         store = tenants.store
-        self.tenants = tenants
+        self.tenants, self._accounts = tenants, accounts
         self._settings = settings
-        self._soundness = soundness
-        self._figures = soundness.figures
+        self._soundness, self._figures = soundness, soundness.figures
         self._disk = disk
         self._preparing: asyncio.Task[None] | None = None
         self._queue = store.imports()
@@ -325,6 +324,7 @@ class Server:
 
     async def _database_answers(self) -> bool:
         await self.tenants.store.ask_to_write()
+        await self._accounts.check()
         return True
 
     async def _may_read_metrics(self, token: str | None) -> bool:

@@ -33,6 +33,9 @@ class Accounts(TenantDirectory, Protocol):
     def hooks_on(self, name: str) -> tuple[str, ...] | None:
         """Return the names of the hooks that are on for a tenant; None: all are."""
 
+    async def check(self) -> None:
+        """Check that logins get answers. Raises why they do not."""
+
     def close(self) -> None: ...
 
 

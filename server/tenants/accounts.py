@@ -92,6 +92,9 @@ class Accounts:
         """See `waiting_copies`."""
         return waiting_copies(self._store, self._folder_of(name))
 
+    async def check(self) -> None:
+        """Do nothing: a file is read at once, or not at all."""
+
     def close(self) -> None:
         self._store.close()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +63,8 @@ class StoredAccounts:
         self._known: dict[str, _Known] = {}
         self._failed: tuple[float, TryAgain | DatabaseUnusable] | None = None
         """When the database did not answer the newest question, and why."""
+        self._failed_since = 0.0
+        """When it did not answer the first one of those in a row."""
         self._together = TOGETHER
         """So many accounts are read in one step now: fewer while the database does not answer in time."""
         self._said = Seldom(LOGGED_EVERY_S)
@@ -90,16 +92,38 @@ class StoredAccounts:
         """Read these accounts in one step. Return whether the database answered."""
         begun = self._clock()
         old = {name: self._known[name] for name in names if name in self._known}
-        try:
-            found = await self._store.admissions([*old])
-        except (TryAgain, DatabaseUnusable) as error:
-            self._failed = self._clock(), error
+        if (found := await self._asked([*old])) is None:
             return False
-        self._failed = None
         for name, before in old.items():
             if self._known.get(name) is before:  # else a login has read it meanwhile
                 self._note(name, found.get(name), before, begun)
         return True
+
+    async def _asked(self, names: Sequence[str]) -> Mapping[str, Admission] | None:
+        """Ask for these accounts while the event loop goes on. Return None if the database does not answer."""
+        try:
+            found = await self._store.admissions(names)
+        except (TryAgain, DatabaseUnusable) as error:
+            self._note_failure(error)
+            return None
+        self._failed = None
+        return found
+
+    def _note_failure(self, error: TryAgain | DatabaseUnusable) -> None:
+        now = self._clock()
+        if not self._failed:
+            self._failed_since = now
+        self._failed = now, error
+
+    async def check(self) -> None:
+        """Check that logins get answers. If the newest did not, the database is asked again as a login asks.
+
+        Raises why there is no answer.
+        """
+        if self._failed and not self._why_not_ask():
+            await self._asked([])
+        if self._failed:
+            raise self._failed[1].with_traceback(None)
 
     def identity(self, name: str) -> int | None:
         """Return the id of the tenant that has this name now, or had it when that was read; None if none has it.
@@ -168,7 +192,7 @@ class StoredAccounts:
         try:
             found = self._store.admission(name)
         except (TryAgain, DatabaseUnusable) as error:
-            self._failed = self._clock(), error
+            self._note_failure(error)
             raise
         self._failed = None
         return found
@@ -184,8 +208,8 @@ class StoredAccounts:
         return TenantAccount(name, root, limits_of(settings), keys, hooks=settings.hooks)
 
     def _tell(self, name: str, error: Exception, then: str) -> None:
-        if isinstance(error, TryAgain) and error.told:
-            return
+        if isinstance(error, TryAgain) and error.told and self._clock() - self._failed_since < LOGGED_EVERY_S:
+            return  # longer, and logins alone may have no connection
         if times := self._said.again(time.monotonic()):
             facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
             why = error.in_full if isinstance(error, TryAgain) else error

@@ -227,6 +227,42 @@ async def test_a_database_that_does_not_answer_is_asked_four_times_a_second(
 
 
 @pytest.mark.logs("tenant_unreadable")
+async def test_logins_without_an_answer_are_known_until_there_is_one(door: Door) -> None:
+    await door.accounts.check()
+    with door.away():
+        door.now = KNOWN_S
+        door.refusal()
+        with pytest.raises(TryAgain):
+            await door.accounts.check()
+        door.now += AGAIN_S
+        with pytest.raises(TryAgain):
+            await door.accounts.check()
+    door.now += AGAIN_S
+    await door.accounts.check()
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_logins_that_alone_have_no_database_for_a_minute_are_in_the_log(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line about the whole database does not say so, because the other parts have connections."""
+
+    def answer(name: str) -> None:
+        raise DatabaseAway("too many clients already")
+
+    monkeypatch.setattr(door.store, "admission", answer)
+    for second in range(60):
+        door.now = KNOWN_S + second
+        door.refusal()
+    assert caplog.messages == []
+    for second in (60, 61):
+        door.now = KNOWN_S + second
+        door.refusal()
+    assert caplog.messages == [
+        "Tenant acme cannot be read (the database cannot be reached: too many clients already); logins are refused."
+    ]
+
+
 async def test_a_tenant_with_an_invalid_setting_is_broken(door: Door) -> None:
     await door.database.change("INSERT INTO settings SELECT id, 'max_sessions', '\"lots\"' FROM tenants")
     assert door.refusal() is None
