@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, closing
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from tests.support.clients import EXT4, POSTGRES, TMPFS, needs
 from tests.support.disks import bare_disk, ext4_disk
 from tests.support.keypairs import public_line
 from tests.support.postgres import connected, url_of_new
+from tests.support.writing import by_hand
 
 pytestmark = [needs(POSTGRES), pytest.mark.only_on("sqlite", "it uses both engines")]
 
@@ -153,9 +153,11 @@ async def test_a_name_in_no_folder_is_found_before_a_move_begins(tmp_path: Path,
 
 
 async def test_a_nul_that_postgresql_does_not_store_is_told_and_is_a_difference(tmp_path: Path, source: Path) -> None:
-    with closing(sqlite3.connect(store_file(source))) as db, db:
-        db.execute("INSERT INTO bans VALUES ('192.0.2.1', '2099-01-01T00:00:00Z', ?)", ("a\0b",))
-        db.execute("INSERT INTO bans VALUES ('192.0.2.2', '2099-01-01T00:00:00Z', 'c')")
+    by_hand(
+        store_file(source),
+        "INSERT INTO bans VALUES ('192.0.2.1', '2099-01-01T00:00:00Z', 'a' || char(0) || 'b')",
+        "INSERT INTO bans VALUES ('192.0.2.2', '2099-01-01T00:00:00Z', 'c')",
+    )
     async with folder_at(source) as here, database_at(tmp_path) as there, folder_at(tmp_path / "back") as back:
         told = await moved(here, there)
         assert (told.differences, told.replaced) == ([], {"bans": 1})

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from server.moving.moving import move
 from server.signing import put_secret
 from server.tenants.local.home import FolderHome, open_folder
 from tests.support.keypairs import public_line
+from tests.support.writing import by_hand
 
 BAN = "INSERT INTO bans VALUES ('192.0.2.1', '2099-01-01T00:00:00Z', 'connections without a login')"
 
@@ -38,8 +38,7 @@ async def places(tmp_path: Path) -> AsyncIterator[tuple[FolderHome, FolderHome]]
 
 
 def _run(home: FolderHome, statement: str) -> None:
-    with closing(sqlite3.connect(store_file(home.root))) as db, db:
-        db.execute(statement)
+    by_hand(store_file(home.root), statement)
 
 
 async def change_a_byte(home: FolderHome) -> None:
