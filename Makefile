@@ -5,8 +5,10 @@
 # `make check` and `make test`.
 
 # The first of these that is new enough. PYTHON=/path/to/python chooses another.
-PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
+ifndef PYTHON
+PYTHON := $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 # Some container images set this. Then each server and command compiles all its modules again: twice the CPU time.

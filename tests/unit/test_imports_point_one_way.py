@@ -11,6 +11,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -277,8 +278,13 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imported_by(name: str) -> Iterator[str]:
+@cache
+def imported_by(name: str) -> tuple[str, ...]:
     """Every module that `name` imports, wherever in its source; `from a import b` gives `a.b` if that is a module."""
+    return tuple(_imports_of(name))
+
+
+def _imports_of(name: str) -> Iterator[str]:
     tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
