@@ -1,8 +1,10 @@
-"""The real server on a PostgreSQL that runs, but cannot be written, or gives logins no connection."""
+"""The real server on a PostgreSQL that runs, but cannot be written, has no disk, or gives logins no connection."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.clients import POSTGRES, needs
+from tests.support.clients import POSTGRES, TMPFS, needs
+from tests.support.disks import small_disk
 from tests.support.importing import people
 from tests.support.own_postgres import OwnPostgres, own_postgres
+from tests.support.postgres_server import as_postgres
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, eventually, wait_until
-from tests.system.test_serving_from_a_database import server_on
+from tests.system.test_serving_from_a_database import read, server_on
 
 pytestmark = needs(POSTGRES, "sftp")
 
@@ -99,3 +103,25 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(server: ServerProc
         assert server.get("/readyz").json()["reasons"] == {"database": "the database cannot be reached"}
     shows(server, works=True)
     assert server.sftp("acme", "ls /").returncode == 0
+
+
+@needs(TMPFS)
+def test_an_upload_for_which_the_database_has_no_disk_is_counted_and_all_else_works(
+    server: ServerProcess, postgres: OwnPostgres, tmp_path: Path
+) -> None:
+    local, folder = tmp_path / "big", postgres.data.parent / "small"
+    local.write_bytes(os.urandom(12 * 1024**2))
+    with small_disk(folder, 6), psycopg.connect(postgres.url, autocommit=True) as admin:
+        if as_postgres():
+            shutil.chown(folder, "postgres", "postgres")
+        admin.execute(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        admin.execute("ALTER TABLE chunks SET TABLESPACE small")
+        assert server.sftp("acme", f'put "{local}" /big').returncode != 0
+        assert server.get("/readyz").status_code == 200
+        assert read(server, "/sync_users.csv") == people("ann")
+        counted = 'headcount_uploads_total{result="aborted",tenant="acme"} 1.0'
+        assert counted in server.get("/metrics").text.splitlines()
+        (line,) = [each["message"] for each in server.lines() if each["event"] == "upload_aborted"]
+        assert "the storage of the server is full" in line
+        admin.execute("ALTER TABLE chunks SET TABLESPACE pg_default")
+        assert server.sftp("acme", f'put "{local}" /big').returncode == 0
