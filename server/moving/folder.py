@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 CANNOT_KEEP = {errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EOVERFLOW, errno.EINVAL}
 """The errors about times and extended attributes that a file system does not have."""
+PATH_MAX = 4096
+"""The bytes of a path, with the NUL at its end."""
 HOST_KEYS = "host_keys"
 AT_ONCE = 1 << 20
 
@@ -112,7 +114,14 @@ class FolderSide:
             return _digest(fd)
 
     async def refuse_files(self, tenant: str, facts: Sequence[Fact]) -> None:
-        """Try, with a file without a name, what the file system keeps beside the bytes of each."""
+        """Try, with a file without a name, what the file system keeps beside the bytes of each. Count the paths."""
+        building = self._building(tenant)
+        if far := [each.path for each in facts if len(_place(building, each)) >= PATH_MAX]:
+            raise TenantRefused(
+                "path_too_long",
+                f"Linux takes paths of at most {PATH_MAX - 1:,} bytes, and in {self._home.root} some of {tenant} are "
+                f"longer: {some(far)}. Use a data folder with a shorter path, or have folders renamed",
+            )
         place = self._home.root / "tenants"
         with naming(str(place)), tempfile.TemporaryFile(dir=place) as tried:
             lost = [each for each in facts if each.seen and not _is_kept(tried.fileno(), each)]
@@ -133,8 +142,9 @@ class FolderSide:
     async def add(self, tenant: Tenant, source: Side) -> None:
         folder = self._home.folder(tenant.name)
         if not folder.root.exists():
-            await self._build(TenantFolder(folder.root.with_name(f".moving-{tenant.name}")), tenant.name, source)
-            os.rename(folder.root.with_name(f".moving-{tenant.name}"), folder.root)
+            building = self._building(tenant.name)
+            await self._build(building, tenant.name, source)
+            os.rename(building.root, folder.root)
             fsync_folder(folder.root.parent)
         await self._tables.fill_tenant(tenant, lambda table: source.tables.rows(table, tenant.name))
 
@@ -143,6 +153,10 @@ class FolderSide:
 
         if keys:
             put_host_keys(self._home.root / HOST_KEYS, keys)
+
+    def _building(self, tenant: str) -> TenantFolder:
+        """Return the folder of a tenant that is not whole."""
+        return TenantFolder(self._home.folder(tenant).root.with_name(f".moving-{tenant}"))
 
     async def _build(self, folder: TenantFolder, name: str, source: Side) -> None:
         make_places(folder)

@@ -13,6 +13,7 @@ import pytest
 from ground.moments import utc_now
 from importer.folder import TenantFolder
 from server.moving.checking import compare
+from server.moving.files import Fact
 from server.moving.folder import FolderSide, facts_in
 from server.moving.moving import move
 from server.moving.side import Side
@@ -126,3 +127,11 @@ def test_a_link_to_a_folder_among_copies_ends_a_move(folder: TenantFolder) -> No
     os.symlink(folder.results, folder.runs / "1.reports")
     with pytest.raises(TenantRefused, match=r"1\.reports is neither a file nor a folder"):
         facts_in(folder)
+
+
+async def test_a_path_that_is_too_long_in_the_target_is_refused_before_a_move(sides: list[FolderSide]) -> None:
+    before = len(os.fsencode(sides[1].name.removeprefix("the data folder "))) + len("/tenants/.moving-acme/files/")
+    fits = b"/".join([b"x" * 200] * 25)[: 4095 - before]
+    await sides[1].refuse_files("acme", [Fact(True, fits, 1)])
+    with pytest.raises(TenantRefused, match=r"paths of at most 4,095 bytes, and in .* some of acme are longer: xxx"):
+        await sides[1].refuse_files("acme", [Fact(True, fits + b"y", 1)])
