@@ -212,9 +212,39 @@ async def test_the_newest_reports_of_each_hook_are_kept(house: RunHouse) -> None
 
 
 async def test_simultaneous_ends_keep_each_others_reports(house: RunHouse) -> None:
+    ran = await house.start(await house.upload())
     runs = [await house.arrive() for _ in range(8)]
-    await asyncio.gather(*(house.ending.end_upload(run, ImportState.ABORTED, "Interrupted.") for run in runs))
-    assert [house.shown(run)["state"] for run in runs] == ["aborted"] * 8
+    aborting = [house.ending.end_upload(run, ImportState.ABORTED, "Interrupted.") for run in runs]
+    await asyncio.gather(house.ending.finish(ran, FINE), *aborting)
+    assert [house.shown(run)["state"] for run in (ran, *runs)] == ["completed", *["aborted"] * 8]
+
+
+async def test_an_upload_that_landed_meanwhile_is_not_ended(house: RunHouse) -> None:
+    run = await house.arrive()
+    await house.runs.landed(*run.key)
+    await house.ending.end_upload(run, ImportState.ABORTED, "Interrupted.")
+    assert ((await house.found(run)).state, house.copy(run.id)) == (ImportState.QUEUED, b"x\n")
+    assert (house.ends, await house.told()) == ([], [])
+
+
+async def test_a_late_report_of_a_failed_run_leaves_what_its_rerun_reports(
+    house: RunHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await house.start(await house.upload())
+    with house.stored.without_results("acme"):
+        await house.ending.finish(run, WRONG)
+    published = house.runs.published
+
+    async def then_run_again(ended: Run) -> None:
+        await published(ended)
+        await house.runs.rerun(*ended.key)
+        house.report(run, "new.csv")
+
+    monkeypatch.setattr(house.runs, "published", then_run_again)
+    house.clock.pass_(60)
+    await house.ending.catch_up()
+    assert house.shown(run)["state"] == "failed"
+    assert (house.folder().run_reports(run.id) / "new.csv").exists()
 
 
 async def test_a_run_of_a_removed_tenant_ends_without_a_trace(house: RunHouse) -> None:
