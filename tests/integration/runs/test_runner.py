@@ -108,6 +108,18 @@ async def test_those_behind_a_failed_attempt_wait_for_the_next_one(stage: Stage)
     assert [attempt.attempt for attempt in played.attempts] == [1, 2, 1]
 
 
+async def test_what_a_failed_attempt_reported_is_not_in_results(stage: Stage) -> None:
+    async def report(attempt: Attempt) -> End:
+        (attempt.reports / f"{attempt.attempt}.txt").touch()
+        return Again("Later.", after_s=0.0) if attempt.attempt == 1 else FINE
+
+    stage.play(report)
+    run = await stage.house.upload()
+    stage.runner.start()
+    await stage.ended(run)
+    assert stage.house.in_results() == ["invoices-1.2.txt", "invoices-1.json"]
+
+
 async def test_after_five_failed_attempts_the_next_file_follows(stage: Stage) -> None:
     async def fail(attempt: Attempt) -> End:
         return Again("The hook failed.", "KeyError: 'net'") if attempt.run_id == 1 else FINE
