@@ -200,6 +200,23 @@ async def test_an_account_is_sure_for_two_seconds_without_an_answer_and_no_longe
     assert (door.refusal(), door.is_sure()) == (None, True)
 
 
+async def test_an_account_is_sure_from_when_the_database_was_asked(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key may have been revoked while the answer was on its way."""
+    admission = door.store.admission
+
+    def slowly(name: str) -> Admission | None:
+        found = admission(name)
+        door.now += 1
+        return found
+
+    monkeypatch.setattr(door.store, "admission", slowly)
+    account = door.accounts.account("acme")
+    assert account
+    assert (door.now, account.sure_until) == (1, KNOWN_S)
+
+
 @pytest.mark.logs("tenant_unreadable")
 async def test_a_tenant_that_was_never_read_has_no_keys_and_is_not_sure(door: Door) -> None:
     with door.away():
