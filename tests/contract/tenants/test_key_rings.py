@@ -67,6 +67,12 @@ async def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: Key
     assert (await ring.add(public_line(number=1), "")).comment == ""
 
 
+async def test_of_keys_with_the_same_comment_only_one_is_revoked(ring: KeyRing, ring_of: RingOf) -> None:
+    first, second = [await ring.add(public_line(number=number), "the HR server") for number in range(2)]
+    await ring.revoke(first.fingerprint)
+    assert await ring_of().keys() == (second,)
+
+
 async def test_the_same_key_twice_is_refused(ring: KeyRing) -> None:
     await ring.add(public_line())
     with pytest.raises(KeyRefused) as caught:
