@@ -31,6 +31,16 @@ async def test_an_upload_is_visible_only_when_it_is_finished(house: FileHouse) -
     assert house.metrics.uploads == [("acme", "completed"), ("acme", "completed"), ("acme", "aborted")]
 
 
+async def test_an_upload_whose_old_file_was_removed_meanwhile_counts_as_a_file(house: FileHouse) -> None:
+    before = await house.taken()
+    await house.put("/a.txt", b"old")
+    draft = await house.begin("/a.txt")
+    await house.files.remove(path("/a.txt"))
+    await done(draft.write(0, b"newer"))
+    await house.files.finish(draft)
+    assert await house.taken() == (before[0] + 5, before[1] + 1)
+
+
 async def test_a_file_is_written_and_read_at_any_offset(house: FileHouse) -> None:
     draft = await house.begin("/long")
     for offset in (CHUNK, 0, 2 * CHUNK + 10):
