@@ -124,10 +124,13 @@ class Connection(KeyAuthentication):
         if refused or self._offered is None:
             return refused
         tenant, most = self._offered.tenant, self.limits.max_sessions
+        # Whatever ends the login from here on, its key and signature are valid: it gets no penalty.
+        self._reason, self._limited = "the connection ended while its session was being counted", True
         try:
             self._number = await self.sessions.shared.open(tenant, most)
-        except (TryAgain, DatabaseUnusable):
-            self._limited = True
+        except (TryAgain, DatabaseUnusable) as error:
+            why = error.in_full if isinstance(error, TryAgain) else error
+            self._reason = f"its session cannot be counted ({why})"
             return BUSY
         if self._number is None:
             return self._too_many(tenant, most)

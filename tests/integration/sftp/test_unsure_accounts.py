@@ -13,7 +13,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from importer.errors import DatabaseFault
+from engine.sessions import OwnSessions
+from importer.errors import DatabaseAway, DatabaseFault
 from keys.ring import Verdict
 from server.faults import Faults
 from server.sftp.auth import BUSY
@@ -159,6 +160,56 @@ async def test_a_login_is_to_be_tried_again_and_costs_no_penalty(house: SftpHous
     if number == 0:
         async with house.client() as sftp:
             assert await sftp.listdir("/")
+
+
+@pytest.mark.logs("login_refused")
+async def test_a_login_whose_session_cannot_be_counted_is_refused_with_that_reason(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by a database that can be read and not written."""
+
+    class Uncounted(OwnSessions):
+        async def open(self, tenant: str, most: int) -> int | None:
+            raise DatabaseAway("it is read-only", "the database cannot be written now")
+
+    caplog.set_level("INFO", "server.sftp.auth")
+    house.listener._sessions.shared = Uncounted()
+    with pytest.raises(asyncssh.DisconnectError, match=BUSY):
+        async with house.connect():
+            pass
+    await eventually(lambda: house.metrics.logins == [("acme", "limited")])
+    assert caplog.messages == [
+        "A login was refused: its session cannot be counted (the database cannot be written now: it is read-only)."
+    ]
+
+
+@pytest.mark.logs("login_refused")
+async def test_a_client_that_leaves_while_its_session_is_counted_gets_no_penalty(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its key and signature are valid, and the database needs longer than the client waits."""
+    asked = asyncio.Event()
+
+    class Waiting(OwnSessions):
+        async def open(self, tenant: str, most: int) -> int | None:
+            asked.set()
+            await asyncio.Event().wait()
+            return None
+
+    async def connect() -> None:
+        async with house.connect():
+            pass
+
+    caplog.set_level("INFO", "server.sftp.auth")
+    house.listener._sessions.shared = Waiting()
+    for count in range(1, 6):
+        asked.clear()
+        leaving = asyncio.create_task(connect())
+        await asked.wait()
+        leaving.cancel()
+        await eventually(lambda: house.metrics.logins == [("acme", "limited")] * count)  # noqa: B023 - waited for
+    assert house.metrics.bans == 0
+    assert {*caplog.messages} == {"A login was refused: the connection ended while its session was being counted."}
 
 
 @needs("sftp")
