@@ -43,6 +43,8 @@ It is shorter than LOCK_S: a client of another server waits for the end of such 
 ATTEMPTS = 3
 """How often a statement is begun that another transaction ended, or that did nothing before a connection was lost."""
 
+READING = "transaction_read_only"
+"""The setting of a transaction that only reads, if it is "on"."""
 ON_NO_DISK = {"synchronous_commit": "off"}
 """Settings of a transaction that a crash of PostgreSQL may undo until a later one is on disk."""
 
@@ -80,7 +82,7 @@ class Database:
     one transaction. Use a Database only in the event loop in which it was opened.
     """
 
-    def __init__(self, url: str, lend: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+    def __init__(self, url: str, lend: Callable[..., AbstractAsyncContextManager[Connection]]) -> None:
         self.url = url
         self._lend = lend
 
@@ -133,7 +135,7 @@ class Database:
                 async with around.savepoint(dict(settings.items() - ON_NO_DISK.items())):
                     yield Steps(around.connection)
                 return
-            async with self._committed(settings) as connection:
+            async with self._committed(settings, reading=settings.get(READING) == "on") as connection:
                 yield Steps(connection)
 
     @asynccontextmanager
@@ -175,7 +177,7 @@ class Database:
             if around := joined_by(self):
                 return await act(Steps(around.connection))
             for left in reversed(range(ATTEMPTS)):
-                async with self._lend() as connection:
+                async with self._lend(reading=True) as connection:
                     try:
                         return await act(Steps(connection))
                     except psycopg.OperationalError:
@@ -184,9 +186,9 @@ class Database:
         raise AssertionError
 
     @asynccontextmanager
-    async def _committed(self, settings: Mapping[str, str]) -> AsyncIterator[Connection]:
+    async def _committed(self, settings: Mapping[str, str], *, reading: bool = False) -> AsyncIterator[Connection]:
         """Lend a connection in a transaction that is committed if the block ends, and rolled back if it raises."""
-        async with self._begun(lambda connection: connection.execute(_begin(settings))) as connection:
+        async with self._begun(lambda connection: connection.execute(_begin(settings)), reading) as connection:
             try:
                 yield connection
                 await finish(_commit(connection))
@@ -195,10 +197,12 @@ class Database:
                 raise
 
     @asynccontextmanager
-    async def _begun(self, begin: Callable[[Connection], Awaitable[object]]) -> AsyncIterator[Connection]:
+    async def _begun(
+        self, begin: Callable[[Connection], Awaitable[object]], reading: bool = False
+    ) -> AsyncIterator[Connection]:
         """Lend a connection on which `begin` has begun a transaction; another one if the first was lost."""
         for left in reversed(range(ATTEMPTS)):
-            async with self._lend() as connection:
+            async with self._lend(reading=reading) as connection:
                 try:
                     await begin(connection)
                 except BaseException as error:
@@ -234,7 +238,7 @@ async def alone(url: str) -> AsyncIterator[Database]:
     lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def lend() -> AsyncIterator[Connection]:
+    async def lend(*, reading: bool = False) -> AsyncIterator[Connection]:
         async with lock:
             yield connection
 

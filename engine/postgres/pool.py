@@ -1,18 +1,22 @@
 """Connections that are lent to one user at a time.
 
 PostgreSQL may end them at any time: it restarts, or another host takes over. A connection that it has ended is not
-lent. Nor is one to a host that cannot be written any more: a new one is made only to a host that can. While no new
-one can be made, a borrower waits, and the next try follows within half a second: most borrowers do not notice a
-restart.
+lent. While no new one can be made, a borrower waits, and the next try follows within half a second: most borrowers do
+not notice a restart.
+
+A new connection is made only to a host that can be written. After PostgreSQL refused to write, the connections from
+before are lent only to readers, and are closed when there is a new one. Writers wait for that, and take no place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 
@@ -20,6 +24,7 @@ from engine.postgres.rows import Row
 from importer.errors import DatabaseUnusable, TryAgain
 
 Connection = psycopg.AsyncConnection[Row]
+T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
 """Between two tries to connect. Each pause is twice as long as the one before."""
@@ -48,22 +53,26 @@ class Pool:
         self._places = asyncio.Semaphore(most)
         self._one_try = asyncio.Lock()
         self._resting: list[_Resting] = []
+        self._refused_at = -math.inf
+        """When PostgreSQL refused to write. Connections that were made before it are not lent to writers."""
+        self._refuses = False
+        """Whether no connection was made since then."""
         self._closed = False
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Connection]:
+    async def lend(self, *, reading: bool = False) -> AsyncIterator[Connection]:
         """Lend a connection without a transaction. If it has one at the end, it is closed.
 
+        `reading`: it will not be written, so it may be to a host that cannot be written now.
         Raises psycopg.OperationalError if none can be made, TryAgain if all are in use, and DatabaseUnusable if it
         is closed or `connect` raises that.
         """
-        lent = await self._take()
+        lent = await self._take(reading)
         try:
             yield lent.connection
         except BaseException as error:
-            if _is_read_only(error):
-                await lent.connection.close()
-                await self._close_resting()
+            if _is_read_only(error) and lent.made_at > self._refused_at:
+                self._refused_at, self._refuses = _now(), True
             raise
         finally:
             try:
@@ -75,6 +84,8 @@ class Pool:
         """Close connections that nothing uses. Runs until it is canceled."""
         while True:
             await asyncio.sleep(IDLE_S / 2)
+            if self._refuses:
+                continue  # no reader could get another one
             before = _now() - IDLE_S
             unused = [each for each in self._resting if each.since < before]
             self._resting = [each for each in self._resting if each.since >= before]
@@ -84,21 +95,22 @@ class Pool:
     async def close(self) -> None:
         """Close all connections: those that are lent at the end of that."""
         self._closed = True
-        await self._close_resting()
-
-    async def _close_resting(self) -> None:
         while self._resting:
             await self._resting.pop().connection.close()
 
-    async def _take(self) -> _Resting:
+    async def _take(self, reading: bool) -> _Resting:
         deadline = _now() + self._wait_s
+        if self._refuses and not reading:
+            await self._tried(deadline, self._renew)
         try:
             async with asyncio.timeout_at(deadline):
                 await self._places.acquire()
         except TimeoutError:
             raise TryAgain("database_busy", f"all {self._most} connections to the database are in use") from None
         try:
-            return await self._rested() or await self._made(deadline)
+            if found := await self._rested() or await self._freed(deadline):
+                return found
+            return await self._tried(deadline, self._any)
         except BaseException:
             self._places.release()
             raise
@@ -109,20 +121,42 @@ class Pool:
             raise DatabaseUnusable("the database is closed")
         while self._resting:
             newest = self._resting.pop()
-            if _is_quiet(newest.connection) and _now() - newest.made_at < OLD_S:
+            refuses = newest.made_at <= self._refused_at and not self._refuses
+            if not refuses and _is_quiet(newest.connection) and _now() - newest.made_at < OLD_S:
                 return newest
             await newest.connection.close()
         return None
 
-    async def _made(self, deadline: float) -> _Resting:
-        """Make a connection, one at a time; try until the deadline, and at least once."""
+    async def _freed(self, deadline: float) -> _Resting | None:
+        """While another borrower tries in vain to make a connection, wait for a reader to give its own back."""
+        while self._refuses and self._one_try.locked() and _now() < deadline:
+            if found := await self._rested():
+                return found
+            await asyncio.sleep(FIRST_PAUSE_S)
+        return None
+
+    async def _any(self) -> _Resting:
+        return await self._rested() or await self._new()
+
+    async def _renew(self) -> None:
+        """Make a connection that can be written, unless another writer has made one meanwhile."""
+        if self._refuses:
+            await self._give_back(await self._new())
+
+    async def _new(self) -> _Resting:
+        connection, now = await self._connect(), _now()
+        self._refuses = False
+        return _Resting(connection, now, now)
+
+    async def _tried(self, deadline: float, act: Callable[[], Awaitable[T]]) -> T:
+        """Return what `act` returns, which makes a connection; try until the deadline, one borrower at a time."""
         why: psycopg.OperationalError | None = None
         pause_s = FIRST_PAUSE_S
         try:
             async with asyncio.timeout_at(deadline), self._one_try:
                 while True:
                     try:
-                        return await self._rested() or _Resting(await self._connect(), _now(), _now())
+                        return await act()
                     except psycopg.OperationalError as error:
                         why = error
                     await asyncio.sleep(pause_s)

@@ -55,13 +55,16 @@ def shows(server: ServerProcess, *, works: bool) -> None:
     assert server.get("/readyz").json()["database"] is works
 
 
-async def test_a_database_that_becomes_read_only_makes_an_upload_wait_and_pages_go_on(
+async def test_a_database_that_becomes_read_only_makes_an_upload_wait_and_reads_go_on(
     server: ServerProcess, postgres: OwnPostgres
 ) -> None:
     """As that of a primary that became a standby, or of a service whose disk is full."""
     token = server.cli("token", "create", "acme", "--role", "owner").text.strip()
     with psycopg.connect(f"{postgres.url}&options=-cdefault_transaction_read_only%3Doff", autocommit=True) as admin:
-        async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        async with (
+            server.connect("acme") as connection, connection.start_sftp_client() as sftp,
+            server.connect("acme") as other, other.start_sftp_client() as reader,
+        ):  # fmt: skip
             file = await sftp.open("/sync_users.csv", "wb")
             await file.write(people("ann", "bob"))
             admin.execute(READ_ONLY)
@@ -72,6 +75,8 @@ async def test_a_database_that_becomes_read_only_makes_an_upload_wait_and_pages_
                 server.get, "/api/v1/tenants/acme/imports", Authorization=f"Bearer {token}"
             )
             assert [each["state"] for each in listed.json()["imports"]] == ["completed"]
+            async with reader.open("/sync_users.csv", "rb") as before, asyncio.timeout(10):
+                assert await before.read() == people("ann")
             assert not closing.done()
             admin.execute(WRITABLE)
             admin.execute("SELECT pg_reload_conf()")

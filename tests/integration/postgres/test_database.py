@@ -255,6 +255,28 @@ async def test_connections_to_a_host_that_became_read_only_are_not_lent_again(da
     assert await written(database) == [1]
 
 
+async def test_reads_go_on_while_writers_wait_for_a_database_that_can_be_written(database: Database) -> None:
+    """More writers and readers than the pool has connections."""
+    name = database.url.partition("?")[0].rpartition("/")[2]
+    async with database.transaction() as steps:
+        await steps.change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await steps.change("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(DatabaseAway, match="cannot be written now"):
+        await database.change(WRITE, 0, "a")
+    writing = [asyncio.create_task(database.change(WRITE, number, "a")) for number in range(10)]
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            assert await asyncio.gather(*(written(database) for _ in range(10))) == [[]] * 10
+            await asyncio.sleep(0.1)
+    assert not any(task.done() for task in writing)
+    async with database.transaction({"transaction_read_only": "on"}) as steps:
+        assert await steps.rows("SELECT id FROM notes") == []
+    with psycopg.connect(f"{database.url}&options=-cdefault_transaction_read_only%3Doff", autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await asyncio.gather(*writing)
+    assert await written(database) == [*range(10)]
+
+
 async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database: Database, url: str) -> None:
     async def act() -> None:
         async with database.transaction() as steps:
