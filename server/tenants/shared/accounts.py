@@ -9,6 +9,7 @@ ago, although sessions outlive a database that is away for a moment.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -118,8 +119,10 @@ class StoredAccounts:
     async def check(self) -> None:
         """Check that logins get answers. If the newest did not, the database is asked again as a login asks.
 
-        Raises why there is no answer.
+        So one late answer does not count. Raises why there is no answer.
         """
+        if self._failed:
+            await asyncio.sleep(self._failed[0] + AGAIN_S - self._clock())
         if self._failed and not self._why_not_ask():
             await self._asked([])
         if self._failed:

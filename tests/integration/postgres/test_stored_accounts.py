@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -256,6 +257,18 @@ async def test_logins_without_an_answer_are_known_until_there_is_one(door: Door)
             await door.accounts.check()
     door.now += AGAIN_S
     await door.accounts.check()
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_one_late_answer_to_a_login_does_not_show_that_logins_get_none(door: Door) -> None:
+    """A balancer takes a server away that is not ready."""
+    with door.away():
+        door.now = KNOWN_S
+        door.refusal()
+    checking = asyncio.create_task(door.accounts.check())
+    await asyncio.sleep(0)
+    door.now += AGAIN_S
+    await checking
 
 
 @pytest.mark.logs("tenant_unreadable")
