@@ -185,13 +185,21 @@ class Owner:
         named = await self._objects.read(key, 0, LONGEST)
         if named is None:
             await self._refuse_others(place)
-            await self._objects.create(key, _named(itself, await self._new_token(await self._tokens())))
+            await self._create(key, _named(itself, await self._new_token(await self._tokens())))
             named = await self._objects.read(key, 0, LONGEST)  # another database may have been first
         while named is not None and not await self._is_own(named, itself):
             before, named = named, await self._objects.read(key, 0, LONGEST)
             if named == before:  # else it was changed meanwhile, and the tokens may be newer than what was read
                 raise self._of_another(key)
         return place
+
+    async def _create(self, key: str, data: bytes) -> None:
+        """Put the object if there is none. A storage that refuses this condition gets it without one."""
+        try:
+            await self._objects.create(key, data)
+        except FilesAway:
+            if await self._objects.read(key, 0, LONGEST) is None:
+                await self._objects.put(key, data)
 
     async def _is_own(self, named: bytes, itself: str) -> bool:
         """Return whether this database put this. Without a token, an older Headcount did."""

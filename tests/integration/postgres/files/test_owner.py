@@ -77,12 +77,12 @@ async def test_of_two_databases_that_start_at_once_one_is_refused(
     assert await _refused_of_two(database, url, tmp_path, choose, ended.set) == 1
 
 
-@pytest.mark.parametrize("storages", ["plain", "simple"])
+@pytest.mark.parametrize(("storages", "looks"), [("plain", 2), ("simple", 2), ("strict", 3)])
 async def test_a_storage_without_conditions_names_one_of_two_databases(
-    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str, storages: Fault
+    contents: Contents, database: Database, put: Put, tmp_path: Path, url: str, storages: Fault, looks: int
 ) -> None:
     """The other one finds that at its next look, at the latest."""
-    asked = await _asked_at_once(put, tmp_path, looks=2)
+    asked = await _asked_at_once(put, tmp_path, looks)
 
     def choose(method: str, path: str) -> Fault:
         asked(method, path)
