@@ -13,8 +13,11 @@ MADE_AGAIN = {"search.db", "staging"}
 NEWEST = "backup.newest"
 """The file in the data folder that says when its newest complete backup began: see newest.py."""
 
-LEFT_OUT = {"headcount.lock", "headcount.reserve", "headcount.reserve.new", NEWEST, "lost+found"}
-"""Names in the data folder that belong to a running server, to its backups or to the file system."""
+MOVES = {"moved-to", "moved-from"}
+"""The marks of a move: a folder that is restored is not the one that was moved."""
+
+LEFT_OUT = {"headcount.lock", "headcount.reserve", "headcount.reserve.new", NEWEST, "lost+found", *MOVES}
+"""Names in the data folder that belong to a running server, to its backups, to a move or to the file system."""
 
 LOGS = ("-wal", "-shm", "-journal")
 """Ends of the names that SQLite keeps beside a database; a copy needs none of them."""

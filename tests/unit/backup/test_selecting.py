@@ -6,6 +6,7 @@ import pytest
 
 from server.backup.manifest import Entry
 from server.backup.selecting import belongs, is_database, merged, needed_paths, of_this_moment
+from server.tenants.moves import SOURCE, TARGET
 
 T = "tenants/acme"
 
@@ -39,6 +40,7 @@ def test_all_that_the_server_does_not_make_again_belongs(path: str) -> None:
         *("headcount.db.schema-7", "tenants/.lock", "tenants/.adding", f"{T}/users.db-wal", f"{T}/users.db-shm"),
         *(f"{T}/users.db.schema-5", f"{T}/search.db", f"{T}/search.db-wal", f"{T}/staging", f"{T}/keys.json.new"),
         *(f"{T}/messages/.1.jsonl.new", f"{T}/uploads/0123.sha256", f"{T}/.users.db-litestream", ".restoring"),
+        *(SOURCE, TARGET),
     ],
 )
 def test_all_that_is_made_again_or_unfinished_is_left_out(path: str) -> None:
