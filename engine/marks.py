@@ -20,6 +20,12 @@ class MarkStore(Protocol):
     async def add(self, name: str, text: str) -> bool:
         """Store a mark as `put` does, but only if there is none of its name. Return whether it was stored."""
 
+    async def swap(self, name: str, old: str, new: str | None) -> bool:
+        """Store `new` in place of the mark with the text `old`; None: remove that. It is on disk when this returns.
+
+        Return whether the mark had this text.
+        """
+
     async def drop(self, name: str) -> None:
         """Remove a mark, if there is one: that is on disk when this returns."""
 

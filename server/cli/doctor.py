@@ -21,6 +21,7 @@ from server.cli.output import harmless, json_option, print_json, print_table, te
 from server.doctor.findings import Finding, Severity, need_action
 from server.places import place_of
 from server.settings import load_settings
+from server.tenants.moves import marks_in
 
 if TYPE_CHECKING:
     from server.moving.checking import Report
@@ -104,7 +105,7 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
                 raise
             left = await source.outside()
     except process.InUse as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}. If it is another headcount migrate, wait for its end") from error
     if as_json:
         print_json(opening.to_json(report, source, other))
     if report.differences:
@@ -150,12 +151,16 @@ async def _canceled(source: Side, target: Side, *, as_json: bool) -> int:
     """Cancel a move, and print what is left of it. Return the exit code."""
     from server.moving import opening
 
+    begun = (await marks_in(source.marks)).source
     canceled = await opening.cancel(source, target)
     left = await target.outside() if canceled else None
     if as_json:
         print_json({"canceled": canceled, "objects": asdict(left) if left else None})
     elif canceled:
         click.echo(f"Canceled: {source.name} can be used again")
+        if begun and begun.ended:
+            only = "Changes since the move are only there. To keep them, see docs/moving.md (The way back)"
+            click.echo(f"  {target.name} cannot. {only}")
         if left:
             click.echo(f"  {target.name} keeps {left}. Delete them together with that database")
     else:

@@ -20,7 +20,7 @@ from datetime import datetime
 from ground.moments import rfc3339
 from server.moving.checking import Report, compare
 from server.moving.side import KEPT_MARKS, Side
-from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in, unread, why_unused
+from server.tenants.moves import SOURCE, TARGET, Marks, Move, is_same, marks_in, swap_source, unread, why_unused
 from server.tenants.settings import TenantRefused
 
 START_ONCE = "Then start one once more and stop it, and run this command again"
@@ -28,6 +28,10 @@ GIVE_UP_FIRST = (
     "Then give the move up: add --cancel. Start a server on that place once more and stop it, and move to a new place"
 )
 """No server starts on a source that has a mark."""
+FIND = (
+    "The data may be on a disk that is not mounted, or on another machine: run the command there. If they are lost, "
+    "restore them from a backup, or see docs/moving.md (The way back)"
+)
 
 Done = Callable[[str, int, int], None]
 """Gets the verb (`Copied`), the number of tenants that are done, and that of all."""
@@ -39,8 +43,12 @@ class Plan:
 
     move: Move
     is_new: bool
-    is_compared: bool = False
-    """All was compared, and only the end of the move is left."""
+    instead: Move | None = None
+    """The move in the mark of the source that the new one takes the place of: nothing of it is in the target."""
+    is_ended: bool = False
+    """All was compared, and the source is marked as moved: only the mark of the target is left."""
+    is_canceled: bool = False
+    """A `cancel` was interrupted. The target may have been used since the move."""
 
 
 def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, names: tuple[str, str]) -> Plan:
@@ -53,7 +61,8 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
         raise why.refusal()
     begun = source.source
     if begun and is_same(begun, target.target):
-        return Plan(begun, is_new=False, is_compared=begun.ended)
+        assert target.target
+        return Plan(begun, is_new=False, is_ended=begun.ended, is_canceled=target.target.canceled)
     if begun and not begun.is_known:
         raise unread(here).refusal()
     if begun and begun.ended:
@@ -64,9 +73,11 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
             f"{here} is being moved to {begun.other}, not to {there}. Name that with --to. To give that move up, add "
             "--cancel",
         )
+    if begun and target == Marks() and not target_is_empty:
+        raise _without_mark(here, there)
     if target.target or target.source or not target_is_empty:
         raise _not_empty(there)
-    return Plan(begun or new, is_new=True)
+    return Plan(new, is_new=True, instead=begun)
 
 
 def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool, here: str) -> str:
@@ -82,11 +93,17 @@ def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool,
             f"use {here} again, without what has changed since, name that place with --to, and add --cancel"
         )
     if target_is_empty:
-        return (
-            f"{here} was moved to {there} before, but that has no data now. Restore it from a backup. To use {here} "
-            "again, without what has changed since, add --cancel"
-        )
+        return f"{here} was moved to {there} before, but that has no data now. {FIND}"
     return f"{here} was moved to {there} before. Nothing to do"
+
+
+def _without_mark(source: str, target: str) -> TenantRefused:
+    """Return the refusal of a move whose target has data: perhaps the source is a copy from before its end."""
+    return TenantRefused(
+        "move_unfinished",
+        f"{source} is being moved to {target}, but that has data and no mark of this move. If all data of {source} "
+        f"are there, use {target}. Else see docs/moving.md (The way back)",
+    )
 
 
 def _not_empty(target: str) -> TenantRefused:
@@ -102,28 +119,60 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
     """
     new = Move(secrets.token_hex(8), target.name, rfc3339(now))
     planned = await _planned(source, target, new)
-    if planned.is_compared:  # a former process was killed at the end
+    if planned.is_ended:  # a former process was killed at the end, or when it canceled the move
+        report = Report(tenants=len(await target.tables.tenants()))
+        if not planned.is_canceled:
+            report = await _compared_again(source, target, done)
         await target.marks.drop(TARGET)
-        return Report(tenants=len(await target.tables.tenants()))
+        return report
     begun = planned.move
     if planned.is_new:
-        await _mark(source, target, begun)
+        await _mark(source, target, planned)
     try:
         await _refuse_unready(source, target, done, is_new=planned.is_new)
     except Exception:
         if planned.is_new:  # nothing was copied
-            await _unmark(source, target)
+            await _unmark(source, target, begun)
         raise
     await _copy(source, target, done)
-    count = len(await source.tables.tenants())
-    report = await compare(source, target, lambda number: done("Compared", number, count))
+    report = await _compared(source, target, done)
     for side in (source, target):
         if await side.server_runs():
             report.differences.append(f"a server was started on {side.name} meanwhile")
     if not report.differences:
-        await source.marks.put(SOURCE, begun.end().to_text())
+        if not await swap_source(source.marks, begun, begun.end()):
+            raise TenantRefused(
+                "moved",
+                f"another command canceled the move of {source.name} meanwhile, or began it anew. So {target.name} "
+                "is not used. To begin again, use a new place",
+            )
         await target.marks.drop(TARGET)
     return report
+
+
+async def _compared(source: Side, target: Side, done: Done) -> Report:
+    count = len(await source.tables.tenants())
+    return await compare(source, target, lambda number: done("Compared", number, count))
+
+
+async def _compared_again(source: Side, target: Side, done: Done) -> Report:
+    """Compare places of which the target still has its mark. Raises TenantRefused if that may be an older copy."""
+    for tenant in await source.tables.tenants():
+        if not await target.is_whole(tenant.name):
+            raise _older(source.name, target.name, f"the tenant {tenant.name}")
+    report = await _compared(source, target, done)
+    if report.differences:
+        raise _older(source.name, target.name, report.differences[0])
+    return report
+
+
+def _older(source: str, target: str, what: str) -> TenantRefused:
+    return TenantRefused(
+        "not_equal",
+        f"{source} was moved to {target}, but that does not have the same data now: {what}. It may be a copy from "
+        f"before the end of the move. Restore a newer one. To use {source} again, without what has changed since the "
+        "move, add --cancel",
+    )
 
 
 async def cancel(source: Side, target: Side) -> bool:
@@ -146,6 +195,7 @@ async def cancel(source: Side, target: Side) -> bool:
             f"{target.name} was moved on to {other.source.other}. First give that move up: with {target.name} as the "
             "source, headcount migrate --to TARGET --cancel",
         )
+    await _refuse_other(source.name, target, begun, other)
     if begun.ended or is_half:
         await _refuse_running(source, target)
         # The data stay, but are of no use. First this mark: at no moment can both places be used.
@@ -156,8 +206,29 @@ async def cancel(source: Side, target: Side) -> bool:
             if other.target is None:
                 await target.marks.drop(TARGET)
             raise
-    await source.marks.drop(SOURCE)
+    if not await swap_source(source.marks, begun, None):
+        raise TenantRefused(
+            "move_unfinished", f"another command has just changed the mark of {source.name}. Run this again"
+        )
     return True
+
+
+async def _refuse_other(source: str, target: Side, begun: Move, marks: Marks) -> None:
+    """Raise TenantRefused if a target without the mark of the move may be another place with the same name.
+
+    The right one would still be used, or be used later.
+    """
+    if is_same(begun, marks.target):
+        return
+    is_empty = await target.is_empty()
+    if begun.ended and marks.target:
+        if not marks.target.is_known:
+            raise unread(target.name).refusal()
+        raise TenantRefused("moved", _why_moved(begun, marks, target.name, target_is_empty=is_empty, here=source))
+    if begun.ended and is_empty:
+        raise TenantRefused("moved", f"{source} was moved to {target.name}, but that has no data now. {FIND}")
+    if not begun.ended and marks == Marks() and not is_empty:
+        raise _without_mark(source, target.name)
 
 
 async def _planned(source: Side, target: Side, new: Move) -> Plan:
@@ -170,22 +241,30 @@ async def _planned(source: Side, target: Side, new: Move) -> Plan:
     )
 
 
-async def _mark(source: Side, target: Side, begun: Move) -> None:
-    """Put the marks of a move that begins. Raises TenantRefused if another move was faster: its marks stay."""
-    if not await source.marks.add(SOURCE, begun.to_text()) and (await marks_in(source.marks)).source != begun:
+async def _mark(source: Side, target: Side, planned: Plan) -> None:
+    """Put the marks of a move that begins. Raises TenantRefused if another move was faster: its marks stay.
+
+    A move that begins anew has a new id. So if the former one still goes on, on another machine, it cannot end.
+    """
+    begun = planned.move
+    if planned.instead:
+        is_marked = await swap_source(source.marks, planned.instead, begun)
+    else:
+        is_marked = await source.marks.add(SOURCE, begun.to_text())
+    if not is_marked:
         raise TenantRefused("move_unfinished", f"{source.name} is being moved by another command. Wait for its end")
     if not await target.marks.add(TARGET, Move(begun.id, source.name, begun.at).to_text()):
-        await source.marks.drop(SOURCE)
+        await swap_source(source.marks, begun, None)
         raise TenantRefused("not_empty", f"another command is moving data to {target.name}. Use a new place")
     if (await marks_in(target.marks)).source or not await target.is_empty():  # it has got data since it was looked at
-        await _unmark(source, target)
+        await _unmark(source, target, begun)
         raise _not_empty(target.name)
 
 
-async def _unmark(source: Side, target: Side) -> None:
+async def _unmark(source: Side, target: Side, begun: Move) -> None:
     """Remove the marks of a move that has copied nothing. If that is interrupted, the same move can begin again."""
     await target.marks.drop(TARGET)
-    await source.marks.drop(SOURCE)
+    await swap_source(source.marks, begun, None)
 
 
 async def _refuse_unready(source: Side, target: Side, done: Done, *, is_new: bool) -> None:

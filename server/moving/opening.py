@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from importer.errors import ImporterError
+from importer.errors import DatabaseFault, ImporterError
 from server import process
 from server.backup.restoring import ALLOWED, refuse_unfinished
 from server.moving.checking import Report
@@ -21,7 +21,7 @@ from server.places import objects_of, place_of
 from server.settings import DATABASE_URL, ServerSettings
 from server.tenants.local.folder import make_data_dir, server_database
 from server.tenants.local.home import open_folder
-from server.tenants.moves import is_same, marks_in
+from server.tenants.moves import Marks, is_same, marks_in
 from server.tenants.settings import TenantRefused
 
 URL = ("postgresql:", "postgres:")
@@ -79,14 +79,16 @@ def is_url(target: str) -> bool:
 
 
 async def is_begun(source: Side, target: Side) -> bool:
-    """Return whether a move between these places has begun and not ended. It may have, if a mark cannot be read."""
+    """Return whether a move between these places has begun and can go on. It may, if a mark cannot be read."""
     try:
-        begun, other = (await marks_in(source.marks)).source, (await marks_in(target.marks)).target
-    except (OSError, ImporterError):
+        begun, other = (await marks_in(source.marks)).source, await marks_in(target.marks)
+        if begun is None or begun.ended:
+            return False
+        if other == Marks():
+            return begun.other == target.name and await target.is_empty()
+        return is_same(begun, other.target)
+    except (OSError, ImporterError, DatabaseFault):
         return True
-    if begun is None or begun.ended:
-        return False
-    return begun.other == target.name or is_same(begun, other)
 
 
 def to_json(report: Report, source: Side, target: Side) -> dict[str, object]:

@@ -15,6 +15,7 @@ from server.tenants.settings import TenantRefused
 
 SOURCE, TARGET = "moved-to", "moved-from"
 """The names of the marks."""
+STILL_RUNS = "If headcount migrate still runs, on this machine or another one, wait for its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,17 @@ async def _move_in(store: MarkStore, name: str) -> Move | None:
     return Move.from_text(text)
 
 
+async def swap_source(store: MarkStore, known: Move, new: Move | None) -> bool:
+    """Put the mark of a source in place of the `known` one; None: remove that. Return whether it was still there.
+
+    A command on another machine may move the same database, to a folder there.
+    """
+    text = await store.find(SOURCE)
+    if text is None or Move.from_text(text) != known:
+        return False
+    return await store.swap(SOURCE, text, new.to_text() if new else None)
+
+
 def is_same(one: Move | None, other: Move | None) -> bool:
     """Return whether two marks are of one move. Marks that cannot be read are of none."""
     return one is not None and other is not None and one.id == other.id != ""
@@ -119,7 +131,7 @@ def _of_target(name: str, move: Move) -> Unused:
     return Unused(
         "move_unfinished",
         f"{name} does not have all data yet: it is the target of a move from {move.other}, which has not ended",
-        "Run the same headcount migrate again: it goes on where it stopped",
+        f"{STILL_RUNS}. Else run the same headcount migrate again: it goes on where it stopped",
     )
 
 
@@ -136,7 +148,8 @@ def _of_source(name: str, move: Move) -> Unused:
     return Unused(
         "move_unfinished",
         f"{name} is being moved to {move.other} (since {move.at})",
-        "To go on, run the same headcount migrate again. To give the move up, add --cancel to it",
+        f"{STILL_RUNS}. To go on, run the same headcount migrate again, on the same machine. To give the move up, "
+        "add --cancel to it",
     )
 
 

@@ -23,6 +23,12 @@ class Marks(dict[str, str]):
     async def add(self, name: str, text: str) -> bool:
         return self.setdefault(name, text) is text
 
+    async def swap(self, name: str, old: str, new: str | None) -> bool:
+        if self.get(name) != old:
+            return False
+        await (self.drop(name) if new is None else self.put(name, new))
+        return True
+
     async def drop(self, name: str) -> None:
         self.pop(name, None)
 

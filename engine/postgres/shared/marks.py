@@ -30,6 +30,12 @@ class PostgresMarkStore:
         )
         return added > 0
 
+    async def swap(self, name: str, old: str, new: str | None) -> bool:
+        if new is None:
+            return await self._database.change("DELETE FROM marks WHERE name = %s AND text = %s", name, old) > 0
+        swapped = "UPDATE marks SET text = %s WHERE name = %s AND text = %s"
+        return await self._database.change(swapped, new, name, old) > 0
+
     async def paused(self) -> set[str]:
         rows = await self._database.read(
             "SELECT name FROM settings JOIN tenants ON id = tenant_id WHERE key = 'paused_until' AND value <> 'null'"

@@ -36,6 +36,13 @@ class FileMarks:
         await self.put(name, text)
         return True
 
+    async def swap(self, name: str, old: str, new: str | None) -> bool:
+        """Replace or remove a mark with the text `old`. The caller holds the lock of the data folder."""
+        if await self.find(name) != old:
+            return False
+        await (self.drop(name) if new is None else self.put(name, new))
+        return True
+
     async def drop(self, name: str) -> None:
         await asyncio.to_thread(_remove, self._folder / name)
 

@@ -37,6 +37,18 @@ async def test_a_mark_is_added_only_if_there_is_none_of_its_name(marks: MarkStor
     assert await marks.find("digests") == "2026-03-30"
 
 
+async def test_a_mark_is_replaced_or_removed_only_if_it_has_the_known_text(marks: MarkStore) -> None:
+    assert not await marks.swap("digests", "2026-03-30", "2026-04-06")
+    await marks.put("digests", "2026-03-30")
+    for new in ("2026-04-13", None):
+        assert not await marks.swap("digests", "2026-04-06", new)
+        assert await marks.find("digests") == "2026-03-30"
+    assert await marks.swap("digests", "2026-03-30", "2026-04-06")
+    assert await marks.find("digests") == "2026-04-06"
+    assert await marks.swap("digests", "2026-04-06", None)
+    assert not await marks.has("digests")
+
+
 async def test_sending_that_is_turned_off_keeps_its_time_until_it_is_turned_on(marks: MarkStore) -> None:
     sending = Sending(marks)
     assert (await sending.is_off(), await sending.off_since(), await sending.why_off()) == (False, None, None)

@@ -55,6 +55,19 @@ async def test_a_target_whose_data_another_move_just_takes_away_is_refused() -> 
     assert (source.marks, target.marks) == ({}, {SOURCE: OTHER.to_text()})
 
 
+async def test_a_move_that_begins_anew_has_another_mark_than_the_former_one() -> None:
+    """On another machine, the former one may still go on: of two with one mark, both would end."""
+    begun = Move("one", THERE, "2026-01-01T00:00:00Z")
+    source, target = Place(HERE, runs=[True]).marked(source=begun), Place(THERE)
+    seen: list[Move] = []
+    target.looked = lambda: seen.append(Move.from_text(source.marks[SOURCE]))
+    assert await refused(source, target) == "server_runs"
+    assert [each.id == "one" for each in seen] == [True, False]
+    target.looked = lambda: mark(source, SOURCE)
+    assert await refused(source.marked(source=begun), target) == "move_unfinished"
+    assert (source.marks, target.marks) == ({SOURCE: OTHER.to_text()}, {})
+
+
 async def test_a_move_that_goes_on_and_is_refused_keeps_its_marks() -> None:
     """Without them, a source could be used of which a part is at the target."""
     begun = Move("one", THERE, "2026-01-01T00:00:00Z")

@@ -8,7 +8,7 @@ import pytest
 
 from server.moving.moving import cancel
 from server.moving.side import Side
-from server.tenants.moves import TARGET, Move
+from server.tenants.moves import SOURCE, TARGET, Move
 from server.tenants.settings import TenantRefused
 from tests.support.moving_marks import Place
 
@@ -31,9 +31,29 @@ async def refused(source: Place, target: Place) -> str:
 
 
 async def test_a_canceled_move_marks_its_target_and_not_its_source() -> None:
-    source, target = Place(HERE).marked(source=BEGUN.end()), Place(THERE)
+    source, target = Place(HERE).marked(source=BEGUN.end()), Place(THERE, empty=False)
     assert await canceled(source, target)
     assert (list(source.marks), list(target.marks)) == ([], [TARGET])
+
+
+async def test_a_move_whose_target_has_lost_its_data_is_not_canceled() -> None:
+    """The data may be in a folder of this name on another machine, or on a disk that is not mounted."""
+    assert await refused(Place(HERE).marked(source=BEGUN.end()), Place(THERE)) == "moved"
+    other = Place(THERE, empty=False).marked(target=Move("two", "the data folder /c", BEGUN.at))
+    assert await refused(Place(HERE).marked(source=BEGUN.end()), other) == "moved"
+
+
+async def test_a_source_is_not_used_again_if_its_target_has_data_without_a_mark() -> None:
+    """The source may be a copy from before the end of the move: then the target is used already."""
+    assert await refused(Place(HERE).marked(source=BEGUN), Place(THERE, empty=False)) == "move_unfinished"
+
+
+async def test_a_move_that_ends_on_another_machine_meanwhile_is_not_canceled() -> None:
+    source, target = Place(HERE).marked(source=BEGUN), Place(THERE)
+    target.looked = lambda: source.marks.update({SOURCE: BEGUN.end().to_text()})
+    with pytest.raises(TenantRefused, match="another command has just changed the mark"):
+        await canceled(source, target)
+    assert Move.from_text(source.marks[SOURCE]) == BEGUN.end()
 
 
 async def test_a_move_without_a_second_mark_is_canceled() -> None:
@@ -68,5 +88,6 @@ async def test_a_move_is_not_canceled_whose_target_was_moved_on() -> None:
 
 async def test_a_move_is_not_canceled_while_a_server_runs() -> None:
     source = Place(HERE).marked(source=BEGUN.end())
-    assert await refused(source, Place(THERE, runs=[True])) == "server_runs"
-    assert await refused(source, Place(THERE, runs=[False, True])) == "server_runs"  # it started just now
+    assert await refused(source, Place(THERE, empty=False, runs=[True])) == "server_runs"
+    started = Place(THERE, empty=False, runs=[False, True])  # just now
+    assert await refused(source, started) == "server_runs"

@@ -39,13 +39,22 @@ def test_a_move_that_was_killed_goes_on() -> None:
 
 
 def test_a_move_that_was_killed_before_the_second_mark_begins_again() -> None:
-    assert planned(Marks(OLD), Marks()) == Plan(OLD, is_new=True)
+    assert planned(Marks(OLD), Marks()) == Plan(NEW, is_new=True, instead=OLD)
 
 
 def test_a_move_that_was_killed_at_its_end_only_ends() -> None:
-    assert planned(Marks(OLD.end()), Marks(target=FROM), empty=False) == Plan(
-        OLD.end(), is_new=False, is_compared=True
-    )
+    assert planned(Marks(OLD.end()), Marks(target=FROM), empty=False) == Plan(OLD.end(), is_new=False, is_ended=True)
+
+
+def test_a_cancel_that_was_killed_is_known_by_the_mark_of_the_target() -> None:
+    canceled = Marks(target=replace(FROM, canceled=True))
+    assert planned(Marks(OLD.end()), canceled, empty=False).is_canceled
+
+
+def test_a_target_that_has_data_without_the_mark_of_the_move_is_told() -> None:
+    """The source may be a copy from before the end of the move: then the target is used already."""
+    told = refusal(Marks(OLD), Marks(), empty=False)
+    assert "has data and no mark of this move. If all data of the data folder /a are there, use" in told.message
 
 
 def test_a_place_that_is_not_whole_is_refused_as_a_source() -> None:

@@ -1,0 +1,141 @@
+"""Marks of a move: whatever is done meanwhile, also on another machine, at most one place is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.moving import moving
+from server.moving.checking import Report, compare
+from server.moving.database import DatabaseSide
+from server.moving.folder import FolderSide
+from server.moving.moving import cancel
+from server.moving.opening import is_begun
+from server.moving.side import Side
+from server.tenants.local.home import open_folder
+from server.tenants.moves import TARGET, Marks, Move, marks_in
+from server.tenants.settings import TenantRefused
+from tests.integration.postgres.test_moved_files import database_at, folder_at, moved
+from tests.support.clients import POSTGRES, needs
+from tests.support.keypairs import public_line
+from tests.support.postgres import connected
+
+pytestmark = [needs(POSTGRES), pytest.mark.only_on("sqlite", "it uses both engines")]
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> Path:
+    """A data folder with the tenant acme."""
+    place = tmp_path / "source"
+    async with open_folder(place) as home:
+        await home.add("acme", [public_line()])
+    return place
+
+
+@asynccontextmanager
+async def in_use(tmp_path: Path, source: Path) -> AsyncIterator[DatabaseSide]:
+    """The database into which `source` was moved."""
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        assert (await moved(here, there)).differences == []
+        yield there
+
+
+def run_on(side: DatabaseSide, statement: str) -> None:
+    with connected(side.tables._database.url) as database:
+        database.execute(statement.encode())
+
+
+async def is_used(side: Side) -> bool:
+    return await marks_in(side.marks) == Marks()
+
+
+@asynccontextmanager
+async def two_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[FolderSide, FolderSide]]:
+    """Two folders with the same path, each on a machine of its own."""
+    monkeypatch.setattr(FolderSide, "name", "the data folder /var/lib/headcount")
+    async with folder_at(tmp_path / "one") as one, folder_at(tmp_path / "two") as two:
+        yield one, two
+
+
+def before_the_end(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[object]]) -> None:
+    """Do this before a move compares both places; once."""
+    left = [act]
+
+    async def compared(*values: Any) -> Report:
+        while left:
+            await left.pop()()
+        return await compare(*values)
+
+    monkeypatch.setattr(moving, "compare", compared)
+
+
+async def test_only_one_of_two_moves_of_a_database_on_two_machines_ends(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message of the source says to run the same command again, and does not know on which machine."""
+    async with in_use(tmp_path, source) as database, two_machines(tmp_path, monkeypatch) as (one, two):
+        before_the_end(monkeypatch, lambda: moved(database, two))
+        with pytest.raises(TenantRefused, match="meanwhile, or began it anew"):
+            await moved(database, one)
+        assert [await is_used(each) for each in (database, one, two)] == [False, False, True]
+        assert not await is_begun(database, one)
+
+
+async def test_a_move_that_is_canceled_on_another_machine_does_not_end(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_use(tmp_path, source) as database, two_machines(tmp_path, monkeypatch) as (one, two):
+        before_the_end(monkeypatch, lambda: cancel(database, two))
+        with pytest.raises(TenantRefused, match="another command canceled the move"):
+            await moved(database, one)
+        assert [await is_used(each) for each in (database, one)] == [True, False]
+
+
+async def test_a_move_is_not_canceled_on_a_machine_that_does_not_have_its_target(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with in_use(tmp_path, source) as database, two_machines(tmp_path, monkeypatch) as (one, two):
+        await moved(database, one)
+        with pytest.raises(TenantRefused, match=r"but that has no data now\. .* on another machine"):
+            await cancel(database, two)
+        assert [await is_used(each) for each in (database, one)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM meta",
+        "INSERT INTO teams (tenant_id, id, key, name) SELECT id, 1, 'a', 'a' FROM tenants",
+        "DELETE FROM keys",
+    ],
+    ids=["tenant", "rows", "keys"],
+)
+async def test_a_copy_of_a_target_from_before_the_end_of_its_move_is_not_used(
+    tmp_path: Path, source: Path, change: str
+) -> None:
+    """As a dump that was made during the move: its mark says to run the same command again."""
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        await moved(here, there)
+        begun = (await marks_in(here.marks)).source
+        assert begun
+        await there.marks.put(TARGET, Move(begun.id, here.name, begun.at).to_text())
+        run_on(there, change)
+        with pytest.raises(TenantRefused, match="It may be a copy from before the end of the move") as caught:
+            await moved(here, there)
+        assert (caught.value.code, await is_used(there), await is_begun(here, there)) == ("not_equal", False, False)
+
+
+async def test_a_move_that_was_killed_just_before_its_end_is_compared_again(tmp_path: Path, source: Path) -> None:
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        await moved(here, there)
+        begun = (await marks_in(here.marks)).source
+        assert begun
+        await there.marks.put(TARGET, Move(begun.id, here.name, begun.at).to_text())
+        report = await moved(here, there)
+        assert (report.differences, report.keys, await is_used(there)) == ([], 1, True)
