@@ -139,9 +139,12 @@ class DatabasePlace:
                 found = judge_server(server, newest(), self.name)
                 if server.versions != newest():  # the tables may be others
                     return found
+                moved, is_target = await of_move(self.name, self.name, PostgresMarkStore(database))
+                found += moved
+                if is_target:
+                    return found
                 found += await self._examined_files(database)
         async with self._marked() as home:  # a move names doctor for the files that it cannot read
-            found += await of_move(self.name, self.name, home.marks)
             found += judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
             named = [each.name for each in await home.store.tenants().list()]
             faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]

@@ -107,8 +107,8 @@ class FolderPlace:
         from server.doctor.examining import examine
 
         _refuse_other(self._data_dir)
-        moved = asyncio.run(of_move(self.name, self.where, FileMarks(self._data_dir)))
-        return [*examine(self._data_dir), *moved]
+        moved, is_target = asyncio.run(of_move(self.name, self.where, FileMarks(self._data_dir)))
+        return moved if is_target else [*examine(self._data_dir), *moved]
 
     async def change_secret(self, new_file: Path) -> bool:
         raise TenantRefused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.moving import SqliteTables
+from importer.errors import DatabaseFault
+from server.doctor.findings import Finding
 from server.moving import moving
 from server.moving.checking import Report, compare
 from server.moving.database import DatabaseSide
@@ -16,9 +20,13 @@ from server.moving.folder import FolderSide
 from server.moving.moving import cancel
 from server.moving.opening import is_begun
 from server.moving.side import Side
+from server.places.database import DatabasePlace
+from server.places.folder import FolderPlace
+from server.settings import ServerSettings
 from server.tenants.local.home import open_folder
 from server.tenants.moves import TARGET, Marks, Move, marks_in
 from server.tenants.settings import TenantRefused
+from tests.integration.postgres.test_doctor import OF_TESTS
 from tests.integration.postgres.test_moved_files import database_at, folder_at, moved
 from tests.support.clients import POSTGRES, needs
 from tests.support.keypairs import public_line
@@ -139,3 +147,34 @@ async def test_a_move_that_was_killed_just_before_its_end_is_compared_again(tmp_
         await there.marks.put(TARGET, Move(begun.id, here.name, begun.at).to_text())
         report = await moved(here, there)
         assert (report.differences, report.keys, await is_used(there)) == ([], 1, True)
+
+
+async def findings(place: DatabasePlace | FolderPlace) -> list[Finding]:
+    """Return what the doctor finds, without what is about the server of the tests."""
+    found = await asyncio.to_thread(place.findings)
+    return [each for each in found if not each.what.startswith(OF_TESTS)]
+
+
+async def test_doctor_says_nothing_of_a_target_but_to_go_on_with_its_move(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant that is not whole is in no backup, and its folder is not to be moved away."""
+
+    async def full(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        run_on(there, "ALTER TABLE meta ADD CONSTRAINT none CHECK (false)")
+        with pytest.raises(DatabaseFault):
+            await moved(here, there)
+        (told,) = await findings(DatabasePlace(there.tables._database.url, tmp_path / "secret"))
+        assert "does not have all data yet" in told.what
+        run_on(there, "ALTER TABLE meta DROP CONSTRAINT none")
+        await moved(here, there)
+        async with folder_at(tmp_path / "back") as back:
+            with monkeypatch.context() as patch:
+                patch.setattr(SqliteTables, "fill_tenant", full)
+                with pytest.raises(OSError, match="the disk is full"):
+                    await moved(there, back)
+            (told,) = await findings(FolderPlace(ServerSettings(data_dir=tmp_path / "back")))
+            assert "does not have all data yet" in told.what
