@@ -17,6 +17,7 @@ from ground.moments import utc_now
 from ground.words import as_sentence, counted, listed
 from server import process
 from server.cli.data import runs
+from server.cli.folder import tell_without_backup
 from server.cli.output import harmless, json_option, print_json, print_table, tell
 from server.doctor.findings import Finding, Severity, need_action
 from server.places import place_of
@@ -118,6 +119,8 @@ async def migrate(target: str, cancel: bool, as_json: bool) -> int:
         tell(f"{rows} of {name} had the character NUL, which PostgreSQL does not store: U+FFFD replaces it", "nul")
     if not as_json:
         _print_moved(report, source.name, other.name, NAME_DATABASE if opening.is_url(target) else NAME_FOLDER, left)
+    if not opening.is_url(target):
+        tell_without_backup(Path(target).absolute())
     if os.geteuid() == 0 and not opening.is_url(target):
         do = f"chown -R USER {shlex.quote(target)}"
         tell(f"root owns {target}. If the server runs as another user, give it to that user: {do}", "owned_by_root")
