@@ -117,6 +117,12 @@ class DatabaseSide:
         return digest.hexdigest()
 
     async def refuse_files(self, tenant: str, facts: Sequence[Fact]) -> None:
+        if strange := [each.path for each in facts if not each.seen and not _is_text(each.path)]:
+            raise TenantRefused(
+                "not_text",
+                f"the folder of {tenant} has files whose names are not UTF-8: {some(strange)}. Headcount makes none "
+                "of these: move them away",
+            )
         most = self._home.files.contents.most_bytes
         if most is None or not (paths := [each.path for each in facts if each.size > most]):
             return
@@ -265,6 +271,14 @@ def _name(fact: Fact, folders: dict[bytes, int], content: int | None) -> Name:
 def _fact(path: bytes, name: Name) -> Fact:
     written = Written.from_json(json.loads(name.written)) if name.written else None
     return Fact(True, path, name.content, name.size, name.accessed, name.modified, written)
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _content(file: Fact) -> int:

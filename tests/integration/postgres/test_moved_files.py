@@ -102,6 +102,18 @@ async def test_a_file_that_is_too_long_for_s3_is_named_before_a_move_begins(
         assert (await moved(here, there)).differences == []
 
 
+async def test_a_strange_name_beside_uploads_is_found_before_a_move_begins(tmp_path: Path, source: Path) -> None:
+    """Names that clients see may be any bytes; those of copies are texts in the database."""
+    folder = source / "tenants" / "acme"
+    for place in ("files", "uploads"):
+        (folder / place / os.fsdecode(b"\xff.csv")).write_bytes(b"")
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        text = await refusal(here, there)
+        assert r"has files whose names are not UTF-8: uploads/\xff.csv. Headcount" in text
+        (folder / "uploads" / os.fsdecode(b"\xff.csv")).unlink()
+        assert (await moved(here, there)).differences == []
+
+
 async def test_a_file_that_cannot_be_stored_is_named_with_its_tenant(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
