@@ -13,6 +13,7 @@ places be used.
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +29,6 @@ GIVE_UP_FIRST = (
     "Then give the move up: add --cancel. Start a server on that place once more and stop it, and move to a new place"
 )
 """No server starts on a source that has a mark."""
-FIND = (
-    "The data may be on a disk that is not mounted, or on another machine: run the command there. If they are lost, "
-    "restore them from a backup, or see docs/moving.md (The way back)"
-)
 
 Done = Callable[[str, int, int], None]
 """Gets the verb (`Copied`), the number of tenants that are done, and that of all."""
@@ -93,8 +90,18 @@ def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool,
             f"use {here} again, without what has changed since, name that place with --to, and add --cancel"
         )
     if target_is_empty:
-        return f"{here} was moved to {there} before, but that has no data now. {FIND}"
+        return _lost(begun, here, there)
     return f"{here} was moved to {there} before. Nothing to do"
+
+
+def _lost(begun: Move, source: str, target: str) -> str:
+    """Return why a place is neither moved again nor used again whose target has no data."""
+    ran = f" (the move ran{begun.on_host})" if begun.host else ""
+    return (
+        f"{source} was moved to {target}, but that has no data now. They may be on a disk that is not mounted, or on "
+        f"another machine{ran}: then run the command there. If they are lost, restore them from a backup, or see "
+        "docs/moving.md (The way back)"
+    )
 
 
 def _without_mark(source: str, target: str) -> TenantRefused:
@@ -117,7 +124,7 @@ async def move(source: Side, target: Side, now: datetime, done: Done) -> Report:
 
     If the report has differences, the source can be used again after a `cancel`. Raises TenantRefused.
     """
-    new = Move(secrets.token_hex(8), target.name, rfc3339(now))
+    new = Move(secrets.token_hex(8), target.name, rfc3339(now), host=socket.gethostname())
     planned = await _planned(source, target, new)
     if planned.is_ended:  # a former process was killed at the end, or when it canceled the move
         report = Report(tenants=len(await target.tables.tenants()))
@@ -199,7 +206,9 @@ async def cancel(source: Side, target: Side) -> bool:
     if begun.ended or is_half:
         await _refuse_running(source, target)
         # The data stay, but are of no use. First this mark: at no moment can both places be used.
-        await target.marks.put(TARGET, Move(begun.id, source.name, begun.at, canceled=True).to_text())
+        await target.marks.put(
+            TARGET, Move(begun.id, source.name, begun.at, canceled=True, host=begun.host).to_text()
+        )
         try:
             await _refuse_running(source, target)  # one that was started before it could see the mark
         except Exception:
@@ -226,7 +235,7 @@ async def _refuse_other(source: str, target: Side, begun: Move, marks: Marks) ->
             raise unread(target.name).refusal()
         raise TenantRefused("moved", _why_moved(begun, marks, target.name, target_is_empty=is_empty, here=source))
     if begun.ended and is_empty:
-        raise TenantRefused("moved", f"{source} was moved to {target.name}, but that has no data now. {FIND}")
+        raise TenantRefused("moved", _lost(begun, source, target.name))
     if not begun.ended and marks == Marks() and not is_empty:
         raise _without_mark(source, target.name)
 
@@ -253,7 +262,7 @@ async def _mark(source: Side, target: Side, planned: Plan) -> None:
         is_marked = await source.marks.add(SOURCE, begun.to_text())
     if not is_marked:
         raise TenantRefused("move_unfinished", f"{source.name} is being moved by another command. Wait for its end")
-    if not await target.marks.add(TARGET, Move(begun.id, source.name, begun.at).to_text()):
+    if not await target.marks.add(TARGET, Move(begun.id, source.name, begun.at, host=begun.host).to_text()):
         await swap_source(source.marks, begun, None)
         raise TenantRefused("not_empty", f"another command is moving data to {target.name}. Use a new place")
     if (await marks_in(target.marks)).source or not await target.is_empty():  # it has got data since it was looked at

@@ -15,14 +15,14 @@ from server.tenants.settings import TenantRefused
 
 SOURCE, TARGET = "moved-to", "moved-from"
 """The names of the marks."""
-STILL_RUNS = "If headcount migrate still runs, on this machine or another one, wait for its end"
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """One move: `id` is random. `other` is the other place in words, `at` when it began (RFC 3339 in UTC).
 
-    `canceled` is set in the mark of a target that is not to be used any more.
+    `canceled` is set in the mark of a target that is not to be used any more. `host` is the machine of the command,
+    and so of the folder. It is only told: a container has another name each time.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Move:
     at: str
     ended: bool = False
     canceled: bool = False
+    host: str = ""
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -40,9 +41,14 @@ class Move:
         try:
             found = json.loads(text or "")
             known = (str(found["id"]), str(found["other"]), str(found["at"]), bool(found["ended"]))
-            return cls(*known, bool(found.get("canceled")))
+            return cls(*known, bool(found.get("canceled")), str(found.get("host") or ""))
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls("", "another place", "an unknown time")
+
+    @property
+    def on_host(self) -> str:
+        """The machine, for the end of a clause."""
+        return f" on the machine {self.host}" if self.host else ""
 
     @property
     def is_known(self) -> bool:
@@ -126,12 +132,13 @@ def _of_target(name: str, move: Move) -> Unused:
         return Unused(
             "moved",
             f"{name} is not used any more: the move to it from {move.other} was canceled",
-            f"Use {move.other}. If that is refused, too, run the same headcount migrate --cancel again",
+            f"Use {move.other}. If that is refused, too, run the same headcount migrate --cancel again{move.on_host}",
         )
     return Unused(
         "move_unfinished",
         f"{name} does not have all data yet: it is the target of a move from {move.other}, which has not ended",
-        f"{STILL_RUNS}. Else run the same headcount migrate again: it goes on where it stopped",
+        f"If headcount migrate still runs{move.on_host}, wait for its end. Else run the same headcount migrate "
+        f"again{move.on_host}: it goes on where it stopped",
     )
 
 
@@ -139,17 +146,18 @@ def _of_source(name: str, move: Move) -> Unused:
     if not move.is_known:
         return unread(name)
     if move.ended:
+        by = f", by a command{move.on_host}" if move.host else ""
         return Unused(
             "moved",
-            f"{name} was moved to {move.other} (on {move.at})",
+            f"{name} was moved to {move.other} (on {move.at}{by})",
             "Use that. To use this place again, without what has changed since: "
             "headcount migrate --to TARGET --cancel",
         )
     return Unused(
         "move_unfinished",
         f"{name} is being moved to {move.other} (since {move.at})",
-        f"{STILL_RUNS}. To go on, run the same headcount migrate again, on the same machine. To give the move up, "
-        "add --cancel to it",
+        f"If headcount migrate still runs{move.on_host}, wait for its end. To go on, run the same headcount migrate "
+        f"again{move.on_host}. To give the move up, add --cancel to it",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from server.moving.moving import Plan, plan
-from server.tenants.moves import Marks, Move
+from server.tenants.moves import Marks, Move, why_unused
 from server.tenants.settings import TenantRefused
 
 HERE, THERE = "the data folder /a", "the database b"
@@ -82,6 +82,18 @@ def test_nothing_is_to_do_only_if_the_data_are_in_the_target() -> None:
     for empty in (True, False):
         elsewhere = refusal(Marks(Move("old", "the database c", "", ended=True)), Marks(), empty=empty)
         assert "was moved to the database c before, and not to the database b" in elsewhere.message
+
+
+def test_a_place_that_is_not_used_names_the_machine_of_its_move() -> None:
+    """Other machines have a folder of this path, too."""
+    ran = replace(OLD, host="db1")
+    there = replace(FROM, host="db1")
+    for found in (Marks(ran), Marks(ran.end()), Marks(target=there), Marks(target=replace(there, canceled=True))):
+        assert (why := why_unused(HERE, found))
+        assert "on the machine db1" in f"{why.what}. {why.do}"
+    assert "(the move ran on the machine db1)" in refusal(Marks(ran.end()), Marks()).message
+    assert (why := why_unused(HERE, Marks(OLD)))
+    assert "machine" not in why.do
 
 
 def test_a_target_has_no_data_and_no_mark_of_another_move() -> None:
