@@ -250,7 +250,8 @@ def test_a_frozen_server_keeps_its_database_from_being_moved_or_stops(moved: Ins
     with moved.there as server:
         assert server.process
         server.process.send_signal(signal.SIGSTOP)
-        runs = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'headcount node'"
+        here = "application_name = 'headcount node' AND datname = current_database()"
+        runs = f"SELECT count(*) FROM pg_stat_activity WHERE {here}"
         wait_until(lambda: stored(moved, runs) == [(0,)], 30, "PostgreSQL to take the server for gone")
         refused = moved.move_back(check=False)
         assert (refused.code, "was killed or is frozen" in refused.err) == (1, True)

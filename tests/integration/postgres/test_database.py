@@ -16,6 +16,7 @@ from importer.errors import DatabaseAway, DatabaseFault, DatabaseUnusable, TryAg
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url as url_of
+from tests.support.postgres import waiting
 from tests.support.waiting import DEADLINE_S, eventually
 
 pytestmark = needs(POSTGRES)
@@ -29,7 +30,8 @@ async def written(database: Database) -> list[int]:
 
 async def asleep(database: Database) -> bool:
     """Return whether a statement of this database sleeps."""
-    return bool(await database.read("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+    here = "datname = current_database()"
+    return bool(await database.read(f"SELECT 1 FROM pg_stat_activity WHERE {here} AND wait_event = 'PgSleep'"))
 
 
 async def test_values_are_given_by_place_or_by_name(database: Database) -> None:
@@ -323,7 +325,7 @@ async def test_a_statement_that_a_deadlock_ended_is_run_again(database: Database
 
 
 async def waits_for_a_row(database: Database) -> bool:
-    return bool(await database.read("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+    return await waiting(database, 1)
 
 
 async def test_each_kind_of_fault_has_its_exception(database: Database) -> None:

@@ -26,8 +26,12 @@ from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 pytestmark = needs(POSTGRES)
 
-HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted"
-CUT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+HELD = """
+    FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+"""The lock in this database alone: other tests have servers with the same numbers."""
+HOLDER = f"SELECT pid {HELD}"
+CUT = f"SELECT pg_terminate_backend(pid) {HELD}"
 
 RUNNING = """
     WITH made AS (INSERT INTO tenants (name, created_at) VALUES ('acme', 'now') RETURNING id)

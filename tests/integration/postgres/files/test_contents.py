@@ -18,6 +18,7 @@ from engine.shared.objects import BLOCK
 from importer.errors import DatabaseFault, Refused
 from tests.integration.postgres.files.conftest import BOTH, Put, contents_of
 from tests.support.clients import POSTGRES, needs
+from tests.support.postgres import waiting
 from tests.support.waiting import eventually
 
 pytestmark = [needs(POSTGRES), BOTH]
@@ -153,7 +154,7 @@ async def test_a_content_that_is_being_deleted_gets_no_name(
     async with database.transaction() as steps:
         await steps.change("DELETE FROM contents WHERE id = %s", number)
         referring = asyncio.create_task(refer())
-        await eventually(lambda: database.read("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        await eventually(lambda: waiting(database, 1))
     with pytest.raises(ContentGone):
         await referring
 
