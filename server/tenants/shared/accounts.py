@@ -126,7 +126,10 @@ class StoredAccounts:
         if self._failed and not self._why_not_ask():
             await self._asked([])
         if self._failed:
-            raise self._failed[1].with_traceback(None)
+            error = self._failed[1]
+            if self._lasts():  # no login may come that tells it: a balancer takes away what is not ready
+                self._log("No tenant can be read", error, "logins are refused")
+            raise error.with_traceback(None)
 
     def identity(self, name: str) -> int | None:
         """Return the id of the tenant that has this name now, or had it when that was read; None if none has it.
@@ -211,12 +214,19 @@ class StoredAccounts:
         return TenantAccount(name, root, limits_of(settings), keys, hooks=settings.hooks)
 
     def _tell(self, name: str, error: Exception, then: str) -> None:
-        if isinstance(error, TryAgain) and error.told and self._clock() - self._failed_since < LOGGED_EVERY_S:
-            return  # longer, and logins alone may have no connection
+        if isinstance(error, TryAgain) and error.told and not self._lasts():
+            return
+        self._log(f"Tenant {name} cannot be read", error, then, name)
+
+    def _lasts(self) -> bool:
+        """Return whether the database has not answered for so long that logins alone may have no connection."""
+        return bool(self._failed) and self._clock() - self._failed_since >= LOGGED_EVERY_S
+
+    def _log(self, what: str, error: Exception, then: str, name: str | None = None) -> None:
         if times := self._said.again(time.monotonic()):
             facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
             why = error.in_full if isinstance(error, TryAgain) else error
-            log.error("Tenant %s cannot be read (%s); %s.", name, why, then, extra=facts)
+            log.error("%s (%s); %s.", what, why, then, extra=facts)
 
 
 def _unknown(name: str) -> TenantAccount:

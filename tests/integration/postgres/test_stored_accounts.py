@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -290,6 +290,31 @@ async def test_logins_that_alone_have_no_database_for_a_minute_are_in_the_log(
         door.refusal()
     assert caplog.messages == [
         "Tenant acme cannot be read (the database cannot be reached: too many clients already); logins are refused."
+    ]
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_a_server_to_which_no_client_comes_any_more_logs_why_logins_have_no_database(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A balancer sends it none while the check of its health fails."""
+
+    async def answer(names: Sequence[str]) -> None:
+        raise DatabaseAway("too many clients already")
+
+    monkeypatch.setattr(door.store, "admissions", answer)
+    assert door.refusal() is None
+    door.now = 0.5
+    await door.accounts.renew(["acme"])
+    for second in range(1, 63):
+        assert caplog.messages == []
+        door.now = second
+        with pytest.raises(DatabaseAway):
+            await door.accounts.check()
+        if second > 60:
+            break
+    assert caplog.messages == [
+        "No tenant can be read (the database cannot be reached: too many clients already); logins are refused."
     ]
 
 
