@@ -66,6 +66,7 @@ class PostgresStore:
         """Whether the storage of files outside of the database can be used; None: there is none, or in a command."""
         self._pulse = pulse
         self.node: Node = node or ONLY_NODE
+        self._check_node = node.check if node else lambda: None
         self.node_number = node.number if node else None
         """The number of this server; None for a command."""
         self._login_wait_s = login_wait_s
@@ -133,6 +134,7 @@ class PostgresStore:
     async def ask_to_write(self) -> None:
         if self._pulse:
             self._pulse.check()
+            self._check_node()
         else:
             await self.database.change(ASK)
 

@@ -31,6 +31,9 @@ ALL_BUT_THE_PULSE = """
     WHERE application_name = 'headcount' AND query NOT LIKE 'UPDATE marks SET text = text WHERE false%'"""
 
 
+THE_LOCK = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'headcount node'"
+
+
 @pytest.fixture
 def postgres() -> Iterator[OwnPostgres]:
     with own_postgres() as started:
@@ -88,7 +91,17 @@ async def test_a_database_that_becomes_read_only_makes_an_upload_wait_and_reads_
     assert "read-only" in away
 
 
-def test_a_server_whose_logins_get_no_connection_is_not_ready(server: ServerProcess, postgres: OwnPostgres) -> None:
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [
+        (ALL_BUT_THE_PULSE, "the database cannot be reached"),
+        (THE_LOCK, "the database has not heard of this server for 12 seconds"),
+    ],
+    ids=["logins", "taken for gone"],
+)
+def test_a_server_whose_logins_get_no_connection_is_not_ready(
+    server: ServerProcess, postgres: OwnPostgres, ended: str, why: str
+) -> None:
     """All are used up, so a balancer sends its clients to other servers, which may have one."""
     with ExitStack() as used, psycopg.connect(postgres.url, autocommit=True) as admin:
 
@@ -99,13 +112,13 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(server: ServerProc
 
         def is_refused() -> bool:
             use_up()
-            admin.execute(ALL_BUT_THE_PULSE)
+            admin.execute(ended)
             use_up()
             return LATER in server.sftp("acme", "ls /").stderr
 
         wait_until(is_refused, DEADLINE_S, "a refused login")
         shows(server, works=False)
-        assert server.get("/readyz").json()["reasons"] == {"database": "the database cannot be reached"}
+        assert server.get("/readyz").json()["reasons"] == {"database": why}
     shows(server, works=True)
     assert server.sftp("acme", "ls /").returncode == 0
 

@@ -28,7 +28,7 @@ from engine.postgres.database import Database, Steps
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
 from ground.threads import finish
-from importer.errors import Stopped
+from importer.errors import Stopped, TryAgain
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ FROZEN_S = 6.0
 """PostgreSQL takes a server for gone that was silent for so long."""
 SURE_S = 4.0
 """A server is sure of its locks for so long after it was last answered."""
+UNHEARD_S = 12.0
+"""A server that got no answer for so long is surely taken for gone: twice as long, so that no slow answer counts."""
 AGAIN_S = 0.2
 AGAIN_WITHIN_S = 2.0
 """The longest wait for a connection in place of one that was lost: then the next try. A start waits longer."""
@@ -122,6 +124,11 @@ class PostgresNode:
     def leads(self) -> bool:
         now = time.monotonic()
         return self._leads_from <= now and now - self._answered_at < SURE_S
+
+    def check(self) -> None:
+        """Raise TryAgain if this server is surely taken for gone: its logins are refused. Does not wait."""
+        if time.monotonic() - self._answered_at >= UNHEARD_S:
+            raise TryAgain("database_busy", f"the database has not heard of this server for {UNHEARD_S:g} seconds")
 
     async def bury(self, patience_s: float) -> None:
         now = time.monotonic()
