@@ -31,7 +31,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
 IDLE_S = 60.0
 """A connection that nothing has used for so long is closed."""
 OLD_S = 3600.0
-"""A connection that is older is not lent again: its process in PostgreSQL only grows."""
+"""A new connection takes the place of one that is older, whose process in PostgreSQL only grows."""
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class _Resting:
     connection: Connection
     made_at: float
     since: float
+    old_at: float
+    """When a new one takes its place, if one can be made."""
 
 
 class Pool:
@@ -122,10 +124,23 @@ class Pool:
         while self._resting:
             newest = self._resting.pop()
             refuses = newest.made_at <= self._refused_at and not self._refuses
-            if not refuses and _is_quiet(newest.connection) and _now() - newest.made_at < OLD_S:
-                return newest
+            if not refuses and _is_quiet(newest.connection):
+                return newest if _now() < newest.old_at else await self._in_place_of(newest)
             await newest.connection.close()
         return None
+
+    async def _in_place_of(self, old: _Resting) -> _Resting:
+        """Return a new connection; the old one if none can be made, as of a database that cannot be written."""
+        try:
+            made = await self._new()
+        except psycopg.OperationalError:
+            old.old_at = _now() + IDLE_S
+            return old
+        except BaseException:
+            self._resting.append(old)
+            raise
+        await old.connection.close()
+        return made
 
     async def _freed(self, deadline: float) -> _Resting | None:
         """While another borrower tries in vain to make a connection, wait for a reader to give its own back."""
@@ -146,7 +161,7 @@ class Pool:
     async def _new(self) -> _Resting:
         connection, now = await self._connect(), _now()
         self._refuses = False
-        return _Resting(connection, now, now)
+        return _Resting(connection, made_at=now, since=now, old_at=now + OLD_S)
 
     async def _tried(self, deadline: float, act: Callable[[], Awaitable[T]]) -> T:
         """Return what `act` returns, which makes a connection; try until the deadline, one borrower at a time."""

@@ -279,6 +279,25 @@ async def test_reads_go_on_while_writers_wait_for_a_database_that_can_be_written
     assert await written(database) == [*range(10)]
 
 
+async def test_an_old_connection_is_used_until_a_new_one_can_be_made(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database may be read-only for hours: reads go on."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    process = "SELECT pg_backend_pid()"
+    async with pooled(url, most=2) as database:
+        monkeypatch.setattr("engine.postgres.pool.OLD_S", 0.0)
+        monkeypatch.setattr("engine.postgres.pool.IDLE_S", 0.0)
+        async with database.transaction() as steps:
+            await steps.change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            ((old,),) = await steps.rows(process)
+        async with asyncio.timeout(10):
+            assert [(await database.read(process))[0][0] for _ in range(3)] == [old] * 3
+        with psycopg.connect(f"{url}&options=-cdefault_transaction_read_only%3Doff", autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        assert (await database.read(process))[0][0] != old
+
+
 async def test_a_connection_lost_in_a_transaction_is_to_be_tried_again(database: Database, url: str) -> None:
     async def act() -> None:
         async with database.transaction() as steps:
