@@ -48,10 +48,12 @@ class Plan:
     """A `cancel` was interrupted. The target may have been used since the move."""
 
 
-def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, names: tuple[str, str]) -> Plan:
+def plan(
+    source: Marks, target: Marks, *, target_is_empty: bool, is_lost: bool, new: Move, names: tuple[str, str]
+) -> Plan:
     """Decide what to do: begin the move `new`, or go on. Raises TenantRefused. Pure.
 
-    `names`: source and target in words.
+    `is_lost`: the move has ended, and the target does not have its data. `names`: source and target in words.
     """
     here, there = names
     if source.target and (why := why_unused(here, source)):
@@ -63,7 +65,7 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
     if begun and not begun.is_known:
         raise unread(here).refusal()
     if begun and begun.ended:
-        raise TenantRefused("moved", _why_moved(begun, target, there, target_is_empty=target_is_empty, here=here))
+        raise TenantRefused("moved", _why_moved(begun, target, there, is_lost=is_lost, here=here))
     if begun and begun.other != there:
         raise TenantRefused(
             "move_unfinished",
@@ -77,7 +79,7 @@ def plan(source: Marks, target: Marks, *, target_is_empty: bool, new: Move, name
     return Plan(new, is_new=True, instead=begun)
 
 
-def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool, here: str) -> str:
+def _why_moved(begun: Move, target: Marks, there: str, *, is_lost: bool, here: str) -> str:
     """Return why a place that was moved is not moved again. "Nothing to do" is only said if the data are there."""
     if begun.other == there and target.target:
         return (
@@ -89,18 +91,18 @@ def _why_moved(begun: Move, target: Marks, there: str, *, target_is_empty: bool,
             f"{here} was moved to {begun.other} before, and not to {there}. Use that place, or move from there. To "
             f"use {here} again, without what has changed since, name that place with --to, and add --cancel"
         )
-    if target_is_empty:
+    if is_lost:
         return _lost(begun, here, there)
     return f"{here} was moved to {there} before. Nothing to do"
 
 
 def _lost(begun: Move, source: str, target: str) -> str:
-    """Return why a place is neither moved again nor used again whose target has no data."""
+    """Return why a place is neither moved again nor used again whose target does not have its data."""
     ran = f" (the move ran{begun.on_host})" if begun.host else ""
     return (
-        f"{source} was moved to {target}, but that has no data now. They may be on a disk that is not mounted, or on "
-        f"another machine{ran}: then run the command there. If they are lost, restore them from a backup, or see "
-        "docs/moving.md (The way back)"
+        f"{source} was moved to {target}, but that does not have its data now. They may be on a disk that is not "
+        f"mounted, or on another machine{ran}: then run the command there. If they are lost, restore them from a "
+        "backup, or see docs/moving.md (The way back)"
     )
 
 
@@ -202,7 +204,7 @@ async def cancel(source: Side, target: Side) -> bool:
             f"{target.name} was moved on to {other.source.other}. First give that move up: with {target.name} as the "
             "source, headcount migrate --to TARGET --cancel",
         )
-    await _refuse_other(source.name, target, begun, other)
+    await _refuse_other(source, target, begun, other)
     if begun.ended or is_half:
         await _refuse_running(source, target)
         # The data stay, but are of no use. First this mark: at no moment can both places be used.
@@ -222,29 +224,43 @@ async def cancel(source: Side, target: Side) -> bool:
     return True
 
 
-async def _refuse_other(source: str, target: Side, begun: Move, marks: Marks) -> None:
+async def _refuse_other(source: Side, target: Side, begun: Move, marks: Marks) -> None:
     """Raise TenantRefused if a target without the mark of the move may be another place with the same name.
 
     The right one would still be used, or be used later.
     """
     if is_same(begun, marks.target):
         return
-    is_empty = await target.is_empty()
+    here, there = source.name, target.name
+    is_lost = await _is_lost(source, target) if begun.ended else False
     if begun.ended and marks.target:
         if not marks.target.is_known:
-            raise unread(target.name).refusal()
-        raise TenantRefused("moved", _why_moved(begun, marks, target.name, target_is_empty=is_empty, here=source))
-    if begun.ended and is_empty:
-        raise TenantRefused("moved", _lost(begun, source, target.name))
-    if not begun.ended and marks == Marks() and not is_empty:
-        raise _without_mark(source, target.name)
+            raise unread(there).refusal()
+        raise TenantRefused("moved", _why_moved(begun, marks, there, is_lost=is_lost, here=here))
+    if is_lost:
+        raise TenantRefused("moved", _lost(begun, here, there))
+    if not begun.ended and marks == Marks() and not await target.is_empty():
+        raise _without_mark(here, there)
+
+
+async def _is_lost(source: Side, target: Side) -> bool:
+    """Return whether the target of a move that has ended has no tenant of the source.
+
+    Another machine may have an installation of its own in a folder of this name.
+    """
+    mine, others = [
+        {(tenant.name, tenant.created_at) for tenant in await side.tables.tenants()} for side in (source, target)
+    ]
+    return await target.is_empty() or (bool(mine) and mine.isdisjoint(others))
 
 
 async def _planned(source: Side, target: Side, new: Move) -> Plan:
+    begun = await marks_in(source.marks)
     return plan(
-        await marks_in(source.marks),
+        begun,
         await marks_in(target.marks),
         target_is_empty=await target.is_empty(),
+        is_lost=await _is_lost(source, target) if begun.source and begun.source.ended else False,
         new=new,
         names=(source.name, target.name),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from engine.tenants import Tenant
 from server.tenants.moves import SOURCE, TARGET, Move
 
 
@@ -33,6 +34,13 @@ class Marks(dict[str, str]):
         self.pop(name, None)
 
 
+class Tables:
+    """An `engine.moving.stored.StoredTables` without tenants, as far as marks are concerned."""
+
+    async def tenants(self) -> list[Tenant]:
+        return []
+
+
 @dataclass
 class Place:
     """A place, as far as marks are concerned. `runs` has the answers about its server; then none runs.
@@ -45,6 +53,7 @@ class Place:
     runs: list[bool] = field(default_factory=list)
     empty: bool = True
     looked: Callable[[], None] = lambda: None
+    tables: Tables = field(default_factory=Tables)
 
     def marked(self, **moves: Move) -> Place:
         self.marks.update(

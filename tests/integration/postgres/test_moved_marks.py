@@ -110,9 +110,23 @@ async def test_a_move_is_not_canceled_on_a_machine_that_does_not_have_its_target
 ) -> None:
     async with in_use(tmp_path, source) as database, two_machines(tmp_path, monkeypatch) as (one, two):
         await moved(database, one)
-        with pytest.raises(TenantRefused, match=r"but that has no data now\. .* on another machine"):
+        with pytest.raises(TenantRefused, match=r"but that does not have its data now\. .* on another machine"):
             await cancel(database, two)
         assert [await is_used(each) for each in (database, one)] == [False, True]
+
+
+async def test_a_move_is_not_canceled_if_its_target_has_the_data_of_another_one(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was started on a machine without the folder makes one, with other data."""
+    async with in_use(tmp_path, source) as database, two_machines(tmp_path, monkeypatch) as (one, two):
+        await moved(database, one)
+        await two._home.add("acme", [public_line()])
+        for act in (cancel, moved):
+            with pytest.raises(TenantRefused, match=r"but that does not have its data now\. .* on another machine"):
+                await act(database, two)
+        assert [await is_used(each) for each in (database, one, two)] == [False, True, True]
+        assert await cancel(database, one)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ FROM = Move("old", HERE, "2025-01-01T00:00:00Z")
 
 
 def planned(source: Marks, target: Marks, *, empty: bool = True) -> Plan:
-    return plan(source, target, target_is_empty=empty, new=NEW, names=(HERE, THERE))
+    return plan(source, target, target_is_empty=empty, is_lost=empty, new=NEW, names=(HERE, THERE))
 
 
 def refused(source: Marks, target: Marks, *, empty: bool = True) -> str:
@@ -76,7 +76,7 @@ def test_a_place_that_was_moved_is_not_moved_again() -> None:
 def test_nothing_is_to_do_only_if_the_data_are_in_the_target() -> None:
     """Otherwise the operator may delete the only place that has them."""
     assert "Nothing to do" in refusal(Marks(OLD.end()), Marks(), empty=False).message
-    assert "that has no data now" in refusal(Marks(OLD.end()), Marks()).message
+    assert "that does not have its data now" in refusal(Marks(OLD.end()), Marks()).message
     unfinished = Marks(target=Move("other", HERE, ""))
     assert "Nothing to do" not in refusal(Marks(OLD.end()), unfinished, empty=False).message
     for empty in (True, False):
