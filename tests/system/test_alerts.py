@@ -17,6 +17,7 @@ from tests.support.mailserver import MailHost
 from tests.support.monitored import held_import
 from tests.support.prometheus import Prometheus, free_port, scrape_of
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 RULES = ROOT / "deploy" / "alerts.yaml"
 SHORT = {
@@ -78,6 +79,9 @@ def server(mail: MailHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def prometheus(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     with Prometheus(tmp_path_factory.mktemp("alerts") / "prometheus", scrape_of(server), at_once()) as prometheus:
+        wait_until(
+            lambda: prometheus.query("up == 1"), what="the first scrape: a count that it has seen can increase"
+        )
         yield prometheus
 
 
