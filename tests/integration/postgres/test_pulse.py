@@ -49,7 +49,7 @@ def heard() -> Heard:
 @pytest.fixture
 async def pulse(postgres: OwnPostgres, heard: Heard) -> AsyncIterator[Pulse]:
     async with feeling_pulse(postgres.url, heard) as felt:
-        await eventually(lambda: backends(postgres))
+        await eventually(lambda: len(backends(postgres)) == 1, what="the end of the connections of others")
         yield felt
 
 
