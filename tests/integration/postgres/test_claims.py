@@ -16,7 +16,9 @@ from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import Stopped, TryAgain
 from importer.folder import TenantFolder
 from importer.model import ImportState
+from importer.queue.entry import Entry
 from importer.rules.identity import BY_ADDRESS
+from importer.users.importing.importing import Importing
 from server.runs.recovery import recover_runs
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import add_tenants
@@ -45,6 +47,20 @@ async def stores(url: str) -> AsyncIterator[list[PostgresStore]]:
 async def bury(database: Database, store: PostgresStore) -> None:
     """Let other servers take this one for gone."""
     await database.change("DELETE FROM nodes WHERE number = %s", store.node_number)
+
+
+async def claimed(store: PostgresStore, database: Database) -> tuple[int, Entry, PostgresUsers]:
+    """Let a server claim an import of acme; return its id, its entry, and the users as that server has them."""
+    await PostgresUsers(database.url, "acme", database).prepare(make=True)
+    number = await enqueue(store.imports())
+    entry = await store.imports().claim("acme", number)
+    assert entry
+    return number, entry, PostgresUsers(database.url, "acme", node=store.node_number)
+
+
+async def record(work: Importing) -> None:
+    """Store that the import ended, as the last step of its effects."""
+    await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
 
 
 async def test_servers_run_one_import_of_a_tenant_at_a_time(stores: list[PostgresStore]) -> None:
@@ -119,50 +135,38 @@ async def test_a_server_that_was_taken_for_gone_ends_no_later_start(
 async def test_a_server_that_was_taken_for_gone_stores_no_user(
     stores: list[PostgresStore], database: Database
 ) -> None:
-    first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    old = await first.claim("acme", number)
-    assert old
-    frozen = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    second = stores[1].imports()
+    number, old, users = await claimed(stores[0], database)
     with pytest.raises(Stopped, match="another server"):  # noqa: PT012 - what the frozen one has begun
-        async with frozen.importing(number, BY_ADDRESS, lambda _: None) as work:
+        async with users.importing(number, BY_ADDRESS, lambda _: None) as work:
             assert await second.requeue("acme", number, claim=old.claim)
-            await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
-    assert await frozen.outcome_of(number) is None
+            await record(work)
+    assert await users.outcome_of(number) is None
 
 
 async def test_a_server_that_was_taken_for_gone_begins_no_import_anew(
     stores: list[PostgresStore], database: Database
 ) -> None:
-    first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    old = await first.claim("acme", number)
-    assert old
+    second = stores[1].imports()
+    number, old, users = await claimed(stores[0], database)
     assert await second.requeue("acme", number, claim=old.claim)
-    frozen = PostgresUsers(database.url, "acme", node=stores[0].node_number)
     with pytest.raises(Stopped, match="another server"):
-        async with frozen.importing(number, BY_ADDRESS, lambda _: None):
+        async with users.importing(number, BY_ADDRESS, lambda _: None):
             raise AssertionError
     with pytest.raises(Stopped, match="another server"):
-        async with frozen.undoing(number, BY_ADDRESS):
+        async with users.undoing(number, BY_ADDRESS):
             raise AssertionError
 
 
 async def test_a_server_that_was_taken_for_gone_begins_no_import_that_another_one_runs(
     stores: list[PostgresStore], database: Database
 ) -> None:
-    first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    old = await first.claim("acme", number)
-    assert old
+    second = stores[1].imports()
+    number, old, users = await claimed(stores[0], database)
     assert await second.requeue("acme", number, claim=old.claim)
     assert await second.claim("acme", number)
-    frozen = PostgresUsers(database.url, "acme", node=stores[0].node_number)
     with pytest.raises(Stopped, match="another server"):
-        async with frozen.importing(number, BY_ADDRESS, lambda _: None):
+        async with users.importing(number, BY_ADDRESS, lambda _: None):
             raise AssertionError
 
 
@@ -182,14 +186,10 @@ async def test_the_progress_of_an_import_that_stores_its_effects_is_not_waited_f
 async def test_an_import_whose_effects_are_stored_is_not_queued_again(
     stores: list[PostgresStore], database: Database
 ) -> None:
-    first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    old = await first.claim("acme", number)
-    assert old
-    users = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    second = stores[1].imports()
+    number, old, users = await claimed(stores[0], database)
     async with users.importing(number, BY_ADDRESS, lambda _: None) as work:
-        await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
+        await record(work)
     await bury(database, stores[0])
     assert not await second.requeue("acme", number, counted=True, claim=old.claim)
     assert await users.outcome_of(number)
@@ -198,14 +198,10 @@ async def test_an_import_whose_effects_are_stored_is_not_queued_again(
 async def test_an_import_whose_effects_are_just_being_stored_is_not_queued_again(
     stores: list[PostgresStore], database: Database
 ) -> None:
-    first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    old = await first.claim("acme", number)
-    assert old
-    users = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    second = stores[1].imports()
+    number, old, users = await claimed(stores[0], database)
     async with users.importing(number, BY_ADDRESS, lambda _: None) as work:
-        await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
+        await record(work)
         requeuing = asyncio.ensure_future(second.requeue("acme", number, counted=True, claim=old.claim))
         await eventually(lambda: waiting(database, 1))
     assert not await requeuing
@@ -216,13 +212,9 @@ async def test_an_undo_that_a_gone_server_has_not_stored_is_queued_again(
     stores: list[PostgresStore], database: Database
 ) -> None:
     first, second = (each.imports() for each in stores)
-    await PostgresUsers(database.url, "acme", database).prepare(make=True)
-    number = await enqueue(first)
-    entry = await first.claim("acme", number)
-    assert entry
-    users = PostgresUsers(database.url, "acme", node=stores[0].node_number)
+    number, entry, users = await claimed(stores[0], database)
     async with users.importing(number, BY_ADDRESS, lambda _: None) as work:
-        await work.applied.record(outcome(ImportState.COMPLETED), NOON, None, (), compared=False)
+        await record(work)
     assert await first.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True)
     await first.undo("acme", number, by="Ann")
     old = await first.claim("acme", number)
