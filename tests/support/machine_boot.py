@@ -101,6 +101,8 @@ def make_root(place: Path) -> Path:
             (root / name).write_bytes(text)
     for name in ("run", "dev"):
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root / name))
+    # A boot empties /tmp. In the overlay, each file there is one more to mark as gone: a minute, with many of them.
+    mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(root / "tmp"))
     for name in DEVICES:
         (root / "dev" / name).touch()
         mount("--bind", f"/dev/{name}", str(root / "dev" / name))

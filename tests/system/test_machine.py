@@ -49,6 +49,10 @@ def test_a_machine_cannot_change_the_kernel(machine: Machine) -> None:
     assert not any(int(bounds, 16) & 1 << number for number in OF_THE_KERNEL.values())
 
 
+def test_a_machine_boots_without_looking_at_the_files_in_tmp_of_this_one(machine: Machine) -> None:
+    assert machine.run("findmnt --noheadings --output FSTYPE /tmp").stdout == "tmpfs\n"
+
+
 def test_a_machine_asks_the_same_servers_for_names(machine: Machine) -> None:
     copied = machine.path("/etc/resolv.conf")
     assert not copied.is_symlink()
