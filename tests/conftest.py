@@ -63,9 +63,26 @@ WITHOUT_A_CHOICE = [
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
     "system/test_files_in_s3.py",
     "system/test_proxies.py",
-    # How pages, mails and the terminal look, and how they are used by keyboard.
-    *("integration/cli/test_cli_tables.py", "system/browser/test_screens_of_forms.py", "system/test_help.py"),
-    *(f"system/test_{each}.py" for each in ("keyboard", "mail_screens", "screens", "settings_in_browser")),
+    # What a malformed packet or request gets, and how crowds of connections are served.
+    *(f"integration/sftp/test_sftp_{each}.py" for each in ("malformed", "wrong_packets")),
+    *("system/test_malformed_http.py", "system/test_nursery.py", "system/test_web_crowd.py"),
+    # How pages, mails and the terminal look, and how they are used by keyboard and in a browser. test_journey.py and
+    # test_files.py of system/browser are not here: they show that pages and events of each engine reach a browser.
+    *(
+        "integration/cli/test_cli_tables.py",
+        "system/test_browser.py",
+        "system/test_help.py",
+        "system/test_keyboard.py",
+    ),
+    *(f"system/test_{each}.py" for each in ("mail_screens", "screens")),
+    *(
+        f"system/test_{each}_in_browser.py"
+        for each in ("hook_settings", "notices", "notifications", "operator", "sending", "settings", "users")
+    ),
+    *(
+        f"system/browser/test_{each}.py"
+        for each in ("colleagues", "companies", "deciding", "pausing", "screens_of_forms", "signing_in", "zones")
+    ),
 ]
 """These tests are the same for each engine of a run: a run with another one than the usual leaves them out, too."""
 
