@@ -16,16 +16,54 @@ WIDTHS = (320, 390, 800, 1280)
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
 
-VIOLATIONS = """async rules => {
-    const all = await axe.run({resultTypes: ["violations"], ...rules});
-    return Object.fromEntries(all.violations.map(
+Look = Literal["all", "colors", "but colors"]
+"""Which rules of axe."""
+
+VIOLATIONS = """async look => {
+    const COLORS = ["color-contrast", "link-in-text-block"], found = [];
+    const grounds = new Map([[null, ""]]), kinds = new Map();
+    const ground = each => {
+        if (!grounds.has(each)) {
+            const {backgroundColor: color, backgroundImage, opacity, position, filter} = getComputedStyle(each);
+            const layer = [color, backgroundImage, opacity, position, filter].join();
+            const plain = layer == "rgba(0, 0, 0, 0),none,1,static,none";
+            grounds.set(each, ground(each.parentElement) + (plain ? "" : `/${layer}`));
+        }
+        return grounds.get(each);
+    };
+    const kind = (each, link, text) => {
+        const style = getComputedStyle(each), {fontSize, fontWeight, fontFamily, fontStyle} = style;
+        const font = [style.color, fontSize, fontWeight, fontFamily, fontStyle, style.textShadow].join();
+        const off = each.closest(":disabled, [aria-disabled=true], [aria-hidden=true], [inert]");
+        let block = link?.parentElement;
+        while (block && getComputedStyle(block).display.startsWith("inline")) block = block.parentElement;
+        const around = block && [getComputedStyle(block).color, block.innerText.trim() == link.innerText.trim(),
+            getComputedStyle(link).textDecoration, getComputedStyle(link).border, getComputedStyle(block).fontWeight];
+        const letters = /[\\p{L}\\p{N}]{2}/u.test(text);
+        return [ground(each), font, letters, !!(off || each.closest("label")?.control?.disabled), around].join(";");
+    };
+    if (look != "colors") {
+        const rules = Object.fromEntries(COLORS.map(each => [each, {enabled: false}]));
+        found.push(await axe.run({resultTypes: ["violations"], rules}));
+    }
+    if (look != "but colors") {
+        for (const each of document.querySelectorAll("body, body *")) {
+            const text = [...each.childNodes].map(node => node.nodeType == 3 ? node.data : "").join("").trim();
+            if (!text && !each.matches("input, select, textarea") || !each.checkVisibility()) continue;
+            const link = each.closest("a[href], [role=link]"), name = kind(each, link, text || each.value || "");
+            kinds.set(name, [kinds.get(name)?.[0] ?? link ?? each, link ?? each]);
+        }
+        const include = [...new Set([...kinds.values()].flat())];
+        found.push(await axe.run({include}, {resultTypes: ["violations"], runOnly: COLORS}));
+    }
+    return Object.fromEntries(found.flatMap(each => each.violations).map(
         each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]));
 }"""
-"""Runs axe, and returns the HTML of what violates its rules, by rule. All else that axe finds would take longest."""
-ALL: dict[str, object] = {}
-CONTRAST: dict[str, object] = {"runOnly": ["color-contrast"]}
-BUT_CONTRAST: dict[str, object] = {"rules": {"color-contrast": {"enabled": False}}}
-"""Options of axe. The contrast takes it five times as long as all other rules."""
+"""Runs axe, and returns the HTML of what violates its rules, by rule. All else that axe finds would take longest.
+
+The rules about colors take it ten times as long as all others. They look at the first and the last text of each kind:
+of one font, color and ground, in a link or not.
+"""
 
 
 async def screens(page: Page, widths: tuple[int, ...] = WIDTHS) -> AsyncIterator[tuple[int, Scheme]]:
@@ -40,16 +78,21 @@ async def screens(page: Page, widths: tuple[int, ...] = WIDTHS) -> AsyncIterator
 async def faults_on_screens(page: Page, name: str, widths: tuple[int, ...] = WIDTHS) -> dict[str, object]:
     """Return the faults of the open page on each screen, by page, screen and kind.
 
-    axe looks at the narrowest and the widest one, and at the contrast of colors on the widest one: the width changes
-    no contrast, and dark colors nothing else that axe looks at.
+    axe looks at the narrowest and the widest one, at light colors on the widest, and at dark ones on the narrowest:
+    the width changes no color, and dark colors nothing else that axe looks at.
     """
     found: dict[str, object] = {}
-    looks = {(widths[0], "light"): BUT_CONTRAST, (widths[-1], "light"): ALL, (widths[-1], "dark"): CONTRAST}
-    async for width, scheme in screens(page, widths):
-        if (look := looks.get((width, scheme))) is not None:
-            found |= await faults_of(page, f"{name} {width} {scheme}", look)
-        elif scheme == "light":
+    for width in reversed(widths):
+        await page.set_viewport_size({"width": width, "height": 800})
+        if width == widths[-1]:
+            found |= await faults_of(page, f"{name} {width}")
+        elif width == widths[0]:
+            found |= await faults_of(page, f"{name} {width}", "but colors")
+        else:
             found |= await too_wide(page, f"{name} {width}")
+    await page.emulate_media(color_scheme="dark")
+    found |= await violations_of(page, f"{name} dark", "colors")
+    await page.emulate_media(color_scheme="light")
     return found
 
 
@@ -59,18 +102,18 @@ async def too_wide(page: Page, name: str) -> dict[str, object]:
     return {f"{name}: wider than the screen": wider} if wider else {}
 
 
-async def faults_of(page: Page, name: str, rules: dict[str, object] = ALL) -> dict[str, object]:
-    """Return the faults of the open page as it is now, by kind; of axe's rules, only of these."""
-    found = await violations_of(page, name, rules) | await too_wide(page, name)
+async def faults_of(page: Page, name: str, look: Look = "all") -> dict[str, object]:
+    """Return the faults of the open page as it is now, by kind; of axe's rules, only of `look`."""
+    found = await violations_of(page, name, look) | await too_wide(page, name)
     if not re.fullmatch(r"\S.* · Headcount", await page.title()):
         found[f"{name}: title"] = await page.title()
     return found
 
 
-async def violations_of(page: Page, name: str, rules: dict[str, object] = ALL) -> dict[str, object]:
-    """Return what violates these rules of axe."""
+async def violations_of(page: Page, name: str, look: Look = "all") -> dict[str, object]:
+    """Return what violates the rules of axe of `look`."""
     if await page.evaluate("typeof axe == 'undefined'"):
         await page.evaluate(AXE)
         await page.add_init_script(AXE)  # the next pages come with it, which takes a third of the time
-    violations = await page.evaluate(VIOLATIONS, rules)
+    violations = await page.evaluate(VIOLATIONS, look)
     return {f"{name}: {rule}": nodes for rule, nodes in violations.items()}

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 from tests.support import ROOT
 from tests.support.browser import open_page
 from tests.support.clients import needs
-from tests.support.screens import ALL, BUT_CONTRAST, faults_of
+from tests.support.screens import faults_of
 from tests.support.server_process import ServerProcess
 from tests.system.test_settings_in_browser import open_settings, stored, url
 
@@ -96,5 +96,5 @@ async def test_the_settings_of_hooks_fit_every_screen(
         for role in ("owner", "viewer"):
             await open_settings(page, server, role=role)
             await expect(page.locator("#group-hooks")).to_be_visible()
-            found |= await faults_of(page, role, BUT_CONTRAST if width == 390 else ALL)
+            found |= await faults_of(page, role, "but colors" if width == 390 else "all")
     assert not found, json.dumps(found, indent=1)
