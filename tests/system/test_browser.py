@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from server.tenants.setting_texts import SETTING_TEXTS
-from tests.support.browser import open_page, sign_in, token, url
+from tests.support.browser import open_page, sign_in, sign_in_with_the_form, token, url
 from tests.support.clients import client, needs
 from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
@@ -246,7 +246,7 @@ async def test_every_page_works_without_javascript(
     file = tmp_path / "people.csv"
     file.write_bytes(crowd(39))
     async with open_page(browser, url(server), javascript=False) as page:
-        await sign_in(page, token(server, tenant))
+        await sign_in_with_the_form(page, token(server, tenant))
         await page.get_by_role("link", name="Review").click()
         await page.get_by_role("button", name="Discard import").click()
         await expect(page.locator(".notice")).to_contain_text("Discarded")

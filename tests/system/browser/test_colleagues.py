@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.support.browser import open_page, sign_in, token, url
+from tests.support.browser import open_page, sign_in, sign_in_with_the_form, token, url
 from tests.support.clients import needs
 from tests.support.server_process import ServerProcess
 
@@ -45,7 +45,7 @@ async def test_a_colleague_signs_in_with_a_token_that_is_shown_once(
         await page.get_by_role("link", name="Colleagues").click()
         await expect(card(page, "Ada")).to_contain_text("ada@acme.example")
         assert made not in await page.content()
-        await sign_in(other, made)
+        await sign_in_with_the_form(other, made)
         await expect(other.locator("footer")).to_contain_text("Signed in as Ada (viewer, token")
         await expect(other.get_by_role("link", name="Colleagues")).to_have_count(0)
 

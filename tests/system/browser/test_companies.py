@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from server.web.pages.words import NOTICES
-from tests.support.browser import open_page, sign_in, url
+from tests.support.browser import open_page, sign_in, sign_in_with_the_form, url
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.clients import needs
 from tests.support.importing import people
@@ -50,7 +50,7 @@ async def test_the_operator_sets_a_company_up_and_removes_it_without_a_shell(
         await expect(page.get_by_role("alert")).to_contain_text("Use 2 to 31 of")
         await type_name(page, name, "Add this company")
         await expect(page.locator(".notice")).to_contain_text("Company added.")
-        await sign_in(owner, await first_token(page))
+        await sign_in_with_the_form(owner, await first_token(page))
         await add_key(page, new_key(server, name))
         server.put(name, people("ann", "bo"))
         assert server.reaches(name, 1, "completed")
