@@ -99,12 +99,16 @@ async def unreachable(page: Page) -> list[str]:
 async def tab_to(page: Page, control: Locator) -> None:
     """Press Tab until the control has the focus, which must be visible."""
     await expect(control).to_be_visible()
+    goal = await control.element_handle()
     for _ in range(STOPS_MOST):
         await page.keyboard.press("Tab")
-        if await control.evaluate("each => each === document.activeElement"):
+        there, connected = await goal.evaluate("each => [each === document.activeElement, each.isConnected]")
+        if there:
             _, seen, html = await page.evaluate(FOCUSED)
             assert seen, html
             return
+        if not connected:  # the page has been renewed
+            goal = await control.element_handle()
     raise AssertionError(f"Tab does not reach {control}")
 
 
