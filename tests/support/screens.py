@@ -51,10 +51,14 @@ VIOLATIONS = """async look => {
             const text = [...each.childNodes].map(node => node.nodeType == 3 ? node.data : "").join("").trim();
             if (!text && !each.matches("input, select, textarea") || !each.checkVisibility()) continue;
             const link = each.closest("a[href], [role=link]"), name = kind(each, link, text || each.value || "");
-            kinds.set(name, [kinds.get(name)?.[0] ?? link ?? each, link ?? each]);
+            kinds.set(name, [...kinds.get(name) ?? [], link ?? each]);
         }
-        const include = [...new Set([...kinds.values()].flat())];
-        found.push(await axe.run({include}, {resultTypes: ["violations"], runOnly: COLORS}));
+        const options = {resultTypes: ["violations", "incomplete"], elementRef: true, runOnly: COLORS};
+        const looked = include => axe.run({include: [...new Set(include)]}, options);
+        const each = [...kinds.values()], first = await looked(each.flatMap(all => [all[0], all.at(-1)]));
+        const unsure = first.incomplete.flatMap(each => each.nodes.map(node => node.element));
+        const others = each.filter(all => all.some(one => unsure.some(each => one.contains(each)))).flat();
+        found.push(first, ...others.length ? [await looked(others)] : []);
     }
     return Object.fromEntries(found.flatMap(each => each.violations).map(
         each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]));
@@ -62,7 +66,7 @@ VIOLATIONS = """async look => {
 """Runs axe, and returns the HTML of what violates its rules, by rule. All else that axe finds would take longest.
 
 The rules about colors take it ten times as long as all others. They look at the first and the last text of each kind:
-of one font, color and ground, in a link or not.
+of one font, color and ground, in a link or not. If axe cannot tell for one of these, they look at all of its kind.
 """
 
 
