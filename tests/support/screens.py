@@ -19,8 +19,8 @@ AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js
 Look = Literal["all", "colors", "but colors"]
 """Which rules of axe."""
 
-VIOLATIONS = """async look => {
-    const COLORS = ["color-contrast", "link-in-text-block"], found = [];
+VIOLATIONS = """async ([look, known]) => {
+    const COLORS = ["color-contrast", "link-in-text-block"], found = [], passed = new Set(known);
     const grounds = new Map([[null, ""]]), kinds = new Map();
     const ground = each => {
         if (!grounds.has(each)) {
@@ -51,23 +51,30 @@ VIOLATIONS = """async look => {
             const text = [...each.childNodes].map(node => node.nodeType == 3 ? node.data : "").join("").trim();
             if (!text && !each.matches("input, select, textarea") || !each.checkVisibility()) continue;
             const link = each.closest("a[href], [role=link]"), name = kind(each, link, text || each.value || "");
-            kinds.set(name, [...kinds.get(name) ?? [], link ?? each]);
+            if (!passed.has(name)) kinds.set(name, [...kinds.get(name) ?? [], link ?? each]);
         }
         const options = {resultTypes: ["violations", "incomplete"], elementRef: true, runOnly: COLORS};
-        const looked = include => axe.run({include: [...new Set(include)]}, options);
-        const each = [...kinds.values()], first = await looked(each.flatMap(all => [all[0], all.at(-1)]));
-        const unsure = first.incomplete.flatMap(each => each.nodes.map(node => node.element));
-        const others = each.filter(all => all.some(one => unsure.some(each => one.contains(each)))).flat();
-        found.push(first, ...others.length ? [await looked(others)] : []);
+        const looked = async include => {
+            if (!include.length) return [];
+            found.push(await axe.run({include: [...new Set(include)]}, options));
+            return found.at(-1).incomplete.flatMap(each => each.nodes.map(node => node.element));
+        };
+        const unsure = await looked([...kinds.values()].flatMap(all => [all[0], all.at(-1)]));
+        for (const [name, all] of kinds)
+            if (!all.some(one => unsure.some(each => one.contains(each)))) kinds.delete(name), passed.add(name);
+        await looked([...kinds.values()].flat());
     }
-    return Object.fromEntries(found.flatMap(each => each.violations).map(
-        each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]));
+    const faults = found.flatMap(each => each.violations);
+    return [faults.map(each => [each.id, each.nodes.map(node => node.html.slice(0, 200))]), [...passed]];
 }"""
-"""Runs axe, and returns the HTML of what violates its rules, by rule. All else that axe finds would take longest.
+"""Runs axe; returns the HTML of what violates its rules, by rule, and the kinds of text whose colors passed.
 
-The rules about colors take it ten times as long as all others. They look at the first and the last text of each kind:
-of one font, color and ground, in a link or not. If axe cannot tell for one of these, they look at all of its kind.
+The rules about colors take it ten times as long as all others. They look at the first and the last text of each kind
+that is not known to pass: of one font, color and ground, in a link or not. If axe cannot tell for one of these, they
+look at all of its kind.
 """
+PASSED: list[str] = []
+"""The kinds of text whose colors passed on a page of this run."""
 
 
 async def screens(page: Page, widths: tuple[int, ...] = WIDTHS) -> AsyncIterator[tuple[int, Scheme]]:
@@ -119,5 +126,7 @@ async def violations_of(page: Page, name: str, look: Look = "all") -> dict[str, 
     if await page.evaluate("typeof axe == 'undefined'"):
         await page.evaluate(AXE)
         await page.add_init_script(AXE)  # the next pages come with it, which takes a third of the time
-    violations = await page.evaluate(VIOLATIONS, look)
-    return {f"{name}: {rule}": nodes for rule, nodes in violations.items()}
+    violations, passed = await page.evaluate(VIOLATIONS, [look, PASSED])
+    if not violations:
+        PASSED[:] = passed
+    return {f"{name}: {rule}": nodes for rule, nodes in violations}
