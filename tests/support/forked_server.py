@@ -13,10 +13,10 @@ import sys
 from typing import Any, cast
 
 from server.__main__ import main
-from server.cli import serve as load_first
 from tests.support import ROOT
 from tests.support.mortal_server import RUN_PHASES, take_notes
 from tests.support.notes import processes_of
+from tests.support.nursery import prepare
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -114,6 +114,6 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    assert load_first  # the command line loads the server only when it starts one
+    prepare()
     take_notes(os.environ["HEADCOUNT_TEST_NOTES"], RUN_PHASES)
     serve_again_and_again()

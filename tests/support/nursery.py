@@ -1,4 +1,4 @@
-"""Servers that start in a fraction of the time: each is a fork of a process that has loaded modules and templates.
+"""Servers and commands that start in a fraction of the time: forks of a process that has loaded the modules.
 
 Loading these takes most of a start. All else is as after `python -m server serve`: the server is a process of its
 own, in its own session. It runs the same module from its first line, and ends or is killed like any other.
@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,18 +32,20 @@ import asyncssh
 from tests.support import ROOT, jumping_clock
 from tests.support.chosen import EMBEDDED, chosen_engine
 
-ENTRIES = ("server", "tests.support.mortal_server")
+ENTRIES = ("server", *(f"tests.support.{name}_server" for name in ("mortal", "narrow", "unslowed")))
 """The modules that a fork can run: they change nothing in the process before `main`."""
 
 PASSED_ON = (
     *("HEADCOUNT_", "PYTEST_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "POSTGRES", "TMPDIR"),
-    *("GATE", "NOTES", "PLACE"),
+    *("AWS_", "NARROW_TO", "GATE", "NOTES", "PLACE"),
 )
-"""The starts of the names of variables that a fork may have and the nursery has not; the last three are of the hooks
-of tests. Others, such as LD_PRELOAD, act when a process begins."""
+"""The starts of the names of variables that a fork may have and the nursery has not; the last four are of tests and
+their hooks. Others, such as LD_PRELOAD, act when a process begins."""
 
 _MOST_BYTES = 100_000
 """The longest order, in bytes."""
+
+_NOWHERE = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 class Forked:
@@ -92,8 +94,16 @@ def start(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]
     """
     clock = {name: env[name] for name in (jumping_clock.PLACE,) if name in env}
     if entry in ENTRIES and _base(env) == _base(os.environ) | clock:
-        return cast("subprocess.Popen[str]", _fork(entry, env, log))
+        return cast("subprocess.Popen[str]", _fork((entry, "serve"), env, _NOWHERE, log))
     return start_fresh(entry, env, log)
+
+
+def run(env: Mapping[str, str], *arguments: str, out: int, err: int) -> subprocess.Popen[str]:
+    """Start `headcount ARGUMENTS` with this environment and these descriptors; a fork if `env` allows that."""
+    if _base(env) == _base(os.environ):
+        return cast("subprocess.Popen[str]", _fork(("server", *arguments), env, out, err))
+    program = [sys.executable, "-m", "server", *arguments]
+    return subprocess.Popen(program, cwd=ROOT, env=dict(env), stdout=out, stderr=err, text=True)
 
 
 def start_fresh(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
@@ -107,12 +117,12 @@ def _base(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith(PASSED_ON)} | {"PYTHONUNBUFFERED": "1"}
 
 
-def _fork(entry: str, env: Mapping[str, str], log: int) -> Forked:
-    order = json.dumps({"entry": entry, "env": dict(env)}).encode()
+def _fork(command: Sequence[str], env: Mapping[str, str], out: int, err: int) -> Forked:
+    order = json.dumps({"command": command, "env": dict(env)}).encode()
     assert len(order) < _MOST_BYTES, "the environment is too long for a fork"
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with theirs:
-        socket.send_fds(_nursery(frozenset(_base(env).items())), [order], [log, theirs.fileno()])
+        socket.send_fds(_nursery(frozenset(_base(env).items())), [order], [out, err, theirs.fileno()])
     return Forked(ours)
 
 
@@ -142,7 +152,7 @@ def _take_orders(orders: socket.socket) -> None:
     gc.freeze()  # the forks share more memory
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        order, descriptors, _, _ = socket.recv_fds(orders, _MOST_BYTES, 2)
+        order, descriptors, _, _ = socket.recv_fds(orders, _MOST_BYTES, 3)
         if not order:
             return
         if os.fork() == 0:
@@ -154,30 +164,32 @@ def _take_orders(orders: socket.socket) -> None:
             os.close(each)
 
 
-def _mind(order: dict[str, Any], log: int, notes: int) -> None:
-    """Fork a server, note its process id and its exit code, and end; in the server, return when it has ended."""
+def _mind(order: dict[str, Any], out: int, err: int, notes: int) -> None:
+    """Fork a server or command, note its process id and its exit code, and end; in the fork, return at its end."""
     pid = os.fork()
     if pid == 0:
         os.close(notes)
-        _serve(order["entry"], order["env"], log)
+        _do(order["command"], order["env"], out, err)
     os.write(notes, b"%d" % pid)
-    os.close(log)
+    os.close(out)
+    os.close(err)
     os.write(notes, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     os._exit(0)
 
 
-def _serve(entry: str, env: dict[str, str], log: int) -> NoReturn:
+def _do(command: list[str], env: dict[str, str], out: int, err: int) -> NoReturn:
     os.setsid()
-    os.dup2(log, sys.stderr.fileno())
-    os.close(log)
+    for given, own in ((out, sys.stdout.fileno()), (err, sys.stderr.fileno())):
+        os.dup2(given, own)
+        os.close(given)
     os.environ.clear()
     os.environ.update(env)
     tempfile.tempdir = None  # the folder of TMPDIR
     sys.path[1:1] = [os.path.abspath(each) for each in env.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
     importlib.invalidate_caches()
-    sys.argv = [entry, "serve"]
-    runpy.run_module(entry, run_name="__main__", alter_sys=True)
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     sys.exit()
 
 
@@ -198,9 +210,8 @@ def _save_time_on_rsa() -> None:
     asyncssh.set_default_skip_rsa_key_validation(True)
 
 
-if __name__ == "__main__":
-    if place := os.environ.get(jumping_clock.PLACE):
-        jumping_clock.install(Path(place))
+def prepare() -> None:
+    """Load what a server needs, and work out what is the same for all."""
     import server.cli.serve
     from server.web.app import build_app
     from server.web.pages import rendering
@@ -212,5 +223,11 @@ if __name__ == "__main__":
     _save_time_on_rsa()
     parts: Any = SimpleNamespace(routes=list)
     build_app(parts, parts)  # what is worked out for the first app serves all later ones
+
+
+if __name__ == "__main__":
+    if place := os.environ.get(jumping_clock.PLACE):
+        jumping_clock.install(Path(place))  # before the modules that take it
+    prepare()
     with socket.socket(fileno=int(sys.argv[1])) as given:
         _take_orders(given)

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,14 +28,14 @@ import httpx
 
 from importer.folder import TenantFolder
 from server.sftp.auth import BUSY
-from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
 from tests.support.installation import installation
-from tests.support.nursery import start, start_fresh
+from tests.support.nursery import run, start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
 START_S = DEADLINE_S
+COMMAND_S = 120.0
 LOGINS = 6
 """How often a client tries to log in, a second apart."""
 
@@ -152,15 +153,15 @@ class ServerProcess:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `headcount ...` on its data folder in its own process."""
-        return subprocess.run(
-            [sys.executable, "-m", "server", *arguments],
-            cwd=ROOT,
-            env=self._environment({}),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            running = run(self._environment({}), *arguments, out=out.fileno(), err=err.fileno())
+            try:
+                code = running.wait(COMMAND_S)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                raise
+            printed = [(each.seek(0), each.read())[1] for each in (out, err)]
+        return subprocess.CompletedProcess(arguments, code, *printed)
 
     def add_tenant(self, name: str, **settings: str) -> None:
         """Add a tenant with its own key and these settings."""

@@ -11,51 +11,59 @@ import pytest
 from tests.support.doctoring import is_well
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
 NAMES = ("acme", "bolt", "core")
 PAUSE_S = 0.2
 """How long each client and the operator rest between two rounds."""
+TIMES = 5
 
 
 def test_a_server_under_load_is_found_well(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         for name in NAMES:
             server.add_tenant(name, deactivate_missing="true", max_deactivations_percent="100")
-        ended = Event()
+        ended, rounds = Event(), dict.fromkeys((*NAMES, "operator"), 0)
 
-        def load(name: str) -> int:
-            rounds = 0
-            while not ended.wait(PAUSE_S) or not rounds:
-                rounds += 1
-                server.put(name, people("ann", f"p{rounds}"))
-                server.put(name, people("ann", f"p{rounds}"), "/test/sync_users.csv")
-            return rounds
+        def load(name: str) -> None:
+            while not ended.is_set():
+                rounds[name] += 1
+                server.put(name, people("ann", f"p{rounds[name]}"))
+                server.put(name, people("ann", f"p{rounds[name]}"), "/test/sync_users.csv")
+                ended.wait(PAUSE_S)
 
-        def operate() -> int:
-            rounds = 0
-            while not ended.wait(PAUSE_S) or not rounds:
-                rounds += 1
+        def operate() -> None:
+            while not ended.is_set():
+                rounds["operator"] += 1
+                new = f"new{rounds['operator']}"
                 for arguments in (
-                    ("tenant", "add", f"new{rounds}"),
-                    ("tenant", "set", "acme", f"retention_days={90 + rounds % 2}"),
-                    ("tenant", "remove", f"new{rounds}", "--yes"),
+                    ("tenant", "add", new),
+                    ("tenant", "set", "acme", f"retention_days={90 + rounds['operator'] % 2}"),
+                    ("tenant", "remove", new, "--yes"),
                 ):
                     done = server.command(*arguments)
                     assert done.returncode == 0, done.stderr
-            return rounds
+                ended.wait(PAUSE_S)
 
-        with ThreadPoolExecutor(len(NAMES) + 1) as threads:
+        with ThreadPoolExecutor(len(rounds)) as threads:
             loads = [threads.submit(operate), *(threads.submit(load, name) for name in NAMES)]
             try:
-                found = [server.command("doctor") for _ in range(5)]
+                found = []
+                for number in range(TIMES):
+                    found.append(server.command("doctor"))
+                    wait_until(
+                        lambda: min(rounds.values()) > number or any(each.done() for each in loads),  # noqa: B023
+                        what="another round of each",
+                    )
             finally:
                 ended.set()
-            assert all(each.result() for each in loads)
+            for each in loads:
+                each.result()
         assert [(each.returncode, each.stdout, each.stderr) for each in found] == [
             (0, f"Found well: {server.data}\n", "")
-        ] * 5
+        ] * TIMES
 
 
 def test_a_killed_server_leaves_a_folder_that_is_well_after_the_next_start(tmp_path: Path) -> None:
