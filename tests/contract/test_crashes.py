@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,8 @@ import pytest
 from tests.contract.operations import OPERATIONS
 from tests.support import crashing
 from tests.support.engines import ENGINES, each_of
+from tests.support.forks import FORKS
 from tests.support.waiting import eventually
-
-FORKS = multiprocessing.get_context("forkserver")
-"""Its processes are forks of one that has loaded the operations: a new interpreter takes longest to load them."""
-FORKS.set_forkserver_preload([crashing.__name__])
 
 
 @pytest.mark.parametrize("engine", each_of(ENGINES))
@@ -23,18 +19,18 @@ FORKS.set_forkserver_preload([crashing.__name__])
 async def test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all(
     engine: str, name: str, tmp_path: Path
 ) -> None:
-    operation, before, killed = OPERATIONS[name], tmp_path / "before", tmp_path / "killed"
+    before, killed = tmp_path / "before", tmp_path / "killed"
     for folder in (before, killed):
         folder.mkdir()
-    await operation.prepare(engine, before)
+    await OPERATIONS[name].prepare(engine, before)
     await eventually(lambda: not [*before.rglob("*-shm")], what="its databases to be closed")
     process = FORKS.Process(target=crashing.kill_in_each_step, args=(engine, name, before, killed))
     process.start()
     await asyncio.to_thread(process.join)
     assert process.exitcode == 0
-    undone, done = await operation.seen(engine, before), await operation.seen(engine, killed / "whole")
+    undone, done = ((killed / note).read_text() for note in ("undone", "done"))
     assert undone != done
-    found = [await operation.seen(engine, folder) for folder in sorted(killed.glob("[0-9]*"))]
+    found = [note.read_text() for note in sorted(killed.glob("[0-9]*"))]
     assert [each == done for each in found] == sorted(each == done for each in found), "done, then not done"
     assert [each for each in found if each not in (undone, done)] == []
     assert (found[0], found[-1]) == (undone, done)

@@ -17,10 +17,10 @@ from typing import Any
 import psycopg
 
 from tests.contract.operations import OPERATIONS
-from tests.support.postgres import copy_database
+from tests.support.postgres import copy_database, drop_databases
 
-MOST = 24
-"""If an operation has more steps, only this many are chosen, and the last ones."""
+MOST, LAST = int(os.environ.get("STEPS", "12")), 4
+"""If an operation has more steps, only so many are chosen, and so many of the last ones. STEPS=1000 chooses all."""
 
 
 class Steps:
@@ -106,27 +106,43 @@ def chosen(steps: int) -> list[int]:
     """Return the steps before which the process is killed."""
     if steps <= MOST:
         return list(range(steps))
-    return sorted({*(number * steps // MOST for number in range(MOST)), *range(steps - 4, steps)})
+    return sorted({*(number * steps // MOST for number in range(MOST)), *range(steps - LAST, steps)})
 
 
 def kill_in_each_step(engine: str, name: str, before: Path, killed: Path) -> None:
     """Do an operation of `tests.contract.operations` again and again, each time killed (SIGKILL) before another step.
 
-    `before` is the state before it. Afterwards `killed` has copies of it: `00`, `01`, ... In the first a process was
-    killed before the first step, and so on, in the last after the last step. Run it in a process of its own.
+    `before` is the state before it. Afterwards `killed` has what is seen then: `00`, `01`, ... In the first a process
+    was killed before the first step, and so on, in the last after the last step. `undone` and `done` have what is
+    seen before and after it. Run it in a process of its own.
+
+    Where a kill has changed nothing, the next process goes on there. Those killed before the last steps have a copy
+    each: numbers that a database gives are not given again, and most operations commit there.
     """
+    operation = OPERATIONS[name]
 
     def act(folder: Path, fatal: int | None, count: Path | None = None) -> None:
         steps = Steps(fatal)
         WATCH[engine](steps)
-        asyncio.run(OPERATIONS[name].act(engine, folder, steps.begin, steps.end))
+        asyncio.run(operation.act(engine, folder, steps.begin, steps.end))
         if count:
             count.write_text(str(steps.taken))
+
+    def look(folder: Path, note: str) -> str:
+        seen = asyncio.run(operation.seen(engine, folder))
+        (killed / note).write_text(seen)
+        return seen
 
     count, whole = killed / "steps", COPY[engine](before, killed / "whole")
     if in_a_process(partial(act, whole, None, count)) != 0:
         sys.exit(f"{name}: it cannot be done")
-    for place, fatal in enumerate(chosen(int(count.read_text()))):
-        folder = COPY[engine](before, killed / f"{place:02}")
+    look(whole, "done")
+    seen = undone = look(before, "undone")
+    folder, steps = before, int(count.read_text())
+    for place, fatal in enumerate(chosen(steps)):
+        if folder == before or seen != undone or fatal >= steps - LAST:
+            folder = COPY[engine](before, killed / f"copy-{place}")
         if (ended := in_a_process(partial(act, folder, fatal))) != -signal.SIGKILL:
             sys.exit(f"{name}: it was to be killed before step {fatal}, and ended with {ended}")
+        seen = look(folder, f"{place:02}")
+    drop_databases(killed)

@@ -18,16 +18,17 @@ import errno
 import logging
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import TextIO
 
 from engine.postgres.database import alone
 from engine.postgres.files.objects import ObjectContents
@@ -38,11 +39,11 @@ from engine.s3.urls import parse_bucket
 from engine.tenants import Tenant
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.model import ImportState
-from tests.support import ROOT
 from tests.support.bucket import bucket_of, key_file, objects_of, storage
 from tests.support.engines import SINCE
 from tests.support.faulty_storage import Fault, FaultyStorage, faulty_storage
 from tests.support.file_house import MAKE, TENANT, FileHouse, done
+from tests.support.forks import FORKS
 from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.runs import ended
 
@@ -127,6 +128,13 @@ async def land(url: str, folder: Path, first: int, objects: S3Objects | None) ->
                 await asyncio.gather(*(lander.client(name) for name in range(CLIENTS)), *tidying)
 
 
+def begin(saying: Connection, url: str, folder: Path, first: int, storage: tuple[str, Path] | None) -> None:
+    """Be the process from its start, which speaks to `saying`. `storage`: the bucket, and the file of its key."""
+    os.dup2(saying.fileno(), 1)
+    objects = S3Objects(parse_bucket(storage[0]), storage[1]) if storage else None
+    asyncio.run(land(url, folder, first, objects))
+
+
 async def collect_always(store: PostgresStore, objects: S3Objects) -> None:
     """Delete what nothing needs, until the process ends."""
     contents = ObjectContents(store.database, objects, HASTE_S, 0)
@@ -146,7 +154,7 @@ class Ledger:
     begun: dict[int, tuple[str, str]] = field(default_factory=dict)
     acknowledged: list[int] = field(default_factory=list)
 
-    def read(self, lines: Iterator[str]) -> None:
+    def read(self, lines: Iterable[str]) -> None:
         for line in lines:
             what, *facts = line.split()
             if what == "begin":
@@ -164,7 +172,7 @@ class Killer:
         self.server = server
         self.folder = folder
         self.objects = objects_of(folder) if between else None
-        self.storage = [bucket_of(folder, between.url), str(key_file(folder))] if between else []
+        self.storage = (bucket_of(folder, between.url), key_file(folder)) if between else None
         if between:
             faulty = random.Random(seed)
             between.choose = lambda *_: faulty.choice(FAULTS) if faulty.random() < FAULTY else None
@@ -178,36 +186,35 @@ class Killer:
         self.dice.shuffle(ends)
         while ends:
             self.lives += 1
-            process = self._begin()
-            assert process.stdout
+            process, said = self._begin()
             try:
-                self._wait_for_first(process)
+                self._wait_for_first(said)
                 while ends:
                     time.sleep(self.dice.uniform(FIRST_S, LAST_S))
-                    if process.poll() is not None or ends.pop() == "kill":
+                    if process.exitcode is not None or ends.pop() == "kill":
                         break
                     self.server.stop()
                     self.server.start()
             finally:
-                failed = process.poll() is not None
+                failed = process.exitcode is not None
                 process.kill()
-                with process.stdout as said:
-                    self.ledger.read(iter(said.read().decode().splitlines()))
-                process.wait()
+                with said:
+                    self.ledger.read(said)
+                process.join()
             assert not failed, "the process ended by itself"
 
-    def _begin(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.support.landing_kills", "--land", self.server.url]
-        first = str(self.lives * 1_000_000)
-        return subprocess.Popen(
-            [*command, str(self.folder / f"life-{self.lives}"), first, *self.storage],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-        )
+    def _begin(self) -> tuple[ForkServerProcess, TextIO]:
+        """Begin a process; return it and what it says."""
+        said, saying = FORKS.Pipe(duplex=False)
+        folder, first = self.folder / f"life-{self.lives}", self.lives * 1_000_000
+        process = FORKS.Process(target=begin, args=(saying, self.server.url, folder, first, self.storage))
+        process.start()
+        saying.close()
+        with said:
+            return process, open(os.dup(said.fileno()), encoding="utf-8")
 
-    def _wait_for_first(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout
-        while (line := process.stdout.readline().decode()) != "ready\n":
+    def _wait_for_first(self, said: TextIO) -> None:
+        while (line := said.readline()) != "ready\n":
             assert line, "the process does not start"
 
     async def look(self) -> Counter[str]:
@@ -340,14 +347,8 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--s3", action="store_true")
-    parser.add_argument("--land", nargs="+", metavar="URL FOLDER FIRST [BUCKET KEY_FILE]")
     asked = parser.parse_args()
-    if asked.land:
-        url, folder, first, *bucket = asked.land
-        objects = S3Objects(parse_bucket(bucket[0]), Path(bucket[1])) if bucket else None
-        asyncio.run(land(url, Path(folder), int(first), objects))
-    else:
-        print(dict(play(asked.kills, asked.stops, asked.seed, in_s3=asked.s3)))
+    print(dict(play(asked.kills, asked.stops, asked.seed, in_s3=asked.s3)))
 
 
 if __name__ == "__main__":
