@@ -21,6 +21,8 @@ from tests.support.installation import installation
 from tests.support.waiting import DEADLINE_S, wait_until
 
 MOMENTS = 16
+"""In all: each of LINES has its share."""
+ROUNDS = 6
 DRIVER = "_sqlite3" if chosen_engine() == EMBEDDED else "libpq"
 """A part of the name of a library that a command loads when it opens what is stored."""
 LINES = {
@@ -73,13 +75,13 @@ def loaded(running: subprocess.Popen[str], part: str) -> bool:
         return True
 
 
-def moments(*command: str) -> Iterator[float]:
-    """Yield MOMENTS delays in seconds, from the start of a command to its end."""
+def moments(first: int, *command: str) -> Iterator[float]:
+    """Yield a share of MOMENTS delays in seconds, from the start of a command to its end; its first is `first`."""
     began = time.monotonic()
     with started(*command) as running:
         running.communicate(timeout=DEADLINE_S)
     lasted = time.monotonic() - began
-    yield from (lasted * number / MOMENTS for number in range(MOMENTS))
+    yield from (lasted * number / MOMENTS for number in range(first, MOMENTS, len(LINES)))
 
 
 def of_python(code: int, err: str) -> bool:
@@ -94,7 +96,7 @@ def of_python(code: int, err: str) -> bool:
 def test_an_interrupt_at_any_moment_ends_with_130_and_one_line(options: tuple[str, ...]) -> None:
     command = ("tenant", "show", "acme", *options)
     ends = set()
-    for delay in moments(*command):
+    for delay in moments([*LINES].index(options), *command):
         with started(*command) as running:
             with suppress(subprocess.TimeoutExpired):
                 running.wait(delay)
@@ -125,10 +127,10 @@ def test_any_number_of_interrupts_leaves_no_copy_of_the_users(
     file = tmp_path / "users.csv"
     file.write_text("email,first_name,last_name\n" + "".join(f"u{n}@e.com,Ann,Lee\n" for n in range(20_000)))
     codes = set()
-    for number in range(10):
+    for number in range(ROUNDS):
         with started("check", "acme", str(file)) as running:
             wait_until(lambda: list(temporary.glob("*/upload.csv")), DEADLINE_S, "the file to be copied")
-            pause_s = number / 20
+            pause_s = number / 2 / ROUNDS
             while running.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
                     running.wait(pause_s)
