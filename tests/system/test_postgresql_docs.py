@@ -96,34 +96,36 @@ class Operator:
         return done
 
 
-@pytest.fixture
-def operator(tmp_path: Path) -> Iterator[Operator]:
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator who has done all of "Set up" but the start of the server."""
     with remote_postgres() as postgres:
-        found = Operator(postgres, tmp_path)
+        found = Operator(postgres, tmp_path_factory.mktemp("operator"))
         for title, script in SET_UP.items():
             if title != "Start":
                 found.run(script)
         yield found
 
 
-@pytest.fixture
-def server(operator: Operator) -> Iterator[ServerProcess]:
-    """The server with the settings of the page. It does not run yet."""
+@pytest.fixture(scope="module")
+def set_up(operator: Operator) -> Iterator[ServerProcess]:
+    """The server with the settings of the page, which has run with the commands of "Start" and one import."""
     (operator.folder / "temporary").mkdir()
     settings = {name: operator.settings()[name] for name in ("HEADCOUNT_DATABASE_URL", "HEADCOUNT_SECRET_KEY_FILE")}
     found = ServerProcess(operator.folder, env={**settings, "TMPDIR": str(operator.folder / "temporary")})
-    yield found
-    found.end()
+    with found:
+        found.make_key("acme").rename(operator.folder / "etc" / "acme.pub")
+        operator.command(SET_UP["Start"])
+        found.put("acme", people("ann", "bob"))
+        assert found.wait("acme")["counts"]["created"] == 2
+        yield found
 
 
-def started(operator: Operator, server: ServerProcess) -> None:
-    """Start the server and run the commands that follow on the page, with the key that its clients have."""
-    server.start()
-    server.make_key("acme").rename(operator.folder / "etc" / "acme.pub")
-    operator.command(SET_UP["Start"])
-    server.put("acme", people("ann", "bob"))
-    assert server.wait("acme")["counts"]["created"] == 2
+@pytest.fixture
+def server(set_up: ServerProcess) -> ServerProcess:
+    """The server, which runs."""
+    assert set_up.process
+    return set_up.start() if set_up.process.poll() is not None else set_up
 
 
 async def host_key(server: ServerProcess) -> bytes:
@@ -137,7 +139,6 @@ def users(server: ServerProcess) -> list[str]:
 
 
 def test_a_database_that_the_page_set_up_is_backed_up_and_restored(operator: Operator, server: ServerProcess) -> None:
-    started(operator, server)
     operator.command(BACKUP["A dump"])
     server.put("acme", people("ann", "bob", "carl"))
     assert server.wait("acme")["counts"]["created"] == 1
@@ -154,7 +155,6 @@ def test_a_database_that_the_page_set_up_is_backed_up_and_restored(operator: Ope
 
 
 async def test_a_secret_is_changed_and_the_host_keys_stay(operator: Operator, server: ServerProcess) -> None:
-    started(operator, server)
     before = (operator.folder / "etc" / "secret.key").read_bytes()
     known = await host_key(server)
     running = operator.command(RESEAL, check=False)
@@ -173,18 +173,20 @@ def test_no_log_and_no_list_of_processes_has_the_password(operator: Operator, se
     (operator.folder / "bin" / "psql").chmod(0o700)
     assert "headcount@localhost" in (ran := operator.command("").stdout)
     assert PASSWORD not in ran
-    started(operator, server)
     assert PASSWORD not in server.log.read_text(encoding="utf-8")
 
 
-def test_a_server_behind_the_pgbouncer_of_the_page_imports_a_file(operator: Operator, server: ServerProcess) -> None:
+def test_a_server_behind_the_pgbouncer_of_the_page_imports_a_file(
+    operator: Operator, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.stop() == 0
     with pgbouncer(operator) as url:
-        server.env["HEADCOUNT_DATABASE_URL"] = url
-        with server:
-            server.add_tenant("acme")
-            server.put("acme", people("ann"))
-            assert server.wait("acme")["counts"]["created"] == 1
-            assert server.stop() == 0
+        monkeypatch.setitem(server.env, "HEADCOUNT_DATABASE_URL", url)
+        server.start()
+        server.add_tenant("bolt")
+        server.put("bolt", people("ann"))
+        assert server.wait("bolt")["counts"]["created"] == 1
+        assert server.stop() == 0
 
 
 @contextmanager
