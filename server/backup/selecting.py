@@ -27,6 +27,10 @@ PLACES = {"files", "uploads", "messages", "runs"}
 
 HEADCOUNT_DB, USERS_DB = "headcount.db", "users.db"
 
+_DATABASES = (HEADCOUNT_DB, USERS_DB, "search.db")
+_LOGS = {f"{database}{end}" for database in _DATABASES for end in LOGS}
+_COPIES = tuple(f"{database}.schema-" for database in _DATABASES)
+
 _NUMBERED = re.compile(r"(?:sync_users-)?([0-9]{1,18})\.")
 _OF_A_RUN = re.compile(r"(?!sync_users-)[a-z][a-z0-9_]*-([0-9]{1,18})\.")
 
@@ -71,10 +75,7 @@ def _belongs_to_tenant(parts: list[str]) -> bool:
 
 def _beside_database(name: str) -> bool:
     """Return whether `name` is a log of a database, or a copy made before an upgrade."""
-    return any(
-        name.startswith(f"{database}.schema-") or name in {f"{database}{end}" for end in LOGS}
-        for database in (HEADCOUNT_DB, USERS_DB, "search.db")
-    )
+    return name in _LOGS or name.startswith(_COPIES)
 
 
 def of_this_moment(entries: Iterable[Entry], last_import: int, last_run: int) -> Iterator[Entry]:
