@@ -10,7 +10,7 @@ from types import TracebackType
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 
-PAUSE_S = 0.1
+PAUSE_S = 0.3
 """How long a client rests after each list, so that the server works on more than its uploads."""
 
 

@@ -29,8 +29,8 @@ from tests.support.writing import by_hand
 pytestmark = [pytest.mark.only_on("sqlite", "Headcount backs up no other engine"), needs("sftp")]
 
 TENANTS = ("acme", "bolt", "cord")
-ROUNDS = 10
-KILLS = 50
+ROUNDS = 6
+KILLS = int(os.environ.get("KILLS", "25"))
 MANY = 1000
 MANY_FILES = 5000
 
@@ -200,10 +200,10 @@ def test_a_thousand_tenants_are_backed_up_and_restored(tmp_path: Path, backup: P
         source.data / "headcount.db",
         "INSERT INTO tenants (name, created_at) VALUES " + ", ".join(f"('{name}', 'now')" for name in names[1:]),
     )
+    rest(source.data)  # so only the first backup reads all of it
     with source:
         (source.files("t1").files / "new.txt").write_text("new")
         assert saved(source.data, backup).tenants == MANY
-    rest(source.data)
     saved(source.data, backup)
     assert saved(source.data, backup).added == 0
     brought_back(backup, tmp_path / "second" / "data", drop=True)
