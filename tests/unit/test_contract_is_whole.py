@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -57,6 +59,7 @@ PLAYED_IN = {
 """The file or folder of the contract suite that calls the methods of each protocol."""
 
 
+@cache
 def protocols() -> dict[str, type[Any]]:
     """Return every protocol of an engine, by name."""
     found: dict[str, type[Any]] = {}
@@ -89,8 +92,12 @@ def given_by(method: Any) -> Iterator[type[Any]]:
 def called_in(place: str) -> set[str]:
     """Return the names of all methods called in `place`."""
     path = CONTRACT / place
-    trees = [ast.parse(file.read_text("utf-8")) for file in ([path] if path.is_file() else path.rglob("*.py"))]
-    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {name for file in ([path] if path.is_file() else path.rglob("*.py")) for name in called_in_file(file)}
+
+
+@cache
+def called_in_file(file: Path) -> set[str]:
+    nodes = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
     return {node.func.attr for node in nodes if isinstance(node.func, ast.Attribute)}
 
 
@@ -100,4 +107,5 @@ def test_every_protocol_has_a_contract_test() -> None:
 
 @pytest.mark.parametrize("name", PLAYED_IN)
 def test_the_contract_suite_calls_every_method_of_a_protocol(name: str) -> None:
-    assert [method for method in methods(protocols()[name]) if method not in called_in(PLAYED_IN[name])] == []
+    called = called_in(PLAYED_IN[name])
+    assert [method for method in methods(protocols()[name]) if method not in called] == []

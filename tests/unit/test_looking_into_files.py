@@ -49,24 +49,25 @@ WHY = {
 
 
 def imported_by(file: Path) -> set[str]:
-    """Return the packages that are imported anywhere in the file."""
+    """Return the drivers that are imported anywhere in the file. One that names none is not parsed, which is slow."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    text = file.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)) if any(driver in text for driver in DRIVERS) else ():
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").partition(".")[0])
-    return found
+    return found & DRIVERS
 
 
 FILES = {str(file.relative_to(ROOT / "tests")): file for file in sorted((ROOT / "tests").rglob("*.py"))}
 
 
 def test_only_these_tests_know_the_driver_of_an_engine() -> None:
-    assert {name for name, file in FILES.items() if imported_by(file) & DRIVERS} == WHY.keys()
+    assert {name for name, file in FILES.items() if imported_by(file)} == WHY.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("contract/")])
 def test_the_contract_suite_knows_no_engine(name: str) -> None:
-    assert not imported_by(FILES[name]) & DRIVERS
+    assert not imported_by(FILES[name])
     assert "engine.sqlite" not in FILES[name].read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 from tests.support import ROOT
 
@@ -11,6 +12,7 @@ PAGE = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (.+?) \| `(test_\w+)` \| `(tests/[\w/]+\.py)` \|$", PAGE, re.MULTILINE)
 
 
+@cache
 def functions_of(file: str) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))

@@ -124,7 +124,8 @@ def texts() -> list[tuple[str, Text]]:
         for file in [ROOT / name] if (ROOT / name).is_file() else sorted((ROOT / name).rglob("*")):
             path = file.relative_to(ROOT).as_posix()
             if file.is_file() and path not in EXCLUDED and "node_modules" not in path:
-                found += [(path, text) for text in texts_of(file) if text.kind in _kinds_checked(path)]
+                kinds = _kinds_checked(path)
+                found += [(path, text) for text in texts_of(file, messages="message" in kinds) if text.kind in kinds]
     return found
 
 
