@@ -131,9 +131,16 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was found out of each later search for garbage: these take a fifth of a second with it."""
+    """Leave what was found out of each later search for garbage: these take a fifth of a second with it.
+
+    And save the time that host keys take.
+    """
     gc.freeze()
     gc.enable()
+    if "asyncssh" in sys.modules:
+        from tests.support.quick_rsa import save_time_on_rsa
+
+        save_time_on_rsa()
 
 
 ROOMS = ("system", "contract", "integration", "unit")

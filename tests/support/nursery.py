@@ -27,8 +27,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
-import asyncssh
-
 from tests.support import ROOT, jumping_clock
 from tests.support.chosen import EMBEDDED, chosen_engine
 
@@ -193,34 +191,19 @@ def _do(command: list[str], env: dict[str, str], out: int, err: int) -> NoReturn
     sys.exit()
 
 
-def _save_time_on_rsa() -> None:
-    """Let the servers of this run have one RSA host key, and not test it for prime numbers at each start.
-
-    A start needs a tenth of a second without it, and half a second more with it.
-    """
-    from keys.host import RSA_BITS  # a test's clock is installed before the modules that take it
-
-    make = asyncssh.generate_private_key
-    key = make("ssh-rsa", key_size=RSA_BITS)
-
-    def made(kind: str, *arguments: Any, **options: Any) -> asyncssh.SSHKey:
-        return key if (kind, options) == ("ssh-rsa", {"key_size": RSA_BITS}) else make(kind, *arguments, **options)
-
-    asyncssh.generate_private_key = made
-    asyncssh.set_default_skip_rsa_key_validation(True)
-
-
 def prepare() -> None:
     """Load what a server needs, and work out what is the same for all."""
     import server.cli.serve
     from server.web.app import build_app
     from server.web.pages import rendering
+    from tests.support import quick_rsa
 
     if chosen_engine() != EMBEDDED:
         import server.places.database  # noqa: F401 - it is loaded only if the settings ask for it
 
     rendering.prepare()  # a server does this after its start
-    _save_time_on_rsa()
+    quick_rsa.save_time_on_rsa()
+    quick_rsa.host_key()  # made once for all forks
     parts: Any = SimpleNamespace(routes=list)
     build_app(parts, parts)  # what is worked out for the first app serves all later ones
 
