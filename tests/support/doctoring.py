@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support import ROOT
+from tests.support import ROOT, nursery
 from tests.support.operating import at, commands
 from tests.support.server_process import ServerProcess
 
 OTHER = 12345
 """A user of the system that is not root."""
 
+SHELL = set("|&;<>()$`*?[~")
+"""Some of these characters are in each command of Headcount that needs a shell."""
 SCRIPT = f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m server "$@"\n'
 
 
@@ -51,20 +54,28 @@ def is_well(server: ServerProcess) -> bool:
 def obey(server: ServerProcess, do: str, **words: str) -> None:
     """Run the command at the end of `do` as an operator does, with `words` in the place of the words in capitals.
 
-    The data folder of the operator's shell is another one.
+    The data folder of the operator's shell is another one. A command of Headcount that needs no shell gets none.
     """
     command = do.rpartition(": ")[2]
     for word, meant in words.items():
         command = command.replace(word, meant)
+    env = {**os.environ, **server.env, "HEADCOUNT_DATA_DIR": str(server.folder / "elsewhere")}
+    program, *arguments = shlex.split(command)
+    if program == "headcount" and not set(command) & SHELL:
+        done = nursery.ran(arguments, env, 60)
+    else:
+        done = _by_shell(server, command, env)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert not (server.folder / "elsewhere").exists()
+
+
+def _by_shell(server: ServerProcess, command: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     script = server.folder / "bin" / "headcount"
     script.parent.mkdir(exist_ok=True)
     script.write_text(SCRIPT)
     script.chmod(0o700)
-    env = {**os.environ, **server.env, "HEADCOUNT_DATA_DIR": str(server.folder / "elsewhere")}
     env["PATH"] = f"{script.parent}:{env['PATH']}"
-    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    assert not (server.folder / "elsewhere").exists()
+    return subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
 def restore_part(server: ServerProcess, backup: Path, part: str) -> None:

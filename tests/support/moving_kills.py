@@ -79,7 +79,7 @@ class Mover:
     def _killed(self, target: str, after_s: float) -> bool:
         with open(os.devnull, "w") as nothing:
             env, out = self._environment(self.place), nothing.fileno()
-            process = run(env, "migrate", "--to", target, "--json", out=out, err=out)
+            process = run(["migrate", "--to", target, "--json"], env, out, out)
         with suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
             return False

@@ -1,4 +1,4 @@
-"""Servers and commands that start in a fraction of the time: forks of a process that has loaded the modules.
+"""Servers and commands that start in a fraction of the time: forks of a process that has loaded all modules.
 
 Loading these takes most of a start. All else is as after `python -m server serve`: the server is a process of its
 own, in its own session. It runs the same module from its first line, and ends or is killed like any other.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -21,11 +22,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from tests.support import ROOT, jumping_clock
 from tests.support.chosen import EMBEDDED, chosen_engine
@@ -40,10 +42,11 @@ PASSED_ON = (
 """The starts of the names of variables that a fork may have and the nursery has not; the last four are of tests and
 their hooks. Others, such as LD_PRELOAD, act when a process begins."""
 
+SHOWN_BY = ("TERM", "TZ", "NO_COLOR", "COLUMNS")
+"""The starts of the names of variables by which a command chooses how it prints: its fork may have its own, too."""
+
 _MOST_BYTES = 100_000
 """The longest order, in bytes."""
-
-_NOWHERE = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 class Forked:
@@ -92,16 +95,34 @@ def start(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]
     """
     clock = {name: env[name] for name in (jumping_clock.PLACE,) if name in env}
     if entry in ENTRIES and _base(env) == _base(os.environ) | clock:
-        return cast("subprocess.Popen[str]", _fork((entry, "serve"), env, _NOWHERE, log))
+        return cast("subprocess.Popen[str]", _fork([entry, "serve"], env, log))
     return start_fresh(entry, env, log)
 
 
-def run(env: Mapping[str, str], *arguments: str, out: int, err: int) -> subprocess.Popen[str]:
-    """Start `headcount ARGUMENTS` with this environment and these descriptors; a fork if `env` allows that."""
-    if _base(env) == _base(os.environ):
-        return cast("subprocess.Popen[str]", _fork(("server", *arguments), env, out, err))
+def ran(arguments: Sequence[str], env: Mapping[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Do as `run`, and wait for the end; return the exit code and all that it printed."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = run(arguments, env, out.fileno(), err.fileno())
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        for each in (out, err):
+            each.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read().decode(), err.read().decode())
+
+
+def run(arguments: Sequence[str], env: Mapping[str, str], out: int, err: int) -> subprocess.Popen[str]:
+    """Start `headcount ARGUMENTS` with this environment, these two descriptors, and nothing to read.
+
+    It is a fork if `env` allows that, as that of `start`.
+    """
+    if _unshown(env) == _unshown(os.environ):
+        return cast("subprocess.Popen[str]", _fork(["server", *arguments], env, err, out))
     program = [sys.executable, "-m", "server", *arguments]
-    return subprocess.Popen(program, cwd=ROOT, env=dict(env), stdout=out, stderr=err, text=True)
+    streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
+    return subprocess.Popen(program, cwd=ROOT, env=dict(env), text=True, **streams)
 
 
 def start_fresh(entry: str, env: Mapping[str, str], log: int) -> subprocess.Popen[str]:
@@ -115,12 +136,17 @@ def _base(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith(PASSED_ON)} | {"PYTHONUNBUFFERED": "1"}
 
 
-def _fork(command: Sequence[str], env: Mapping[str, str], out: int, err: int) -> Forked:
+def _unshown(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in _base(env).items() if not name.startswith(SHOWN_BY)}
+
+
+def _fork(command: list[str], env: Mapping[str, str], log: int, *out: int) -> Forked:
     order = json.dumps({"command": command, "env": dict(env)}).encode()
     assert len(order) < _MOST_BYTES, "the environment is too long for a fork"
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    base = _base(os.environ if out else env)
     with theirs:
-        socket.send_fds(_nursery(frozenset(_base(env).items())), [order], [out, err, theirs.fileno()])
+        socket.send_fds(_nursery(frozenset(base.items())), [order], [theirs.fileno(), log, *out])
     return Forked(ours)
 
 
@@ -162,26 +188,29 @@ def _take_orders(orders: socket.socket) -> None:
             os.close(each)
 
 
-def _mind(order: dict[str, Any], out: int, err: int, notes: int) -> None:
-    """Fork a server or command, note its process id and its exit code, and end; in the fork, return at its end."""
+def _mind(order: dict[str, Any], notes: int, log: int, *out: int) -> None:
+    """Fork a process, note its id and its exit code, and end; in the fork, return when the server or command ends."""
     pid = os.fork()
     if pid == 0:
         os.close(notes)
-        _do(order["command"], order["env"], out, err)
+        _run(order["command"], order["env"], log, *out)
     os.write(notes, b"%d" % pid)
-    os.close(out)
-    os.close(err)
+    for each in (log, *out):
+        os.close(each)
     os.write(notes, b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     os._exit(0)
 
 
-def _do(command: list[str], env: dict[str, str], out: int, err: int) -> NoReturn:
+def _run(command: list[str], env: dict[str, str], log: int, *out: int) -> NoReturn:
     os.setsid()
-    for given, own in ((out, sys.stdout.fileno()), (err, sys.stderr.fileno())):
-        os.dup2(given, own)
+    for given, stream in zip((log, *out), (sys.stderr, sys.stdout), strict=False):
+        os.dup2(given, stream.fileno())
         os.close(given)
+    if out:  # those of the nursery know it as /dev/null
+        sys.stdout, sys.stderr = _stream(sys.stdout.fileno()), _stream(sys.stderr.fileno())
     os.environ.clear()
     os.environ.update(env)
+    time.tzset()
     tempfile.tempdir = None  # the folder of TMPDIR
     sys.path[1:1] = [os.path.abspath(each) for each in env.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
@@ -189,6 +218,10 @@ def _do(command: list[str], env: dict[str, str], out: int, err: int) -> NoReturn
     sys.argv = command
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _stream(descriptor: int) -> TextIO:
+    return io.TextIOWrapper(open(descriptor, "wb", buffering=0, closefd=False), write_through=True)
 
 
 def prepare() -> None:

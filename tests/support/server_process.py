@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from server.sftp.auth import BUSY
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
 from tests.support.installation import installation
-from tests.support.nursery import run, start, start_fresh
+from tests.support.nursery import ran, start, start_fresh
 from tests.support.waiting import DEADLINE_S, wait_until
 
 START_S = DEADLINE_S
@@ -147,21 +146,13 @@ class ServerProcess:
     def cli(self, *arguments: str, check: bool = True) -> Ran:
         """Run `headcount ...` on its data folder in this process, which saves a second each time."""
         with patch.dict(os.environ, self._environment({}), clear=True), ThreadPoolExecutor(1) as thread:
-            ran = thread.submit(run_cli, *arguments).result()
-        assert ran.code == 0 or not check, f"{arguments}: {ran.code}\n{ran.text}{ran.err}"
-        return ran
+            done = thread.submit(run_cli, *arguments).result()
+        assert done.code == 0 or not check, f"{arguments}: {done.code}\n{done.text}{done.err}"
+        return done
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `headcount ...` on its data folder in its own process."""
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            running = run(self._environment({}), *arguments, out=out.fileno(), err=err.fileno())
-            try:
-                code = running.wait(COMMAND_S)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                raise
-            printed = [(each.seek(0), each.read())[1] for each in (out, err)]
-        return subprocess.CompletedProcess(arguments, code, *printed)
+        return ran(arguments, self._environment({}), COMMAND_S)
 
     def add_tenant(self, name: str, **settings: str) -> None:
         """Add a tenant with its own key and these settings."""

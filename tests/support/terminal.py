@@ -7,12 +7,10 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import termios
 from typing import Literal
 
-from tests.support import ROOT
+from tests.support import nursery
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -25,17 +23,14 @@ def on_terminal(
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     env = {**os.environ, "TERM": "xterm", "TZ": "America/New_York", **environment}
     env.pop("COLUMNS", None)  # it wins over the terminal
-    with subprocess.Popen(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=ROOT,
-        env=env,
-        stdout=its if stream == "stdout" else subprocess.DEVNULL,
-        stderr=its if stream == "stderr" else subprocess.DEVNULL,
-    ):
-        os.close(its)
-        got = b""
-        while part := _read(ours):
-            got += part
+    with open(os.devnull, "wb") as nothing:
+        other = nothing.fileno()
+        ran = nursery.run(arguments, env, *((its, other) if stream == "stdout" else (other, its)))
+    os.close(its)
+    got = b""
+    while part := _read(ours):
+        got += part
+    ran.wait()
     os.close(ours)
     return got.decode().replace("\r\n", "\n")
 
