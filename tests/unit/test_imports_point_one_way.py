@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from tests.support import ROOT
 
 PACKAGES = ("ground", "importer", "keys", "engine", "server", "headcount")
@@ -278,6 +276,10 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+def parsed(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
 @cache
 def imported_by(name: str) -> tuple[str, ...]:
     """Every module that `name` imports, wherever in its source; `from a import b` gives `a.b` if that is a module."""
@@ -285,8 +287,7 @@ def imported_by(name: str) -> tuple[str, ...]:
 
 
 def _imports_of(name: str) -> Iterator[str]:
-    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -299,7 +300,7 @@ def _imports_of(name: str) -> Iterator[str]:
 
 def imported_at_first(name: str) -> Iterator[str]:
     """Every module that `name` imports when it is imported itself."""
-    for node in ast.parse(MODULES[name].read_text(encoding="utf-8")).body:
+    for node in parsed(name).body:
         if isinstance(node, ast.ImportFrom):
             yield from (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
 
@@ -308,26 +309,26 @@ def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != A_CLIENT])
-def test_a_package_imports_only_those_below_it(name: str) -> None:
-    package = package_of(name)
-    for other in imported_by(name):
-        top = package_of(other)
-        assert top not in PACKAGES or top in MAY_IMPORT[package], f"{name} imports {other}"
-        assert top not in NOT_FOR[package], f"{name} imports {other}, which is for server"
+def test_a_package_imports_only_those_below_it() -> None:
+    for name in MODULES.keys() - {A_CLIENT}:
+        package = package_of(name)
+        for other in imported_by(name):
+            top = package_of(other)
+            assert top not in PACKAGES or top in MAY_IMPORT[package], f"{name} imports {other}"
+            assert top not in NOT_FOR[package], f"{name} imports {other}, which is for server"
 
 
 PUBLIC = {"headcount", "headcount.hooks"}
 """The modules that hooks import, and the server too: they know nothing of the server."""
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_the_public_face_is_below_the_server_and_the_command_above_it(name: str) -> None:
-    known = {other for other in imported_by(name) if package_of(other) in PACKAGES}
-    if name in PUBLIC:
-        assert known <= PUBLIC
-    elif package_of(name) != "headcount":
-        assert {other for other in known if package_of(other) == "headcount"} <= PUBLIC
+def test_the_public_face_is_below_the_server_and_the_command_above_it() -> None:
+    for name in MODULES:
+        known = {other for other in imported_by(name) if package_of(other) in PACKAGES}
+        if name in PUBLIC:
+            assert known <= PUBLIC, name
+        elif package_of(name) != "headcount":
+            assert {other for other in known if package_of(other) == "headcount"} <= PUBLIC, name
 
 
 def room_of(name: str) -> str:
@@ -337,13 +338,13 @@ def room_of(name: str) -> str:
     return room if room in rooms else ""
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) in ROOMS])
-def test_a_room_imports_only_rooms_below_it(name: str) -> None:
-    package, room = package_of(name), room_of(name)
-    rooms = ROOMS[package]
-    for other in imported_by(name):
-        if package_of(other) == package and (there := room_of(other)) != room:
-            assert rooms[there] < rooms[room], f"{name} imports {other}, which stands no lower"
+def test_a_room_imports_only_rooms_below_it() -> None:
+    for name in (name for name in MODULES if package_of(name) in ROOMS):
+        package, room = package_of(name), room_of(name)
+        rooms = ROOMS[package]
+        for other in imported_by(name):
+            if package_of(other) == package and (there := room_of(other)) != room:
+                assert rooms[there] < rooms[room], f"{name} imports {other}, which stands no lower"
 
 
 def test_only_the_server_as_a_whole_knows_its_sftp_side() -> None:
@@ -384,10 +385,10 @@ def test_every_package_is_named_where_it_is_built() -> None:
     assert folders == set(named)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_only_an_engine_knows_a_driver_of_a_database(name: str) -> None:
-    used = {package_of(other) for other in imported_by(name)} & DRIVERS.keys()
-    assert {driver for driver in used if not f"{name}.".startswith(f"{DRIVERS[driver]}.")} == set()
+def test_only_an_engine_knows_a_driver_of_a_database() -> None:
+    for name in MODULES:
+        used = {package_of(other) for other in imported_by(name)} & DRIVERS.keys()
+        assert {driver for driver in used if not f"{name}.".startswith(f"{DRIVERS[driver]}.")} == set(), name
 
 
 def test_only_the_modules_of_a_shared_place_know_the_second_engine() -> None:
@@ -432,35 +433,36 @@ def test_only_the_code_that_builds_the_server_knows_where_files_are() -> None:
 
 
 def test_a_module_that_says_pure_is_pure() -> None:
-    texts = {name: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for name, file in MODULES.items()}
+    texts = {name: ast.get_docstring(parsed(name)) for name in MODULES}
     assert {name for name, text in texts.items() if text and re.search(r"\bPure\.", text)} <= PURE
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_a_pure_module_imports_only_pure_ones(name: str) -> None:
-    for other in imported_by(name):
-        top = package_of(other)
-        if top in PACKAGES and other not in PURE_BUT_FOR:
-            assert other in PURE, f"{name} is pure and imports {other}, which is not"
-        assert top not in ACTING, f"{name} is pure and imports {other}"
+def test_a_pure_module_imports_only_pure_ones() -> None:
+    for name in PURE:
+        for other in imported_by(name):
+            top = package_of(other)
+            if top in PACKAGES and other not in PURE_BUT_FOR:
+                assert other in PURE, f"{name} is pure and imports {other}, which is not"
+            assert top not in ACTING, f"{name} is pure and imports {other}"
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_a_pure_module_does_not_import_the_clock(name: str) -> None:
+def test_a_pure_module_does_not_import_the_clock() -> None:
     """A pure module does not import a module that has the clock either: `moments.utc_now` would be one step away."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            assert not {alias.name for alias in node.names} & PURE_BUT_FOR.keys(), f"{name} line {node.lineno}"
-        elif isinstance(node, ast.ImportFrom):
-            names = {alias.name for alias in node.names}
-            acting = PURE_BUT_FOR.get(node.module or "", set[str]())
-            whole = {each for each in names if f"{node.module}.{each}" in PURE_BUT_FOR}
-            assert not names & (acting | whole | {"*"}), f"{name} line {node.lineno} imports {names}"
+    for name in PURE:
+        for node in ast.walk(parsed(name)):
+            if isinstance(node, ast.Import):
+                assert not {alias.name for alias in node.names} & PURE_BUT_FOR.keys(), f"{name} line {node.lineno}"
+            elif isinstance(node, ast.ImportFrom):
+                names = {alias.name for alias in node.names}
+                acting = PURE_BUT_FOR.get(node.module or "", set[str]())
+                whole = {each for each in names if f"{node.module}.{each}" in PURE_BUT_FOR}
+                assert not names & (acting | whole | {"*"}), f"{name} line {node.lineno} imports {names}"
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {THE_ONE_READER_OF_THE_ENVIRONMENT}))
-def test_only_the_settings_read_the_environment(name: str) -> None:
-    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        used = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-        assert used not in {"environ", "getenv"}, f"{name} line {node.lineno} reads the environment"
+def test_only_the_settings_read_the_environment() -> None:
+    readers = {"environ", "getenv"}
+    for name in MODULES.keys() - {THE_ONE_READER_OF_THE_ENVIRONMENT}:
+        text = MODULES[name].read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if any(each in text for each in readers) else ():
+            used = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            assert used not in readers, f"{name} line {node.lineno} reads the environment"
