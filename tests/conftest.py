@@ -63,7 +63,7 @@ WITHOUT_A_CHOICE = [
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
     "system/test_files_in_s3.py",
     "system/test_proxies.py",
-    # What a malformed packet or request gets, and how crowds of connections are served.
+    # The answers to malformed packets and requests, and to crowds of connections.
     *(f"integration/sftp/test_sftp_{each}.py" for each in ("malformed", "wrong_packets")),
     *("system/test_malformed_http.py", "system/test_nursery.py", "system/test_web_crowd.py"),
     # How pages, mails and the terminal look, and how they are used by keyboard and in a browser. test_journey.py and

@@ -3,7 +3,8 @@
 `python -m tests.support.hook_node_kills --kills 100 --stops 10 --freezes 5 --seed 1` does so and prints the fates of
 the files. It exits with 1 at the first file that a hook never got, got out of order, or got again without a fault.
 Two hooks, one in the event loop and one in a process, get the files of two tenants on every server, and write down
-each of them. A run is delivered at least once: it may be repeated where a fault interrupted it.
+each of them. A run is delivered at least once: it may be repeated where a fault interrupted it, and is given up after
+five attempts, each of which a fault interrupted.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import asyncio
 import itertools
 import os
 import random
+import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
 import psycopg
 
+from ground.moments import from_rfc3339
+from server.runs.ends import ATTEMPTS
+from server.runs.recovery import STOPPED
 from tests.support import ROOT
 from tests.support.balanced import QUICK, Balanced, balanced
 from tests.support.hook_kills import LINES, MODULE, TENANTS, File, Line
@@ -28,9 +34,11 @@ from tests.support.notes import Notes
 from tests.support.own_postgres import OwnPostgres
 from tests.support.waiting import eventually
 
+ROUNDED_S = 1.0
 LONGEST = 5000
 """The most bytes of a file."""
 STATES = "SELECT state, count(*) FROM runs GROUP BY state"
+GIVEN_UP = "SELECT sha256, error, attempts, uploaded_at, finished_at FROM runs WHERE state = 'failed'"
 RUNS = """
     SELECT sha256, state FROM runs JOIN tenants ON tenants.id = tenant_id
     WHERE state NOT IN ('aborted', 'ignored') ORDER BY tenant_id, hook, sequence"""
@@ -91,14 +99,17 @@ class HookGame:
 
             await eventually(at_rest, QUIET_S, "the end of all runs")
             runs = await (await db.execute(RUNS)).fetchall()
-        assert {state for _, state in runs} <= {"completed"}
+            given_up = {row[0]: row[1:] for row in await (await db.execute(GIVEN_UP)).fetchall()}
+        assert {state for _, state in runs} <= {"completed", "failed"}
+        self.check_given_up(given_up.values())
         assert max(Counter(sha256 for sha256, _ in runs).values()) == 1, "a file has two runs"
         times = self.delivered()
-        assert {sha256 for sha256, _ in runs} == set(times), "the list of runs differs from what the hooks wrote down"
+        delivered = {sha256 for sha256, state in runs if state == "completed"}
+        assert delivered == set(times) - set(given_up), "the list of runs differs from what the hooks wrote down"
         order = {sha256: number for number, (sha256, _) in enumerate(runs)}
         for line, files in self.sent.items():
             acknowledged = [file.sha256 for file in files if file.sha256 in self.acknowledged]
-            lost = set(acknowledged) - set(times)
+            lost = set(acknowledged) - set(times) - set(given_up)
             assert not lost, f"{line}: lost {lost}"
             assert acknowledged == sorted(acknowledged, key=order.__getitem__), f"{line}: the runs are out of order"
             mine = [file.sha256 for file in files if file.sha256 in times]
@@ -106,7 +117,8 @@ class HookGame:
             assert firsts == sorted(mine, key=order.__getitem__), f"{line}: delivered out of order"
         self.check_repeated(times)
         fates = {"acknowledged": len(self.acknowledged), "without OK": len(set(times) - self.acknowledged)}
-        return Counter({**fates, "repeated": sum(len(each) > 1 for each in times.values())})
+        repeated = sum(len(each) > 1 for each in times.values())
+        return Counter({**fates, "repeated": repeated, "given up": len(given_up)})
 
     def delivered(self) -> dict[str, list[float]]:
         """Return the times at which each file was delivered, by its hash."""
@@ -115,6 +127,16 @@ class HookGame:
             if note.startswith("delivered: "):
                 times[note.split()[-1]].append(at)
         return times
+
+    def check_given_up(self, runs: Iterable[tuple[str, int, str, str]]) -> None:
+        """Check that so many faults as it had attempts came between the upload and the end of each of these runs."""
+        assert self.faults
+        now = time.time() - time.monotonic()
+        faults = [now + at for at, _ in self.faults.happened]
+        for error, attempts, *moments in runs:
+            assert (error, attempts) == (STOPPED, ATTEMPTS)
+            uploaded, ended = (from_rfc3339(each).timestamp() for each in moments)
+            assert sum(uploaded - ROUNDED_S <= at <= ended + ROUNDED_S for at in faults) >= ATTEMPTS
 
     def check_repeated(self, times: dict[str, list[float]]) -> None:
         """Check that each file was delivered again only where a fault may have interrupted its run."""

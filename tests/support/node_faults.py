@@ -80,6 +80,7 @@ class Faults:
         if self.dice.random() < IN_A_START:
             node.launch()
             await asyncio.sleep(self.dice.uniform(0, START_MOST_S))
+            self.happened.append((time.monotonic(), "kill"))
             await asyncio.to_thread(node.kill)
         await started(node)
         self.up.add(number)
