@@ -163,6 +163,10 @@ class Senders:
                 return True
         except (ConnectionError, asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
             return False
+        except asyncssh.ChannelOpenError as error:
+            if "closed" not in error.reason:  # while the session was opened
+                raise
+            return False
 
     async def read(self, token: str) -> None:
         async with self.house.async_client(authorization=f"Bearer {token}") as asking:
