@@ -14,12 +14,13 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page
 
+from tests.support import ROOT
 from tests.support.browser import DESKTOP, PHONE, open_page, sign_in
 from tests.support.clients import needs
 from tests.support.hooked import gate_of, hooked, run_of
 from tests.support.keypairs import public_line
 from tests.support.screens import faults_on_screens
-from tests.support.server_process import ROOT, ServerProcess
+from tests.support.server_process import ServerProcess
 
 SAMPLES = ROOT / "deploy" / "demo"
 PICTURES = os.environ.get("SCREENSHOTS")
