@@ -99,7 +99,7 @@ lock: ## write the locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra dev --extra dist --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
-build/peers/node_modules: $(BIN)/pip tests/support/peers/npm.txt tests/support/peers/package-lock.json
+build/peers/node_modules: tests/support/peers/npm.txt tests/support/peers/package-lock.json | $(BIN)/pip
 	@echo 'Installing Node.js and ssh2-sftp-client for the tests into build/peers (60 MB, takes seconds) ...'
 	@$(INSTALL) --upgrade --require-hashes --target build/peers -r tests/support/peers/npm.txt
 	@cp tests/support/peers/package.json tests/support/peers/package-lock.json build/peers/
@@ -121,7 +121,7 @@ endif
 	@echo 'Creating a virtual environment in $(VENV) ...'
 	@$(PYTHON) -m venv $(VENV)
 
-$(READY): $(BIN)/pip pyproject.toml requirements.lock
+$(READY): pyproject.toml requirements.lock | $(BIN)/pip
 	@command -v sftp >/dev/null && command -v ssh-keygen >/dev/null || { \
 		echo "OpenSSH's client (sftp, ssh-keygen) is missing. Debian, Ubuntu: apt install openssh-client" >&2; exit 1; }
 	@echo 'Installing the packages of Headcount ($(call packages,requirements.lock) packages, about a minute) ...'
