@@ -63,9 +63,9 @@ WITHOUT_A_CHOICE = [
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
     "system/test_files_in_s3.py",
     "system/test_proxies.py",
-    # The answers to malformed packets and requests, and to crowds of connections.
+    # The answers to malformed packets and requests, and to crowds of connections; the words of the API and of alerts.
     *(f"integration/sftp/test_sftp_{each}.py" for each in ("malformed", "wrong_packets")),
-    *("system/test_malformed_http.py", "system/test_nursery.py", "system/test_web_crowd.py"),
+    *(f"system/test_{each}.py" for each in ("alerts", "api_document", "malformed_http", "nursery", "web_crowd")),
     # How pages, mails and the terminal look, and how they are used by keyboard and in a browser. test_journey.py and
     # test_files.py of system/browser are not here: they show that pages and events of each engine reach a browser.
     *(
