@@ -190,13 +190,13 @@ async def add_token(store: Store, secret: bytes = b"t") -> None:
 async def signed_in(store: Store) -> None:
     await add_token(store)
     (token,) = await store.tokens().list()
-    await store.sign_ins().open(b"1", token, now=AT, latest=LATER)
+    await store.sign_ins().open(b"1", token, now=AT, ends=LATER, latest=LATER)
 
 
 async def link_sent(store: Store) -> None:
     await add_token(store)
     (token,) = await store.tokens().list()
-    await store.sign_ins().add_link(b"3", token, now=AT, latest=LATER)
+    await store.sign_ins().add_link(b"3", token, now=AT, ends=LATER, latest=LATER)
 
 
 async def move_token(store: Store) -> None:
@@ -205,7 +205,7 @@ async def move_token(store: Store) -> None:
 
 async def sign_in_later(store: Store) -> None:
     (token,) = await store.tokens().list()
-    await store.sign_ins().open(b"2", token, now=LATER, latest=LATER)
+    await store.sign_ins().open(b"2", token, now=LATER, ends=LATER, latest=LATER)
 
 
 async def everything(store: Store) -> None:

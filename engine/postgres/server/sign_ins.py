@@ -35,9 +35,9 @@ class PostgresSignInStore:
         self._database = database
         self._looking = looking or database
 
-    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+    async def open(self, secret_hash: bytes, token: Token, *, now: str, ends: str, latest: str) -> bool:
         async with self._database.transaction() as steps:
-            return await _open(steps, secret_hash, token.id, now, latest)
+            return await _open(steps, secret_hash, token.id, now, ends, latest)
 
     async def find(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         return next(map(read_token, await self._looking.read(OF_SESSION, secret_hash, now, latest)), None)
@@ -45,27 +45,27 @@ class PostgresSignInStore:
     async def close(self, secret_hash: bytes) -> None:
         await self._database.change("DELETE FROM sessions WHERE hash = %s", secret_hash)
 
-    async def add_link(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+    async def add_link(self, secret_hash: bytes, token: Token, *, now: str, ends: str, latest: str) -> bool:
         async with self._database.transaction() as steps:
             await steps.change(LINKS_OVER, now, latest)
-            return await steps.change(ADD_LINK, secret_hash, latest, token.id, token.email) > 0
+            return await steps.change(ADD_LINK, secret_hash, ends, token.id, token.email) > 0
 
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         return next(map(read_token, await self._looking.read(OF_LINK, secret_hash, now, latest)), None)
 
     async def open_by_link(
-        self, link_hash: bytes, secret_hash: bytes, *, now: str, link_latest: str, latest: str
+        self, link_hash: bytes, secret_hash: bytes, *, now: str, link_latest: str, ends: str, latest: str
     ) -> Token | None:
         async with self._database.transaction() as steps:
             rows = await steps.rows(f"{OF_LINK} FOR KEY SHARE OF tokens", link_hash, now, link_latest)
             if not rows or not await steps.change("DELETE FROM sign_in_links WHERE hash = %s", link_hash):
                 return None
             token = read_token(rows[0])
-            await _open(steps, secret_hash, token.id, now, latest)
+            await _open(steps, secret_hash, token.id, now, ends, latest)
         return token
 
 
-async def _open(steps: Steps, secret_hash: bytes, number: int, now: str, latest: str) -> bool:
+async def _open(steps: Steps, secret_hash: bytes, number: int, now: str, ends: str, latest: str) -> bool:
     """Store a session if the token with this id exists; return whether it does."""
     await steps.change(SESSIONS_OVER, now, latest)
-    return await steps.change(ADD_SESSION, secret_hash, now, latest, number) > 0
+    return await steps.change(ADD_SESSION, secret_hash, now, ends, number) > 0

@@ -22,12 +22,16 @@ LINK_S = 600
 SESSION_S = 12 * 3600
 """A working day; then the page asks for the token again."""
 
+CLOCKS_S = 60
+"""The clocks of two servers may differ by so many seconds: `headcount doctor` warns of more."""
+
 
 class SignIns:
     """The sessions in `store`. Every method raises TryAgain if it cannot be read or written now.
 
-    A session that ends later than one opened now was opened before the clock stepped back. It counts as ended, or the
-    step would extend it.
+    A session that ends much later than one opened now was opened before the clock stepped back. It counts as ended,
+    or the step would extend it. One that ends a little later is of a server whose clock is ahead, or of a request
+    that came a moment later.
     """
 
     def __init__(self, store: SignInStore) -> None:
@@ -39,12 +43,12 @@ class SignIns:
         Return None if the token was revoked meanwhile.
         """
         text = secrets.token_urlsafe(32)
-        opened = await self._store.open(secret_hash(text), token, now=rfc3339(now), latest=_end_of_one_opened(now))
+        opened = await self._store.open(secret_hash(text), token, **_session(now))
         return text if opened else None
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """Return the token of the session `text`; None if the session has ended."""
-        token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_end_of_one_opened(now))
+        token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_after(now, SESSION_S + CLOCKS_S))
         return token if token and token.is_valid(now) else None
 
     async def make_link(self, token: Token, now: datetime) -> str | None:
@@ -53,12 +57,20 @@ class SignIns:
         None if the token was revoked or got another address meanwhile.
         """
         text = secrets.token_urlsafe(32)
-        made = await self._store.add_link(secret_hash(text), token, now=rfc3339(now), latest=_end_of_link(now))
+        made = await self._store.add_link(
+            secret_hash(text),
+            token,
+            now=rfc3339(now),
+            ends=_after(now, LINK_S),
+            latest=_after(now, LINK_S + CLOCKS_S),
+        )
         return text if made else None
 
     async def find_link(self, text: str, now: datetime) -> Token | None:
         """Return the token of the link `text`; None if it was used or has ended, or the token is not valid."""
-        token = await self._store.find_link(secret_hash(text), now=rfc3339(now), latest=_end_of_link(now))
+        token = await self._store.find_link(
+            secret_hash(text), now=rfc3339(now), latest=_after(now, LINK_S + CLOCKS_S)
+        )
         return token if token and token.is_valid(now) else None
 
     async def open_by_link(self, link: str, now: datetime) -> str | None:
@@ -68,11 +80,7 @@ class SignIns:
         """
         text = secrets.token_urlsafe(32)
         token = await self._store.open_by_link(
-            secret_hash(link),
-            secret_hash(text),
-            now=rfc3339(now),
-            link_latest=_end_of_link(now),
-            latest=_end_of_one_opened(now),
+            secret_hash(link), secret_hash(text), link_latest=_after(now, LINK_S + CLOCKS_S), **_session(now)
         )
         return text if token and token.is_valid(now) else None
 
@@ -81,9 +89,11 @@ class SignIns:
         await self._store.close(secret_hash(text))
 
 
-def _end_of_link(now: datetime) -> str:
-    return rfc3339(now + timedelta(seconds=LINK_S))
+def _session(now: datetime) -> dict[str, str]:
+    """Return the times of a session that is opened now."""
+    ends, latest = _after(now, SESSION_S), _after(now, SESSION_S + CLOCKS_S)
+    return {"now": rfc3339(now), "ends": ends, "latest": latest}
 
 
-def _end_of_one_opened(now: datetime) -> str:
-    return rfc3339(now + timedelta(seconds=SESSION_S))
+def _after(now: datetime, seconds: int) -> str:
+    return rfc3339(now + timedelta(seconds=seconds))

@@ -11,7 +11,7 @@ import pytest
 from engine.store import Store
 from engine.tokens import Role, Token
 from importer.errors import DatabaseFault
-from server.tenants.access.sign_ins import SESSION_S, SignIns
+from server.tenants.access.sign_ins import CLOCKS_S, SESSION_S, SignIns
 from server.tenants.access.tokens import Tokens
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,6 +52,32 @@ async def test_a_session_opened_by_a_clock_that_was_ahead_is_over(sign_ins: Sign
     assert await sign_ins.find(text, NOW) is None
 
 
+@pytest.mark.parametrize("ahead_s", [0.001, CLOCKS_S])
+async def test_a_session_of_a_server_whose_clock_is_ahead_is_found_and_stays(
+    sign_ins: SignIns, token: Token, ahead_s: float
+) -> None:
+    text = await opened(sign_ins, token, NOW + timedelta(seconds=ahead_s))
+    assert await sign_ins.find(text, NOW) == token
+    await opened(sign_ins, token)
+    assert await sign_ins.find(text, NOW) == token
+
+
+async def test_a_link_of_a_server_whose_clock_is_ahead_opens_a_session(sign_ins: SignIns, token: Token) -> None:
+    links = [await sign_ins.make_link(token, NOW + timedelta(seconds=CLOCKS_S)) for _ in range(2)]
+    assert await sign_ins.make_link(token, NOW)
+    assert await sign_ins.find_link(links[0] or "", NOW) == token
+    text = await sign_ins.open_by_link(links[1] or "", NOW)
+    assert text
+    assert await sign_ins.find(text, NOW) == token
+
+
+async def test_people_who_sign_in_at_once_get_a_session_each(sign_ins: SignIns, token: Token) -> None:
+    """Whichever request is stored first."""
+    moments = [NOW + timedelta(milliseconds=each) for each in (3, 0, 2, 1)]
+    texts = await asyncio.gather(*(opened(sign_ins, token, each) for each in moments))
+    assert [await sign_ins.find(each, NOW + timedelta(milliseconds=4)) for each in texts] == [token] * 4
+
+
 async def test_an_expired_session_is_removed_when_another_opens(sign_ins: SignIns, token: Token) -> None:
     old = await opened(sign_ins, token)
     await sign_ins.open(token, NOW + DAY)
@@ -90,21 +116,21 @@ LATE = "2026-03-02T00:00:00.000Z"
 
 async def test_a_link_opens_one_session_and_is_found_until_then(store: Store, token: Token) -> None:
     kept = store.sign_ins()
-    assert await kept.add_link(b"1", token, now=AT, latest=END)
+    assert await kept.add_link(b"1", token, now=AT, ends=END, latest=END)
     for _ in range(2):
         assert await kept.find_link(b"1", now=AT, latest=END) == token
-    assert await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, latest=LATE) == token
+    assert await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, ends=LATE, latest=LATE) == token
     assert await kept.find(b"a", now=AT, latest=LATE) == token
-    assert await kept.open_by_link(b"1", b"b", now=AT, link_latest=END, latest=LATE) is None
+    assert await kept.open_by_link(b"1", b"b", now=AT, link_latest=END, ends=LATE, latest=LATE) is None
     assert await kept.find(b"b", now=AT, latest=LATE) is None
     assert await kept.find_link(b"1", now=AT, latest=END) is None
 
 
 async def test_a_link_is_used_by_one_of_many_at_once(store: Store, token: Token) -> None:
     kept = store.sign_ins()
-    await kept.add_link(b"1", token, now=AT, latest=END)
+    await kept.add_link(b"1", token, now=AT, ends=END, latest=END)
     hashes = [str(number).encode() for number in range(5)]
-    used = [kept.open_by_link(b"1", each, now=AT, link_latest=END, latest=LATE) for each in hashes]
+    used = [kept.open_by_link(b"1", each, now=AT, link_latest=END, ends=LATE, latest=LATE) for each in hashes]
     assert sorted(await asyncio.gather(*used), key=bool) == [None, None, None, None, token]
     found = [await kept.find(each, now=AT, latest=LATE) for each in hashes]
     assert sorted(found, key=bool) == [None, None, None, None, token]
@@ -112,10 +138,10 @@ async def test_a_link_is_used_by_one_of_many_at_once(store: Store, token: Token)
 
 async def test_a_link_stays_if_its_session_cannot_be_stored(store: Store, token: Token) -> None:
     kept = store.sign_ins()
-    await kept.add_link(b"1", token, now=AT, latest=END)
-    assert await kept.open(b"a", token, now=AT, latest=LATE)
+    await kept.add_link(b"1", token, now=AT, ends=END, latest=END)
+    assert await kept.open(b"a", token, now=AT, ends=LATE, latest=LATE)
     with pytest.raises(DatabaseFault):  # two sessions cannot have one hash
-        await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, latest=LATE)
+        await kept.open_by_link(b"1", b"a", now=AT, link_latest=END, ends=LATE, latest=LATE)
     assert await kept.find_link(b"1", now=AT, latest=END) == token
 
 
@@ -126,27 +152,29 @@ async def test_a_link_stays_if_its_session_cannot_be_stored(store: Store, token:
 )
 async def test_a_link_that_is_over_opens_nothing(store: Store, token: Token, now: str, latest: str) -> None:
     kept = store.sign_ins()
-    await kept.add_link(b"1", token, now=AT, latest=END)
+    await kept.add_link(b"1", token, now=AT, ends=END, latest=END)
     assert await kept.find_link(b"1", now=now, latest=latest) is None
-    assert await kept.open_by_link(b"1", b"a", now=now, link_latest=latest, latest=LATE) is None
+    assert await kept.open_by_link(b"1", b"a", now=now, link_latest=latest, ends=LATE, latest=LATE) is None
 
 
 async def test_a_link_ends_with_its_token(store: Store, token: Token) -> None:
     kept = store.sign_ins()
-    await kept.add_link(b"1", token, now=AT, latest=END)
+    await kept.add_link(b"1", token, now=AT, ends=END, latest=END)
     await store.tokens().remove(token.id)
     assert await kept.find_link(b"1", now=AT, latest=END) is None
-    assert not await kept.add_link(b"2", token, now=AT, latest=END)
+    assert not await kept.add_link(b"2", token, now=AT, ends=END, latest=END)
 
 
 async def test_a_new_address_of_a_token_ends_its_links(store: Store, token: Token) -> None:
     kept, tokens = store.sign_ins(), store.tokens()
     other, _ = await Tokens(tokens).create("acme", Role.OWNER)
     for secret, each in ((b"1", token), (b"2", other)):
-        await kept.add_link(secret, each, now=AT, latest=END)
+        await kept.add_link(secret, each, now=AT, ends=END, latest=END)
     await tokens.edit(token.id, lambda found, _: replace(found, comment="Ann"))
     assert await kept.find_link(b"1", now=AT, latest=END)
     await tokens.edit(token.id, lambda found, _: replace(found, email="ann@acme.example"))
     assert await kept.find_link(b"1", now=AT, latest=END) is None
-    assert not await kept.add_link(b"3", token, now=AT, latest=END), "its address was read before the change"
+    assert not await kept.add_link(b"3", token, now=AT, ends=END, latest=END), (
+        "its address was read before the change"
+    )
     assert await kept.find_link(b"2", now=AT, latest=END) == other
