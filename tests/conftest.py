@@ -63,6 +63,14 @@ WITHOUT_A_CHOICE = [
     *("system/test_soak.py", "system/test_supply.py", "system/test_units.py"),
     "system/test_files_in_s3.py",
     "system/test_proxies.py",
+    # The advice on a file; the rights of each role; what pages and the API say around the values that they show.
+    *(f"integration/advice/test_{each}.py" for each in ("exports", "followed", "identifier")),
+    *(
+        f"integration/web/test_{each}.py"
+        for each in ("api_form", "fitting_settings", "help_pages", "page_wording", "problem_pages", "rights")
+    ),
+    "integration/web/test_settings_examples.py",
+    "integration/sftp/test_balancers.py",
     # The answers to malformed packets and requests, and to crowds of connections; the words of the API and of alerts.
     *(f"integration/sftp/test_sftp_{each}.py" for each in ("malformed", "wrong_packets")),
     *(f"system/test_{each}.py" for each in ("alerts", "api_document", "malformed_http", "nursery", "web_crowd")),
