@@ -11,6 +11,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -90,7 +91,8 @@ class MailHost:
             self._server.close()
         for protocol in self._protocols:
             if protocol.transport:
-                protocol.transport.abort()
+                with suppress(AttributeError):  # of Python 3.11.2, if it has just closed by itself
+                    protocol.transport.abort()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
