@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
 
+CLOCKS_S = 60
+"""The clocks of two machines may differ by so many seconds: `headcount doctor` warns of more."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)

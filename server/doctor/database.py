@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.examined import FileFacts, Needed, ObjectFacts, OpenTransaction, ServerFacts, StoredFile
+from ground.moments import CLOCKS_S
 from ground.words import counted
 from server.doctor.findings import Finding, Severity
 
-STEP_S = 60.0
-"""A clock that differs by so many seconds from the one of the database is wrong."""
 FEW = 10
 """With fewer free connections, a server may get too few: it opens up to 20."""
 
@@ -140,7 +139,7 @@ def _of_transaction(each: OpenTransaction, where: str) -> Finding:
 
 
 def _of_time(facts: ServerFacts, where: str) -> Iterator[Finding]:
-    if abs(facts.ahead_s) > STEP_S:
+    if abs(facts.ahead_s) > CLOCKS_S:
         yield Finding(
             *(None, where, Severity.WARNING),
             f"the clocks differ: the one of the database is {abs(facts.ahead_s):,.0f} seconds "

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from engine.sign_ins import SignInStore
 from engine.tokens import Token
-from ground.moments import rfc3339
+from ground.moments import CLOCKS_S, rfc3339
 from server.tenants.access.tokens import secret_hash
 
 LINK_S = 600
@@ -21,9 +21,6 @@ LINK_S = 600
 
 SESSION_S = 12 * 3600
 """A working day; then the page asks for the token again."""
-
-CLOCKS_S = 60
-"""The clocks of two servers may differ by so many seconds: `headcount doctor` warns of more."""
 
 
 class SignIns:

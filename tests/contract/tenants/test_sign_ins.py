@@ -10,8 +10,9 @@ import pytest
 
 from engine.store import Store
 from engine.tokens import Role, Token
+from ground.moments import CLOCKS_S
 from importer.errors import DatabaseFault
-from server.tenants.access.sign_ins import CLOCKS_S, SESSION_S, SignIns
+from server.tenants.access.sign_ins import SESSION_S, SignIns
 from server.tenants.access.tokens import Tokens
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

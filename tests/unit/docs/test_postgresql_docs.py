@@ -17,9 +17,10 @@ from engine.postgres.server.node import FROZEN_S, NAME
 from engine.postgres.store import READERS_CONNECTIONS, SERVERS_CONNECTIONS
 from engine.postgres.together import ASKED_S
 from engine.shared.files import CHUNK
+from ground.moments import CLOCKS_S
 from importer.worker.worker import AT_ONCE
 from server.cli import cli
-from server.doctor.database import FEW, LOST, STEP_S
+from server.doctor.database import FEW, LOST
 from server.settings import ServerSettings
 from server.sftp.connection import PATIENCE_S
 from server.tenants.shared.home import KEPT_DAYS
@@ -60,7 +61,7 @@ def test_the_page_has_the_times_that_it_spells() -> None:
     assert (IDLE_S, "nothing has used for a minute" in PAGE) == (60, True)
     assert (1 / BEAT_S, "can be used, twice a second" in PAGE) == (2, True)
     assert (LONG_S, "has been open for an hour" in PAGE) == (3600, True)
-    assert (STEP_S, "differs by more than a minute" in PAGE) == (60, True)
+    assert (CLOCKS_S, "differs by more than a minute" in PAGE) == (60, True)
 
 
 def test_the_page_lets_in_the_databases_that_its_commands_use() -> None:
