@@ -124,6 +124,12 @@ class ServerProcess:
             self.process.kill()
             self.process.wait()
 
+    def freeze(self) -> None:
+        """Stop it with SIGSTOP, until `thaw`."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+        self.wait_until_frozen()
+
     def wait_until_frozen(self) -> None:
         """Wait until it has stopped itself with SIGSTOP."""
         assert self.process

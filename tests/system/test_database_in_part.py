@@ -111,9 +111,11 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(
                     used.enter_context(psycopg.connect(postgres.url))
 
         def is_refused() -> bool:
+            server.freeze()  # it would take a connection again before they are used up
             use_up()
             admin.execute(ended)
             use_up()
+            server.thaw()
             return LATER in server.sftp("acme", "ls /").stderr
 
         wait_until(is_refused, DEADLINE_S, "a refused login")
