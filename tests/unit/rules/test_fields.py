@@ -602,6 +602,7 @@ LEAVE = "\0"
 @given(st.lists(st.tuples(*[CELLS] * len((*COLUMNS, *OWN_KEYS))), min_size=1, max_size=3), st.booleans())
 @example([("",) * len((*COLUMNS, *OWN_KEYS))], True)
 @example([("1E+05",) * len((*COLUMNS, *OWN_KEYS))], False)
+@example([("",) * len((*COLUMNS, *OWN_KEYS[1:])) + ("-",)], False)
 def test_a_cached_meaning_is_that_of_the_rules(table: list[tuple[str, ...]], keep: bool) -> None:
     columns = (*COLUMNS, *OWN_KEYS)
     options = {**OWN, "blank_cells": "keep" if keep else "clear"}
@@ -609,6 +610,9 @@ def test_a_cached_meaning_is_that_of_the_rules(table: list[tuple[str, ...]], kee
     chosen = columns_under(ImportSettings(**options))
     for cells in [*table, *table]:
         row = rows.check(2, cells, ",".join(cells))
+        if row.not_a_user:
+            assert {tidy(cell) for cell in cells} - {""} == {"-"}  # a line that separates
+            continue
         found = {name: chosen[name].read(cell)[1] for name, cell in zip(columns, cells, strict=True)}
         wrong = {name for name, meaning in found.items() if isinstance(meaning, Invalid)}
         doubtful = {name for name, meaning in found.items() if isinstance(meaning, Doubtful)}
