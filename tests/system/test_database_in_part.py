@@ -26,6 +26,8 @@ pytestmark = needs(POSTGRES, "sftp")
 LATER = "The server cannot accept a login now. Try again later."
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
 WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
+LOGIN_WAITS_S = 15.0
+"""How long a login waits for a connection before it is refused."""
 ALL_BUT_THE_PULSE = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
     WHERE application_name = 'headcount' AND query NOT LIKE 'UPDATE marks SET text = text WHERE false%'"""
@@ -111,14 +113,14 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(
                     used.enter_context(psycopg.connect(postgres.url))
 
         def is_refused() -> bool:
-            server.freeze()  # it would take a connection again before they are used up
             use_up()
+            server.freeze()  # it would take a connection again before they are used up
             admin.execute(ended)
             use_up()
             server.thaw()
             return LATER in server.sftp("acme", "ls /").stderr
 
-        wait_until(is_refused, DEADLINE_S, "a refused login")
+        wait_until(is_refused, 8 * LOGIN_WAITS_S, "a refused login")
         shows(server, works=False)
         assert server.get("/readyz").json()["reasons"] == {"database": why}
     shows(server, works=True)
