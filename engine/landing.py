@@ -12,23 +12,29 @@ from typing import Protocol
 class Placing(Protocol):
     """Gives a file its copy and its visible name. Every method blocks: the store calls them in its own thread."""
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of the bytes, in hexadecimal. Raises OSError."""
+    def content(self) -> tuple[bytes, int]:
+        """Return the bytes, and when they were changed, in nanoseconds since 1970.
 
-    def place(self, copy: Path) -> None:
-        """Make the copy, when the bytes are on disk, and then the file visible.
-
-        The visible name is on disk on return; `keep` brings the copy there.
+        The folders above the visible name are on disk on return. Raises OSError.
         """
 
-    def keep(self) -> None:
-        """Return when the copy that `place` made is on disk; without one, do nothing.
+    def copy(self, path: Path) -> None:
+        """Make the copy, and all that the file needs to be made visible. Nothing of it must be on disk on return.
 
-        Raises OSError; then it can be called again.
+        The tenant cannot be removed meanwhile. Raises OSError, or what a client is told.
+        """
+
+    def show(self) -> None:
+        """Make the file visible, in one step. That must not be on disk on return. Raises OSError."""
+
+    def keep(self, folders: set[tuple[int, int]]) -> None:
+        """Return when the bytes, the copy and the visible name are on disk. Raises OSError; then call it again.
+
+        `folders` are those (device and inode) that were flushed since the file got its names; it adds its own.
         """
 
     def undo(self) -> None:
-        """Set the visible name back and remove the copy, as far as they were made. Raises OSError."""
+        """Remove the copy of a file that was not made visible, if there is one. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +50,38 @@ class Landing:
     copy_of: Callable[[int], Path]
 
 
-Stored = Callable[[], Awaitable[None]]
-"""Returns when what was written before is on the disk. Raises OSError."""
+class Stored(Protocol):
+    """The writes of a call that did not wait until all of them were on the disk."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all of them are on the disk."""
+
+    async def __call__(self) -> None:
+        """Return when all of them are on the disk. Raises OSError or TryAgain; then call it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """The bytes of a file that became a run, while the file may not be on disk under its names."""
+
+    tenant: str
+    run_id: int
+    path: str
+    content: bytes
+    changed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The id of a run, and None or why its file could not be placed or queued: then that is undone.
-
-    A queued run may not be on the disk yet: after a power cut it may arrive. `stored` waits for it.
-    """
+    """The id of a queued run. `stored` waits until its file is on disk under its names."""
 
     run_id: int
-    failure: Exception | None
     stored: Stored
 
 
 Land = Callable[[Landing], Awaitable[Outcome]]
-"""Makes a run of a file as `RunStore.arriving` and `landed` do, with its placing between them.
+"""Makes a queued run of a file, and places the file. The run and the bytes are on disk on return.
 
-Raises as `arriving` does: then there is no run, and nothing was placed.
+Raises as `RunStore.arriving` does, or what the placing raises: then there is no run, and nothing was placed.
 """

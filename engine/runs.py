@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from engine.imports import Row
-from engine.landing import Land
+from engine.landing import Land, LandedFile
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.notices import Notice
@@ -195,11 +195,14 @@ class RunStore(Protocol):
     async def at_work_here(self) -> list[Run]:
         """Return the runs of all tenants that arrive or run on this server, by sequence."""
 
-    async def landed_lately(self) -> list[Run]:
-        """Return the queued runs of all tenants whose copies a power cut may have taken, by sequence; a start asks.
+    async def landed_files(self) -> list[LandedFile]:
+        """Return the files of all tenants that landed in one call and may not be on disk under their names.
 
-        They landed in one call, and no attempt of them counts.
+        Those of a tenant are in the order in which they landed.
         """
+
+    async def file_kept(self, file: LandedFile) -> None:
+        """Delete the bytes of one of these: it is on disk under its names."""
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import filecmp
-import hashlib
 import os
 import stat
 from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ground.files import fsync_folder, link, locked
+from ground.files import locked
 from importer.folder import TenantFolder
 
 
@@ -89,18 +88,6 @@ class Archive(Protocol):
     async def was_published(self, folder: TenantFolder, copy: Path, visible: Path) -> bool:
         """Return whether the file of which `copy` was made became the visible file, before a stop of the server."""
 
-    async def made_anew(self, folder: TenantFolder, copy: Path, visible: Path, sha256: str) -> bool:
-        """Make a copy that a power cut took, durably, of the visible file; return whether that has these bytes.
-
-        False if there is a copy.
-        """
-
-    async def settle(self, folder: TenantFolder, place: Path) -> None:
-        """Return when the files in a folder of the tenant are durable under their names.
-
-        A server that was killed may have left some that are not.
-        """
-
     def locked(self, folder: TenantFolder, place: Path) -> AbstractAsyncContextManager[None]:
         """Hold the lock of a folder of the tenant: other blocks with it wait, in all processes."""
 
@@ -155,13 +142,6 @@ class LocalArchive:
     async def was_published(self, folder: TenantFolder, copy: Path, visible: Path) -> bool:
         return await asyncio.to_thread(_is_same, copy, visible)
 
-    async def made_anew(self, folder: TenantFolder, copy: Path, visible: Path, sha256: str) -> bool:
-        return await asyncio.to_thread(_made_anew, copy, visible, sha256)
-
-    async def settle(self, folder: TenantFolder, place: Path) -> None:
-        with suppress(FileNotFoundError):
-            await asyncio.to_thread(fsync_folder, place)
-
     def locked(self, folder: TenantFolder, place: Path) -> AbstractAsyncContextManager[None]:
         return locked(place)
 
@@ -199,16 +179,6 @@ def _all_stored(place: Path) -> dict[str, Stored]:
                 if stat.S_ISREG(facts.st_mode):
                     found[entry.name] = _stored(facts)
     return found
-
-
-def _made_anew(copy: Path, visible: Path, sha256: str) -> bool:
-    if os.path.lexists(copy) or visible.is_symlink() or not visible.is_file():
-        return False
-    with visible.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            return False
-    link(visible, copy)
-    return True
 
 
 def _is_same(copy: Path, visible: Path) -> bool:

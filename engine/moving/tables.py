@@ -204,6 +204,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "moves": "for pages that are open; a Counter keeps the number",
         "figures": "found out again",
         "search_log": "for the search index, which is made again",
+        "landed_files": "a start empties it; until then nothing is moved",
     },
     "postgres": {
         "tenants": "read and written by itself",

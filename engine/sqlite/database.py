@@ -253,18 +253,15 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         raise as_try_again(error) from error
 
 
-async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T], then: Callable[[], None] | None = None) -> T:
+async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T]) -> T:
     """Return what `work` returns in the thread of `db`, where it may use the connection itself.
 
-    The thread does `then`, which raises nothing, between `work` and all later work; the caller does not wait for it.
     If canceled meanwhile, the work has ended before the cancellation goes on. Raises ValueError if `db` is closed.
     """
     if not db._running:
         raise ValueError("Connection closed")
     coming = Coming(work)
     db._tx.put_nowait((None, coming.do))  # as aiosqlite's own methods do: it has no public API for this
-    if then is not None:
-        db._tx.put_nowait((None, then))
     return await coming
 
 

@@ -40,6 +40,7 @@ from engine.tenants import Tenant
 from importer.errors import DatabaseUnusable
 
 AT_WORK = "state IN ('arriving', 'running')"
+UNFINISHED = (f"imports WHERE {AT_WORK}", f"runs WHERE {AT_WORK}", "landed_files")
 EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM tenants) AND NOT EXISTS (SELECT 1 FROM tokens)"
 TENANTS = "SELECT name, created_at, last_import_id, last_run_id FROM tenants ORDER BY name"
 NUMBERING = (
@@ -96,10 +97,7 @@ class SqliteTables:
 
     async def unfinished(self) -> int:
         with self._reading(self._server) as db:
-            return sum(
-                db.execute(f"SELECT count(*) FROM {table} WHERE {AT_WORK}").fetchone()[0]  # noqa: S608 - constants
-                for table in ("imports", "runs")
-            )
+            return sum(db.execute(f"SELECT count(*) FROM {which}").fetchone()[0] for which in UNFINISHED)  # noqa: S608
 
     async def is_empty(self) -> bool:
         with self._reading(self._server) as db:

@@ -136,9 +136,11 @@ async def open_store(file: Path, *, make: bool = False, serving: bool = False) -
             queue = await _open(opened, file)
             looking = await _open(opened, file, readonly=True)
             flush_log(file)  # a killed process may have written more than was on the disk
-            yield SqliteStore(file, db, queue=queue, looking=looking)
+            store = SqliteStore(file, db, queue=queue, looking=looking)
         else:
-            yield SqliteStore(file, db)
+            store = SqliteStore(file, db)
+        opened.push_async_callback(store.runs().keeping.end)
+        yield store
 
 
 async def _open(

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from engine.landing import LandedFile
 from importer.requests import Sender
 from server.files.contracts import TenantLimits
 from server.files.hooks import Origin
@@ -317,6 +318,9 @@ class AllFiles(Protocol):
 
     async def left(self) -> set[str]:
         """Return the tenants with drafts of other servers that have gone. Raises TryAgain."""
+
+    async def place_again(self, root: Path, file: LandedFile) -> None:
+        """Bring a file that landed to the disk under its names, at a start. Raises OSError."""
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Remove what a server that has gone left of a tenant's drafts; return how many.

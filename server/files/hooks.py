@@ -44,7 +44,7 @@ class Upload:
 class Arrival:
     """A hook's answer to an upload: the id of its import or run, and where to make the kept copy (a hard link).
 
-    `stored` waits until the record of a hook that can `land` is on the disk as queued; None: it is.
+    `stored` waits until the file of a hook that can `land` is on disk under its names; None: it is.
     """
 
     id: int
@@ -72,11 +72,10 @@ Raises HookRefused as `Hook.arriving` does, with what records the upload.
 """
 
 
-Land = Callable[[Upload, Placing], Awaitable[tuple[Arrival, Exception | None]]]
-"""Does what `Hook.arriving` and `Hook.landed` do in one call, with the placing between them.
+Land = Callable[[Upload, Placing], Awaitable[Arrival]]
+"""Does what `Hook.arriving` and `Hook.landed` do in one call, with the placing.
 
-Raises HookRefused as `Hook.arriving` does: then nothing is recorded. The exception that it returns says why the file
-could not be placed or queued: then the placing is undone, and `Hook.failed` must be called.
+Raises HookRefused as `Hook.arriving` does, or what the placing raises: then nothing is recorded or placed.
 """
 
 

@@ -48,25 +48,15 @@ async def recover_runs(
 ) -> None:
     """Bring every run into its true state, or only `runs`, those of some tenants that a start has found.
 
-    A copy that a power cut took is made anew: that of a file that landed in one call may reach the disk after the OK.
-    One that a killed process made may not be on the disk either, and nothing waits for it once clients are let in.
     Raises TryAgain if the store cannot be written. Then it can be called again with the same runs.
     """
-    runs = [*await store.cut_off(), *await store.landed_lately()] if runs is None else [*runs]
-    for tenant in dict.fromkeys(run.tenant for run in runs):
-        folder = folder_of(tenant)
-        await archive.settle(folder, folder.runs)
-    for run in runs:
-        if run.state is ImportState.QUEUED and await _has_copy(archive, folder_of(run.tenant), run):
-            continue
+    for run in await store.cut_off() if runs is None else runs:
         if not is_as_left(run, await store.get(*run.key)):
             continue
         if run.state is ImportState.ARRIVING:
             await _keep_promise(store, ending, archive, folder_of(run.tenant), run)
         elif run.state is ImportState.RUNNING:
             await _take_up(store, ending, run)
-        elif run.state is ImportState.QUEUED and await _made_anew(archive, folder_of(run.tenant), run):
-            _log_recovered(run)
 
 
 async def remove_run_leftovers(store: RunStore, tenant: str, folder: TenantFolder, archive: Archive = LOCAL) -> None:
@@ -85,33 +75,15 @@ async def remove_run_leftovers(store: RunStore, tenant: str, folder: TenantFolde
 
 
 async def _keep_promise(store: RunStore, ending: Ends, archive: Archive, folder: TenantFolder, run: Run) -> None:
-    published = await archive.was_published(folder, folder.run_copy(run.id), folder.visible(run.path))
-    # A later run would have brought the row of this one to the disk as queued, if its file had become visible.
-    newest = published or await store.get(run.tenant, run.id + 1) is None
-    if published or (newest and await _made_anew(archive, folder, run)):
+    if await archive.was_published(folder, folder.run_copy(run.id), folder.visible(run.path)):
         await store.landed(*run.key)
-        _log_recovered(run)
+        log.info(
+            "The file of run %d of %s for %s was uploaded before the server stopped; it is queued.",
+            *(run.id, run.hook, run.tenant),
+            extra={"event": "run_recovered", "hook": run.hook, "tenant": run.tenant, "run_id": run.id},
+        )
     else:
         await ending.end_upload(run, ImportState.ABORTED, INTERRUPTED)
-
-
-def _log_recovered(run: Run) -> None:
-    log.info(
-        "The file of run %d of %s for %s was uploaded before the server stopped; it is queued.",
-        *(run.id, run.hook, run.tenant),
-        extra={"event": "run_recovered", "hook": run.hook, "tenant": run.tenant, "run_id": run.id},
-    )
-
-
-async def _has_copy(archive: Archive, folder: TenantFolder, run: Run) -> bool:
-    return await archive.find(folder, folder.run_copy(run.id)) is not None
-
-
-async def _made_anew(archive: Archive, folder: TenantFolder, run: Run) -> bool:
-    """Make the copy of a run of the visible file, if that has its bytes; return whether it did."""
-    if run.sha256 is None:
-        return False
-    return await archive.made_anew(folder, folder.run_copy(run.id), folder.visible(run.path), run.sha256)
 
 
 async def _take_up(store: RunStore, ending: Ends, run: Run) -> None:

@@ -77,7 +77,7 @@ class RunHook:
         await self._store.landed(upload.tenant, arrival.id)
         await once_stored(lambda: self._queued(upload, arrival))
 
-    async def at_once(self, upload: Upload, placing: Placing) -> tuple[Arrival, Exception | None]:
+    async def at_once(self, upload: Upload, placing: Placing) -> Arrival:
         """Create the run, place its file and queue it; see `server.files.hooks.Land`."""
         land = self._store.land
         assert land is not None
@@ -88,9 +88,8 @@ class RunHook:
         except (Refused, TryAgain) as error:
             raise _not_queued(error) from error
         arrival = Arrival(made.run_id, folder.run_copy(made.run_id), made.stored)
-        if made.failure is None:
-            await once_stored(lambda: self._queued(upload, arrival))
-        return arrival, made.failure
+        await once_stored(lambda: self._queued(upload, arrival))
+        return arrival
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""

@@ -112,11 +112,11 @@ class Hooks:
     async def unfinished(self) -> set[str]:
         """Return the tenants of which a server that has gone left runs that arrived or ran; `recover` ends these.
 
-        So it does with those that this server has lost, and looks for the copies of runs that landed lately.
+        So it does with those that this server has lost.
         """
         left: dict[str, list[Run]] = {}
         lost = self._lost.among(await self.store.at_work_here(), self._runner.running)
-        for run in (*await self.store.cut_off(), *lost, *await self.store.landed_lately()):
+        for run in (*await self.store.cut_off(), *lost):
             left.setdefault(run.tenant, []).append(run)
         self._left |= left
         return {*left}

@@ -7,11 +7,14 @@ once: every change of a state is given to one of them. In the same way, a server
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from engine.landing import LandedFile
 from engine.nodes import Node
+from importer.errors import TryAgain
 from importer.queue.entry import Entry
 from importer.worker.attempt import known_end
 from importer.worker.closing import Closing
@@ -48,12 +51,14 @@ class Recovery:
         """`running` returns the imports that this server runs."""
         self._tenants = tenants
         self._queue = tenants.store.imports()
+        self._runs = tenants.store.runs()
         self._closing = closing
         self._hooks = hooks
         self._files = files
         self._running = running
         self._lost = Lost()
         self._left: dict[str, list[Entry]] = {}
+        self._landed: dict[str, list[LandedFile]] = {}
 
     async def left(self) -> set[str]:
         """Return the tenants of which something is unfinished that no server works on. Raises TryAgain."""
@@ -62,7 +67,11 @@ class Recovery:
         for entry in (*await self._queue.cut_off(), *lost):
             left.setdefault(entry.tenant, []).append(entry)
         self._left |= left
-        return {*left, *await self._hooks.unfinished(), *await self._files.left()}
+        landed: dict[str, list[LandedFile]] = {}
+        for file in await self._runs.landed_files():
+            landed.setdefault(file.tenant, []).append(file)
+        self._landed |= landed
+        return {*left, *self._landed, *await self._hooks.unfinished(), *await self._files.left()}
 
     async def recover(self, tenant: str) -> None:
         """Recover what was left of a tenant, at a start, before a client can log in."""
@@ -78,9 +87,28 @@ class Recovery:
         await recover(self._queue, self._closing, tenants.folder, tenants.users, known_end, left, archive)
         if starting:
             await remove_leftovers(self._queue, tenant, folder, archive, others=tenants.store.node.shares)
+        await self._place_again(tenant)
         await self._hooks.recover(tenant, starting=starting)
         await self._files.clear(tenant, folder.root)
         self._left.pop(tenant, None)
+        self._landed.pop(tenant, None)
+
+    async def _place_again(self, tenant: str) -> None:
+        """Bring the newest files of hooks to the disk under their names. Raises OSError: then no client may log in.
+
+        A client that removed such a file would find it again after the next start.
+        """
+        for landed in self._landed.get(tenant, ()):
+            await self._files.place_again(self._tenants.folder(tenant).root, landed)
+            try:
+                await self._runs.file_kept(landed)
+            except TryAgain as error:
+                raise OSError(errno.EIO, str(error)) from error
+            log.info(
+                "The file of run %d of %s is on the disk: the server stopped just after it was uploaded.",
+                *(landed.run_id, tenant),
+                extra={"event": "file_placed_again", "tenant": tenant, "run_id": landed.run_id},
+            )
 
 
 class Orphans:

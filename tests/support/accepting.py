@@ -9,14 +9,20 @@ from pathlib import Path
 import asyncssh
 
 from engine.runs import Run
+from engine.sqlite.server.runs import SqliteRunStore
+from engine.sqlite.store import store_file
 from importer.model import ImportState
-from server.files.hooks import Hooked
+from server.files.hooks import Hooked, HookTable
 from server.files.local.measuring import measure_usage
 from server.runs.ending import Ending
 from server.runs.ends import End
+from server.runs.recovery import recover_runs, remove_run_leftovers
 from server.runs.registry import Attempt, RegisteredHook, Registry
 from server.runs.run_hook import table_entries
 from server.tenants.tenants import Tenants
+from server.upkeep.orphans import Recovery
+from tests.support.backups import rows
+from tests.support.installation import Installation
 from tests.support.sftp import SftpHouse, sftp_house
 
 OLD, NEW = b"net\n1\n", b"net\n22\n"
@@ -35,16 +41,36 @@ class Accepting:
         raise AssertionError("it is not asked")
 
 
+class _Runs:
+    """The runs of a server that starts no run."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self.store = tenants.store.runs()
+        self._tenants = tenants
+
+    async def unfinished(self) -> set[str]:
+        return set()
+
+    async def recover(self, tenant: str, *, starting: bool) -> None:
+        tenants, archive = self._tenants, self._tenants.archive
+        ending = Ending(self.store, tenants.folder, lambda _: None, archive=archive, results=tenants.results)
+        await recover_runs(self.store, ending, tenants.folder, archive=archive)
+        await remove_run_leftovers(self.store, tenant, tenants.folder(tenant), archive)
+
+
 class AcceptingHouse:
     """A listening SFTP side with hooks at `paths`, and what is stored. The caller sets `house`."""
 
     house: SftpHouse
+    store: SqliteRunStore
 
     def __init__(self, *paths: str) -> None:
         self._paths = paths
 
     def hooked(self, tenants: Tenants) -> Iterable[Hooked]:
-        self.store = tenants.store.runs()
+        store = tenants.store.runs()
+        assert isinstance(store, SqliteRunStore)
+        self.store = store
         ending = Ending(self.store, tenants.folder, lambda _: None, archive=tenants.archive, results=tenants.results)
         hooks = [
             RegisteredHook(f"hook_{at}", path, "hooks", runnable=Accepting()) for at, path in enumerate(self._paths)
@@ -60,6 +86,28 @@ class AcceptingHouse:
 
     async def states(self) -> list[ImportState]:
         return [run.state for run in await self.runs()]
+
+    async def kept(self) -> None:
+        """Wait until the server has tried to bring all files that landed to the disk."""
+        await self.store.keeping.keep()
+
+    def landed_files(self, data: Path | None = None) -> list[tuple[int, bytes]]:
+        """Return the runs whose bytes another process sees in the database now, with these; here or in `data`."""
+        found = rows(store_file(data or self.house.folder.root.parent.parent))["landed_files"]
+        return [(run_id, content) for _tenant, run_id, _path, content, _changed in found]
+
+    async def after_a_start(self, stored: Installation | None = None) -> list[ImportState]:
+        """Recover the tenant as the start of a server does, here or in `stored`; return the states of its runs."""
+        async with (stored or self.house.stored).open(serving=True) as tenants:
+            self.house.hooks = HookTable({}, others=self.hooked(tenants))
+            files, hooks = self.house.files_for(tenants), _Runs(tenants)
+            recovery = Recovery(tenants, None, hooks, files)  # type: ignore[arg-type]
+            try:
+                await recovery.left()
+                await recovery.recover("acme")
+            finally:
+                files.close()
+            return [run.state for run in await hooks.store.page("acme")][::-1]
 
     def seen(self) -> list[tuple[int, str]]:
         """Return the ids and states of the runs as another process sees them now."""

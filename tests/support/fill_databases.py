@@ -21,6 +21,7 @@ from tests.support import ROOT
 from tests.support.runs import arrive, end_in, ended, put_in_line, start
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
+from tests.support.writing import BYTES_STORED, by_hand
 
 HEADER = (
     "employee_id,first_name,last_name,email,manager,coach,primary_team,secondary_team,location,time_zone,hire_date,"
@@ -90,6 +91,7 @@ def main() -> None:
         fill(server)
         server.stop()
         asyncio.run(fill_runs(server.data))
+        by_hand(server.data / "headcount.db", f"{BYTES_STORED} LIMIT 1")
         for kind, path in (("server", server.data / "headcount.db"), ("tenant", server.files("acme").users_db)):
             with closing(sqlite3.connect(path)) as db:
                 (version,) = db.execute("PRAGMA user_version").fetchone()

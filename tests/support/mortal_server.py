@@ -30,7 +30,7 @@ from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
-from server.files.local.landing import Beside
+from server.files.local.at_once import AtOnce
 from server.files.local.placing import Placement
 from server.files.shared import uploads
 from server.hooks.sending import Sending
@@ -124,10 +124,13 @@ LANDING_PHASES = {
 if IS_EMBEDDED:
     LANDING_PHASES = {
         "it is offered": Step(RunHook, "at_once"),
-        "it arrives": Step(Beside, "place"),
+        "it arrives": Step(AtOnce, "copy"),
         "it has its copy": Step(Placement, "link", after=True),
+        "its bytes are stored": Step(AtOnce, "show"),
         "it has its name": Step(*PLACES, after=True),
         "it is queued": Step(RUNS, "land", after=True),
+        "it is brought to the disk": Step(AtOnce, "keep"),
+        "it is on the disk": Step(AtOnce, "keep", after=True),
     }
 RUN_PHASES = {
     **LANDING_PHASES,

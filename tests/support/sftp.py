@@ -179,7 +179,7 @@ class SftpHouse:
             others = [Hooked(f"hook_{at}", Pattern(path), self.other) for at, path in enumerate(hooked)]
         self.hooks = HookTable(imports, others=others, on=lambda _: self.on)
         host_keys = [keypair(number=99)]
-        self.all_files = self._files_for(tenants)
+        self.all_files = self.files_for(tenants)
         self.listener = SftpListener(self.settings, self.accounts, self.all_files, self.metrics, host_keys)  # type: ignore[arg-type]
         self.port = 0
         self.key_file = work / "client_key"
@@ -187,7 +187,8 @@ class SftpHouse:
         self.key_file.chmod(0o600)
         self.folder = tenants.folder("acme")
 
-    def _files_for(self, tenants: Tenants) -> AllFiles:
+    def files_for(self, tenants: Tenants) -> AllFiles:
+        """Return the files of all tenants, with the hooks of this side."""
         most = self.settings.max_read_bytes
         place = place_of(self.settings)
         return place.files(tenants.home, self.accounts, self.hooks, self.metrics, most, never_refused)
@@ -243,7 +244,7 @@ class SftpHouse:
     async def begin_anew(self) -> int:
         """Do with unfinished uploads what the start of another server does; return how many it found."""
         async with self.stored.open() as tenants:
-            files = self._files_for(tenants)
+            files = self.files_for(tenants)
             try:
                 return await files.clear("acme", tenants.folder("acme").root)
             finally:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+BYTES_STORED = "INSERT INTO landed_files SELECT tenant, id, path, CAST('of a run' AS BLOB), 0 FROM runs"
+"""A statement: the bytes of each run are in headcount.db, as just after its file landed."""
+
 
 def by_hand(database: Path, *statements: str) -> None:
     """Run these statements, each in its own transaction."""

@@ -155,12 +155,6 @@ class PostgresArchive:
         rows = await self._database.read(PUBLISHED, tenant=folder.root.name, name=_name(folder, copy))
         return bool(rows and rows[0][0])
 
-    async def made_anew(self, folder: TenantFolder, copy: Path, visible: Path, sha256: str) -> bool:
-        return False  # a copy and the name of its file are in one transaction
-
-    async def settle(self, folder: TenantFolder, place: Path) -> None:
-        return None  # each is stored in a transaction
-
     @asynccontextmanager
     async def locked(self, folder: TenantFolder, place: Path) -> AsyncIterator[None]:
         # One at a time: each takes a connection, and its block needs another.

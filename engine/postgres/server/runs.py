@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from engine.landing import LandedFile
 from engine.postgres.database import ON_NO_DISK, Database
 from engine.postgres.rows import Row, stored
 from engine.postgres.server.changes import HELD, end, held, one
@@ -200,8 +201,11 @@ class PostgresRunStore:
     async def at_work_here(self) -> list[Run]:
         return await self._runs(f"{AT_WORK} AND {HERE} ORDER BY sequence", node=self._node)
 
-    async def landed_lately(self) -> list[Run]:
-        return []  # the transaction that queues a run has its copy
+    async def landed_files(self) -> list[LandedFile]:
+        return []  # the transaction that queues a run has its file
+
+    async def file_kept(self, file: LandedFile) -> None:
+        return None
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         found = await self._database.read(COPIES_NEEDED, tenant=tenant)

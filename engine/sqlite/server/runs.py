@@ -11,10 +11,11 @@ from datetime import datetime
 import aiosqlite
 
 from engine.imports import begins
-from engine.landing import Landing, Outcome
+from engine.landing import LandedFile, Landing, Outcome
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
-from engine.sqlite.database import in_transaction
 from engine.sqlite.server.changes import end
+from engine.sqlite.server.keeping import Keeping
+from engine.sqlite.server.landing import ALL, KEPT, Steps
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
@@ -58,6 +59,7 @@ HEADS = (
     " WHERE other.tenant = runs.tenant AND other.hook = runs.hook AND other.state = 'running')"
 )
 
+MOVED = "INSERT INTO moves (tenant, import_id, run_id) VALUES (?, 0, ?)"
 COPIES_NEEDED = "SELECT id, size FROM runs WHERE tenant = ? AND state IN ('queued', 'running')"
 
 
@@ -67,6 +69,7 @@ class SqliteRunStore:
     def __init__(self, ledger: Ledger, clock: Clock = utc_now) -> None:
         self._ledger = ledger
         self._clock = clock
+        self.keeping = Keeping(ledger)
         self.changed = asyncio.Event()
 
     async def arriving(self, tenant: str, hook: str, path: str, *, size: int, uploaded_at: datetime) -> int:
@@ -78,11 +81,21 @@ class SqliteRunStore:
 
     async def land(self, landing: Landing) -> Outcome:
         """See `engine.landing.Land`. It takes one step of the event loop."""
-        work = self._ledger.in_steps(lambda db: _land(db, landing), landing.placing.keep, landing.tenant)
-        (run_id, failure), stored = await work
-        if failure is None:
-            self.changed.set()
-        return Outcome(run_id, failure and self._ledger.translated(failure), stored)
+        facts = (landing.hook, landing.path, landing.size, landing.uploaded_at)
+        steps = Steps(
+            landing,
+            lambda db: _promise(db, landing.tenant, *facts, queued=True),
+            lambda db, run_id: _delete(db, landing.tenant, run_id),
+        )
+        stored = await self.keeping.land(steps)
+        self.changed.set()
+        return Outcome(steps.run_id, stored)
+
+    async def landed_files(self) -> list[LandedFile]:
+        return [LandedFile(*row) for row in await self._ledger.read(ALL)]
+
+    async def file_kept(self, file: LandedFile) -> None:
+        await self._ledger.change(KEPT, file.tenant, file.run_id)
 
     async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         NEVER_RUN.to(run.state)
@@ -172,10 +185,6 @@ class SqliteRunStore:
     async def at_work_here(self) -> list[Run]:
         return await self.cut_off()  # no other server can be at work
 
-    async def landed_lately(self) -> list[Run]:
-        known = "attempts = 0 AND sha256 IS NOT NULL"
-        return await self._runs(f"{WAITS} AND state = 'queued' AND {known} ORDER BY sequence")
-
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         return [(row[0], row[1]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 
@@ -261,7 +270,7 @@ class SqliteRunStore:
 
 
 def _promise(
-    db: Inside, tenant: str, hook: str, path: str, size: int, uploaded_at: datetime, sha256: str | None = None
+    db: Inside, tenant: str, hook: str, path: str, size: int, uploaded_at: datetime, *, queued: bool = False
 ) -> int:
     found = db.execute(
         "UPDATE tenants SET last_run_id = last_run_id + 1 WHERE name = ? RETURNING last_run_id", (tenant,)
@@ -269,10 +278,12 @@ def _promise(
     if not found:
         raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
     db.execute(
-        "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at, sha256)"  # noqa: S608
-        f" VALUES (?, ?, ?, ?, 'arriving', {LAST}, ?, ?, ?)",
-        (tenant, found[0][0], hook, path, size, rfc3339(uploaded_at), sha256),
+        "INSERT INTO runs (tenant, id, hook, path, state, sequence, size, uploaded_at)"  # noqa: S608
+        f" VALUES (?, ?, ?, ?, ?, {LAST}, ?, ?)",
+        (tenant, found[0][0], hook, path, "queued" if queued else "arriving", size, rfc3339(uploaded_at)),
     )
+    if queued:
+        db.execute(MOVED, (tenant, found[0][0]))  # the trigger of the table sees only changes of a state
     return int(found[0][0])
 
 
@@ -281,18 +292,8 @@ def _queue(db: Inside, tenant: str, run_id: int) -> None:
         raise unknown_run(tenant, run_id)
 
 
-def _land(db: Inside, landing: Landing) -> tuple[int, Exception | None]:
-    """Do the steps of `land` in the thread of the database: no other work of it begins between two of them."""
-    tenant, placing = landing.tenant, landing.placing
-    facts = (landing.hook, landing.path, landing.size, landing.uploaded_at, placing.sha256())
-    run_id = in_transaction(db, lambda inside: _promise(inside, tenant, *facts))
-    try:
-        placing.place(landing.copy_of(run_id))
-        in_transaction(db, lambda inside: _queue(inside, tenant, run_id), on_disk=False)
-    except Exception as failure:
-        placing.undo()
-        return run_id, failure
-    return run_id, None
+def _delete(db: Inside, tenant: str, run_id: int) -> None:
+    db.execute(f"DELETE FROM runs WHERE {ONE}", (tenant, run_id))  # noqa: S608
 
 
 def _run(row: aiosqlite.Row) -> Run:

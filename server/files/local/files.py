@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.landing import LandedFile
 from importer.folder import TenantFolder
 from importer.model import Written
 from server.files.base import WhyNotStored, never_refused
@@ -18,6 +19,7 @@ from server.files.ending import own
 from server.files.files import Gone, Limits, Room, Times, Writing
 from server.files.hooks import Hook, HookTable, Upload
 from server.files.local import changes, uploads
+from server.files.local.again import place_again
 from server.files.local.leftovers import clear_staging
 from server.files.local.reading import OpenFolder, Reader
 from server.files.local.records import Memory
@@ -134,6 +136,10 @@ class AllLocalFiles:
 
     async def left(self) -> set[str]:
         return set()
+
+    async def place_again(self, root: Path, file: LandedFile) -> None:
+        """Bring a file that landed to the disk under its names. Raises OSError."""
+        await self._house.disk.in_thread(place_again, TenantFolder(root), file)
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Empty the staging folder of a tenant; see `clear_staging`."""

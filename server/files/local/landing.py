@@ -12,7 +12,7 @@ complete, and the list of imports says which.
     2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
     3 `copy`: link, fsync           the copy, under that id        a copy that is not the visible file: aborted
     4 `move`: rename, fsync         the visible name               the copy is the visible file: queued
-    5 `hook.landed`                 the row is `queued`*           a queued row
+    5 `hook.landed`                 the row is `queued`            a queued row
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
 
 So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
@@ -20,49 +20,75 @@ that, `importer.worker.recovery` does, by the row. The mark is removed between 2
 list one interrupted upload twice; the other order could lose it silently. Start-up compares copy and visible file by
 inode, then by content. If the old file has the same bytes, a crash after 3 looks like one after 4; both are true.
 
-A short file for a hook that decides on none waits for the disk less often:
+A short file for a hook that decides on none is flushed in step 1 while 2 runs. There is no copy before both are done.
 
-- 1 may still run in 2, while the hook makes its record. There is no copy before both are durable.
-- If the hook can `land`, its store does 2 to 5 in its own thread (`Beside`), which saves changes between that thread
-  and the event loop. A copy in a third thread, beside the flush of the row, was slower: the threads waited for each
-  other.
-- * Then 3 and 5 are brought to the disk at once, in this order, but the OK does not wait for them. The row has the
-  SHA-256 of the bytes. After a power cut start-up finds the row, `arriving` or `queued`, and the visible file. If
-  there is no copy, and the visible file has that SHA-256, start-up makes the copy anew, and queues the row. The old
-  file may have it, too: both are true then, as above. So 4 must last until 3 and 5 are durable, and the folders above
-  the name must be on disk, too (`Space.flush_folders`). A later file waits for 3 and 5, as its own row is behind this
-  one in the same log; if they failed, its call of the store does them again first. A removal or rename of what landed
-  waits in `Space.unlanding`. So does every change of a name if a hook was turned off or on meanwhile. A start flushes
-  what a killed process wrote: the log, and the folder of the copies.
+**At once.** If the hook can `land`, such a file waits for the disk only once. The record of the hook has the bytes:
+
+    step                            durable when it returns        after a crash right after it, start-up finds
+    A one transaction: the row,
+      `queued`, with the bytes; the
+      copy is linked in it          the row and the bytes          the bytes: it places the file (`again`)
+    B rename, then the OK           nothing new                    the same
+    C flushes of the file and the
+      folders of both names         all three                      the same; the file is there
+    D the bytes are deleted         that, after a flush            a queued row
+
+So A decides. From A to D a start places the bytes under both names again, whatever of them reached the disk, and in
+which order. It needs nothing from there: it may find the old file, the new name without its bytes, or one name alone.
+It finds no bytes that are older than what a client did at that name:
+
+- A start places the files of a tenant in the order in which they landed, so the newest one of a name is there in the
+  end. C and D are done for several files at a time, soon after the OK (`engine.sqlite.server.keeping`). While an
+  earlier file of the tenant fails, the bytes of a later one stay, too.
+- No client changes a name while bytes of its tenant are left. A removal or rename of what landed waits for C and D in
+  `Space.unlanding`, and a file that lands in steps in `Space.stored`. So does every change of a name if a hook was
+  turned off or on meanwhile. If C or D fails, the client gets a failure. The OK remains true, but the next file of
+  the tenant is refused until they succeed.
+- D is on the disk then. A start flushes what a killed process wrote to the log of the database, also an end of bytes,
+  before a client can change a name.
+- A flush of bytes that failed is not tried again alone: the bytes are written again before it.
+
+The run may begin and end before C and D. A start finds its state, as that of any run, and removes a copy that an
+ended run does not need.
+
+If the transaction fails, there is no row, and the copy is removed. If B fails, the row and the bytes are deleted, on
+disk, before the client gets a failure. The check of the owner is in A: a tenant is removed by moving its folder, then
+deleting its row, so the row that A changes is that of the folder. The mark is removed after A; the start removes what
+is left in staging of the file. The folders above the name are on disk before A (`Space.flush_folders`).
+
+The bytes are in the database because its flush is needed anyway. With the bytes in staging alone, the OK would have
+to wait for a flush of that folder, too. A start would have to tell a file that was removed from one that was never
+renamed. The pages of the bytes are overwritten when they are deleted (`secure_delete`).
 
 If two steps swap:
 
 - 3 before 1: after a power cut the copy may lack its bytes, and start-up may find an old file with the same content.
 - 3 before 2: the copy has no id, and the next start removes a copy that no row names.
 - 4 before 1 or 2: after a power cut the visible file has no bytes, or no row.
-- 4 before 3, without a SHA-256 in the row: a crash leaves a new visible file without a copy, which start-up calls
-  aborted: the client sees its file in place, but no import reads it.
+- 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
+  in place, but no import reads it.
 - 5 before 4: the worker may apply the file before its rename fails, and the client gets a failure.
 - 6 before 5: if the hook refuses in `landed`, the old file can no longer be set back.
+- B before A: after a power cut the visible file may have no bytes, and no row.
+- D before C: after a power cut the bytes may be nowhere.
 
 After a failure in 3 to 5, `undo` sets the name back, then removes the copy and the backup. `hook.failed` is called
 after it, when the old file is in place. If `undo` fails too, the row stays `arriving`, and the next start decides by
 copy and name. A canceled request (only a stop cancels one) leaves the same state, or has landed.
 
-The landing lock is held from 2 to 6, and by renames and removals at a hook's path. Without it, two uploads could
-become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
-that landed in the meantime by an older one. It is not held during 1, because a scan of the bytes or the flush of a
-long file may take seconds. The order of two uploads is that of their steps 5.
+The landing lock is held from 2 to 6, or during A and B, and by renames and removals at a hook's path. Without it, two
+uploads could become visible in one order and be queued in the other: the older file would win. Also, `undo` could
+replace a file that landed in the meantime by an older one. It is not held during 1, because a scan of the bytes or
+the flush of a long file may take seconds. The order of two uploads is that of their steps 5 or A.
 
 If the client leaves before the hook has decided, the decision is canceled, and nothing lands.
 
 A hook knows tenants by name. While it decides, the tenant may be removed, and another may get its name. So before 2
-and 5 the open folder must still be the tenant's. If it is not, the hook hears nothing of the file.
+and 5, and in A, the open folder must still be the tenant's. If it is not, the hook hears nothing of the file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
@@ -73,15 +99,13 @@ from pathlib import Path
 from server.files.deciding import ask
 from server.files.files import Gone
 from server.files.hooks import Arrival, Hook, Land, Upload
+from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.leftovers import unmark
 from server.files.local.placing import Placement, Spot
 from server.files.local.space import LONG_FILE, Space
 from server.files.paths import parse_path
 from server.files.reports import REMOVED, SHOWN_TO_CLIENTS, NotLanded, reason_of
 from server.loop import hurry
-
-SHORT_FILE = 256 * 1024
-"""Bytes. A flush of so many is over soon after the record of the hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +120,13 @@ class Landed:
 class Offered:
     """A complete file, open at `fd`, that its hook did not refuse.
 
-    `flush` is still bringing its bytes to the disk; None: they are there.
+    `flush` is still bringing its bytes to the disk; None: they are there, or the hook lands them `at_once`.
     """
 
     upload: Upload
     fd: int
     flush: Future[None] | None = None
+    at_once: Land | None = None
 
 
 @asynccontextmanager
@@ -116,6 +141,9 @@ async def offered(
     """
     space.check_storage()
     if hook.decide is None and upload.size <= SHORT_FILE:
+        if (at_once := hook.land) is not None:
+            yield Offered(upload, fd, at_once=at_once)
+            return
         flush = space.house.disk.begin(os.fsync, fd)
         try:
             yield Offered(upload, fd, flush)
@@ -144,13 +172,12 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     _check_owner(space)
     space.check_storage()
     placement = Placement(source, target, space.staging.fd)
-    if hook.land is None or file.flush is None:
-        arrival, failure = await _in_steps(space, hook, file, placement)
+    if file.at_once is None:
+        await space.stored()
+        arrival = await _in_steps(space, hook, file, placement)
     else:
-        arrival, failure = await _at_once(hook.land, file, Beside(space, file, file.flush, placement))
-    if failure is not None:
-        await _failed(hook, file.upload, arrival, failure)
-        raise failure
+        placing = AtOnce(space, parse_path(file.upload.path.encode()), file.fd, target.folder, placement)
+        arrival = await _at_once(file.at_once, file.upload, placing)
     space.has_landed(file.upload.path, arrival.stored)
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
         await space.in_thread(placement.settle)
@@ -159,10 +186,8 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     return Landed(arrival.id, placement.replaced)
 
 
-async def _in_steps(
-    space: Space, hook: Hook, file: Offered, placement: Placement
-) -> tuple[Arrival, Exception | None]:
-    """Do 2 to 5. Returns, with the record of the hook, the failure of 3 to 5 that is undone, or None."""
+async def _in_steps(space: Space, hook: Hook, file: Offered, placement: Placement) -> Arrival:
+    """Do 2 to 5. A failure of 3 to 5 is undone and reported to the hook."""
     upload = file.upload
     try:
         arrival = await hook.arriving(upload)
@@ -175,14 +200,15 @@ async def _in_steps(
         await hook.landed(upload, arrival)
     except Exception as failure:
         await space.in_thread(placement.undo)
-        return arrival, failure
-    return arrival, None
+        await _failed(hook, upload, arrival, failure)
+        raise
+    return arrival
 
 
-async def _at_once(land: Land, file: Offered, placing: Beside) -> tuple[Arrival, Exception | None]:
+async def _at_once(land: Land, upload: Upload, placing: AtOnce) -> Arrival:
     """Do as `_in_steps`, in the thread of the hook's store."""
     try:
-        return await land(file.upload, placing)
+        return await land(upload, placing)
     except SHOWN_TO_CLIENTS as refusal:
         raise NotLanded(str(refusal)) from refusal
 
@@ -193,34 +219,6 @@ def _place(file: Offered, placement: Placement, copy: Path) -> None:
         file.flush.result()
     placement.copy(copy)
     placement.move()
-
-
-class Beside:
-    """The `Placing` of a short file. Its `flush` runs beside the hook's record."""
-
-    def __init__(self, space: Space, file: Offered, flush: Future[None], placement: Placement) -> None:
-        self._space = space
-        self._path = parse_path(file.upload.path.encode())
-        self._fd = file.fd
-        self._flush = flush
-        self._placement = placement
-
-    def sha256(self) -> str:
-        return hashlib.sha256(os.pread(self._fd, SHORT_FILE, 0)).hexdigest()
-
-    def place(self, copy: Path) -> None:
-        self._flush.result()
-        unmark(self._fd)  # the queue has a row for it now
-        self._space.flush_folders(self._path)
-        self._placement.link(copy)
-        self._placement.move()
-        _check_owner(self._space)
-
-    def keep(self) -> None:
-        self._placement.keep()
-
-    def undo(self) -> None:
-        self._placement.undo()
 
 
 def _check_owner(space: Space) -> None:

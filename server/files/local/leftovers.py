@@ -24,10 +24,15 @@ def mark(fd: int, path: str) -> None:
         os.setxattr(fd, ATTRIBUTE, path.encode())
 
 
-def unmark(fd: int) -> None:
+def unmark(file: int | Path) -> None:
     """Remove the mark: the queue has a row for the upload, or it is not for a hook."""
     with suppress(OSError):
-        os.removexattr(fd, ATTRIBUTE)
+        os.removexattr(file, ATTRIBUTE)
+
+
+def marked_path(file: Path) -> str:
+    """Return the path in the mark of `file`. Raises OSError if it has none."""
+    return os.getxattr(file, ATTRIBUTE, follow_symlinks=False).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def _empty(staging: Path) -> tuple[int, list[Leftover]]:
     files = [file for file in files if file.is_symlink() or not file.is_dir()]  # Headcount makes no folders there
     for file in files:
         with suppress(OSError):
-            path = os.getxattr(file, ATTRIBUTE).decode()
+            path = marked_path(file)
             found = file.stat()
             left.append(Leftover(path, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)))
         file.unlink()

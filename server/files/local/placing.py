@@ -5,10 +5,10 @@ staging, the copy that the hook reads, a backup of the old file in staging, and 
 hard links, so no bytes move and no name can change the content of another.
 
 `copy` comes before `move`, so that each name is made before another step relies on it. The copy is on disk before the
-target shows the file: start-up recognizes a published file by its copy. If it can recognize it by its SHA-256, too,
-`link` makes the copy, and `keep` brings it to the disk later. The backup is made before the rename, which removes the
-last name of the old file. The rename is the only step that clients see, and it is atomic. The backup is not fsynced:
-only this process uses it. After a crash nothing is undone: the copy then shows whether the rename happened.
+target shows the file: start-up recognizes a published file by its copy. If start-up has the bytes anyway, `link`,
+`prepare` and `rename` do the same without a flush. The backup is made before the rename, which removes the last name
+of the old file. The rename is the only step that clients see, and it is atomic. The backup is not fsynced: only this
+process uses it. After a crash nothing is undone: the copy then shows whether the rename happened.
 
 `undo` goes the other way, target first. With the copy first, a crash in between would leave the new file visible
 without a copy: it would look published and would never be imported. Flags record how far the others got, so they may
@@ -57,20 +57,21 @@ class Placement:
     def copy(self, path: Path) -> None:
         """Give the file the name `path` too. It is on disk on return. Raises OSError."""
         self.link(path)
-        self.keep()
+        fsync_folder(path.parent)
 
     def link(self, path: Path) -> None:
         """Give the file the name `path` too. Raises OSError."""
         os.link(self._source.name, path, src_dir_fd=self._source.folder, follow_symlinks=False)
         self._copied = path
 
-    def keep(self) -> None:
-        """Return when the copy is on disk; without one, do nothing. Raises OSError."""
-        if self._copied is not None:
-            fsync_folder(self._copied.parent)
-
     def move(self) -> None:
         """Move the file to the target, and keep a backup of the old one. It is on disk on return. Raises OSError."""
+        self.prepare()
+        self.rename()
+        os.fsync(self._target.folder)
+
+    def prepare(self) -> None:
+        """Keep a backup of the old file at the target. Raises OSError if no file can be moved there."""
         self.replaced = stat_if_there(self._target.name, self._target.folder)
         if self.replaced is not None:
             check_regular(self.replaced)
@@ -82,9 +83,11 @@ class Placement:
                 dst_dir_fd=self._staging,
                 follow_symlinks=False,
             )
+
+    def rename(self) -> None:
+        """Move the file to the target, after `prepare`. Raises OSError."""
         self._rename(self._source, self._target)
         self._placed = True
-        os.fsync(self._target.folder)
 
     def undo(self) -> None:
         """Set the target back to the old file, or to none, and remove the copy."""

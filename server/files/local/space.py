@@ -153,6 +153,10 @@ class Space(Endings):
         view = self.hooks  # the hook may have been turned off meanwhile
         self._stored, self._landed_under = stored, view if view.find(path) else None
 
+    def unused_s(self) -> float:
+        """See `BaseFiles`. The space is used until all that landed is on disk: a new one would not wait for that."""
+        return super().unused_s() if self._stored is None or self._stored.done else 0.0
+
     @property
     def hooks_changed(self) -> bool:
         """Return whether a file whose record may not be on the disk yet can be at a path that had a hook before."""
@@ -165,10 +169,14 @@ class Space(Endings):
         Raises OSError if that is not certain.
         """
         async with self.landing:
-            if self._stored is not None:
-                await self._stored()
-                self._stored = None
+            await self.stored()
             yield
+
+    async def stored(self) -> None:
+        """Return when what landed is on disk under its names. Raises OSError. The caller holds the landing lock."""
+        if self._stored is not None:
+            await self._stored()
+            self._stored = None
 
     async def usage(self) -> Usage:
         """Return the running total, measured at the first call. Call it before any change to a file."""

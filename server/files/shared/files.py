@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from engine.landing import LandedFile
 from engine.shared.files import Entry, FileStore, Names
 from ground.moments import from_rfc3339
 from importer.folder import TenantFolder
@@ -159,6 +160,9 @@ class AllSharedFiles:
 
     async def left(self) -> set[str]:
         return await self._house.store.drafts.left()
+
+    async def place_again(self, root: Path, file: LandedFile) -> None:
+        raise AssertionError("a file and its names are in one transaction")
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Report the drafts that other servers left, once: the report and the end of its note are one change."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -142,23 +141,6 @@ async def test_a_file_is_published_when_it_is_the_visible_file(house: House) -> 
     found = await archive.find(folder, copy)
     assert found is not None
     assert found.linked
-
-
-async def test_a_copy_that_is_there_is_not_made_anew(house: House) -> None:
-    archive, folder = house.archive, house.folder
-    copy, visible = folder.copy(7), folder.visible("/sync_users.csv")
-    await put(archive, folder, copy, content=b"first")
-    await house.publish(copy)
-    assert not await archive.made_anew(folder, copy, visible, hashlib.sha256(b"first").hexdigest())
-    assert await read(archive, folder, copy) == b"first"
-
-
-async def test_what_is_kept_stays_when_its_folder_is_settled(house: House) -> None:
-    archive, folder = house.archive, house.folder
-    await archive.settle(folder, folder.root / "none")
-    await put(archive, folder, folder.copy(7), content=b"first")
-    await archive.settle(folder, folder.uploads)
-    assert await read(archive, folder, folder.copy(7)) == b"first"
 
 
 async def test_an_import_keeps_and_fetches_in_its_own_event_loop(house: House) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.landing import LandedFile
 from engine.runs import RunStore
 from engine.store import Store
 from importer.model import ImportState
@@ -85,10 +86,12 @@ async def test_a_start_finds_the_runs_that_arrive_or_run(runs: RunStore) -> None
     assert [(each.key, each.state.value) for each in await runs.at_work_here()] == left
 
 
-async def test_a_run_whose_copy_was_on_disk_before_it_did_not_land_lately(runs: RunStore) -> None:
+async def test_the_store_has_no_bytes_of_a_file_that_landed_in_steps(runs: RunStore) -> None:
     await put_in_line(runs)
     await arrive(runs)
-    assert await runs.landed_lately() == []
+    assert await runs.landed_files() == []
+    await runs.file_kept(LandedFile("acme", 1, "/invoices/a.csv", b"", 0))
+    assert [each.id for each in await runs.page("acme")] == [1]
 
 
 async def test_copies_of_waiting_runs_are_needed_and_those_of_failed_ones_kept(runs: RunStore) -> None:

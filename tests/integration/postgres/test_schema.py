@@ -27,7 +27,9 @@ KEYS = {"host_keys", "keys", "marks", "proof", "secrets"}
 """The tables of keys, secrets and marks, which are in files with SQLite."""
 FILES = {"chunks", "contents", "drafts", "ended_objects", "kept_files", "names", "usage"}
 """The tables of what is in folders with SQLite."""
-OF_SQLITE = {"sqlite_sequence": set(), "search_log": set(), "meta": {"one", "base"}, "before": {"one"}}
+OF_SQLITE = {
+    "sqlite_sequence": set(), "search_log": set(), "landed_files": set(), "meta": {"one", "base"}, "before": {"one"},
+}  # fmt: skip
 """The columns that only SQLite needs; none: the whole table."""
 
 IMPORT = """INSERT INTO imports (tenant_id, id, state, dry_run, sequence, path, size, uploaded_at)

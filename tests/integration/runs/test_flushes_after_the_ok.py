@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 
 from importer.model import ImportState
+from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.files import LocalFiles
-from server.files.local.placing import Placement
-from server.runs.ending import Ending
-from server.runs.recovery import recover_runs
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
-from tests.support.sftp import sftp_house
+from tests.support.sftp import answer_to, sftp_house
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -54,48 +52,110 @@ def folders(monkeypatch: pytest.MonkeyPatch) -> Folders:
     return Folders(monkeypatch)
 
 
-async def test_a_start_brings_the_copies_of_a_killed_process_to_disk(
+@pytest.mark.logs("file_placed_again")
+async def test_a_start_brings_a_file_of_a_killed_process_to_disk(
     tmp_path: Path, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = AcceptingHouse("/invoices/*")
-    monkeypatch.setattr(Placement, "keep", lambda _: None)  # it is killed before
+
+    def killed(*_: object) -> None:
+        raise OSError(errno.EIO, "it was killed")
+
+    monkeypatch.setattr(AtOnce, "keep", killed)
     async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
         await scene.put(sftp, NEW)
         assert await scene.states() == [ImportState.QUEUED]
     folders.forget()
-    async with scene.house.stored.open() as tenants:
-        runs = tenants.store.runs()
-        ending = Ending(runs, tenants.folder, lambda _: None, archive=tenants.archive, results=tenants.results)
-        await recover_runs(runs, ending, tenants.folder, archive=tenants.archive)
-    assert (scene.copy(1), folders.has(scene.house.folder.runs)) == (NEW, True)
+    assert (await scene.after_a_start(), scene.landed_files()) == ([ImportState.QUEUED], [])
+    seen, copies = scene.house.files / AT, scene.house.folder.runs
+    assert (scene.house.at(AT), scene.copy(1)) == (NEW, NEW)
+    assert (folders.has(seen), folders.has(seen.parent), folders.has(copies)) == (True, True, True)
 
 
-async def test_a_later_file_waits_for_a_copy_whose_flush_failed(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+class FailingFlushes:
+    """Flushes of one file or folder fail while `left` is above 0. The bytes that are written meanwhile are noted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+        self.left = 0
+        self.written: list[bytes] = []
+        self._place = place
+        self._fsync, self._pwrite = os.fsync, os.pwrite
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "pwrite", self.pwrite)
+
+    def fsync(self, fd: int) -> None:
+        if self.left and self._place.exists() and os.path.samestat(os.fstat(fd), self._place.stat()):
+            self.left -= 1
+            raise OSError(errno.EIO, "it broke")
+        self._fsync(fd)
+
+    def pwrite(self, fd: int, content: bytes, offset: int) -> int:
+        self.written.append(content)
+        return self._pwrite(fd, content, offset)
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "copies"])
+async def test_a_later_file_waits_for_one_whose_flush_failed(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    keep, move, failures, done = Placement.keep, Placement.move, [OSError(errno.EIO, "it broke")] * 2, list[str]()
-
-    def keeping(placement: Placement) -> None:
-        if failures:
-            raise failures.pop(0)
-        keep(placement)
-        if placement._copied:
-            done.append("kept")
-
-    def moving(placement: Placement) -> None:
-        done.append("moved")
-        move(placement)
-
-    monkeypatch.setattr(Placement, "keep", keeping)
-    monkeypatch.setattr(Placement, "move", moving)
+    files = scene.house.files
+    places = {"file": files / AT, "folder": files / "invoices", "copies": scene.house.folder.runs}
+    flushes = FailingFlushes(monkeypatch, places[what])
     async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD, "invoices/april.csv")
+        await scene.kept()
+        flushes.left = 2
         await scene.put(sftp, OLD)
+        await scene.kept()
+        await sftp.utime(AT, (7, 8))
+        flushes.written.clear()
         with pytest.raises(Exception, match="Send it again later"):
             await scene.put(sftp, NEW)
-        assert scene.house.at(AT) == OLD
+        assert (scene.house.at(AT), scene.landed_files()) == (OLD, [(2, OLD)])
+        assert OLD in flushes.written  # what the failed flush has lost is written again
+        assert (await sftp.stat(AT)).mtime == 8
         await scene.put(sftp, NEW)
-        await scene.states()
-    assert (scene.house.at(AT), done) == (NEW, ["moved", "kept", "moved", "kept"])
+        await scene.kept()
+    assert (scene.house.at(AT), scene.landed_files()) == (NEW, [])
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced in steps"])
+async def test_a_file_whose_flush_failed_keeps_its_name_until_it_is_on_disk(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    flushes = FailingFlushes(monkeypatch, scene.house.folder.runs)
+    long = bytes(SHORT_FILE + 1)
+    async with scene.house.client() as sftp:
+        flushes.left = 2
+        await scene.put(sftp, NEW)
+        await scene.kept()
+        for refused in (True, False):
+            if how == "removed":
+                answer = await answer_to(sftp.remove(AT))
+            elif how == "renamed":
+                answer = await answer_to(sftp.rename(AT, "away"))
+            else:
+                answer = await answer_to(scene.put(sftp, long))
+            assert ("it broke" in answer, scene.house.at(AT) == NEW) == (refused, refused)
+    assert scene.landed_files() == []
+
+
+async def test_files_stay_open_for_the_next_session_until_all_is_on_disk(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes = FailingFlushes(monkeypatch, scene.house.folder.runs)
+    flushes.left = 2
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, NEW)
+    await scene.kept()
+    await scene.house.nothing_open()
+    scene.house.listener._sessions.retire_files(1e-9)
+    async with scene.house.client() as sftp:
+        assert "it broke" in await answer_to(sftp.remove(AT))
+        await sftp.remove(AT)
+    await scene.house.nothing_open()
+    scene.house.listener._sessions.retire_files(1e-9)
+    assert scene.house.listener._sessions._opened == {}
 
 
 async def test_a_removal_waits_for_the_copy_of_a_short_file_before_a_long_one(scene: AcceptingHouse) -> None:
@@ -119,7 +179,6 @@ async def test_the_folders_of_a_landed_file_are_on_disk_before_the_ok(
     async with scene.house.client() as sftp:
         await sftp.mkdir("deep/a")
         await scene.put(sftp, NEW, DEEP)
-        assert folders.has(scene.house.files / "deep/a")
         assert (folders.has(scene.house.files / "deep"), folders.has(scene.house.files)) == (True, True)
         await sftp.mkdir("deep/b")
         await scene.states()

@@ -18,9 +18,10 @@ import pytest
 from engine.landing import Landing
 from engine.sqlite.server import runs as rows
 from ground.moments import utc_now
-from importer.errors import Refused
+from importer.errors import Refused, TryAgain
 from importer.model import ImportState
-from server.files.local.landing import SHORT_FILE
+from server.files.local.at_once import SHORT_FILE, AtOnce
+from server.files.local.placing import Placement
 from server.runs import run_hook
 from server.runs.run_hook import RunHook
 from server.sftp.handler import SftpHandler
@@ -40,14 +41,14 @@ async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
         yield scene
 
 
-def failing_at(step: int, real: Callable[..., None]) -> Callable[..., None]:
+def failing_at(step: int, real: Callable[..., Any]) -> Callable[..., Any]:
     """Return `real`, which fails at its call number `step`."""
     calls: Iterator[int] = itertools.count(1)
 
-    def failing(*args: Any, **kwargs: Any) -> None:
+    def failing(*args: Any, **kwargs: Any) -> Any:
         if next(calls) == step:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(*args, **kwargs)
+        return real(*args, **kwargs)
 
     return failing
 
@@ -96,34 +97,35 @@ async def test_the_client_has_its_ok_before_the_line_of_its_run_is_logged(
     assert events[:2] == ["answer", "line"]
 
 
-@pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("how", ["sent", "renamed"])
-async def test_row_and_bytes_are_on_disk_before_the_file_is_visible(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str, *, slow: bool
+async def test_row_and_bytes_are_stored_before_the_file_is_visible(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     real, seen = os.rename, list[object]()
+
+    def rename(*args: Any, **where: Any) -> None:
+        seen.append((scene.seen(), scene.landed_files()))
+        real(*args, **where)
+
     async with scene.house.client() as sftp:
         await scene.put(sftp, OLD)
-        await scene.states()  # the thread of the database has brought the copy to the disk
+        await scene.kept()
         file = await sftp.open("part" if how == "renamed" else AT, "wb")
         await file.write(NEW)
         if how == "renamed":
             await file.close()
-        own = scene.house.files / "part" if how == "renamed" else next(scene.house.folder.staging.iterdir())
-        if slow:
-            slow_flushes(monkeypatch, own)
-        monkeypatch.setattr(os, "rename", lambda *args, **where: (seen.append(scene.seen()), real(*args, **where)))
+        monkeypatch.setattr(os, "rename", rename)
         disk = DiskLog(monkeypatch)
         await (sftp.rename("part", AT) if how == "renamed" else file.close())
-        await scene.states()
+        await scene.kept()
         steps = disk.of(
             file=scene.house.files / AT, runs=scene.house.folder.runs, folder=scene.house.files / "invoices"
         )
-    assert steps == ["fsync file", "link runs", "rename folder", "fsync folder", "fsync runs"]
-    assert seen == [[(1, "queued"), (2, "arriving")]]
+    assert steps == ["link runs", "rename folder", "fsync file", "fsync folder", "fsync runs"]
+    assert seen == [([(1, "queued"), (2, "queued")], [(2, NEW)])]
 
 
-@pytest.mark.parametrize("name", ["link", "rename", "fsync"])
+@pytest.mark.parametrize("name", ["dup", "link", "rename"])
 @pytest.mark.parametrize("how", ["sent", "renamed"])
 async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_no_run(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str, name: str
@@ -147,22 +149,39 @@ async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_no_run(
         assert (scene.house.at(AT), (await scene.states())[-1]) == (NEW, QUEUED)
 
 
-@pytest.mark.parametrize(("step", "states"), [("_promise", [QUEUED]), ("_queue", [QUEUED, ABORTED])])
-async def test_a_database_that_fails_at_any_step_leaves_the_old_file_and_no_copy(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, step: str, states: list[ImportState]
+async def test_a_database_that_is_full_leaves_the_old_file_and_no_copy(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with scene.house.client() as sftp:
         await scene.put(sftp, OLD)
         with monkeypatch.context() as patched:
-            patched.setattr(rows, step, full)
+            patched.setattr(rows, "_promise", full)
             with pytest.raises(asyncssh.SFTPFailure, match="the disk is full"):
                 await scene.put(sftp, NEW)
-        assert (await scene.states(), scene.house.at(AT), scene.copy(2)) == (states, OLD, None)
+        assert (await scene.states(), scene.house.at(AT), scene.copy(2)) == ([QUEUED], OLD, None)
         await scene.put(sftp, NEW)
         assert (await scene.states())[-1] is QUEUED
 
 
-def full(*_: object) -> None:
+@pytest.mark.parametrize("name", ["_delete", "undo"])
+async def test_a_run_whose_file_did_not_land_is_deleted_even_if_that_fails_once(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    owner: Any = Placement if name == "undo" else rows
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "rename", failing_at(1, os.rename))
+            patched.setattr(owner, name, failing_at(1, getattr(owner, name)))
+            assert await answer_to(scene.put(sftp, NEW)) != "OK"
+            await scene.kept()
+        assert scene.seen()[:2] in ([(1, "queued")], [(1, "queued"), (3, "aborted")])
+        assert (scene.house.at(AT), scene.landed_files()) == (OLD, [])
+        await scene.put(sftp, NEW)
+        assert (await scene.states())[-1] is QUEUED
+
+
+def full(*_: object, **__: object) -> None:
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     raise error
@@ -172,10 +191,17 @@ def full(*_: object) -> None:
 async def test_a_stop_during_a_landing_waits_for_its_end(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real, begun, loop = AtOnce.content, asyncio.Event(), asyncio.get_running_loop()
+
+    def content(placing: AtOnce) -> tuple[bytes, int]:
+        loop.call_soon_threadsafe(begun.set)
+        time.sleep(0.3)  # the close of the listener comes first
+        return real(placing)
+
+    monkeypatch.setattr(AtOnce, "content", content)
     async with scene.house.connect() as connection:
         sftp = await connection.start_sftp_client()
         await scene.put(sftp, NEW, "part")
-        begun = slow_flushes(monkeypatch, scene.house.files / "part")
         renaming = asyncio.ensure_future(sftp.rename("part", AT))
         await begun.wait()
         await scene.house.listener.close(0)
@@ -183,22 +209,28 @@ async def test_a_stop_during_a_landing_waits_for_its_end(
         await asyncio.wait([renaming])
 
 
+@pytest.mark.parametrize("again", [False, True])
 async def test_nothing_lands_for_a_tenant_that_is_removed_meanwhile(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, *, again: bool
 ) -> None:
+    real, stored = AtOnce.content, scene.house.stored
+
+    def content(placing: AtOnce) -> tuple[bytes, int]:
+        stored.remove("acme")
+        if again:
+            stored.add("acme")
+            scene.house.folder.runs.mkdir()
+        return real(placing)
+
+    monkeypatch.setattr(AtOnce, "content", content)
     async with scene.house.client() as sftp:
-        file = await sftp.open(AT, "wb")
-        await file.write(NEW)
-        begun = slow_flushes(monkeypatch, next(scene.house.folder.staging.iterdir()))
-        closing_it = asyncio.ensure_future(file.close())
-        await begun.wait()
-        await asyncio.to_thread(scene.house.stored.remove, "acme")
         with pytest.raises(asyncssh.SFTPError):
-            await closing_it
-    assert scene.seen() == []
+            await scene.put(sftp, NEW)
+    assert await scene.store.heads() == []  # after the steps of the file: the session may have ended before them
+    assert (scene.seen(), scene.landed_files()) == ([], [])
     (removed,) = (scene.house.folder.root.parent.parent / "removed").iterdir()
     assert list((removed / "files" / "invoices").iterdir()) == []
-    assert list((removed / "runs").iterdir()) == []
+    assert not again or list(scene.house.folder.runs.iterdir()) == []
 
 
 async def test_a_long_file_is_flushed_before_its_row(scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,22 +245,30 @@ class Noting:
 
     def __init__(self, scene: AcceptingHouse) -> None:
         self._scene = scene
-        self.failure: Exception | None = None
+        self.failures: dict[str, Exception] = {}
         self.calls: list[tuple[str, object]] = []
 
-    def sha256(self) -> str:
-        return "ab" * 32
+    def content(self) -> tuple[bytes, int]:
+        return NEW, 7
 
-    def place(self, copy: Path) -> None:
-        self.calls.append((copy.name, self._scene.seen()))
-        if self.failure is not None:
-            raise self.failure
+    def copy(self, path: Path) -> None:
+        self._note(path.name)
+        (flushed,) = self._scene.store._ledger.db._conn.execute("PRAGMA synchronous").fetchone()
+        assert flushed == 2, "the commit does not wait for the disk"
 
-    def keep(self) -> None:
-        self.calls.append(("keep", self._scene.seen()))
+    def show(self) -> None:
+        self._note("show")
+
+    def keep(self, folders: set[tuple[int, int]]) -> None:
+        self._note("keep")
 
     def undo(self) -> None:
-        self.calls.append(("undo", self._scene.seen()))
+        self._note("undo")
+
+    def _note(self, name: str) -> None:
+        self.calls.append((name, self._scene.seen()))
+        if name in self.failures:
+            raise self.failures.pop(name)
 
 
 def landing(scene: AcceptingHouse, placing: Noting, tenant: str = "acme") -> Landing:
@@ -236,31 +276,49 @@ def landing(scene: AcceptingHouse, placing: Noting, tenant: str = "acme") -> Lan
     return Landing(tenant, *facts, placing, scene.house.folder.run_copy)
 
 
-async def test_the_file_is_placed_between_the_rows_arriving_and_queued(scene: AcceptingHouse) -> None:
+async def test_the_file_is_shown_after_its_row_and_kept_after_that(scene: AcceptingHouse) -> None:
     placing = Noting(scene)
-    made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
-    assert (made.run_id, made.failure) == (1, None)
+    made = await scene.store.land(landing(scene, placing))
+    assert made.run_id == 1
     await made.stored()
-    assert placing.calls == [("1.file", [(1, "arriving")]), ("keep", [(1, "queued")])]
-    assert [run.sha256 for run in await scene.runs()] == ["ab" * 32]
-    assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "queued")], True)
+    assert placing.calls == [("1.file", []), ("show", [(1, "queued")]), ("keep", [(1, "queued")])]
+    assert (made.stored.done, scene.store.changed.is_set(), scene.landed_files()) == (True, True, [])
 
 
-async def test_a_file_that_cannot_be_placed_is_undone_and_its_run_still_arrives(scene: AcceptingHouse) -> None:
+@pytest.mark.parametrize(("step", "rows_then"), [("1.file", []), ("show", [(1, "queued")])])
+async def test_a_file_that_cannot_be_placed_is_undone_and_has_no_run(
+    scene: AcceptingHouse, step: str, rows_then: list[object]
+) -> None:
     placing = Noting(scene)
-    placing.failure = OSError(errno.EIO, "it broke")
-    made = await scene.store.land(landing(scene, placing))  # type: ignore[misc]
-    assert (made.run_id, made.failure) == (1, placing.failure)
-    assert placing.calls[1] == ("undo", [(1, "arriving")])
-    assert (scene.seen(), scene.store.changed.is_set()) == ([(1, "arriving")], False)
+    placing.failures[step] = OSError(errno.EIO, "it broke")
+    with pytest.raises(OSError, match="it broke"):
+        await scene.store.land(landing(scene, placing))
+    assert placing.calls[-1] == ("undo", rows_then)
+    assert (scene.seen(), scene.landed_files(), scene.store.changed.is_set()) == ([], [], False)
+
+
+async def test_bytes_stay_stored_until_the_file_is_kept(scene: AcceptingHouse) -> None:
+    first, second = Noting(scene), Noting(scene)
+    first.failures["keep"] = OSError(errno.EIO, "it broke")
+    made = await scene.store.land(landing(scene, first))
+    await scene.kept()
+    assert (made.stored.done, scene.landed_files()) == (False, [(1, NEW)])
+    first.failures["keep"] = OSError(errno.EIO, "it broke again")
+    with pytest.raises(TryAgain, match="the disk could not be read or written"):
+        await scene.store.land(landing(scene, second))
+    assert (second.calls, scene.landed_files()) == ([], [(1, NEW)])
+    third = await scene.store.land(landing(scene, second))
+    assert (first.calls[-1][0], made.stored.done, third.run_id) == ("keep", True, 2)
+    await third.stored()
+    assert scene.landed_files() == []
 
 
 async def test_a_file_of_an_unknown_tenant_makes_no_run(scene: AcceptingHouse) -> None:
     placing = Noting(scene)
     with pytest.raises(Refused, match="the tenant initech no longer exists"):
-        await scene.store.land(landing(scene, placing, "initech"))  # type: ignore[misc]
+        await scene.store.land(landing(scene, placing, "initech"))
     await scene.states()
-    assert placing.calls == [("keep", [])]
+    assert placing.calls == [("undo", [])]
 
 
 async def test_no_thread_uses_a_file_whose_landing_was_refused(
@@ -273,6 +331,7 @@ async def test_no_thread_uses_a_file_whose_landing_was_refused(
         inode = staged.stat().st_ino
         slow_flushes(monkeypatch, staged)
         monkeypatch.setattr(rows, "_promise", full)
+        monkeypatch.setattr(RunHook, "land", None)  # it lands in steps
         disk = DiskLog(monkeypatch)
         with pytest.raises(asyncssh.SFTPFailure, match="the disk is full"):
             await file.close()

@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from engine.sqlite.server import ledger
+from engine.sqlite.server import keeping
 from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
-from server.files.local.placing import Placement
+from server.files.local.at_once import AtOnce
 from server.runs.run_hook import RunHook
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 
@@ -42,9 +42,9 @@ class Flushes:
         self.may_end = threading.Event()
         self.may_end.set()
         self.moves_fail = False
-        self._real, self._move = ledger.flush_log, ledger.move_log
-        monkeypatch.setattr(ledger, "flush_log", self._flush)
-        monkeypatch.setattr(ledger, "move_log", lambda db: not self.moves_fail and self._move(db))
+        self._real, self._move = keeping.flush_log, keeping.move_log
+        monkeypatch.setattr(keeping, "flush_log", self._flush)
+        monkeypatch.setattr(keeping, "move_log", lambda db: not self.moves_fail and self._move(db))
 
     def _flush(self, file: Path) -> None:
         self.may_end.wait()
@@ -71,7 +71,7 @@ async def landed(scene: AcceptingHouse, sftp: asyncssh.SFTPClient) -> None:
     await sftp.mkdir("deep/a")
     await scene.put(sftp, NEW)
     await scene.put(sftp, NEW, DEEP)
-    await scene.states()  # the thread of the database has flushed its log
+    await scene.kept()
 
 
 def overwritten(scene: AcceptingHouse) -> Request:
@@ -159,7 +159,7 @@ async def test_a_flush_that_failed_once_refuses_no_later_request(
         await landed(scene, sftp)
         flushes.failure, flushes.moves_fail = OSError(errno.EMFILE, "too many open files"), moves_fail
         await scene.put(sftp, OLD)
-        await scene.states()  # the thread of the database has tried to flush its log
+        await scene.kept()
         flushes.failure, flushes.moves_fail = None, False
         await UNLANDING[how](sftp)
         assert scene.house.at(AT) == (OLD if how == "replaced by another file" else None)
@@ -168,16 +168,17 @@ async def test_a_flush_that_failed_once_refuses_no_later_request(
 async def test_a_landed_file_keeps_its_name_until_its_copy_is_on_disk(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = Placement.keep, [OSError(errno.EIO, "it broke"), OSError(errno.EIO, "it broke again")]
+    real, failures = AtOnce.keep, [OSError(errno.EIO, "it broke"), OSError(errno.EIO, "it broke again")]
 
-    def keep(placement: Placement) -> None:
+    def keep(placing: AtOnce, folders: set[tuple[int, int]]) -> None:
         if failures:
             raise failures.pop(0)
-        real(placement)
+        real(placing, folders)
 
     async with scene.house.client() as sftp:
-        monkeypatch.setattr(Placement, "keep", keep)
+        monkeypatch.setattr(AtOnce, "keep", keep)
         await scene.put(sftp, NEW)
+        await scene.kept()
         with pytest.raises(asyncssh.SFTPFailure, match="it broke again"):
             await sftp.remove(AT)
         assert (scene.house.at(AT), scene.seen()) == (NEW, [(1, "queued")])

@@ -21,7 +21,7 @@ from importer.model import Written
 from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused, Upload
 from server.files.local import changes
-from server.files.local.landing import SHORT_FILE
+from server.files.local.at_once import SHORT_FILE
 from server.files.local.space import Space
 from server.files.paths import parse_path
 from tests.support.chosen import EMBEDDED, chosen_engine

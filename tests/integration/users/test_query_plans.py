@@ -209,7 +209,7 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
     "one": lambda runs: runs.get("acme", 1),
     "those that are next": lambda runs: runs.heads(),
     "those cut off": lambda runs: runs.cut_off(),
-    "those that landed lately": lambda runs: runs.landed_lately(),
+    "the files that landed just now": lambda runs: runs.landed_files(),
     "the copies that are needed": lambda runs: runs.copies_needed("acme"),
     "the copies that are kept": lambda runs: runs.failed("acme"),
     "the bytes of these": lambda runs: runs.failed_bytes("acme"),
@@ -227,8 +227,9 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
 OF_FEW_RUNS = re.compile(
     "SCAN (runs USING INDEX runs_(unpublished|failed|waiting)|head|CONSTANT ROW)$"
     "|SCAN runs USING (COVERING )?INDEX runs_in_line$|(SETUP|RECURSIVE STEP|CO-ROUTINE head|MATERIALIZE head)"
+    "|SCAN landed_files$"
 )
-"""Steps through the index of these runs alone, and through the heads that were found."""
+"""Steps through the index of these runs alone, the heads that were found, and at most one file a tenant."""
 
 
 @pytest.mark.parametrize("what", LOOKS_AT_RUNS)

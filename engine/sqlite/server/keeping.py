@@ -1,0 +1,160 @@
+"""Bring files that landed at once to the disk, after their OK: several at a time, in the order in which they landed.
+
+Until then headcount.db has their bytes. The theory is in `server.files.local.landing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sqlite3
+from collections.abc import Collection
+
+from engine.sqlite.database import flush_log, in_transaction, move_log
+from engine.sqlite.faults import FULL_OR_BUSY
+from engine.sqlite.server.landing import Steps
+from engine.sqlite.server.ledger import Inside, Ledger
+from ground.threads import finish
+from importer.errors import TryAgain
+
+LATER_S = 0.02
+"""The files of a client that sends many come to the disk together: most of them cost one flush each then."""
+MOST = 64
+MOST_BYTES = 4 * 1024 * 1024
+"""The database has no more files and bytes of them: the next file waits."""
+
+
+class Keeping:
+    """The files of all tenants that may not be on the disk under their names. Use it in one event loop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._left: list[Storing] = []
+        self._one_at_a_time = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def land(self, steps: Steps) -> Storing:
+        """Land a file by its steps, in the thread of the database; its bytes and its row are on the disk then.
+
+        Raises what the steps do, and TryAgain if earlier files of the tenant cannot be brought to the disk.
+        """
+        await self._make_room(steps.tenant)
+        storing = Storing(self, steps)
+        try:
+            await self._ledger.run(steps.land)
+        finally:
+            if steps.left:
+                self._left.append(storing)
+                self._later()
+        return storing
+
+    async def keep(self) -> None:
+        """Return when all files that have landed are on the disk, or that has failed. Raises nothing."""
+        await finish(self._keep())
+
+    async def end(self) -> None:
+        """Bring all to the disk, before the database is closed."""
+        await self.keep()
+        if self._task is not None:
+            await self._task
+
+    async def _make_room(self, tenant: str) -> None:
+        many = len(self._left) >= MOST or sum(each.steps.size for each in self._left) >= MOST_BYTES
+        if many or any(each.failure for each in self._left if each.steps.tenant == tenant):
+            await self.keep()
+            if any(each.failure for each in self._left if each.steps.tenant == tenant):
+                raise TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
+
+    def _later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._task = asyncio.create_task(self._keep(), name="keeping")
+
+    async def _keep(self) -> None:
+        async with self._one_at_a_time:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if not (left := [*self._left]):
+                return
+            again = any(each.failure for each in left)
+            kept = await asyncio.to_thread(_flushed, left)
+            if not kept:
+                return
+            try:
+                await self._ledger.run(lambda db: _end(db, kept))
+                await self._flush(again=again)
+            except Exception as failure:
+                for each in kept:
+                    each.failure = failure
+                return
+            for each in kept:
+                each.done = True
+            self._left = [each for each in self._left if not each.done]
+
+    async def _flush(self, *, again: bool) -> None:
+        """Bring the end of the bytes to the disk. A flush that failed before may have lost what it was to write."""
+        failure: Exception = OSError(errno.EIO, os.strerror(errno.EIO))
+        if not again:
+            try:
+                await asyncio.to_thread(flush_log, self._ledger.file)
+            except OSError as error:
+                failure = error
+            else:
+                return
+        if not await self._ledger.run(move_log):
+            raise failure
+
+
+class Storing:
+    """The `engine.landing.Stored` of one file."""
+
+    def __init__(self, keeping: Keeping, steps: Steps) -> None:
+        self._keeping = keeping
+        self.steps = steps
+        self.done = False
+        self.failure: Exception | None = None
+
+    async def __call__(self) -> None:
+        if not self.done:
+            await self._keeping.keep()
+        if not self.done:
+            raise self.failure or OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _flushed(left: Collection[Storing]) -> list[Storing]:
+    """Flush the files and their folders; return those that are on the disk. Blocks, and raises nothing.
+
+    The bytes of a file stay while an earlier one of its tenant fails: a start would place that over it.
+    """
+    folders: set[tuple[int, int]] = set()
+    failed: dict[str, Exception] = {}
+    kept = list[Storing]()
+    for each in left:
+        tenant = each.steps.tenant
+        try:
+            if tenant in failed:
+                raise failed[tenant]
+            each.steps.keep(folders)
+        except Exception as failure:
+            failed[tenant] = each.failure = failure
+        else:
+            each.failure = None
+            kept.append(each)
+    return kept
+
+
+def _end(db: Inside, kept: Collection[Storing]) -> None:
+    """Delete the bytes of these files. It need not be on the disk yet."""
+
+    def end(inside: Inside) -> None:
+        for each in kept:
+            each.steps.end(inside)
+
+    db.execute("PRAGMA secure_delete=ON")  # a file that its tenant deletes is not in the database
+    in_transaction(db, end, on_disk=False)

@@ -1,0 +1,78 @@
+"""A file that becomes a run in one call: its row and its bytes, and how both end.
+
+The theory is in `server.files.local.landing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.landing import Landing
+from engine.sqlite.database import in_transaction
+from engine.sqlite.server.ledger import Inside
+
+STORED = "INSERT INTO landed_files (tenant, run_id, path, content, changed_ns) VALUES (?, ?, ?, ?, ?)"
+KEPT = "DELETE FROM landed_files WHERE tenant = ? AND run_id = ?"
+ALL = "SELECT tenant, run_id, path, content, changed_ns FROM landed_files ORDER BY tenant, run_id"
+
+
+class Steps:
+    """The steps of one file. Only `keep` is not called in the thread of the database."""
+
+    def __init__(
+        self, landing: Landing, queue: Callable[[Inside], int], delete: Callable[[Inside, int], object]
+    ) -> None:
+        """`queue` makes the queued run and returns its id, and `delete` deletes it."""
+        self.tenant = landing.tenant
+        self.size = landing.size
+        self._landing = landing
+        self._queue = queue
+        self._delete = delete
+        self._run_id: int | None = None
+        self._shown = False
+        self._ended = False
+
+    @property
+    def left(self) -> bool:
+        """Whether the database may have bytes of the file."""
+        return self._run_id is not None and not self._ended
+
+    @property
+    def run_id(self) -> int:
+        """Return the id of the run of a file that has landed."""
+        assert self._run_id is not None
+        return self._run_id
+
+    def land(self, db: Inside) -> None:
+        """Queue the run with its bytes, and make the file visible. The thread does no other work between these."""
+        placing = self._landing.placing
+        content, changed_ns = placing.content()
+
+        def queue(inside: Inside) -> int:
+            run_id = self._queue(inside)
+            landing = self._landing
+            inside.execute(STORED, (landing.tenant, run_id, landing.path, content, changed_ns))
+            placing.copy(landing.copy_of(run_id))
+            return run_id
+
+        try:
+            self._run_id = in_transaction(db, queue)
+            placing.show()
+        except BaseException:
+            placing.undo()
+            if self._run_id is not None:
+                in_transaction(db, self.end)
+                self._ended = True
+            raise
+        self._shown = True
+
+    def keep(self, folders: set[tuple[int, int]]) -> None:
+        """Bring the file to the disk under its names; see `Placing.keep`."""
+        if self._shown:
+            self._landing.placing.keep(folders)
+
+    def end(self, inside: Inside) -> None:
+        """Delete the bytes, and the run if its file did not become visible."""
+        inside.execute(KEPT, (self.tenant, self._run_id))
+        if not self._shown:
+            self._delete(inside, self.run_id)

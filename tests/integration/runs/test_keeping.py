@@ -1,0 +1,193 @@
+"""Files that landed at once come to the disk several at a time, in their order; until then their bytes are stored."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.landing import Landing
+from engine.sqlite.server import keeping
+from ground.moments import utc_now
+from importer.errors import TryAgain
+from importer.model import ImportState
+from server.files.local.at_once import AtOnce
+from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
+from tests.support.disk import DiskLog
+from tests.support.sftp import sftp_house
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
+
+OTHER = "invoices/april.csv"
+QUEUED = ImportState.QUEUED
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AcceptingHouse]:
+    """Files stay in the database until a test wants them on the disk."""
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    scene = AcceptingHouse("/invoices/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+        yield scene
+
+
+async def test_files_come_to_the_disk_soon_after_their_ok(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 0.001)
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, NEW)
+        await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
+
+
+async def test_a_folder_is_flushed_once_for_several_files(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD)
+        await scene.put(sftp, NEW, OTHER)
+        disk = DiskLog(monkeypatch)
+        await scene.kept()
+        folders = {"folder": scene.house.files / "invoices", "copies": scene.house.folder.runs}
+        steps = disk.of(march=scene.house.files / AT, april=scene.house.files / OTHER, **folders)
+    assert steps == ["fsync march", "fsync folder", "fsync copies", "fsync april"]
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+async def test_a_change_of_a_name_waits_until_no_bytes_are_stored(scene: AcceptingHouse, how: str) -> None:
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD, OTHER)
+        await scene.put(sftp, NEW)
+        assert scene.landed_files() == [(1, OLD), (2, NEW)]
+        await (sftp.remove(OTHER) if how == "removed" else sftp.rename(OTHER, "away"))
+        assert (scene.landed_files(), scene.house.at(OTHER)) == ([], None)
+
+
+async def test_a_start_places_all_files_of_a_tenant_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    scene = AcceptingHouse("/invoices/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+        data = scene.house.folder.root.parent.parent
+        async with scene.house.client() as sftp:
+            for content, path in ((b"first", AT), (b"second", OTHER), (b"third", AT)):
+                await scene.put(sftp, content, path)
+        shutil.copytree(data, tmp_path / "cut")
+    put_back(tmp_path / "cut", data)
+    assert scene.landed_files() == [(1, b"first"), (2, b"second"), (3, b"third")]
+    files = scene.house.files / "invoices"
+    for lost in (*files.iterdir(), *scene.house.folder.runs.iterdir()):
+        lost.unlink()
+    files.joinpath("march.csv").write_bytes(b"before them")
+    for _ in range(2):
+        assert await scene.after_a_start() == [QUEUED, QUEUED, QUEUED]
+        assert (scene.house.at(AT), scene.house.at(OTHER)) == (b"third", b"second")
+        assert [scene.copy(number) for number in (1, 2, 3)] == [b"first", b"second", b"third"]
+        assert scene.landed_files() == []
+
+
+def put_back(cut: Path, data: Path) -> None:
+    """Let the database be as it was when the power was cut."""
+    for file in data.glob("headcount.db*"):
+        file.unlink()
+    for name in ("headcount.db", "headcount.db-wal"):
+        shutil.copy(cut / name, data)
+
+
+class Placed:
+    """The placing of a file that fails to come to the disk as long as `failure` is set."""
+
+    def __init__(self) -> None:
+        self.failure: OSError | None = None
+
+    def content(self) -> tuple[bytes, int]:
+        return NEW, 7
+
+    def copy(self, path: Path) -> None: ...
+
+    def show(self) -> None: ...
+
+    def keep(self, folders: set[tuple[int, int]]) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    def undo(self) -> None: ...
+
+
+def landing(scene: AcceptingHouse, placing: Placed, tenant: str = "acme") -> Landing:
+    facts = ("invoices", "/invoices/march.csv", 5, utc_now())
+    return Landing(tenant, *facts, placing, scene.house.folder.run_copy)
+
+
+async def test_bytes_stay_while_an_earlier_file_of_their_tenant_fails(scene: AcceptingHouse) -> None:
+    scene.house.stored.add("globex")
+    first, second, of_another = Placed(), Placed(), Placed()
+    await scene.store.land(landing(scene, first))
+    made = await scene.store.land(landing(scene, second))
+    other = await scene.store.land(landing(scene, of_another, "globex"))
+    first.failure = OSError(errno.EIO, "it broke")
+    with pytest.raises(OSError, match="it broke"):
+        await made.stored()
+    assert (made.stored.done, other.stored.done) == (False, True)
+    assert scene.landed_files() == [(1, NEW), (2, NEW)]
+    with pytest.raises(TryAgain, match="the disk could not be read or written"):
+        await scene.store.land(landing(scene, Placed()))
+    first.failure = None
+    await scene.store.land(landing(scene, Placed()))
+    assert (made.stored.done, scene.landed_files()) == (True, [(3, NEW)])
+
+
+@pytest.mark.parametrize("most", ["MOST", "MOST_BYTES"])
+async def test_the_database_has_the_bytes_of_a_few_files_only(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    monkeypatch.setattr(keeping, most, 2 if most == "MOST" else 2 * len(NEW))
+    async with scene.house.client() as sftp:
+        for number in range(1, 6):
+            await scene.put(sftp, NEW, f"invoices/{number}")
+            assert len(scene.landed_files()) == (2 - number % 2)
+        assert await scene.states() == [QUEUED] * 5
+
+
+async def test_a_stop_brings_all_files_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    scene = AcceptingHouse("/invoices/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
+        await scene.put(sftp, NEW)
+        assert scene.landed_files() == [(1, NEW)]
+    assert scene.landed_files() == []
+
+
+async def test_no_bytes_of_a_file_remain_in_the_database(tmp_path: Path) -> None:
+    short, long = os.urandom(16), os.urandom(100_000)
+    scene = AcceptingHouse("/invoices/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
+        await scene.put(sftp, short)
+        await scene.put(sftp, long, OTHER)
+        await scene.kept()
+    data = scene.house.folder.root.parent.parent
+    kept = b"".join(file.read_bytes() for file in data.glob("headcount.db*"))
+    assert not any(part in kept for part in (short, long[:16], long[50_000:50_016], long[-16:]))
+
+
+async def test_an_ended_run_gets_no_copy_again(scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "it broke")
+
+    monkeypatch.setattr(AtOnce, "keep", fail)
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, NEW)
+    run = await scene.store.claim("acme", 1, sha256=None)
+    assert run is not None
+    await scene.store.finish(replace(run, state=ImportState.COMPLETED), published=False)
+    scene.house.folder.run_copy(1).unlink()
+    os.unlink(scene.house.files / AT)
+    assert await scene.after_a_start() == [ImportState.COMPLETED]
+    assert (scene.house.at(AT), scene.copy(1), scene.landed_files()) == (NEW, None, [])
