@@ -223,6 +223,9 @@ def _known(db: sqlite3.Connection) -> dict[str, Known]:
         found[tenant].imports[number] = size
     for tenant, number, size in db.execute(NEEDED_RUNS):
         found[tenant].runs[number] = size
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'landed_files'").fetchone():  # an older one has none
+        for tenant, number in db.execute("SELECT tenant, run_id FROM landed_files"):
+            found[tenant].runs[number] = None  # a start places it again
     return found
 
 

@@ -17,7 +17,11 @@ IMPORTS = (
     "SELECT tenant, id, size, (state IN ('queued', 'running') AND undo IS NULL) OR (state = 'held' AND dry_run = 0)"
     " FROM imports"
 )
-RUNS = "SELECT tenant, id, size, state IN ('queued', 'running') FROM runs"
+RUNS = (
+    "SELECT tenant, id, size, state IN ('queued', 'running') AND NOT EXISTS (SELECT 1 FROM landed_files"
+    " WHERE tenant = runs.tenant AND run_id = runs.id) FROM runs"
+)
+"""The files of runs that landed just before a crash are in the database: a start places them again."""
 NEWEST = "SELECT max(at) FROM (SELECT uploaded_at AS at, max(id) FROM imports GROUP BY tenant)"
 """The time of the newest upload among the last of all tenants. A clock that was wrong earlier changes nothing."""
 

@@ -18,7 +18,7 @@ from tests.support.importing import people
 from tests.support.queues import open_house
 from tests.support.run_house import open_run_house
 from tests.support.server_process import ServerProcess
-from tests.support.writing import by_hand
+from tests.support.writing import BYTES_STORED, by_hand
 
 pytestmark = pytest.mark.only_on("sqlite", "Headcount backs up no other engine")
 
@@ -106,6 +106,13 @@ def test_what_is_lost_never_replaces_the_good_copy(
         assert str(source.files("acme").root / place) in ran.err
     brought_back(backup, tmp_path / "second")
     assert content(tmp_path / "second") == good
+
+
+def test_a_file_that_a_start_places_again_is_not_lost(source: ServerProcess, backup: Path, tmp_path: Path) -> None:
+    lose_copy_of_run(source.files("acme"))
+    by_hand(source.data / "headcount.db", BYTES_STORED)
+    saved(source.data, backup)
+    brought_back(backup, tmp_path / "second")
 
 
 def test_a_backup_without_the_file_of_a_waiting_import_is_not_restored(

@@ -14,7 +14,7 @@ from tests.support.doctoring import OTHER, diagnosed, is_well, obey, places, res
 from tests.support.importing import people
 from tests.support.run_house import open_run_house
 from tests.support.server_process import ServerProcess
-from tests.support.writing import by_hand
+from tests.support.writing import BYTES_STORED, by_hand
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
@@ -107,6 +107,9 @@ async def test_a_missing_file_of_a_waiting_run_is_found_and_well_when_it_is_ther
         assert places(server) == [("acme", f"tenants/acme/runs/{run.id}.file", "error")]
         copy.write_bytes(content)
         assert is_well(server)
+    copy.unlink()
+    by_hand(server.data / "headcount.db", BYTES_STORED)
+    assert is_well(server)
 
 
 def test_files_without_an_import_or_run_are_found_and_well_when_removed(server: ServerProcess) -> None:
