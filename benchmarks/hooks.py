@@ -41,7 +41,7 @@ SESSIONS = 4
 CONTENT = b"No;Sum\n1;2\n"
 ROW, LOG = 28 * 1024, 28 * 1024 * 150
 """The bytes of seven pages, and of a log of headcount.db that is long enough to be overwritten."""
-AT_A_TIME = 8
+AT_A_TIME = 256
 """So many files of one client land in the time after which the server flushes them."""
 MOST = 1.3
 RUN_S = 600.0

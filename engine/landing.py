@@ -27,6 +27,9 @@ class Placing(Protocol):
     def show(self) -> None:
         """Make the file visible, in one step. That must not be on disk on return. Raises OSError."""
 
+    def begin_keep(self) -> None:
+        """Begin to write the bytes to the disk, so that `keep` of several files waits for less. Raises nothing."""
+
     def keep(self, folders: set[tuple[int, int]]) -> None:
         """Return when the bytes, the copy and the visible name are on disk. Raises OSError; then call it again.
 

@@ -18,9 +18,15 @@ from engine.sqlite.server.ledger import Inside, Ledger
 from ground.threads import finish
 from importer.errors import TryAgain
 
-LATER_S = 0.02
-"""The files of a client that sends many come to the disk together: most of them cost one flush each then."""
-MOST = 64
+LATER_S = 1.0
+"""The files of a client that sends many come to the disk together, with few flushes of the file system's journal.
+
+An OPEN that makes a file waits for each of these, and each step of the flushes takes the interpreter from the loop.
+"""
+MANY = 256
+MANY_BYTES = 2 * 1024 * 1024
+"""So many come to the disk at once, and no file waits for that."""
+MOST = 512
 MOST_BYTES = 4 * 1024 * 1024
 """The database has no more files and bytes of them: the next file waits."""
 
@@ -31,6 +37,8 @@ class Keeping:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._left: list[Storing] = []
+        self._bytes = 0
+        self._failing: set[str] = set()
         self._one_at_a_time = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -47,6 +55,7 @@ class Keeping:
         finally:
             if steps.left:
                 self._left.append(storing)
+                self._bytes += steps.size
                 self._later()
         return storing
 
@@ -61,15 +70,23 @@ class Keeping:
             await self._task
 
     async def _make_room(self, tenant: str) -> None:
-        many = len(self._left) >= MOST or sum(each.steps.size for each in self._left) >= MOST_BYTES
-        if many or any(each.failure for each in self._left if each.steps.tenant == tenant):
+        if len(self._left) >= MOST or self._bytes >= MOST_BYTES or tenant in self._failing:
             await self.keep()
-            if any(each.failure for each in self._left if each.steps.tenant == tenant):
+            if tenant in self._failing:
                 raise TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
 
     def _later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(LATER_S, self._due)
+        if self._one_at_a_time.locked():
+            return  # the end of `_keep` calls it again
+        many = len(self._left) >= MANY or self._bytes >= MANY_BYTES
+        if self._timer is None or many:
+            self._stop_timer()
+            self._timer = asyncio.get_running_loop().call_later(0.0 if many else LATER_S, self._due)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _due(self) -> None:
         self._timer = None
@@ -77,25 +94,31 @@ class Keeping:
 
     async def _keep(self) -> None:
         async with self._one_at_a_time:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._stop_timer()
             if not (left := [*self._left]):
                 return
-            again = any(each.failure for each in left)
-            kept = await asyncio.to_thread(_flushed, left)
-            if not kept:
-                return
-            try:
-                await self._ledger.run(lambda db: _end(db, kept))
-                await self._flush(again=again)
-            except Exception as failure:
-                for each in kept:
-                    each.failure = failure
-                return
+            await self._try(left)
+            landed_meanwhile = len(self._left) > len(left)
+            self._left = [each for each in self._left if not each.done]
+            self._bytes = sum(each.steps.size for each in self._left)
+            self._failing = {each.steps.tenant for each in self._left if each.failure}
+        if landed_meanwhile:
+            self._later()
+
+    async def _try(self, left: Collection[Storing]) -> None:
+        """Bring these files to the disk, and delete their bytes. Each is done then, or has its failure."""
+        again = bool(self._failing)
+        if not (kept := await asyncio.to_thread(_flushed, left)):
+            return
+        try:
+            await self._ledger.run(lambda db: _end(db, kept))
+            await self._flush(again=again)
+        except Exception as failure:
+            for each in kept:
+                each.failure = failure
+        else:
             for each in kept:
                 each.done = True
-            self._left = [each for each in self._left if not each.done]
 
     async def _flush(self, *, again: bool) -> None:
         """Bring the end of the bytes to the disk. A flush that failed before may have lost what it was to write."""
@@ -135,6 +158,8 @@ def _flushed(left: Collection[Storing]) -> list[Storing]:
     folders: set[tuple[int, int]] = set()
     failed: dict[str, Exception] = {}
     kept = list[Storing]()
+    for each in left:
+        each.steps.begin_keep()
     for each in left:
         tenant = each.steps.tenant
         try:

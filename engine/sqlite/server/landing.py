@@ -66,6 +66,11 @@ class Steps:
             raise
         self._shown = True
 
+    def begin_keep(self) -> None:
+        """Begin to write the bytes to the disk; see `Placing.begin_keep`."""
+        if self._shown:
+            self._landing.placing.begin_keep()
+
     def keep(self, folders: set[tuple[int, int]]) -> None:
         """Bring the file to the disk under its names; see `Placing.keep`."""
         if self._shown:

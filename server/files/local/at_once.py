@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from server.files.local.kept import Folder
 from server.files.local.leftovers import unmark
 from server.files.local.placing import Placement
 from server.files.local.space import Space
@@ -16,10 +18,11 @@ from server.files.reports import REMOVED, NotLanded
 
 SHORT_FILE = 256 * 1024
 """Bytes. A flush of so many is over soon after the record of the hook, or beside it."""
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class AtOnce:
-    """An `engine.landing.Placing`. The descriptors that `keep` needs are its own: it is called after the OK."""
+    """An `engine.landing.Placing`. The descriptors that `keep` needs are not those of the upload: it comes later."""
 
     def __init__(self, space: Space, path: ClientPath, fd: int, folder: int, placement: Placement) -> None:
         """`fd` is the open file, and `folder` the open folder of the target."""
@@ -29,7 +32,8 @@ class AtOnce:
         self._folder = folder
         self._placement = placement
         self._content = b""
-        self._open: list[int] = []
+        self._own: int | None = None
+        self._folders: list[Folder] = []
         self._failed = False
 
     def content(self) -> tuple[bytes, int]:
@@ -38,9 +42,10 @@ class AtOnce:
         return self._content, os.fstat(self._fd).st_mtime_ns
 
     def copy(self, path: Path) -> None:
-        self._open.append(os.dup(self._fd))
-        self._open.append(os.dup(self._folder))
-        self._open.append(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._own = os.dup(self._fd)
+        runs = os.path.dirname(path)
+        self._folders.append(self._space.kept.hold(os.fstat(self._folder), lambda: os.dup(self._folder)))
+        self._folders.append(self._space.kept.hold(os.stat(runs), lambda: os.open(runs, OPEN_FOLDER)))
         self._placement.link(path)
         self._placement.prepare()
         # The row of a tenant is deleted after its folder is moved, and not now: so the row is this tenant's.
@@ -51,21 +56,26 @@ class AtOnce:
         self._placement.rename()
         unmark(self._fd)  # a start finds the file in the database
 
-    def keep(self, folders: set[tuple[int, int]]) -> None:
-        if not self._open:
+    def begin_keep(self) -> None:
+        # The file system then gives all files their places, and one flush of its journal is enough for them.
+        if self._own is not None:
+            with suppress(OSError):
+                os.posix_fadvise(self._own, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def keep(self, folders: set[Folder]) -> None:
+        if self._own is None:
             return
         if self._failed:
             # A flush that failed may have lost what the next one does not write again.
-            found = os.fstat(self._open[0])
-            os.pwrite(self._open[0], self._content, 0)
-            os.utime(self._open[0], ns=(found.st_atime_ns, found.st_mtime_ns))
+            found = os.fstat(self._own)
+            os.pwrite(self._own, self._content, 0)
+            os.utime(self._own, ns=(found.st_atime_ns, found.st_mtime_ns))
         self._failed = True
-        os.fsync(self._open[0])
-        for folder in self._open[1:]:
-            found = os.fstat(folder)
-            if (place := (found.st_dev, found.st_ino)) not in folders:
-                os.fsync(folder)
-                folders.add(place)
+        os.fsync(self._own)
+        for folder in self._folders:
+            if folder not in folders:
+                self._space.kept.flush(folder)
+                folders.add(folder)
         self._close()
 
     def undo(self) -> None:
@@ -74,5 +84,8 @@ class AtOnce:
 
     def _close(self) -> None:
         self._content = b""
-        while self._open:
-            os.close(self._open.pop())
+        while self._folders:
+            self._space.kept.release(self._folders.pop())
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None

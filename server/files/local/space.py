@@ -19,6 +19,7 @@ from server.files.base import House
 from server.files.ending import Endings
 from server.files.hooks import HookView
 from server.files.limits import Usage
+from server.files.local.kept import KeptFolders
 from server.files.local.measuring import measure_copies, measure_usage
 from server.files.local.records import Memory
 from server.files.local.tree import Tree
@@ -58,6 +59,7 @@ class Space(Endings):
         self._files, self._staging = places.files, places.staging
         self.folder = Tree(places.files)
         self.staging = Tree(places.staging)
+        self.kept = KeptFolders()
         self.landing = asyncio.Lock()
         """Held while a hook's path changes, so that files land there in the order of their ids."""
         self._stored: Stored | None = None

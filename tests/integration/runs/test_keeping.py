@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +59,59 @@ async def test_a_folder_is_flushed_once_for_several_files(
         folders = {"folder": scene.house.files / "invoices", "copies": scene.house.folder.runs}
         steps = disk.of(march=scene.house.files / AT, april=scene.house.files / OTHER, **folders)
     assert steps == ["fsync march", "fsync folder", "fsync copies", "fsync april"]
+
+
+async def test_files_in_one_folder_need_one_descriptor_of_it_until_they_are_on_disk(scene: AcceptingHouse) -> None:
+    folders = [scene.house.files / "invoices", scene.house.folder.runs]
+    async with scene.house.client() as sftp:
+        before = open_now(*folders)
+        for number in range(3):
+            await scene.put(sftp, NEW, f"invoices/{number}")
+        assert open_now(*folders) == before + 2
+        await scene.kept()
+        assert open_now(*folders) == before
+
+
+def open_now(*paths: Path) -> int:
+    """Return how many descriptors of this process are open on these paths."""
+    found = 0
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of the listing
+            found += Path(os.readlink(f"/proc/self/fd/{each}")) in paths
+    return found
+
+
+@pytest.mark.parametrize("many", ["MANY", "MANY_BYTES"])
+async def test_many_files_come_to_the_disk_before_their_time(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, many: str
+) -> None:
+    monkeypatch.setattr(keeping, many, 3 if many == "MANY" else 3 * len(NEW))
+    async with scene.house.client() as sftp:
+        for number in range(1, 3):
+            await scene.put(sftp, NEW, f"invoices/{number}")
+        assert len(scene.landed_files()) == 2
+        await scene.put(sftp, NEW, "invoices/3")
+        await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
+
+
+async def test_files_that_land_during_a_flush_come_to_the_disk_after_it(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 0.001)
+    first, second, begun, may_go_on = Placed(), Placed(), threading.Event(), threading.Event()
+
+    def wait(folders: set[tuple[int, int]]) -> None:
+        begun.set()
+        assert may_go_on.wait(30)
+
+    monkeypatch.setattr(first, "keep", wait)
+    try:
+        await scene.store.land(landing(scene, first))
+        await eventually(begun.is_set, what="the flush to begin")
+        await scene.store.land(landing(scene, second))
+    finally:
+        may_go_on.set()
+    await eventually(lambda: scene.landed_files() == [], what="the bytes of both to be deleted")
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed"])
@@ -113,6 +168,8 @@ class Placed:
     def copy(self, path: Path) -> None: ...
 
     def show(self) -> None: ...
+
+    def begin_keep(self) -> None: ...
 
     def keep(self, folders: set[tuple[int, int]]) -> None:
         if self.failure is not None:

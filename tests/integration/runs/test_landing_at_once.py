@@ -259,6 +259,8 @@ class Noting:
     def show(self) -> None:
         self._note("show")
 
+    def begin_keep(self) -> None: ...
+
     def keep(self, folders: set[tuple[int, int]]) -> None:
         self._note("keep")
 
