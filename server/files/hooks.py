@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine.landing import Placing, Stored
+from engine.landing import Outcome, Placing
 from importer.model import Written
 from importer.requests import Sender
 from server.files.near_names import describe_difference, describe_difference_from_pattern
@@ -42,14 +42,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A hook's answer to an upload: the id of its import or run, and where to make the kept copy (a hard link).
-
-    `stored` waits until the file of a hook that can `land` is on disk under its names; None: it is.
-    """
+    """A hook's answer to an upload: the id of its import or run, and where to make the kept copy (a hard link)."""
 
     id: int
     copy: Path
-    stored: Stored | None = None
 
 
 Record = Callable[[], Awaitable[None]]
@@ -72,7 +68,7 @@ Raises HookRefused as `Hook.arriving` does, with what records the upload.
 """
 
 
-Land = Callable[[Upload, Placing], Awaitable[Arrival]]
+Land = Callable[[Upload, Placing], Awaitable[Outcome]]
 """Does what `Hook.arriving` and `Hook.landed` do in one call, with the placing.
 
 Raises HookRefused as `Hook.arriving` does, or what the placing raises: then nothing is recorded or placed.

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.landing import Landing, Placing
+from engine.landing import Landing, Outcome, Placing
 from engine.runs import RunStore
 from ground.afterwards import once_stored
 from ground.files import fsync_folder
@@ -75,9 +75,9 @@ class RunHook:
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
         """Queue the run. It is durable on return. Raises TryAgain or Refused if nothing was queued."""
         await self._store.landed(upload.tenant, arrival.id)
-        await once_stored(lambda: self._queued(upload, arrival))
+        await once_stored(lambda: self._queued(upload, arrival.id))
 
-    async def at_once(self, upload: Upload, placing: Placing) -> Arrival:
+    async def at_once(self, upload: Upload, placing: Placing) -> Outcome:
         """Create the run, place its file and queue it; see `server.files.hooks.Land`."""
         land = self._store.land
         assert land is not None
@@ -87,9 +87,8 @@ class RunHook:
             made = await land(Landing(*facts, placing, folder.run_copy))
         except (Refused, TryAgain) as error:
             raise _not_queued(error) from error
-        arrival = Arrival(made.run_id, folder.run_copy(made.run_id), made.stored)
-        await once_stored(lambda: self._queued(upload, arrival))
-        return arrival
+        await once_stored(lambda: self._queued(upload, made.run_id))
+        return made
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
         """End the run as aborted: the file could not be published."""
@@ -110,19 +109,21 @@ class RunHook:
             await asyncio.to_thread(_make, folder.runs)
         return folder
 
-    def _queued(self, upload: Upload, arrival: Arrival) -> None:
+    def _queued(self, upload: Upload, run_id: int) -> None:
         self._landed(upload.tenant)
-        asyncio.get_running_loop().call_soon(self._log_queued, upload, arrival)  # the client gets its OK first
+        loop = asyncio.get_running_loop()
+        # The client gets its OK first: the next step sends it, and the one after that logs.
+        loop.call_soon(loop.call_soon, self._log_queued, upload, run_id)
 
-    def _log_queued(self, upload: Upload, arrival: Arrival) -> None:
+    def _log_queued(self, upload: Upload, run_id: int) -> None:
         log.info(
             "Run %d of %s for %s is queued.",
-            *(arrival.id, self._hook.name, upload.tenant),
+            *(run_id, self._hook.name, upload.tenant),
             extra={
                 "event": "run_queued",
                 "hook": self._hook.name,
                 "tenant": upload.tenant,
-                "run_id": arrival.id,
+                "run_id": run_id,
                 "origin": upload.origin,
                 "size": upload.size,
             },

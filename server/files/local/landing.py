@@ -96,6 +96,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.landing import Outcome
 from server.files.deciding import ask
 from server.files.files import Gone
 from server.files.hooks import Arrival, Hook, Land, Upload
@@ -174,16 +175,17 @@ async def _land(space: Space, hook: Hook, file: Offered, source: Spot, target: S
     placement = Placement(source, target, space.staging.fd)
     if file.at_once is None:
         await space.stored()
-        arrival = await _in_steps(space, hook, file, placement)
+        import_id, stored = (await _in_steps(space, hook, file, placement)).id, None
     else:
         placing = AtOnce(space, parse_path(file.upload.path.encode()), file.fd, target.folder, placement)
-        arrival = await _at_once(file.at_once, file.upload, placing)
-    space.has_landed(file.upload.path, arrival.stored)
+        queued = await _at_once(file.at_once, file.upload, placing)
+        import_id, stored = queued.run_id, queued.stored
+    space.has_landed(file.upload.path, stored)
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
         await space.in_thread(placement.settle)
     else:
         placement.settle()
-    return Landed(arrival.id, placement.replaced)
+    return Landed(import_id, placement.replaced)
 
 
 async def _in_steps(space: Space, hook: Hook, file: Offered, placement: Placement) -> Arrival:
@@ -205,7 +207,7 @@ async def _in_steps(space: Space, hook: Hook, file: Offered, placement: Placemen
     return arrival
 
 
-async def _at_once(land: Land, upload: Upload, placing: AtOnce) -> Arrival:
+async def _at_once(land: Land, upload: Upload, placing: AtOnce) -> Outcome:
     """Do as `_in_steps`, in the thread of the hook's store."""
     try:
         return await land(upload, placing)

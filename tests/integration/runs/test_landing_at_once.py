@@ -22,9 +22,8 @@ from importer.errors import Refused, TryAgain
 from importer.model import ImportState
 from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.placing import Placement
-from server.runs import run_hook
 from server.runs.run_hook import RunHook
-from server.sftp.handler import SftpHandler
+from server.sftp.wire import Corked
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 from tests.support.disk import DiskLog
 from tests.support.sftp import answer_to
@@ -67,6 +66,30 @@ def slow_flushes(monkeypatch: pytest.MonkeyPatch, file: Path) -> asyncio.Event:
     return begun
 
 
+async def test_the_client_has_its_ok_before_the_line_of_its_run_is_logged(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def noting(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def noted(*args: object) -> None:
+            real(*args)
+            steps.append(name)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    async with scene.house.client() as sftp, sftp.open(AT, "wb") as file:
+        await file.write(NEW)
+        noting(Corked, "_flush")
+        noting(RunHook, "_queued")
+        noting(RunHook, "_log_queued")
+        await file.close()
+        await eventually(lambda: "_log_queued" in steps, what="the line of the run")
+    assert steps[:3] == ["_queued", "_flush", "_log_queued"]
+
+
 @pytest.mark.logs("run_queued")
 async def test_a_short_file_is_a_queued_run_with_its_copy_at_the_ok(scene: AcceptingHouse) -> None:
     async with scene.house.client() as sftp:
@@ -76,25 +99,6 @@ async def test_a_short_file_is_a_queued_run_with_its_copy_at_the_ok(scene: Accep
         assert await scene.states() == [QUEUED, QUEUED]
         assert (scene.copy(1), scene.copy(2), scene.house.at(AT)) == (OLD, NEW, NEW)
         assert (scene.house.staged(), await scene.counts_truly()) == ([], True)
-
-
-async def test_the_client_has_its_ok_before_the_line_of_its_run_is_logged(
-    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, events = SftpHandler.send_packet, list[str]()
-
-    def answer(*args: Any) -> None:
-        events.append("answer")
-        real(*args)
-
-    async with scene.house.client() as sftp:
-        file = await sftp.open(AT, "wb")
-        await file.write(NEW)
-        monkeypatch.setattr(SftpHandler, "send_packet", answer)
-        monkeypatch.setattr(run_hook.log, "info", lambda *_, **__: events.append("line"))
-        await file.close()
-        await eventually(lambda: "line" in events)
-    assert events[:2] == ["answer", "line"]
 
 
 @pytest.mark.parametrize("how", ["sent", "renamed"])
