@@ -5,13 +5,16 @@ The theory is in `server.files.local.landing`.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 
 from engine.landing import Landing
 from engine.sqlite.database import in_transaction
 from engine.sqlite.server.ledger import Inside
 
 STORED = "INSERT INTO landed_files (tenant, run_id, path, content, changed_ns) VALUES (?, ?, ?, ?, ?)"
+NEVER_AGAIN = "UPDATE tenants SET last_run_id = max(last_run_id, ?) WHERE name = ?"
 KEPT = "DELETE FROM landed_files WHERE tenant = ? AND run_id = ?"
 ALL = "SELECT tenant, run_id, path, content, changed_ns FROM landed_files ORDER BY tenant, run_id"
 
@@ -47,9 +50,11 @@ class Steps:
         """Queue the run with its bytes, and make the file visible. The thread does no other work between these."""
         placing = self._landing.placing
         content, changed_ns = placing.content()
+        tried: int | None = None
 
         def queue(inside: Inside) -> int:
-            run_id = self._queue(inside)
+            nonlocal tried
+            tried = run_id = self._queue(inside)
             landing = self._landing
             inside.execute(STORED, (landing.tenant, run_id, landing.path, content, changed_ns))
             placing.copy(landing.copy_of(run_id))
@@ -58,13 +63,24 @@ class Steps:
         try:
             self._run_id = in_transaction(db, queue)
             placing.show()
-        except BaseException:
+        except BaseException as error:
             placing.undo()
             if self._run_id is not None:
                 in_transaction(db, self.end)
                 self._ended = True
+            elif tried is not None and isinstance(error, sqlite3.OperationalError):
+                self._overwrite(db, tried)
             raise
         self._shown = True
+
+    def _overwrite(self, db: Inside, run_id: int) -> None:
+        """Let a start not find what a failed commit wrote.
+
+        If only the flush failed, the log has all of the transaction behind its end, and a start would count that.
+        The next transaction overwrites it.
+        """
+        with suppress(sqlite3.Error):  # the disk may fail here too
+            in_transaction(db, lambda inside: inside.execute(NEVER_AGAIN, (run_id, self.tenant)))
 
     def begin_keep(self) -> None:
         """Begin to write the bytes to the disk; see `Placing.begin_keep`."""

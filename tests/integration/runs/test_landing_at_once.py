@@ -6,9 +6,11 @@ import asyncio
 import errno
 import itertools
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ import asyncssh
 import pytest
 
 from engine.landing import Landing
+from engine.sqlite.database import in_transaction
+from engine.sqlite.server import landing as landing_steps
 from engine.sqlite.server import runs as rows
+from engine.sqlite.store import store_file
 from ground.moments import utc_now
 from importer.errors import Refused, TryAgain
 from importer.model import ImportState
@@ -289,6 +294,46 @@ async def test_the_file_is_shown_after_its_row_and_kept_after_that(scene: Accept
     await made.stored()
     assert placing.calls == [("1.file", []), ("show", [(1, "queued")]), ("keep", [(1, "queued")])]
     assert (made.stored.done, scene.store.changed.is_set(), scene.landed_files()) == (True, True, [])
+
+
+async def test_a_start_does_not_find_a_file_whose_commit_could_not_be_flushed(
+    scene: AcceptingHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the flush fails: the log has the whole transaction behind its end."""
+    store = store_file(scene.house.folder.root.parent.parent)
+    log = store.with_name(f"{store.name}-wal")
+
+    def not_flushed(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], int]) -> int:
+        monkeypatch.undo()
+        length = log.stat().st_size
+        with copied(store, tmp_path / "made") as other:
+            in_transaction(other, work)
+            written = (tmp_path / "made" / log.name).read_bytes()[length:]
+        with log.open("r+b") as file:
+            file.seek(length)
+            file.write(written)
+        with copied(store, tmp_path / "cut") as other:
+            assert other.execute("SELECT count(*) FROM landed_files").fetchall()[0][0] == 1, "this is the danger"
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr(landing_steps, "in_transaction", not_flushed)
+    with pytest.raises(TryAgain, match="the disk could not be read or written"):
+        await scene.store.land(landing(scene, Noting(scene)))
+    with copied(store, tmp_path / "after") as other:
+        for table in ("landed_files", "runs"):
+            assert other.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0
+
+
+@contextmanager
+def copied(store: Path, folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database as a start would find it now."""
+    folder.mkdir()
+    for file in (store, store.with_name(f"{store.name}-wal")):
+        shutil.copy(file, folder)
+    with closing(sqlite3.connect(folder / store.name, isolation_level=None)) as db:
+        yield db
 
 
 @pytest.mark.parametrize(("step", "rows_then"), [("1.file", []), ("show", [(1, "queued")])])
