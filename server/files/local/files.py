@@ -32,6 +32,7 @@ class LocalFiles(Space):
     """The files of one tenant, as `server.files.files.Files`. Only the steps that say so there wait."""
 
     async def recount(self) -> None:
+        self._copies_at = float("-inf")  # a copy that was never a visible file counts from now on
         await self.recounted()
 
     async def room(self, limits: TenantLimits) -> Room:

@@ -34,6 +34,9 @@ FEW_COPIES = 16
 MANY_COPIES_AGE_S = 0.5
 """More copies than a few are measured again only after this time: thousands of runs of a hook may wait."""
 
+UNCOUNTED_COPIES_AGE_S = 5.0
+"""The same while none of them counts, because each is a visible file, too. A file that is removed counts at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalHouse(House):
@@ -67,7 +70,7 @@ class Space(Endings):
         self._view: HookView | None = None
         self._fixed: frozenset[tuple[bytes, ...]] = frozenset()
         self._usage: Usage | None = None
-        self._copies_at = 0.0
+        self._copies_at = float("-inf")
         self._offered: set[Path] = set()
         self._flushed: set[tuple[bytes, ...]] = set()
         self._measuring = asyncio.Lock()
@@ -188,13 +191,15 @@ class Space(Endings):
                     self._usage = await self.in_thread(measure_usage, self.folder.fd, self._fixed)
         return self._usage
 
-    async def recounted(self) -> Usage:
+    async def recounted(self, *, apart: bool = False) -> Usage:
         """Return the running total with the waiting copies measured now; if they cannot be read, as before.
 
-        Many copies are not measured again within `MANY_COPIES_AGE_S`.
+        Many copies are not measured again within `MANY_COPIES_AGE_S`, or `UNCOUNTED_COPIES_AGE_S`, but not so long
+        for a file `apart`: those before it may have become copies that were never visible files.
         """
         usage = await self.usage()
-        if usage.many and time.monotonic() - self._copies_at < MANY_COPIES_AGE_S:
+        age_s = MANY_COPIES_AGE_S if usage.waiting or apart else UNCOUNTED_COPIES_AGE_S
+        if usage.many and time.monotonic() - self._copies_at < age_s:
             return usage
         copies = self.house.waiting_copies(self.tenant)
         usage.removed = usage.removed and copies is None

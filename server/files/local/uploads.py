@@ -54,7 +54,7 @@ async def begin(
 
 async def begin_apart(space: Space, path: ClientPath, limits: Limits) -> Draft:
     """Open an empty file in staging. Its bytes count against the quota; it does not count as one more file."""
-    usage = await space.recounted()
+    usage = await space.recounted(apart=True)
     return Draft(path, space.staging.fd, usage, limits, space.house.disk, new=False)
 
 

@@ -121,6 +121,52 @@ async def test_many_copies_are_not_measured_at_every_upload_and_never_count_too_
         assert await house.counts_truly()
 
 
+@pytest.mark.only_on("sqlite", "copies are measured on the disk")
+async def test_many_copies_of_visible_files_are_measured_again_when_one_is_removed(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space_module, "MANY_COPIES_AGE_S", 0.0)
+    monkeypatch.setattr(space_module, "UNCOUNTED_COPIES_AGE_S", 3600.0)
+    measured: list[int] = []
+
+    def measuring(copies: Sequence[Path]) -> int:
+        measured.append(measure_copies(copies))
+        return measured[-1]
+
+    monkeypatch.setattr(space_module, "measure_copies", measuring)
+    runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
+    folder.runs.mkdir(exist_ok=True)
+    waiting = [await put_in_line(runs) for _ in range(FEW_COPIES + 1)]
+    async with house.client() as sftp:
+        await put(sftp, b"x", path="a")
+        os.link(house.files / "a", folder.run_copy(waiting[0]))
+        for path in ("b", "c"):
+            await put(sftp, b"x", path=path)
+        assert measured == [0]
+        await sftp.remove("a")
+        await put(sftp, b"x", path="d")
+        assert measured == [0, 1]
+
+
+@pytest.mark.only_on("sqlite", "copies are measured on the disk")
+async def test_a_tested_file_counts_at_once_beside_many_copies_of_visible_files(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for age in ("MANY_COPIES_AGE_S", "UNCOUNTED_COPIES_AGE_S"):
+        monkeypatch.setattr(space_module, age, 3600.0)
+    runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
+    folder.runs.mkdir(exist_ok=True)
+    waiting = [await put_in_line(runs) for _ in range(FEW_COPIES + 1)]
+    async with house.client() as sftp:
+        await put(sftp, b"x", path="a")
+        folder.run_copy(waiting[0]).write_bytes(FILE)
+        (space,) = house.listener._sessions._opened.values()
+        await space.recount()  # as when a file is tested on the page
+        await put(sftp, FILE, path="b")
+        with pytest.raises(asyncssh.SFTPError, match=r"quota exceeded: .*102,400 bytes of files that are queued"):
+            await put(sftp, FILE, path="c")
+
+
 async def test_a_copy_counts_once_after_its_file_is_renamed_or_removed(house: SftpHouse) -> None:
     set_state(house, 1, "queued")
     async with house.client() as sftp:
