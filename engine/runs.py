@@ -195,10 +195,13 @@ class RunStore(Protocol):
     async def at_work_here(self) -> list[Run]:
         """Return the runs of all tenants that arrive or run on this server, by sequence."""
 
-    async def landed_files(self) -> list[LandedFile]:
-        """Return the files of all tenants that landed in one call and may not be on disk under their names.
+    async def with_landed_files(self) -> set[str]:
+        """Return the tenants that have `landed_files`."""
 
-        Those of a tenant are in the order in which they landed.
+    async def landed_files(self, tenant: str) -> list[LandedFile]:
+        """Return the files of a tenant that landed in one call and may not be on disk under their names.
+
+        They are in the order in which they landed.
         """
 
     async def file_kept(self, file: LandedFile) -> None:

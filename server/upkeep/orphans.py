@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from engine.landing import LandedFile
 from engine.nodes import Node
 from importer.errors import TryAgain
 from importer.queue.entry import Entry
@@ -58,7 +57,6 @@ class Recovery:
         self._running = running
         self._lost = Lost()
         self._left: dict[str, list[Entry]] = {}
-        self._landed: dict[str, list[LandedFile]] = {}
 
     async def left(self) -> set[str]:
         """Return the tenants of which something is unfinished that no server works on. Raises TryAgain."""
@@ -67,11 +65,8 @@ class Recovery:
         for entry in (*await self._queue.cut_off(), *lost):
             left.setdefault(entry.tenant, []).append(entry)
         self._left |= left
-        landed: dict[str, list[LandedFile]] = {}
-        for file in await self._runs.landed_files():
-            landed.setdefault(file.tenant, []).append(file)
-        self._landed |= landed
-        return {*left, *self._landed, *await self._hooks.unfinished(), *await self._files.left()}
+        landed = await self._runs.with_landed_files()
+        return {*left, *landed, *await self._hooks.unfinished(), *await self._files.left()}
 
     async def recover(self, tenant: str) -> None:
         """Recover what was left of a tenant, at a start, before a client can log in."""
@@ -91,24 +86,23 @@ class Recovery:
         await self._hooks.recover(tenant, starting=starting)
         await self._files.clear(tenant, folder.root)
         self._left.pop(tenant, None)
-        self._landed.pop(tenant, None)
 
     async def _place_again(self, tenant: str) -> None:
         """Bring the newest files of hooks to the disk under their names. Raises OSError: then no client may log in.
 
         A client that removed such a file would find it again after the next start.
         """
-        for landed in self._landed.get(tenant, ()):
-            await self._files.place_again(self._tenants.folder(tenant).root, landed)
-            try:
+        try:
+            for landed in await self._runs.landed_files(tenant):
+                await self._files.place_again(self._tenants.folder(tenant).root, landed)
                 await self._runs.file_kept(landed)
-            except TryAgain as error:
-                raise OSError(errno.EIO, str(error)) from error
-            log.info(
-                "The file of run %d of %s is on the disk: the server stopped just after it was uploaded.",
-                *(landed.run_id, tenant),
-                extra={"event": "file_placed_again", "tenant": tenant, "run_id": landed.run_id},
-            )
+                log.info(
+                    "The file of run %d of %s is on the disk: the server stopped just after it was uploaded.",
+                    *(landed.run_id, tenant),
+                    extra={"event": "file_placed_again", "tenant": tenant, "run_id": landed.run_id},
+                )
+        except TryAgain as error:
+            raise OSError(errno.EIO, str(error)) from error
 
 
 class Orphans:

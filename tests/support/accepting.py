@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -96,14 +96,20 @@ class AcceptingHouse:
         found = rows(store_file(data or self.house.folder.root.parent.parent))["landed_files"]
         return [(run_id, content) for _tenant, run_id, _path, content, _changed in found]
 
-    async def after_a_start(self, stored: Installation | None = None) -> list[ImportState]:
-        """Recover the tenant as the start of a server does, here or in `stored`; return the states of its runs."""
+    async def after_a_start(
+        self, stored: Installation | None = None, before: Callable[[], object] = lambda: None
+    ) -> list[ImportState]:
+        """Recover the tenant as the start of a server does, here or in `stored`; return the states of its runs.
+
+        `before` is called when the start knows of which tenants something is left.
+        """
         async with (stored or self.house.stored).open(serving=True) as tenants:
             self.house.hooks = HookTable({}, others=self.hooked(tenants))
             files, hooks = self.house.files_for(tenants), _Runs(tenants)
             recovery = Recovery(tenants, None, hooks, files)  # type: ignore[arg-type]
             try:
                 await recovery.left()
+                before()
                 await recovery.recover("acme")
             finally:
                 files.close()

@@ -201,7 +201,10 @@ class PostgresRunStore:
     async def at_work_here(self) -> list[Run]:
         return await self._runs(f"{AT_WORK} AND {HERE} ORDER BY sequence", node=self._node)
 
-    async def landed_files(self) -> list[LandedFile]:
+    async def with_landed_files(self) -> set[str]:
+        return set()
+
+    async def landed_files(self, tenant: str) -> list[LandedFile]:
         return []  # the transaction that queues a run has its file
 
     async def file_kept(self, file: LandedFile) -> None:

@@ -12,11 +12,18 @@ from contextlib import suppress
 from engine.landing import Landing
 from engine.sqlite.database import in_transaction
 from engine.sqlite.server.ledger import Inside
+from ground.moments import rfc3339
 
 STORED = "INSERT INTO landed_files (tenant, run_id, path, content, changed_ns) VALUES (?, ?, ?, ?, ?)"
 NEVER_AGAIN = "UPDATE tenants SET last_run_id = max(last_run_id, ?) WHERE name = ?"
 KEPT = "DELETE FROM landed_files WHERE tenant = ? AND run_id = ?"
-ALL = "SELECT tenant, run_id, path, content, changed_ns FROM landed_files ORDER BY tenant, run_id"
+OWN = (
+    f"{KEPT} AND NOT EXISTS (SELECT 1 FROM runs"  # noqa: S608 - a constant
+    " WHERE tenant = landed_files.tenant AND id = landed_files.run_id AND uploaded_at <> ?)"
+)
+"""Not those of a later run of the same id: its tenant may have been removed and added again."""
+WITH_FILES = "SELECT DISTINCT tenant FROM landed_files"
+OF_TENANT = "SELECT tenant, run_id, path, content, changed_ns FROM landed_files WHERE tenant = ? ORDER BY run_id"
 
 
 class Steps:
@@ -94,6 +101,6 @@ class Steps:
 
     def end(self, inside: Inside) -> None:
         """Delete the bytes, and the run if its file did not become visible."""
-        inside.execute(KEPT, (self.tenant, self._run_id))
+        inside.execute(OWN, (self.tenant, self._run_id, rfc3339(self._landing.uploaded_at)))
         if not self._shown:
             self._delete(inside, self.run_id)

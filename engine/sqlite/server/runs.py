@@ -15,7 +15,7 @@ from engine.landing import LandedFile, Landing, Outcome
 from engine.runs import Run, run_of, unknown_run, why_not_rerun
 from engine.sqlite.server.changes import end
 from engine.sqlite.server.keeping import Keeping
-from engine.sqlite.server.landing import ALL, KEPT, Steps
+from engine.sqlite.server.landing import KEPT, OF_TENANT, WITH_FILES, Steps
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
@@ -85,14 +85,17 @@ class SqliteRunStore:
         steps = Steps(
             landing,
             lambda db: _promise(db, landing.tenant, *facts, queued=True),
-            lambda db, run_id: _delete(db, landing.tenant, run_id),
+            lambda db, run_id: _delete(db, landing.tenant, run_id, landing.uploaded_at),
         )
         stored = await self.keeping.land(steps)
         self.changed.set()
         return Outcome(steps.run_id, stored)
 
-    async def landed_files(self) -> list[LandedFile]:
-        return [LandedFile(*row) for row in await self._ledger.read(ALL)]
+    async def with_landed_files(self) -> set[str]:
+        return {row[0] for row in await self._ledger.read(WITH_FILES)}
+
+    async def landed_files(self, tenant: str) -> list[LandedFile]:
+        return [LandedFile(*row) for row in await self._ledger.read(OF_TENANT, tenant)]
 
     async def file_kept(self, file: LandedFile) -> None:
         await self._ledger.change(KEPT, file.tenant, file.run_id)
@@ -292,8 +295,8 @@ def _queue(db: Inside, tenant: str, run_id: int) -> None:
         raise unknown_run(tenant, run_id)
 
 
-def _delete(db: Inside, tenant: str, run_id: int) -> None:
-    db.execute(f"DELETE FROM runs WHERE {ONE}", (tenant, run_id))  # noqa: S608
+def _delete(db: Inside, tenant: str, run_id: int, uploaded_at: datetime) -> None:
+    db.execute(f"DELETE FROM runs WHERE {SAME}", (tenant, run_id, rfc3339(uploaded_at)))  # noqa: S608
 
 
 def _run(row: aiosqlite.Row) -> Run:

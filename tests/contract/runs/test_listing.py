@@ -89,7 +89,7 @@ async def test_a_start_finds_the_runs_that_arrive_or_run(runs: RunStore) -> None
 async def test_the_store_has_no_bytes_of_a_file_that_landed_in_steps(runs: RunStore) -> None:
     await put_in_line(runs)
     await arrive(runs)
-    assert await runs.landed_files() == []
+    assert (await runs.with_landed_files(), await runs.landed_files("acme")) == (set(), [])
     await runs.file_kept(LandedFile("acme", 1, "/invoices/a.csv", b"", 0))
     assert [each.id for each in await runs.page("acme")] == [1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -201,6 +202,30 @@ async def test_bytes_stay_while_an_earlier_file_of_their_tenant_fails(scene: Acc
     assert (made.stored.done, scene.landed_files()) == (True, [(3, NEW)])
 
 
+async def test_the_end_of_a_file_leaves_the_bytes_of_a_later_tenant_of_its_name(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.house.stored.add("globex")
+    first, begun, may_go_on = Placed(), threading.Event(), threading.Event()
+
+    def wait(folders: set[tuple[int, int]]) -> None:
+        begun.set()
+        assert may_go_on.wait(30)
+
+    monkeypatch.setattr(first, "keep", wait)
+    await scene.store.land(landing(scene, first, "globex"))
+    ending = asyncio.create_task(scene.kept())
+    try:
+        await eventually(begun.is_set, what="the flush to begin")
+        scene.house.stored.remove("globex")
+        scene.house.stored.add("globex")
+        await scene.store.land(landing(scene, Placed(), "globex"))
+    finally:
+        may_go_on.set()
+    await ending
+    assert scene.landed_files() == [(1, NEW)]
+
+
 @pytest.mark.parametrize("most", ["MOST", "MOST_BYTES"])
 async def test_the_database_has_the_bytes_of_a_few_files_only(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, most: str
@@ -248,3 +273,30 @@ async def test_an_ended_run_gets_no_copy_again(scene: AcceptingHouse, monkeypatc
     os.unlink(scene.house.files / AT)
     assert await scene.after_a_start() == [ImportState.COMPLETED]
     assert (scene.house.at(AT), scene.copy(1), scene.landed_files()) == (NEW, None, [])
+
+
+@pytest.fixture
+async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AcceptingHouse:
+    """A power cut left the bytes of a file in the database, and the older file at its path."""
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    scene = AcceptingHouse("/invoices/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
+        data = scene.house.folder.root.parent.parent
+        async with scene.house.client() as sftp:
+            await scene.put(sftp, NEW)
+        shutil.copytree(data, tmp_path / "cut")
+    put_back(tmp_path / "cut", data)
+    scene.house.folder.run_copy(1).unlink()
+    (scene.house.files / AT).unlink()
+    (scene.house.files / AT).write_bytes(OLD)
+    return scene
+
+
+async def test_a_file_of_a_removed_tenant_is_not_placed_at_a_later_one_of_its_name(cut: AcceptingHouse) -> None:
+    def add_again() -> None:
+        cut.house.stored.remove("acme")
+        cut.house.stored.add("acme")
+        (cut.house.files / AT).parent.mkdir()
+
+    assert await cut.after_a_start(before=add_again) == []
+    assert cut.house.at(AT) is None
