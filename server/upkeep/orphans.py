@@ -79,10 +79,10 @@ class Recovery:
         """
         tenants, left = self._tenants, self._left.get(tenant, [])
         folder, archive = tenants.folder(tenant), tenants.archive
+        await self._place_again(tenant)  # first: if another step lacks disk space, clients can read and remove files
         await recover(self._queue, self._closing, tenants.folder, tenants.users, known_end, left, archive)
         if starting:
             await remove_leftovers(self._queue, tenant, folder, archive, others=tenants.store.node.shares)
-        await self._place_again(tenant)
         await self._hooks.recover(tenant, starting=starting)
         await self._files.clear(tenant, folder.root)
         self._left.pop(tenant, None)

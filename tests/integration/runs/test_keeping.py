@@ -20,6 +20,7 @@ from ground.moments import utc_now
 from importer.errors import TryAgain
 from importer.model import ImportState
 from server.files.local.at_once import AtOnce
+from server.upkeep import orphans
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.disk import DiskLog
 from tests.support.sftp import sftp_house
@@ -290,6 +291,18 @@ async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AcceptingHouse
     (scene.house.files / AT).unlink()
     (scene.house.files / AT).write_bytes(OLD)
     return scene
+
+
+async def test_a_file_is_placed_again_though_other_work_of_the_start_lacks_disk_space(
+    cut: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*args: object) -> None:
+        raise TryAgain("disk_full", "the disk is full")
+
+    monkeypatch.setattr(orphans, "recover", fail)
+    with pytest.raises(TryAgain):  # from now on a client can read, rename and remove files
+        await cut.after_a_start()
+    assert (cut.house.at(AT), cut.landed_files()) == (NEW, [])
 
 
 async def test_a_file_of_a_removed_tenant_is_not_placed_at_a_later_one_of_its_name(cut: AcceptingHouse) -> None:
