@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,12 @@ NEEDED_RUNS = (
     " WHERE state IN ('arriving', 'queued', 'running')"
     " UNION ALL SELECT tenant, id, NULL FROM runs WHERE state = 'failed'"
 )
+LANDED = (
+    "SELECT landed_files.tenant, run_id, landed_files.path, content,"
+    " coalesce(state IN ('arriving', 'queued', 'running', 'failed'), 0)"
+    " FROM landed_files LEFT JOIN runs ON runs.tenant = landed_files.tenant AND runs.id = run_id ORDER BY run_id"
+)
+NOT_AGAIN = "DELETE FROM landed_files WHERE tenant = ? AND run_id = ?"
 READS_FAIL = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 NO_ROOM = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 OWED = "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
@@ -53,6 +59,17 @@ class Known:
     last_run: int
     imports: dict[int, int | None] = field(default_factory=dict)
     runs: dict[int, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A file that landed, and that a start places again with this `content`; `needed`: its run may read its copy."""
+
+    tenant: str
+    run_id: int
+    path: str
+    content: bytes
+    needed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +113,10 @@ class View:
         """End the view."""
         self._db.close()
 
-    def copy(self, target: Path) -> None:
+    def copy(self, target: Path, without: Collection[Landed] = ()) -> None:
         """Write a copy to `target`, a new file, and check it. Not flushed to disk.
 
+        A start from it places no file `without` which it was made.
         Raises DatabaseUnusable if the database is damaged or cannot be read, TryAgain if `target` cannot be written
         or read, OSError.
         """
@@ -107,6 +125,10 @@ class View:
                 copy.execute("PRAGMA synchronous=OFF")
                 copy.execute("PRAGMA journal_mode=OFF")
                 self._copy_to(copy)
+                if without:
+                    copy.execute("PRAGMA secure_delete=ON")
+                    copy.executemany(NOT_AGAIN, [(file.tenant, file.run_id) for file in without])
+                    copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing it would tell no failure
             _check(target, self._path, "quick_check(1)")
         if self.rests and self.rests != _look_at_rest(self._path):
             raise DatabaseUnusable(f"{self._path} was changed while it was copied; try again")
@@ -133,6 +155,12 @@ class View:
         """Return the rows of `query`. Raises DatabaseUnusable, TryAgain."""
         with _translating(self._path):
             return self._db.execute(query).fetchall()
+
+    def landed(self) -> list[Landed]:
+        """Return the files that a start places again, those of a tenant in the order of their landing."""
+        with _translating(self._path):
+            found = self._db.execute(LANDED) if _has_landed(self._db) else ()
+            return [Landed(tenant, run, path, content, bool(needed)) for tenant, run, path, content, needed in found]
 
     def known(self) -> dict[str, Known]:
         """Return the facts of each tenant. Only for headcount.db."""
@@ -223,10 +251,14 @@ def _known(db: sqlite3.Connection) -> dict[str, Known]:
         found[tenant].imports[number] = size
     for tenant, number, size in db.execute(NEEDED_RUNS):
         found[tenant].runs[number] = size
-    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'landed_files'").fetchone():  # an older one has none
+    if _has_landed(db):
         for tenant, number in db.execute("SELECT tenant, run_id FROM landed_files"):
             found[tenant].runs[number] = None  # a start places it again
     return found
+
+
+def _has_landed(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'landed_files'").fetchone())  # since schema 9
 
 
 def _begun(path: Path, patience_s: float, *, immutable: bool = False) -> sqlite3.Connection:

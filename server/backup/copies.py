@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from engine.sqlite.backup import View
+from engine.sqlite.backup import Landed, View
 from engine.sqlite.database import BUSY_TIMEOUT_S, newest_version
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from server.backup.faults import folder_faults
@@ -130,9 +130,12 @@ class Copies:
     def _look(self, base: str) -> tuple[str, bool]:
         return look_of(f"{self._data}/{base}/{USERS_DB}", time.time())
 
-    def database(self, path: str, view: View, kind: str, look: str) -> Entry:
-        """Copy what `view` shows of the database at `path`; return its entry. Raises DatabaseUnusable, TryAgain."""
-        sha256, size = self._objects.put_written(view.copy)
+    def database(self, path: str, view: View, kind: str, look: str, placed: Collection[Landed] = ()) -> Entry:
+        """Copy what `view` shows of the database at `path`; return its entry. Raises DatabaseUnusable, TryAgain.
+
+        A start need not place these files again.
+        """
+        sha256, size = self._objects.put_written(lambda target: view.copy(target, placed))
         return Entry(path, PRIVATE, time.time_ns(), sha256=sha256, size=size, look=look, database=kind)
 
     def moved(self, base: str) -> bool:

@@ -34,6 +34,10 @@ The others of step 7 need no moment: a plain file counts by itself, a key ring i
 message of an import that H does not know is left out (`of_this_moment`). A message file that a held import needs for
 its decision is one of step 4. If a tenant is removed after 5, its files of step 1 are used.
 
+Files that have just landed at hooks may be in H, too, for a start to place them again. The copy of H is without those
+that are where it would place them. For a client may change such a file after M, and an operator may restore H alone:
+then a start must not bring the older file back. They are compared before 5: until then no client can change them.
+
 If steps swap: 4 before 2 loses the copies that land in between; 6 before 5 lets every CLOSE wait for the copying of
 all users; 7 before 2 loses the report of an import that ends in between, although H says that it was written. Without
 step 1, the steps 2 to 5 would open every database and every file.
@@ -55,7 +59,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
-from engine.sqlite.backup import Known, View, still
+from engine.sqlite.backup import Known, Landed, View, still
 from ground.moments import from_rfc3339, rfc3339
 from importer.errors import DatabaseUnusable
 from server.backup.copies import Copies, Entries, by_path, in_words
@@ -65,6 +69,7 @@ from server.backup.manifest import BackupUnusable, Manifest, in_order
 from server.backup.newest import note_newest
 from server.backup.objects import Objects, Unreadable, open_objects
 from server.backup.others import Others
+from server.backup.placed import placed_files, visible_files
 from server.backup.selecting import HEADCOUNT_DB, USERS_DB, merged, needed_paths, of_this_moment
 from server.backup.trees import Trees, exact_look, reusable
 
@@ -98,13 +103,14 @@ class Taken:
 
 @dataclass(slots=True)
 class _Pins:
-    """The open files and views of the moment M, by tenant and by path."""
+    """The open files and views of the moment M, by tenant and by path; `visible` are those of `visible_files`."""
 
     known: Mapping[str, Known]
     server: View
     views: dict[str, View] = field(default_factory=dict)
     files: dict[str, tuple[int, os.stat_result]] = field(default_factory=dict)
     needed: dict[str, Entries] = field(default_factory=dict)
+    visible: list[list[Landed]] = field(default_factory=list)
 
 
 def back_up(data_dir: Path, folder: Path, now: datetime, *, replace: bool = False, verify: bool = False) -> Taken:
@@ -216,6 +222,7 @@ class _Taking:
                 patience = max(0.0, patience - (monotonic() - began))
             for name, known in pins.known.items():
                 self._pin_files(held, pins, name, known)
+            pins.visible = visible_files(self._data, view.landed())
             return pins
 
     def _pin_users(self, held: ExitStack, pins: _Pins, name: str, patience_s: float) -> None:
@@ -255,7 +262,6 @@ class _Taking:
 
     def _copy_pins(self, pins: _Pins) -> Entries:
         """Copy what is held open; return the entries of the databases."""
-        found = {HEADCOUNT_DB: self._copies.database(HEADCOUNT_DB, pins.server, "server", "")}
         for name, view in pins.views.items():
             path, tenant = f"tenants/{name}/{USERS_DB}", self._copies.of(f"tenants/{name}")
             try:
@@ -268,7 +274,8 @@ class _Taking:
                 pins.needed[name][path] = self._trees.taken(path, *opened)
             except Unreadable as error:
                 self._copies.of(f"tenants/{name}").wrong[path] = str(error)
-        return found
+        placed = placed_files(pins.visible, pins.needed)
+        return {HEADCOUNT_DB: self._copies.database(HEADCOUNT_DB, pins.server, "server", "", placed)}
 
     def _tenant(self, name: str, known: Known, needed: Entries) -> Entries:
         """Return the entries of a tenant as at M."""

@@ -49,6 +49,7 @@ DRIVERS = {
 """The drivers of databases and of storage, and the engine that each is for."""
 KNOW_AN_ENGINE = {
     "server.backup.copies",
+    "server.backup.placed",
     "server.backup.restoring",
     "server.backup.taking",
     "server.doctor.gathering",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from engine.sqlite.backup import View
+from engine.sqlite.backup import Landed, View
 from server.backup.objects import Objects
 from server.backup.taking import Taken
 from tests.support.backups import brought_back, manifest_of, rows, saved
@@ -213,9 +213,9 @@ def test_a_disk_that_fails_below_one_database_stops_no_other(
     if resting:
         monkeypatch.setattr("server.tenants.local.looks.UNSETTLED_S", -(10**9))
 
-    def copy(self: View, target: Path) -> None:
+    def copy(self: View, target: Path, without: Collection[Landed] = ()) -> None:
         fail_reads(database)
-        real(self, target)
+        real(self, target, without)
 
     monkeypatch.setattr(View, "copy", copy)
     broken = saved(source.data, backup).manifest.broken
