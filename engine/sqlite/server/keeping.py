@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import sqlite3
 from collections.abc import Collection
 
@@ -29,6 +30,8 @@ MANY_BYTES = 2 * 1024 * 1024
 MOST = 512
 MOST_BYTES = 4 * 1024 * 1024
 """The database has no more files and bytes of them: the next file waits."""
+SHARE = 64
+"""At most one of so many descriptors is that of such a file; it may need two more, for its folders."""
 
 
 class Keeping:
@@ -70,7 +73,7 @@ class Keeping:
             await self._task
 
     async def _make_room(self, tenant: str) -> None:
-        if len(self._left) >= MOST or self._bytes >= MOST_BYTES or tenant in self._failing:
+        if len(self._left) >= _at_most(MOST, SHARE) or self._bytes >= MOST_BYTES or tenant in self._failing:
             await self.keep()
             if tenant in self._failing:
                 raise TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
@@ -78,7 +81,7 @@ class Keeping:
     def _later(self) -> None:
         if self._one_at_a_time.locked():
             return  # the end of `_keep` calls it again
-        many = len(self._left) >= MANY or self._bytes >= MANY_BYTES
+        many = len(self._left) >= _at_most(MANY, 2 * SHARE) or self._bytes >= MANY_BYTES
         if self._timer is None or many:
             self._stop_timer()
             self._timer = asyncio.get_running_loop().call_later(0.0 if many else LATER_S, self._due)
@@ -148,6 +151,12 @@ class Storing:
             await self._keeping.keep()
         if not self.done:
             raise self.failure or OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _at_most(files: int, share: int) -> int:
+    """Return `files`, or less if one of `share` descriptors that this process may have is not enough for so many."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return files if limit == resource.RLIM_INFINITY else min(files, max(1, limit // share))
 
 
 def _flushed(left: Collection[Storing]) -> list[Storing]:

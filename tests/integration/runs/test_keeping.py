@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -94,6 +95,18 @@ async def test_many_files_come_to_the_disk_before_their_time(
         assert len(scene.landed_files()) == 2
         await scene.put(sftp, NEW, "invoices/3")
         await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
+
+
+async def test_few_files_wait_if_the_process_may_have_few_descriptors(scene: AcceptingHouse) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4 * keeping.SHARE, before[1]))
+    try:
+        async with scene.house.client() as sftp:
+            await scene.put(sftp, OLD)
+            await scene.put(sftp, NEW, OTHER)
+            await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_files_that_land_during_a_flush_come_to_the_disk_after_it(
