@@ -66,10 +66,7 @@ class AtOnce:
         if self._own is None:
             return
         if self._failed:
-            # A flush that failed may have lost what the next one does not write again.
-            found = os.fstat(self._own)
-            os.pwrite(self._own, self._content, 0)
-            os.utime(self._own, ns=(found.st_atime_ns, found.st_mtime_ns))
+            self._write_again(self._own)
         self._failed = True
         os.fsync(self._own)
         for folder in self._folders:
@@ -81,6 +78,17 @@ class AtOnce:
     def undo(self) -> None:
         self._close()
         self._placement.undo()
+
+    def _write_again(self, own: int) -> None:
+        """Write the bytes: a flush that failed may have lost what the next one does not write again."""
+        found = os.fstat(own)
+        # A file that was renamed is open for reading only, and its names may be those of other files now.
+        fd = os.open(f"/proc/self/fd/{own}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(fd, self._content, 0)
+            os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
+        finally:
+            os.close(fd)
 
     def _close(self) -> None:
         self._content = b""

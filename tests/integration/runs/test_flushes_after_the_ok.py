@@ -119,6 +119,23 @@ async def test_a_later_file_waits_for_one_whose_flush_failed(
     assert (scene.house.at(AT), scene.landed_files()) == (NEW, [])
 
 
+async def test_a_file_that_was_renamed_comes_to_the_disk_after_a_flush_that_failed(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open for reading only: its bytes cannot be written again through that."""
+    flushes = FailingFlushes(monkeypatch, scene.house.files / AT)
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD, "part")
+        flushes.left = 1
+        await sftp.rename("part", AT)
+        await scene.kept()
+        assert (scene.landed_files(), flushes.written[1:]) == ([(1, OLD)], [])
+        await scene.put(sftp, NEW)
+        await scene.kept()
+    assert (scene.house.at(AT), scene.landed_files()) == (NEW, [])
+    assert OLD in flushes.written[1:]
+
+
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced in steps"])
 async def test_a_file_whose_flush_failed_keeps_its_name_until_it_is_on_disk(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str
