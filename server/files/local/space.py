@@ -155,8 +155,9 @@ class Space(Endings):
         """
         if stored is None:
             return
-        view = self.hooks  # the hook may have been turned off meanwhile
-        self._stored, self._landed_under = stored, view if view.find(path) else None
+        view = self.hooks  # the hook may have been turned off meanwhile, and that of a file before this one
+        known = self._stored is None or self._stored.done or self._landed_under is view
+        self._stored, self._landed_under = stored, view if known and view.find(path) else None
 
     def unused_s(self) -> float:
         """See `BaseFiles`. The space is used until all that landed is on disk: a new one would not wait for that."""

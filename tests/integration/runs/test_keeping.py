@@ -139,6 +139,20 @@ async def test_a_change_of_a_name_waits_until_no_bytes_are_stored(scene: Accepti
         assert (scene.landed_files(), scene.house.at(OTHER)) == ([], None)
 
 
+async def test_a_removal_waits_for_a_file_whose_hook_was_off_when_another_landed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    scene = AcceptingHouse("/invoices/*", "/bills/*")
+    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
+        await scene.put(sftp, OLD)
+        scene.house.on = ["hook_1"]
+        await scene.put(sftp, NEW, "bills/march.csv")
+        assert scene.landed_files() == [(1, OLD), (2, NEW)]
+        await sftp.remove(AT)
+        assert scene.landed_files() == []
+
+
 async def test_a_start_places_all_files_of_a_tenant_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
