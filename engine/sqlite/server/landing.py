@@ -71,12 +71,14 @@ class Steps:
             self._run_id = in_transaction(db, queue)
             placing.show()
         except BaseException as error:
-            placing.undo()
-            if self._run_id is not None:
-                in_transaction(db, self.end)
-                self._ended = True
-            elif tried is not None and isinstance(error, sqlite3.OperationalError):
-                self._overwrite(db, tried)
+            try:
+                placing.undo()
+            finally:  # a disk that fails may fail in both
+                if self._run_id is not None:
+                    in_transaction(db, self.end)
+                    self._ended = True
+                elif tried is not None and isinstance(error, sqlite3.OperationalError):
+                    self._overwrite(db, tried)
             raise
         self._shown = True
 

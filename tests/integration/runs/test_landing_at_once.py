@@ -296,8 +296,9 @@ async def test_the_file_is_shown_after_its_row_and_kept_after_that(scene: Accept
     assert (made.stored.done, scene.store.changed.is_set(), scene.landed_files()) == (True, True, [])
 
 
+@pytest.mark.parametrize("undone", [True, False])
 async def test_a_start_does_not_find_a_file_whose_commit_could_not_be_flushed(
-    scene: AcceptingHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: AcceptingHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, undone: bool
 ) -> None:
     """Only the flush fails: the log has the whole transaction behind its end."""
     store = store_file(scene.house.folder.root.parent.parent)
@@ -318,9 +319,12 @@ async def test_a_start_does_not_find_a_file_whose_commit_could_not_be_flushed(
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR
         raise error
 
+    placing = Noting(scene)
+    if not undone:
+        placing.failures["undo"] = OSError(errno.EIO, "the disk could not be read or written")
     monkeypatch.setattr(landing_steps, "in_transaction", not_flushed)
-    with pytest.raises(TryAgain, match="the disk could not be read or written"):
-        await scene.store.land(landing(scene, Noting(scene)))
+    with pytest.raises((TryAgain, OSError), match="the disk could not be read or written"):
+        await scene.store.land(landing(scene, placing))
     with copied(store, tmp_path / "after") as other:
         for table in ("landed_files", "runs"):
             assert other.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0
