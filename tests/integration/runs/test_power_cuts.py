@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -111,3 +112,38 @@ async def test_a_start_places_no_file_whose_bytes_are_no_longer_stored(
     put_there(scene.house.files / AT, visible)
     assert await scene.after_a_start() == [QUEUED]
     assert (scene.house.at(AT), scene.copy(1)) == (visible, NEW)
+
+
+async def test_a_start_places_no_file_outside_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = await landed(tmp_path, monkeypatch, AtOnce, "show")
+    folder, outside = scene.house.files / "invoices", tmp_path / "outside"
+    folder.rename(outside)
+    put_there(outside / "march.csv", OLD)
+    folder.symlink_to(outside)
+    assert await scene.after_a_start() == [QUEUED, QUEUED]
+    assert (scene.copy(2), scene.landed_files(), scene.house.staged()) == (NEW, [], [])
+    assert [each.read_bytes() for each in outside.iterdir()] == [OLD]
+
+
+async def test_a_start_replaces_a_file_that_the_disk_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system with checksums does not read what a power cut has cut."""
+    scene = await landed(tmp_path, monkeypatch, AtOnce, "show")
+    put_there(scene.house.files / AT, NEW)
+    put_there(scene.house.folder.run_copy(2), NEW)
+    damaged = {(scene.house.files / AT).stat().st_ino, scene.house.folder.run_copy(2).stat().st_ino}
+    real = os.open
+
+    def failing(path: Any, flags: int, *args: Any, **where: Any) -> int:
+        fd = real(path, flags, *args, **where)
+        if os.fstat(fd).st_ino in damaged and flags & os.O_ACCMODE == os.O_RDONLY:
+            os.close(fd)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return fd
+
+    monkeypatch.setattr(os, "open", failing)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: os.fdopen(failing(path, os.O_RDONLY), "rb").read())
+    assert await scene.after_a_start() == [QUEUED, QUEUED]
+    monkeypatch.undo()
+    assert (scene.house.at(AT), scene.copy(2), scene.landed_files()) == (NEW, NEW, [])
