@@ -96,6 +96,19 @@ class AcceptingHouse:
         found = rows(store_file(data or self.house.folder.root.parent.parent))["landed_files"]
         return [(run_id, content) for _tenant, run_id, _path, content, _changed in found]
 
+    @asynccontextmanager
+    async def starting(self, stored: Installation | None = None) -> AsyncIterator[Recovery]:
+        """Yield what recovers tenants at the start of a server, here or in `stored`; it has seen what is left."""
+        async with (stored or self.house.stored).open(serving=True) as tenants:
+            self.house.hooks = HookTable({}, others=self.hooked(tenants))
+            files, hooks = self.house.files_for(tenants), _Runs(tenants)
+            recovery = Recovery(tenants, None, hooks, files)  # type: ignore[arg-type]
+            try:
+                await recovery.left()
+                yield recovery
+            finally:
+                files.close()
+
     async def after_a_start(
         self, stored: Installation | None = None, before: Callable[[], object] = lambda: None
     ) -> list[ImportState]:
@@ -103,17 +116,10 @@ class AcceptingHouse:
 
         `before` is called when the start knows of which tenants something is left.
         """
-        async with (stored or self.house.stored).open(serving=True) as tenants:
-            self.house.hooks = HookTable({}, others=self.hooked(tenants))
-            files, hooks = self.house.files_for(tenants), _Runs(tenants)
-            recovery = Recovery(tenants, None, hooks, files)  # type: ignore[arg-type]
-            try:
-                await recovery.left()
-                before()
-                await recovery.recover("acme")
-            finally:
-                files.close()
-            return [run.state for run in await hooks.store.page("acme")][::-1]
+        async with self.starting(stored) as recovery:
+            before()
+            await recovery.recover("acme")
+            return await self.states()
 
     def seen(self) -> list[tuple[int, str]]:
         """Return the ids and states of the runs as another process sees them now."""

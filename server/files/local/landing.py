@@ -47,6 +47,8 @@ It finds no bytes that are older than what a client did at that name:
 - D is on the disk then. A start flushes what a killed process wrote to the log of the database, also an end of bytes,
   before a client can change a name.
 - A flush of bytes that failed is not tried again alone: the bytes are written again before it.
+- A start places the files before anything that may fail, and reads them from the database when it does: a start may
+  be repeated while clients read and remove files, because the disk is full. A failure here keeps the clients out.
 
 The run may begin and end before C and D. A start finds its state, as that of any run, and removes a copy that an
 ended run does not need.

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.sqlite.store import store_file
+from importer.errors import TryAgain
 from importer.model import ImportState
 from server.files.local.at_once import AtOnce
 from server.files.local.leftovers import mark
@@ -147,3 +148,21 @@ async def test_a_start_replaces_a_file_that_the_disk_cannot_read(
     assert await scene.after_a_start() == [QUEUED, QUEUED]
     monkeypatch.undo()
     assert (scene.house.at(AT), scene.copy(2), scene.landed_files()) == (NEW, NEW, [])
+
+
+async def test_a_start_that_is_repeated_places_no_file_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full, the work of the last stop is repeated, and clients may remove files."""
+    scene = await landed(tmp_path, monkeypatch, AtOnce, "show")
+    async with scene.starting() as recovery:
+        with monkeypatch.context() as patched:
+            patched.setattr(recovery._hooks, "recover", full)
+            with pytest.raises(TryAgain, match="the disk is full"):
+                await recovery.recover("acme")
+        assert (scene.house.at(AT), scene.landed_files()) == (NEW, [])
+        put_there(scene.house.files / AT, None)
+        await recovery.recover("acme")
+        assert (scene.house.at(AT), scene.copy(2)) == (None, NEW)
+
+
+async def full(*_: object, **__: object) -> None:
+    raise TryAgain("disk_full", "the disk is full")
