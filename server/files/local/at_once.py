@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -38,8 +39,11 @@ class AtOnce:
 
     def content(self) -> tuple[bytes, int]:
         self._space.flush_folders(self._path)
+        found = os.fstat(self._fd)
         self._content = os.pread(self._fd, SHORT_FILE, 0)
-        return self._content, os.fstat(self._fd).st_mtime_ns
+        if len(self._content) != found.st_size:  # a read ends before what the disk cannot read
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self._content, found.st_mtime_ns
 
     def copy(self, path: Path) -> None:
         self._own = os.dup(self._fd)
@@ -85,7 +89,8 @@ class AtOnce:
         # A file that was renamed is open for reading only, and its names may be those of other files now.
         fd = os.open(f"/proc/self/fd/{own}", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.pwrite(fd, self._content, 0)
+            if os.pwrite(fd, self._content, 0) != len(self._content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
         finally:
             os.close(fd)

@@ -136,6 +136,37 @@ async def test_a_file_that_was_renamed_comes_to_the_disk_after_a_flush_that_fail
     assert OLD in flushes.written[1:]
 
 
+async def test_a_file_that_can_be_read_in_part_does_not_land(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read returns what is before the fault of the disk."""
+    real = os.pread
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, OLD)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pread", lambda fd, size, offset: real(fd, size, offset)[:-1])
+            assert "Input/output error" in await answer_to(scene.put(sftp, NEW))
+        assert (scene.house.at(AT), scene.copy(2), scene.landed_files()[1:]) == (OLD, None, [])
+        await scene.put(sftp, NEW)
+        assert scene.house.at(AT) == NEW
+
+
+async def test_a_file_that_is_written_again_in_part_is_not_on_the_disk(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes = FailingFlushes(monkeypatch, scene.house.files / AT)
+    async with scene.house.client() as sftp:
+        flushes.left = 1
+        await scene.put(sftp, OLD)
+        await scene.kept()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", lambda fd, content, offset: flushes.pwrite(fd, content[:-1], offset))
+            await scene.kept()
+            assert scene.landed_files() == [(1, OLD)]
+        await scene.kept()
+        assert scene.landed_files() == []
+
+
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced in steps"])
 async def test_a_file_whose_flush_failed_keeps_its_name_until_it_is_on_disk(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch, how: str
