@@ -100,7 +100,10 @@ def _connect(path: Path, kind: str, readonly: bool, make: bool) -> tuple[sqlite3
             check_version(path, kind, version)
         if not readonly:
             db.execute("PRAGMA journal_mode=WAL")
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=FILE"):
+        pragmas = ["synchronous=FULL", "foreign_keys=ON", "temp_store=FILE"]
+        if kind == "server":
+            pragmas.append("secure_delete=ON")  # files are in it for a while; one that its tenant deletes is not
+        for pragma in pragmas:
             db.execute(f"PRAGMA {pragma}")
     except BaseException:
         db.close()

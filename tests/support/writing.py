@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 BYTES_STORED = "INSERT INTO landed_files SELECT tenant, id, path, CAST('of a run' AS BLOB), 0 FROM runs"
 """A statement: the bytes of each run are in headcount.db, as just after its file landed."""
@@ -30,3 +33,15 @@ def being_written(database: Path, statement: str = "", *, keep: bool = False) ->
         yield
         if keep:
             writing.execute("COMMIT")
+
+
+def without_overwriting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each new connection be that of a library of SQLite that overwrites only what it is told to."""
+    real = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        db = real(*args, **options)
+        db.execute("PRAGMA secure_delete=OFF")
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", connect)

@@ -190,5 +190,4 @@ def _end(db: Inside, kept: Collection[Storing]) -> None:
         for each in kept:
             each.steps.end(inside)
 
-    db.execute("PRAGMA secure_delete=ON")  # a file that its tenant deletes is not in the database
     in_transaction(db, end, on_disk=False)

@@ -19,6 +19,7 @@ from server.files.local.at_once import AtOnce
 from server.files.local.leftovers import mark
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.sftp import sftp_house
+from tests.support.writing import by_hand, without_overwriting
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -162,6 +163,23 @@ async def test_a_start_that_is_repeated_places_no_file_twice(tmp_path: Path, mon
         put_there(scene.house.files / AT, None)
         await recovery.recover("acme")
         assert (scene.house.at(AT), scene.copy(2)) == (None, NEW)
+
+
+@pytest.mark.parametrize("how", ["started", "removed"])
+async def test_no_bytes_of_a_file_remain_in_the_database_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    secret = b"secret" * 1000
+    scene = await landed(tmp_path, monkeypatch, AtOnce, "show")
+    data = scene.house.folder.root.parent.parent
+    by_hand(store_file(data), f"UPDATE landed_files SET content = CAST('{secret.decode()}' AS BLOB)")
+    without_overwriting(monkeypatch)
+    if how == "started":
+        await scene.after_a_start()
+    else:
+        async with scene.house.stored.open() as tenants:
+            await tenants.remove("acme")
+    assert (scene.landed_files(), secret[:6] in store_file(data).read_bytes()) == ([], False)
 
 
 async def full(*_: object, **__: object) -> None:
