@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import resource
 import sqlite3
@@ -18,6 +19,8 @@ from engine.sqlite.server.landing import Steps
 from engine.sqlite.server.ledger import Inside, Ledger
 from ground.threads import finish
 from importer.errors import TryAgain
+
+log = logging.getLogger(__name__)
 
 LATER_S = 1.0
 """The files of a client that sends many come to the disk together, with few flushes of the file system's journal.
@@ -42,6 +45,8 @@ class Keeping:
         self._left: list[Storing] = []
         self._bytes = 0
         self._failing: set[str] = set()
+        self.undone: set[tuple[str, int]] = set()
+        """The keys of runs that did not land, and are not deleted yet because that failed, too."""
         self._one_at_a_time = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -57,6 +62,8 @@ class Keeping:
             await self._ledger.run(steps.land)
         finally:
             if steps.left:
+                if not steps.shown:
+                    self.undone.add(steps.key)
                 self._left.append(storing)
                 self._bytes += steps.size
                 self._later()
@@ -71,6 +78,7 @@ class Keeping:
         await self.keep()
         if self._task is not None:
             await self._task
+        self._stop_timer()
 
     async def _make_room(self, tenant: str) -> None:
         if len(self._left) >= _at_most(MOST, SHARE) or self._bytes >= MOST_BYTES or tenant in self._failing:
@@ -83,8 +91,11 @@ class Keeping:
             return  # the end of `_keep` calls it again
         many = len(self._left) >= _at_most(MANY, 2 * SHARE) or self._bytes >= MANY_BYTES
         if self._timer is None or many:
-            self._stop_timer()
-            self._timer = asyncio.get_running_loop().call_later(0.0 if many else LATER_S, self._due)
+            self._due_in(0.0 if many else LATER_S)
+
+    def _due_in(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._due)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -104,9 +115,24 @@ class Keeping:
             landed_meanwhile = len(self._left) > len(left)
             self._left = [each for each in self._left if not each.done]
             self._bytes = sum(each.steps.size for each in self._left)
-            self._failing = {each.steps.tenant for each in self._left if each.failure}
+            self.undone = {each.steps.key for each in self._left if not each.steps.shown}
+            self._note_failures()
         if landed_meanwhile:
             self._later()
+        elif self._left:
+            self._due_in(LATER_S)
+
+    def _note_failures(self) -> None:
+        failures = {each.steps.tenant: each.failure for each in self._left if each.failure}
+        for tenant in sorted(failures.keys() - self._failing):
+            failure = failures[tenant]
+            log.error(
+                "Files for hooks of %s cannot be brought to the disk (%s); retrying.",
+                *(tenant, getattr(failure, "strerror", None) or failure),
+                exc_info=None if isinstance(failure, OSError | TryAgain) else failure,
+                extra={"event": "files_owed", "tenant": tenant},
+            )
+        self._failing = {*failures}
 
     async def _try(self, left: Collection[Storing]) -> None:
         """Bring these files to the disk, and delete their bytes. Each is done then, or has its failure."""

@@ -39,7 +39,7 @@ class Steps:
         self._queue = queue
         self._delete = delete
         self._run_id: int | None = None
-        self._shown = False
+        self.shown = False
         self._ended = False
 
     @property
@@ -52,6 +52,11 @@ class Steps:
         """Return the id of the run of a file that has landed."""
         assert self._run_id is not None
         return self._run_id
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return the key of that run."""
+        return self.tenant, self.run_id
 
     def land(self, db: Inside) -> None:
         """Queue the run with its bytes, and make the file visible. The thread does no other work between these."""
@@ -80,7 +85,7 @@ class Steps:
                 elif tried is not None and isinstance(error, sqlite3.OperationalError):
                     self._overwrite(db, tried)
             raise
-        self._shown = True
+        self.shown = True
 
     def _overwrite(self, db: Inside, run_id: int) -> None:
         """Let a start not find what a failed commit wrote.
@@ -93,16 +98,16 @@ class Steps:
 
     def begin_keep(self) -> None:
         """Begin to write the bytes to the disk; see `Placing.begin_keep`."""
-        if self._shown:
+        if self.shown:
             self._landing.placing.begin_keep()
 
     def keep(self, folders: set[tuple[int, int]]) -> None:
         """Bring the file to the disk under its names; see `Placing.keep`."""
-        if self._shown:
+        if self.shown:
             self._landing.placing.keep(folders)
 
     def end(self, inside: Inside) -> None:
         """Delete the bytes, and the run if its file did not become visible."""
         inside.execute(OWN, (self.tenant, self._run_id, rfc3339(self._landing.uploaded_at)))
-        if not self._shown:
+        if not self.shown:
             self._delete(inside, self.run_id)

@@ -180,7 +180,7 @@ class SqliteRunStore:
 
     async def heads(self) -> list[Run]:
         found = [_run(row) for row in await self._ledger.read(HEADS)]
-        return sorted(found, key=lambda run: run.sequence)
+        return sorted((run for run in found if run.key not in self.keeping.undone), key=lambda run: run.sequence)
 
     async def cut_off(self) -> list[Run]:
         return await self._runs(f"{WAITS} AND state <> 'queued' ORDER BY sequence")

@@ -46,7 +46,7 @@ It finds no bytes that are older than what a client did at that name:
   the tenant is refused until they succeed.
 - D is on the disk then. A start flushes what a killed process wrote to the log of the database, also an end of bytes,
   before a client can change a name.
-- A flush of bytes that failed is not tried again alone: the bytes are written again before it.
+- A flush of bytes that failed is not tried again alone: the bytes are written again before it, also by a start.
 - A start places the files before anything that may fail, and reads them from the database when it does: a start may
   be repeated while clients read and remove files, because the disk is full. A failure here keeps the clients out.
 
@@ -54,7 +54,8 @@ The run may begin and end before C and D. A start finds its state, as that of an
 ended run does not need.
 
 If the transaction fails, there is no row, and the copy is removed. If B fails, the row and the bytes are deleted, on
-disk, before the client gets a failure. The check of the owner is in A: a tenant is removed by moving its folder, then
+disk, before the client gets a failure. If that fails, too, it is tried again once a second, as C and D are, and the
+run does not start. The check of the owner is in A: a tenant is removed by moving its folder, then
 deleting its row, so the row that A changes is that of the folder. The mark is removed after A; the start removes what
 is left in staging of the file. The folders above the name are on disk before A (`Space.flush_folders`).
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.server import keeping
 from importer.model import ImportState
 from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.files import LocalFiles
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
 from tests.support.sftp import answer_to, sftp_house
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -42,7 +44,9 @@ class Folders:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[AcceptingHouse]:
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AcceptingHouse]:
+    """Files come to the disk when a test wants it."""
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
     async with accepting_house(tmp_path, "/invoices/*", "/deep/*/march.csv") as scene:
         yield scene
 
@@ -117,6 +121,19 @@ async def test_a_later_file_waits_for_one_whose_flush_failed(
         await scene.put(sftp, NEW)
         await scene.kept()
     assert (scene.house.at(AT), scene.landed_files()) == (NEW, [])
+
+
+@pytest.mark.logs("files_owed")
+async def test_a_flush_that_failed_is_tried_again_without_a_request(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes = FailingFlushes(monkeypatch, scene.house.files / AT)
+    monkeypatch.setattr(keeping, "LATER_S", 0.01)
+    async with scene.house.client() as sftp:
+        flushes.left = 2
+        await scene.put(sftp, NEW)
+        await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
+    assert (flushes.left, scene.house.at(AT)) == (0, NEW)
 
 
 async def test_a_file_that_was_renamed_comes_to_the_disk_after_a_flush_that_failed(

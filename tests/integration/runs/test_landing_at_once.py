@@ -19,6 +19,7 @@ import pytest
 
 from engine.landing import Landing
 from engine.sqlite.database import in_transaction
+from engine.sqlite.server import keeping
 from engine.sqlite.server import landing as landing_steps
 from engine.sqlite.server import runs as rows
 from engine.sqlite.store import store_file
@@ -190,6 +191,22 @@ async def test_a_run_whose_file_did_not_land_is_deleted_even_if_that_fails_once(
         assert (await scene.states())[-1] is QUEUED
 
 
+async def test_a_run_that_did_not_land_does_not_start_before_it_is_deleted(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    async with scene.house.client() as sftp:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "rename", failing_at(1, os.rename))
+            patched.setattr(rows, "_delete", full)
+            assert await answer_to(scene.put(sftp, NEW)) != "OK"
+        assert ((1, "queued") in scene.seen(), await scene.store.heads()) == (True, [])
+        await scene.kept()
+        assert ((1, "queued") in scene.seen(), scene.landed_files()) == (False, [])
+        await scene.put(sftp, NEW)
+        assert [run.id for run in await scene.store.heads()] == [scene.seen()[-1][0]]
+
+
 def full(*_: object, **__: object) -> None:
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -352,7 +369,10 @@ async def test_a_file_that_cannot_be_placed_is_undone_and_has_no_run(
     assert (scene.seen(), scene.landed_files(), scene.store.changed.is_set()) == ([], [], False)
 
 
-async def test_bytes_stay_stored_until_the_file_is_kept(scene: AcceptingHouse) -> None:
+async def test_bytes_stay_stored_until_the_file_is_kept(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
     first, second = Noting(scene), Noting(scene)
     first.failures["keep"] = OSError(errno.EIO, "it broke")
     made = await scene.store.land(landing(scene, first))

@@ -175,6 +175,7 @@ async def test_a_landed_file_keeps_its_name_until_its_copy_is_on_disk(
             raise failures.pop(0)
         real(placing, folders)
 
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
     async with scene.house.client() as sftp:
         monkeypatch.setattr(AtOnce, "keep", keep)
         await scene.put(sftp, NEW)
