@@ -204,8 +204,8 @@ class RunStore(Protocol):
         They are in the order in which they landed.
         """
 
-    async def file_kept(self, file: LandedFile) -> None:
-        """Delete the bytes of one of these: it is on disk under its names."""
+    async def files_kept(self, files: Iterable[LandedFile]) -> None:
+        """Delete the bytes of some of these: they are on disk under their names."""
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """Return the runs of a tenant that still have to read their copies: id, and bytes of the file."""

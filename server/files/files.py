@@ -22,7 +22,7 @@ may undo the newest ones, but never leaves half a file.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -319,8 +319,8 @@ class AllFiles(Protocol):
     async def left(self) -> set[str]:
         """Return the tenants with drafts of other servers that have gone. Raises TryAgain."""
 
-    async def place_again(self, root: Path, file: LandedFile) -> None:
-        """Bring a file that landed to the disk under its names, at a start. Raises OSError."""
+    async def place_again(self, root: Path, files: Sequence[LandedFile]) -> None:
+        """Bring files that landed to the disk under their names, in their order, at a start. Raises OSError."""
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Remove what a server that has gone left of a tenant's drafts; return how many.

@@ -93,16 +93,18 @@ class Recovery:
         A client that removed such a file would find it again after the next start.
         """
         try:
-            for landed in await self._runs.landed_files(tenant):
-                await self._files.place_again(self._tenants.folder(tenant).root, landed)
-                await self._runs.file_kept(landed)
-                log.info(
-                    "The file of run %d of %s is on the disk: the server stopped just after it was uploaded.",
-                    *(landed.run_id, tenant),
-                    extra={"event": "file_placed_again", "tenant": tenant, "run_id": landed.run_id},
-                )
+            if not (files := await self._runs.landed_files(tenant)):
+                return
+            await self._files.place_again(self._tenants.folder(tenant).root, files)
+            await self._runs.files_kept(files)
         except TryAgain as error:
             raise OSError(errno.EIO, str(error)) from error
+        for landed in files:
+            log.info(
+                "The file of run %d of %s is on the disk: the server stopped just after it was uploaded.",
+                *(landed.run_id, tenant),
+                extra={"event": "file_placed_again", "tenant": tenant, "run_id": landed.run_id},
+            )
 
 
 class Orphans:

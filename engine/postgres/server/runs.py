@@ -207,7 +207,7 @@ class PostgresRunStore:
     async def landed_files(self, tenant: str) -> list[LandedFile]:
         return []  # the transaction that queues a run has its file
 
-    async def file_kept(self, file: LandedFile) -> None:
+    async def files_kept(self, files: Iterable[LandedFile]) -> None:
         return None
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:

@@ -97,8 +97,9 @@ class SqliteRunStore:
     async def landed_files(self, tenant: str) -> list[LandedFile]:
         return [LandedFile(*row) for row in await self._ledger.read(OF_TENANT, tenant)]
 
-    async def file_kept(self, file: LandedFile) -> None:
-        await self._ledger.change(KEPT, file.tenant, file.run_id)
+    async def files_kept(self, files: Iterable[LandedFile]) -> None:
+        keys = [(file.tenant, file.run_id) for file in files]
+        await self._ledger.at_once(lambda db: db.executemany(KEPT, keys))
 
     async def end_upload(self, run: Run, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         NEVER_RUN.to(run.state)

@@ -70,7 +70,7 @@ class AtOnce:
         if self._own is None:
             return
         if self._failed:
-            self._write_again(self._own)
+            write_again(self._own, self._content)
         self._failed = True
         os.fsync(self._own)
         for folder in self._folders:
@@ -83,18 +83,6 @@ class AtOnce:
         self._close()
         self._placement.undo()
 
-    def _write_again(self, own: int) -> None:
-        """Write the bytes: a flush that failed may have lost what the next one does not write again."""
-        found = os.fstat(own)
-        # A file that was renamed is open for reading only, and its names may be those of other files now.
-        fd = os.open(f"/proc/self/fd/{own}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if os.pwrite(fd, self._content, 0) != len(self._content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
-        finally:
-            os.close(fd)
-
     def _close(self) -> None:
         self._content = b""
         while self._folders:
@@ -102,3 +90,19 @@ class AtOnce:
         if self._own is not None:
             os.close(self._own)
             self._own = None
+
+
+def write_again(own: int, content: bytes) -> None:
+    """Write the bytes of an open file: a flush that failed may have lost what the next one does not write again.
+
+    Raises OSError.
+    """
+    found = os.fstat(own)
+    # A file that was renamed is open for reading only, and its names may be those of other files now.
+    fd = os.open(f"/proc/self/fd/{own}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if os.pwrite(fd, content, 0) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
+    finally:
+        os.close(fd)

@@ -138,9 +138,9 @@ class AllLocalFiles:
     async def left(self) -> set[str]:
         return set()
 
-    async def place_again(self, root: Path, file: LandedFile) -> None:
-        """Bring a file that landed to the disk under its names. Raises OSError."""
-        await self._house.disk.in_thread(place_again, TenantFolder(root), file)
+    async def place_again(self, root: Path, files: Sequence[LandedFile]) -> None:
+        """Bring files that landed to the disk under their names. Raises OSError."""
+        await self._house.disk.in_thread(place_again, TenantFolder(root), files)
 
     async def clear(self, tenant: str, root: Path) -> int:
         """Empty the staging folder of a tenant; see `clear_staging`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -161,7 +162,7 @@ class AllSharedFiles:
     async def left(self) -> set[str]:
         return await self._house.store.drafts.left()
 
-    async def place_again(self, root: Path, file: LandedFile) -> None:
+    async def place_again(self, root: Path, files: Sequence[LandedFile]) -> None:
         raise AssertionError("a file and its names are in one transaction")
 
     async def clear(self, tenant: str, root: Path) -> int:

@@ -90,7 +90,7 @@ async def test_the_store_has_no_bytes_of_a_file_that_landed_in_steps(runs: RunSt
     await put_in_line(runs)
     await arrive(runs)
     assert (await runs.with_landed_files(), await runs.landed_files("acme")) == (set(), [])
-    await runs.file_kept(LandedFile("acme", 1, "/invoices/a.csv", b"", 0))
+    await runs.files_kept([LandedFile("acme", 1, "/invoices/a.csv", b"", 0)])
     assert [each.id for each in await runs.page("acme")] == [1]
 
 

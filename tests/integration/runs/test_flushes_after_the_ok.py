@@ -14,6 +14,7 @@ from importer.model import ImportState
 from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.files import LocalFiles
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
+from tests.support.disk import DiskLog
 from tests.support.sftp import answer_to, sftp_house
 from tests.support.waiting import eventually
 
@@ -60,20 +61,54 @@ def folders(monkeypatch: pytest.MonkeyPatch) -> Folders:
 async def test_a_start_brings_a_file_of_a_killed_process_to_disk(
     tmp_path: Path, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene = AcceptingHouse("/invoices/*")
-
-    def killed(*_: object) -> None:
-        raise OSError(errno.EIO, "it was killed")
-
-    monkeypatch.setattr(AtOnce, "keep", killed)
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
-        await scene.put(sftp, NEW)
-        assert await scene.states() == [ImportState.QUEUED]
+    scene = await killed_after_landing(tmp_path, monkeypatch, AT)
+    assert scene.seen() == [(1, "queued")]
     folders.forget()
     assert (await scene.after_a_start(), scene.landed_files()) == ([ImportState.QUEUED], [])
     seen, copies = scene.house.files / AT, scene.house.folder.runs
     assert (scene.house.at(AT), scene.copy(1)) == (NEW, NEW)
     assert (folders.has(seen), folders.has(seen.parent), folders.has(copies)) == (True, True, True)
+
+
+async def killed_after_landing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> AcceptingHouse:
+    """Land files; the server is killed before they are on the disk."""
+    scene = AcceptingHouse("/invoices/*")
+
+    def killed(*_: object) -> None:
+        raise OSError(errno.EIO, "it was killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AtOnce, "keep", killed)
+        async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
+            for name in names:
+                await scene.put(sftp, NEW, name)
+    return scene
+
+
+async def test_a_start_flushes_each_file_and_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = "invoices/april.csv"
+    scene = await killed_after_landing(tmp_path, monkeypatch, AT, other)
+    files = scene.house.files
+    folders = {"root": files.parent, "folder": files / "invoices", "copies": scene.house.folder.runs}
+    disk = DiskLog(monkeypatch)
+    await scene.after_a_start()
+    steps = disk.of(march=files / AT, april=files / other, **folders)
+    assert sorted(steps) == ["fsync april", "fsync copies", "fsync folder", "fsync march", "fsync root"]
+    assert scene.landed_files() == []
+
+
+async def test_a_start_writes_a_file_again_after_a_flush_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = await killed_after_landing(tmp_path, monkeypatch, AT)
+    flushes = FailingFlushes(monkeypatch, scene.house.files / AT)
+    flushes.left = 1
+    with pytest.raises(OSError, match="it broke"):
+        await scene.after_a_start()
+    flushes.written.clear()
+    assert scene.landed_files() == [(1, NEW)]
+    await scene.after_a_start()
+    assert (NEW in flushes.written, scene.landed_files()) == (True, [])
 
 
 class FailingFlushes:
