@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Generator
@@ -23,6 +22,7 @@ import aiosqlite
 from engine.sqlite.copies import copy_before, keep_copy
 from engine.sqlite.faults import as_try_again, translated
 from engine.sqlite.unusable import restore
+from engine.sqlite.wal import log_is_lost, mend_log, mend_log_of_commit, not_flushed
 from ground.threads import Coming, finish
 from importer.errors import DatabaseUnusable, SchemaTooNew
 
@@ -38,6 +38,8 @@ Arguments: the function that connects, and the number of rows a cursor fetches a
 
 BUSY_TIMEOUT_S = 10.0
 ROWS_AT_ONCE = 64
+CHECKPOINT_AT = 1000
+"""Pages of the log after which SQLite moves them into the database: its own default."""
 VERSION = "PRAGMA user_version"
 PATIENCE_S = 0.05
 """The longest wait of a cancellation while statements run one after the other without a thread."""
@@ -246,6 +248,8 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
     """
     try:
         try:
+            if log_is_lost() and not isinstance(db, Inline):
+                await in_its_thread(db, lambda: mend_log(db._conn))
             await finish(db.execute("BEGIN IMMEDIATE"))
             yield
             await finish(db.commit())
@@ -253,6 +257,8 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
             await finish(_roll_back(db))
             raise
     except sqlite3.OperationalError as error:
+        if not_flushed(error) and not isinstance(db, Inline):  # all of a users.db waits for the disk
+            await in_its_thread(db, lambda: mend_log_of_commit(db._conn))
         raise as_try_again(error) from error
 
 
@@ -284,47 +290,28 @@ def in_transaction(
     connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True
 ) -> T:
     """Return what `work` returns, run in a write transaction as by `at_once`. Call it in the connection's thread."""
+    lost = False
+    mend_log(connection)
     if not on_disk:
         connection.execute("PRAGMA synchronous=NORMAL")
+        # A flush of the log that a checkpoint makes may fail silently, and a later one succeeds without what is lost.
+        connection.execute("PRAGMA wal_autocheckpoint=0")
     try:
         connection.execute("BEGIN IMMEDIATE")
         done = work(connection)
         connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        lost = not_flushed(error)
+        raise
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if not on_disk:
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_AT}")
+        if lost:
+            mend_log_of_commit(connection)
     return done
-
-
-def flush_log(path: Path) -> None:
-    """Bring to the disk what was committed without that in the database at `path`. Blocks. Raises OSError.
-
-    Statements of SQLite flush its log only with a change. It holds no lock on the file of the log, so closing another
-    descriptor of it is safe.
-    """
-    try:
-        log_file = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return  # all of it is in the database
-    try:
-        os.fdatasync(log_file)
-    finally:
-        os.close(log_file)
-
-
-def move_log(connection: sqlite3.Connection) -> bool:
-    """Move what was committed from the log into the database; return whether all of it is on the disk there.
-
-    It helps after a flush of the log that failed: another one may succeed without what the disk has lost. Call it in
-    the connection's thread, outside of a transaction. A reader with an old view may prevent it for a while.
-    """
-    try:
-        busy, pages, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()[0]
-    except sqlite3.Error:
-        return False
-    return not busy and bool(pages == moved)
 
 
 async def _roll_back(db: aiosqlite.Connection) -> None:

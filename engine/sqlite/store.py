@@ -11,7 +11,7 @@ import aiosqlite
 
 from engine.nodes import ONLY_NODE, Node
 from engine.sessions import OWN_SESSIONS, SessionStore
-from engine.sqlite.database import flush_log, open_database
+from engine.sqlite.database import in_its_thread, open_database
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.figures import SqliteFigureStore
@@ -24,6 +24,7 @@ from engine.sqlite.server.runs import SqliteRunStore
 from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
+from engine.sqlite.wal import mend_log_at_start
 from ground.files import fsync_folder
 from importer.errors import TryAgain
 
@@ -135,7 +136,8 @@ async def open_store(file: Path, *, make: bool = False, serving: bool = False) -
         if serving:
             queue = await _open(opened, file)
             looking = await _open(opened, file, readonly=True)
-            flush_log(file)  # a killed process may have written more than was on the disk
+            # A killed process may have written more than was on the disk.
+            await in_its_thread(queue, lambda: mend_log_at_start(queue._conn, file))
             store = SqliteStore(file, db, queue=queue, looking=looking)
         else:
             store = SqliteStore(file, db)

@@ -35,6 +35,15 @@ def being_written(database: Path, statement: str = "", *, keep: bool = False) ->
             writing.execute("COMMIT")
 
 
+@contextmanager
+def being_read(database: Path, statement: str) -> Iterator[None]:
+    """Hold the view of another connection open, with what `statement` read: its log cannot be moved to an end."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as reading:
+        reading.execute("BEGIN")
+        reading.execute(statement).fetchall()
+        yield
+
+
 def without_overwriting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each new connection be that of a library of SQLite that overwrites only what it is told to."""
     real = sqlite3.connect

@@ -19,6 +19,7 @@ WHY = {
     "integration/postgres/test_schema.py": "the tables of both engines are compared",
     "integration/queue/test_ledger.py": "it is about one connection, and the transactions in it",
     "integration/queue/test_queue.py": "a lock of another process, rules of the table, and query plans",
+    "integration/queue/test_wal.py": "it is about the log of a database, and what a disk may lose of it",
     "integration/runs/test_landing_at_once.py": "a statement fails as SQLite lets it fail",
     "integration/sftp/test_reading_in_turns.py": "it is about the driver itself, which we look into",
     "integration/tenants/test_soundness.py": "pages of a file are damaged, and what SQLite says of them is told",

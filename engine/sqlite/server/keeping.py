@@ -13,10 +13,11 @@ import resource
 import sqlite3
 from collections.abc import Collection
 
-from engine.sqlite.database import flush_log, in_transaction, move_log
+from engine.sqlite.database import in_transaction
 from engine.sqlite.faults import FULL_OR_BUSY
 from engine.sqlite.server.landing import Steps
 from engine.sqlite.server.ledger import Inside, Ledger
+from engine.sqlite.wal import flush_log, lose_log, mend_log
 from ground.threads import finish
 from importer.errors import TryAgain
 
@@ -136,12 +137,11 @@ class Keeping:
 
     async def _try(self, left: Collection[Storing]) -> None:
         """Bring these files to the disk, and delete their bytes. Each is done then, or has its failure."""
-        again = bool(self._failing)
         if not (kept := await asyncio.to_thread(_flushed, left)):
             return
         try:
             await self._ledger.run(lambda db: _end(db, kept))
-            await self._flush(again=again)
+            await self._flush()
         except Exception as failure:
             for each in kept:
                 each.failure = failure
@@ -149,18 +149,16 @@ class Keeping:
             for each in kept:
                 each.done = True
 
-    async def _flush(self, *, again: bool) -> None:
-        """Bring the end of the bytes to the disk. A flush that failed before may have lost what it was to write."""
-        failure: Exception = OSError(errno.EIO, os.strerror(errno.EIO))
-        if not again:
+    async def _flush(self) -> None:
+        """Bring the end of the bytes to the disk. Raises OSError."""
+        try:
+            await asyncio.to_thread(flush_log, self._ledger.file)
+        except OSError as failure:
+            lose_log(self._ledger.file)
             try:
-                await asyncio.to_thread(flush_log, self._ledger.file)
-            except OSError as error:
-                failure = error
-            else:
-                return
-        if not await self._ledger.run(move_log):
-            raise failure
+                await self._ledger.run(mend_log)
+            except TryAgain:
+                raise failure from None
 
 
 class Storing:

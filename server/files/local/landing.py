@@ -44,8 +44,8 @@ It finds no bytes that are older than what a client did at that name:
   `Space.unlanding`, and a file that lands in steps in `Space.stored`. So does every change of a name if a hook was
   turned off or on meanwhile. If C or D fails, the client gets a failure. The OK remains true, but the next file of
   the tenant is refused until they succeed.
-- D is on the disk then. A start flushes what a killed process wrote to the log of the database, also an end of bytes,
-  before a client can change a name.
+- D is on the disk then. Before a client can change a name, a start writes the log of the database again and flushes
+  it: a killed process may have left an end of bytes there, also after a flush that failed (`engine.sqlite.wal`).
 - A flush of bytes that failed is not tried again alone: the bytes are written again before it, also by a start.
 - A start places the files before anything that may fail, and reads them from the database when it does: a start may
   be repeated while clients read and remove files, because the disk is full. A failure here keeps the clients out.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import sqlite3
-import struct
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -15,7 +13,6 @@ from typing import Any, cast
 import aiosqlite
 import pytest
 
-from engine.sqlite.database import move_log
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.ledger import Ledger
 from importer.errors import DatabaseUnusable, TryAgain
@@ -208,29 +205,3 @@ async def test_a_change_at_once_waits_for_the_end_of_a_transaction_of_several_st
             assert not waiting.done()
         assert await waiting
         assert [row[0] for row in await ledger.read("SELECT source FROM bans")] == ["before", "after"]
-
-
-def test_a_log_counts_as_moved_only_when_all_of_it_is_in_the_database(tmp_path: Path) -> None:
-    with (
-        closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db,
-        closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as reader,
-    ):
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("CREATE TABLE bans (source)")
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM bans").fetchall()
-        db.execute("INSERT INTO bans VALUES ('192.0.2.1')")
-        assert not move_log(db)
-        reader.execute("ROLLBACK")
-        assert move_log(db)
-
-
-def test_a_log_that_another_process_is_moving_does_not_count_as_moved(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("CREATE TABLE bans (source)")
-        with (tmp_path / "db-shm").open("r+b") as shared:
-            # The lock of a checkpoint (https://sqlite.org/walformat.html), as another process would hold it.
-            fcntl.fcntl(shared, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 121, 1, 0))
-            assert not move_log(db)
-        assert move_log(db)

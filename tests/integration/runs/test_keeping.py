@@ -17,6 +17,7 @@ import pytest
 
 from engine.landing import Landing
 from engine.sqlite.server import keeping
+from engine.sqlite.store import store_file
 from ground.moments import utc_now
 from importer.errors import TryAgain
 from importer.model import ImportState
@@ -26,6 +27,7 @@ from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.disk import DiskLog
 from tests.support.sftp import sftp_house
 from tests.support.waiting import eventually
+from tests.support.writing import being_read
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -151,6 +153,19 @@ async def test_a_removal_waits_for_a_file_whose_hook_was_off_when_another_landed
         assert scene.landed_files() == [(1, OLD), (2, NEW)]
         await sftp.remove(AT)
         assert scene.landed_files() == []
+
+
+async def test_a_file_that_fails_does_not_let_a_reader_of_the_database_hold_up_others(scene: AcceptingHouse) -> None:
+    scene.house.stored.add("globex")
+    failing, of_another = Placed(), Placed()
+    failing.failure = OSError(errno.EIO, "it broke")
+    await scene.store.land(landing(scene, failing))
+    await scene.kept()
+    with being_read(store_file(scene.house.folder.root.parent.parent), "SELECT count(*) FROM runs"):
+        other = await scene.store.land(landing(scene, of_another, "globex"))
+        await other.stored()
+    assert (other.stored.done, scene.landed_files()) == (True, [(1, NEW)])
+    failing.failure = None
 
 
 async def test_a_start_places_all_files_of_a_tenant_in_their_order(

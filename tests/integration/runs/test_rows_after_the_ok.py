@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from engine.sqlite import wal
 from engine.sqlite.server import keeping
 from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
@@ -41,16 +42,21 @@ class Flushes:
         self.failure: Exception | None = None
         self.may_end = threading.Event()
         self.may_end.set()
-        self.moves_fail = False
-        self._real, self._move = keeping.flush_log, keeping.move_log
+        self.broken = False
+        self._real, self._write_again = keeping.flush_log, wal.write_again
         monkeypatch.setattr(keeping, "flush_log", self._flush)
-        monkeypatch.setattr(keeping, "move_log", lambda db: not self.moves_fail and self._move(db))
+        monkeypatch.setattr(wal, "write_again", self._written_again)
 
     def _flush(self, file: Path) -> None:
         self.may_end.wait()
         if self.failure is not None:
             raise self.failure
         self._real(file)
+
+    def _written_again(self, path: str) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, "it is still broken")
+        self._write_again(path)
 
 
 @pytest.fixture
@@ -139,28 +145,28 @@ async def test_a_landed_file_whose_row_cannot_be_brought_to_disk_stays(
 ) -> None:
     async with scene.house.client() as sftp:
         await landed(scene, sftp)
-        flushes.failure, flushes.moves_fail = OSError(errno.EIO, "it broke"), True
+        flushes.failure, flushes.broken = OSError(errno.EIO, "it broke"), True
         newest = DEEP if how == "moved with its folder" else AT
         await scene.put(sftp, OLD, newest)
         with pytest.raises(asyncssh.SFTPFailure, match="it broke"):
             await UNLANDING[how](sftp)
         assert scene.house.at(newest) == OLD
-        flushes.moves_fail = False  # a flush of the log might succeed now without what the disk has lost
+        flushes.broken = False  # a flush of the log might succeed now without what the disk has lost
         await UNLANDING[how](sftp)
         assert scene.house.at(newest) is None
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced by another file"])
-@pytest.mark.parametrize("moves_fail", [False, True])
+@pytest.mark.parametrize("broken", [False, True])
 async def test_a_flush_that_failed_once_refuses_no_later_request(
-    scene: AcceptingHouse, flushes: Flushes, how: str, *, moves_fail: bool
+    scene: AcceptingHouse, flushes: Flushes, how: str, *, broken: bool
 ) -> None:
     async with scene.house.client() as sftp:
         await landed(scene, sftp)
-        flushes.failure, flushes.moves_fail = OSError(errno.EMFILE, "too many open files"), moves_fail
+        flushes.failure, flushes.broken = OSError(errno.EMFILE, "too many open files"), broken
         await scene.put(sftp, OLD)
         await scene.kept()
-        flushes.failure, flushes.moves_fail = None, False
+        flushes.failure, flushes.broken = None, False
         await UNLANDING[how](sftp)
         assert scene.house.at(AT) == (OLD if how == "replaced by another file" else None)
 
@@ -190,14 +196,16 @@ async def test_a_landed_file_keeps_its_name_until_its_copy_is_on_disk(
 async def test_a_start_brings_to_disk_what_a_killed_process_wrote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flushed, real = list[int](), os.fdatasync
+    written, real = bytearray(), os.pwrite
 
-    def fdatasync(fd: int) -> None:
-        flushed.append(os.fstat(fd).st_ino)
-        real(fd)
+    def pwrite(fd: int, content: bytes, at: int) -> int:
+        written[at:] = content
+        return real(fd, content, at)
 
     file = store_file(tmp_path)
+    log = file.with_name("headcount.db-wal")
     async with open_store(file, make=True, serving=True):
-        monkeypatch.setattr(os, "fdatasync", fdatasync)
+        before = log.read_bytes()
+        monkeypatch.setattr(os, "pwrite", pwrite)
         async with open_store(file, serving=True):
-            assert flushed == [file.with_name("headcount.db-wal").stat().st_ino]
+            assert before == bytes(written)

@@ -493,7 +493,7 @@ async def test_a_single_import_changes_the_queue_only_at_its_start_and_end(yard:
     await yard.queue._ledger.db.set_trace_callback(said.append)
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
-    changes = [each for each in said if each == "COMMIT" or each.startswith("PRAGMA")]
+    changes = [each for each in said if each == "COMMIT" or each.startswith("PRAGMA synchronous")]
     assert changes == ["PRAGMA synchronous=NORMAL", "COMMIT", "PRAGMA synchronous=FULL", "COMMIT"]
     assert (await found(yard.queue, 1)).correction is True
 
