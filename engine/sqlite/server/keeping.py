@@ -34,6 +34,8 @@ MANY_BYTES = 2 * 1024 * 1024
 MOST = 512
 MOST_BYTES = 4 * 1024 * 1024
 """The database has no more files and bytes of them: the next file waits."""
+AT_A_TIME = 16
+"""So many land at a time, each after a look at the limits above. Many tenants may want it; one thread does it."""
 SHARE = 64
 """At most one of so many descriptors is that of such a file; it may need two more, for its folders."""
 
@@ -49,6 +51,7 @@ class Keeping:
         self.undone: set[tuple[str, int]] = set()
         """The keys of runs that did not land, and are not deleted yet because that failed, too."""
         self._one_at_a_time = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_A_TIME)
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -57,17 +60,20 @@ class Keeping:
 
         Raises what the steps do, and TryAgain if earlier files of the tenant cannot be brought to the disk.
         """
-        await self._make_room(steps.tenant)
-        storing = Storing(self, steps)
-        try:
-            await self._ledger.run(steps.land)
-        finally:
-            if steps.left:
-                if not steps.shown:
-                    self.undone.add(steps.key)
-                self._left.append(storing)
-                self._bytes += steps.size
-                self._later()
+        await self._try_failing(steps.tenant)
+        async with self._turns:
+            if len(self._left) >= _at_most(MOST, SHARE) or self._bytes >= MOST_BYTES:
+                await self.keep()
+            storing = Storing(self, steps)
+            try:
+                await self._ledger.run(steps.land)
+            finally:
+                if steps.left:
+                    if not steps.shown:
+                        self.undone.add(steps.key)
+                    self._left.append(storing)
+                    self._bytes += steps.size
+                    self._later()
         return storing
 
     async def keep(self) -> None:
@@ -81,8 +87,8 @@ class Keeping:
             await self._task
         self._stop_timer()
 
-    async def _make_room(self, tenant: str) -> None:
-        if len(self._left) >= _at_most(MOST, SHARE) or self._bytes >= MOST_BYTES or tenant in self._failing:
+    async def _try_failing(self, tenant: str) -> None:
+        if tenant in self._failing:
             await self.keep()
             if tenant in self._failing:
                 raise TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])

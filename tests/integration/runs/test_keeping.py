@@ -281,6 +281,23 @@ async def test_the_database_has_the_bytes_of_a_few_files_only(
         assert await scene.states() == [QUEUED] * 5
 
 
+async def test_the_database_has_few_files_though_many_tenants_send_at_once(
+    scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "MOST", 2)
+    tenants, had = [f"tenant-{number}" for number in range(4 * keeping.AT_A_TIME)], list[int]()
+    for each in tenants:
+        scene.house.stored.add(each)
+
+    def noted(placing: Placed) -> None:
+        had.append(len(scene.landed_files()))
+
+    monkeypatch.setattr(Placed, "show", noted)
+    await asyncio.gather(*(scene.store.land(landing(scene, Placed(), each)) for each in tenants))
+    assert len(had) == len(tenants)
+    assert max(had) < 2 + keeping.AT_A_TIME
+
+
 async def test_a_stop_brings_all_files_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "LATER_S", 3600)
     scene = AcceptingHouse("/invoices/*")
