@@ -11,17 +11,22 @@ import logging
 import os
 import resource
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from engine.sqlite.database import in_transaction
 from engine.sqlite.faults import FULL_OR_BUSY
 from engine.sqlite.server.landing import Steps
 from engine.sqlite.server.ledger import Inside, Ledger
 from engine.sqlite.wal import flush_log, lose_log, mend_log
-from ground.threads import finish
+from ground.threads import Coming, finish
 from importer.errors import TryAgain
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LATER_S = 1.0
 """The files of a client that sends many come to the disk together, with few flushes of the file system's journal.
@@ -52,6 +57,7 @@ class Keeping:
         """The keys of runs that did not land, and are not deleted yet because that failed, too."""
         self._one_at_a_time = asyncio.Lock()
         self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._thread = ThreadPoolExecutor(1, "keeping")  # its own: a landing waits for no other work
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -86,6 +92,7 @@ class Keeping:
         if self._task is not None:
             await self._task
         self._stop_timer()
+        self._thread.shutdown(wait=False)
 
     async def _try_failing(self, tenant: str) -> None:
         if tenant in self._failing:
@@ -143,7 +150,7 @@ class Keeping:
 
     async def _try(self, left: Collection[Storing]) -> None:
         """Bring these files to the disk, and delete their bytes. Each is done then, or has its failure."""
-        if not (kept := await asyncio.to_thread(_flushed, left)):
+        if not (kept := await self._in_thread(partial(_flushed, left))):
             return
         try:
             await self._ledger.run(lambda db: _end(db, kept))
@@ -155,10 +162,15 @@ class Keeping:
             for each in kept:
                 each.done = True
 
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        coming = Coming(work)
+        self._thread.submit(coming.do)
+        return await coming
+
     async def _flush(self) -> None:
         """Bring the end of the bytes to the disk. Raises OSError."""
         try:
-            await asyncio.to_thread(flush_log, self._ledger.file)
+            await self._in_thread(partial(flush_log, self._ledger.file))
         except OSError as failure:
             lose_log(self._ledger.file)
             try:

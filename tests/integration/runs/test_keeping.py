@@ -53,6 +53,20 @@ async def test_files_come_to_the_disk_soon_after_their_ok(
         await eventually(lambda: scene.landed_files() == [], what="the bytes to be deleted")
 
 
+async def test_files_come_to_the_disk_while_all_threads_of_other_work_are_busy(scene: AcceptingHouse) -> None:
+    may_go_on, loop = threading.Event(), asyncio.get_running_loop()
+    async with scene.house.client() as sftp:
+        await scene.put(sftp, NEW)
+        others = [loop.run_in_executor(None, may_go_on.wait) for _ in range(64)]
+        keeping_them = asyncio.create_task(scene.kept())
+        try:
+            await asyncio.wait([keeping_them], timeout=20)
+            assert scene.landed_files() == []
+        finally:
+            may_go_on.set()
+            await asyncio.gather(*others, keeping_them)
+
+
 async def test_a_folder_is_flushed_once_for_several_files(
     scene: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
