@@ -54,13 +54,15 @@ def _place(file: LandedFile, targets: Sequence[Spot], marked: Iterable[Spot], st
     source = next((spot for spot in (*targets[::-1], *left_over) if _has(spot, file.content, again=True)), None)
     if source is None:
         left_over.append(source := _written(staging, file))
-    _unmark(source)
-    for target in targets:
-        with suppress(IsADirectoryError):
-            if not _is_same(source, target):
-                _link_over(source, target, staging)
-    for left in left_over:
-        os.unlink(left.name, dir_fd=staging)
+    try:
+        _unmark(source)
+        for target in targets:
+            with suppress(IsADirectoryError):
+                if not _is_same(source, target):
+                    _link_over(source, target, staging)
+    finally:  # it may be tried again every few seconds
+        for left in left_over:
+            os.unlink(left.name, dir_fd=staging)
 
 
 def _targets(opened: ExitStack, folder: TenantFolder, file: LandedFile) -> list[Spot]:
@@ -128,11 +130,16 @@ def _begin_flush(fd: int) -> None:
 def _written(staging: int, file: LandedFile) -> Spot:
     spot = Spot(staging, secrets.token_hex(16).encode())
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(spot.name, flags, 0o600, dir_fd=staging), "wb") as new:
-        new.write(file.content)
-        new.flush()
-        _begin_flush(new.fileno())
-    os.utime(spot.name, ns=(file.changed_ns, file.changed_ns), dir_fd=staging)
+    fd = os.open(spot.name, flags, 0o600, dir_fd=staging)
+    try:
+        with open(fd, "wb") as new:
+            new.write(file.content)
+            new.flush()
+            _begin_flush(new.fileno())
+        os.utime(spot.name, ns=(file.changed_ns, file.changed_ns), dir_fd=staging)
+    except OSError:  # a full disk would get fuller each time that this is tried again
+        os.unlink(spot.name, dir_fd=staging)
+        raise
     return spot
 
 

@@ -12,12 +12,18 @@ from typing import Any
 
 import pytest
 
+from engine.landing import LandedFile
+from engine.sqlite.server import keeping
 from engine.sqlite.store import store_file
 from importer.errors import TryAgain
+from importer.folder import TenantFolder
 from importer.model import ImportState
-from server.files.local.at_once import AtOnce
+from server.files.local.again import place_again
+from server.files.local.at_once import SHORT_FILE, AtOnce
 from server.files.local.leftovers import mark
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
+from tests.support.clients import TMPFS, needs
+from tests.support.disks import fill, small_disk
 from tests.support.sftp import sftp_house
 from tests.support.writing import by_hand, without_overwriting
 
@@ -163,6 +169,30 @@ async def test_a_start_that_is_repeated_places_no_file_twice(tmp_path: Path, mon
         put_there(scene.house.files / AT, None)
         await recovery.recover("acme")
         assert (scene.house.at(AT), scene.copy(2)) == (None, NEW)
+
+
+@needs(TMPFS)
+async def test_a_start_that_is_repeated_for_lack_of_space_takes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "LATER_S", 3600)
+    content = b"net\n" * (SHORT_FILE // 4)
+    with small_disk(tmp_path / "disk") as disk:
+        scene = AcceptingHouse("/invoices/*")
+        async with sftp_house(disk, hooked=scene.hooked) as scene.house, scene.house.client() as sftp:
+            await scene.put(sftp, content)
+            files = [LandedFile("acme", 1, f"/{AT}", *scene.landed_files()[0][1:], 0)]
+        root, staging = scene.house.folder.root, scene.house.folder.staging
+        put_there(scene.house.files / AT, None)
+        put_there(scene.house.folder.run_copy(1), None)
+        os.truncate(filler := fill(disk), filler.stat().st_size - SHORT_FILE // 2)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                place_again(TenantFolder(root), files)
+            assert [*staging.iterdir()] == []
+        filler.unlink()
+        place_again(TenantFolder(root), files)
+        assert (scene.house.at(AT), scene.copy(1), [*staging.iterdir()]) == (content, content, [])
 
 
 @pytest.mark.parametrize("how", ["started", "removed"])
