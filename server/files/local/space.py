@@ -6,6 +6,7 @@ A tenant has at most one `Space`; with two, its quota would be counted twice.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.landing import Stored
+from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from server.files.base import House
 from server.files.ending import Endings
@@ -36,6 +38,8 @@ MANY_COPIES_AGE_S = 0.5
 
 UNCOUNTED_COPIES_AGE_S = 5.0
 """The same while none of them counts, because each is a visible file, too. A file that is removed counts at once."""
+
+CHANGED_LATER = "a file for a hook cannot be replaced, renamed or removed now; try again later"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +185,10 @@ class Space(Endings):
     async def stored(self) -> None:
         """Return when what landed is on disk under its names. Raises OSError. The caller holds the landing lock."""
         if self._stored is not None:
-            await self._stored()
+            try:
+                await self._stored()
+            except TryAgain as error:
+                raise OSError(errno.EIO, f"{error.message}, so {CHANGED_LATER}") from error
             self._stored = None
 
     async def usage(self) -> Usage:

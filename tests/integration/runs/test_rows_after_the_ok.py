@@ -16,9 +16,13 @@ from engine.sqlite import wal
 from engine.sqlite.server import keeping
 from engine.sqlite.store import open_store, store_file
 from importer.model import ImportState
-from server.files.local.at_once import AtOnce
+from server.files.local.at_once import SHORT_FILE, AtOnce
+from server.files.local.space import CHANGED_LATER
 from server.runs.run_hook import RunHook
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse, accepting_house
+from tests.support.clients import TMPFS, needs
+from tests.support.disks import fill, small_disk
+from tests.support.sftp import answer_to
 
 pytestmark = pytest.mark.only_on("sqlite", "its rows and files are in two places")
 
@@ -209,3 +213,18 @@ async def test_a_start_brings_to_disk_what_a_killed_process_wrote(
         monkeypatch.setattr(os, "pwrite", pwrite)
         async with open_store(file, serving=True):
             assert before == bytes(written)
+
+
+@needs(TMPFS)
+async def test_changes_that_wait_for_a_full_disk_are_refused_in_words_and_recorded(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        async with accepting_house(disk, "/invoices/*") as scene, scene.house.client() as sftp:
+            await scene.put(sftp, OLD)
+            long = await sftp.open("invoices/april.csv", "wb")
+            await long.write(bytes(SHORT_FILE + 1))
+            filler = fill(disk)
+            answers = [await answer_to(change) for change in (sftp.remove(AT), sftp.rename(AT, "away"), long.close())]
+            assert answers == [f"the disk is full, so {CHANGED_LATER}"] * 3
+            assert scene.house.at(AT) == OLD
+            filler.unlink()
+            await sftp.remove(AT)
