@@ -20,6 +20,7 @@ from tests.support.moving import content_of, fill_installation
 from tests.support.postgres import url_of_new
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
+from tests.support.writing import BYTES_STORED, by_hand
 
 pytestmark = [
     needs(POSTGRES, "sftp"),
@@ -263,8 +264,12 @@ def test_a_frozen_server_keeps_its_database_from_being_moved_or_stops(moved: Ins
         assert "server_moved" in server.events()
 
 
-def test_a_killed_server_ends_its_work_before_a_move(moved: Installation) -> None:
-    (moved.here.data / "tenants/acme/staging/left").write_bytes(b"half")
+@pytest.mark.parametrize("what", ["a draft", "the bytes of a file"])
+def test_a_killed_server_ends_its_work_before_a_move(moved: Installation, what: str) -> None:
+    if what == "a draft":
+        (moved.here.data / "tenants/acme/staging/left").write_bytes(b"half")
+    else:
+        by_hand(moved.here.data / "headcount.db", f"{BYTES_STORED} LIMIT 1")
     ran = moved.move(check=False)
     assert (ran.code, "was killed" in ran.err) == (1, True)
     with moved.here as server:
