@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import resource
-import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -22,7 +21,6 @@ from ground.moments import utc_now
 from importer.errors import TryAgain
 from importer.model import ImportState
 from server.files.local.at_once import AtOnce
-from server.upkeep import orphans
 from tests.support.accepting import AT, NEW, OLD, AcceptingHouse
 from tests.support.disk import DiskLog
 from tests.support.sftp import sftp_house
@@ -182,38 +180,6 @@ async def test_a_file_that_fails_does_not_let_a_reader_of_the_database_hold_up_o
     failing.failure = None
 
 
-async def test_a_start_places_all_files_of_a_tenant_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeping, "LATER_S", 3600)
-    scene = AcceptingHouse("/invoices/*")
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
-        data = scene.house.folder.root.parent.parent
-        async with scene.house.client() as sftp:
-            for content, path in ((b"first", AT), (b"second", OTHER), (b"third", AT)):
-                await scene.put(sftp, content, path)
-        shutil.copytree(data, tmp_path / "cut")
-    put_back(tmp_path / "cut", data)
-    assert scene.landed_files() == [(1, b"first"), (2, b"second"), (3, b"third")]
-    files = scene.house.files / "invoices"
-    for lost in (*files.iterdir(), *scene.house.folder.runs.iterdir()):
-        lost.unlink()
-    files.joinpath("march.csv").write_bytes(b"before them")
-    for _ in range(2):
-        assert await scene.after_a_start() == [QUEUED, QUEUED, QUEUED]
-        assert (scene.house.at(AT), scene.house.at(OTHER)) == (b"third", b"second")
-        assert [scene.copy(number) for number in (1, 2, 3)] == [b"first", b"second", b"third"]
-        assert scene.landed_files() == []
-
-
-def put_back(cut: Path, data: Path) -> None:
-    """Let the database be as it was when the power was cut."""
-    for file in data.glob("headcount.db*"):
-        file.unlink()
-    for name in ("headcount.db", "headcount.db-wal"):
-        shutil.copy(cut / name, data)
-
-
 class Placed:
     """The placing of a file that fails to come to the disk as long as `failure` is set."""
 
@@ -347,42 +313,3 @@ async def test_an_ended_run_gets_no_copy_again(scene: AcceptingHouse, monkeypatc
     os.unlink(scene.house.files / AT)
     assert await scene.after_a_start() == [ImportState.COMPLETED]
     assert (scene.house.at(AT), scene.copy(1), scene.landed_files()) == (NEW, None, [])
-
-
-@pytest.fixture
-async def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AcceptingHouse:
-    """A power cut left the bytes of a file in the database, and the older file at its path."""
-    monkeypatch.setattr(keeping, "LATER_S", 3600)
-    scene = AcceptingHouse("/invoices/*")
-    async with sftp_house(tmp_path, hooked=scene.hooked) as scene.house:
-        data = scene.house.folder.root.parent.parent
-        async with scene.house.client() as sftp:
-            await scene.put(sftp, NEW)
-        shutil.copytree(data, tmp_path / "cut")
-    put_back(tmp_path / "cut", data)
-    scene.house.folder.run_copy(1).unlink()
-    (scene.house.files / AT).unlink()
-    (scene.house.files / AT).write_bytes(OLD)
-    return scene
-
-
-async def test_a_file_is_placed_again_though_other_work_of_the_start_lacks_disk_space(
-    cut: AcceptingHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*args: object) -> None:
-        raise TryAgain("disk_full", "the disk is full")
-
-    monkeypatch.setattr(orphans, "recover", fail)
-    with pytest.raises(TryAgain):  # from now on a client can read, rename and remove files
-        await cut.after_a_start()
-    assert (cut.house.at(AT), cut.landed_files()) == (NEW, [])
-
-
-async def test_a_file_of_a_removed_tenant_is_not_placed_at_a_later_one_of_its_name(cut: AcceptingHouse) -> None:
-    def add_again() -> None:
-        cut.house.stored.remove("acme")
-        cut.house.stored.add("acme")
-        (cut.house.files / AT).parent.mkdir()
-
-    assert await cut.after_a_start(before=add_again) == []
-    assert cut.house.at(AT) is None
