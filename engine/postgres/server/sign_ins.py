@@ -1,6 +1,7 @@
 """The tables `sessions` and `sign_in_links`.
 
-A transaction locks the token before its sessions and links, as one does that removes or changes the token.
+A transaction locks the token before its sessions and links, as one does that removes or changes the token: else
+each could wait for the other one. So the rows that are over are removed last.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ class PostgresSignInStore:
 
     async def add_link(self, secret_hash: bytes, token: Token, *, now: str, ends: str, latest: str) -> bool:
         async with self._database.transaction() as steps:
+            added = await steps.change(ADD_LINK, secret_hash, ends, token.id, token.email) > 0
             await steps.change(LINKS_OVER, now, latest)
-            return await steps.change(ADD_LINK, secret_hash, ends, token.id, token.email) > 0
+        return added
 
     async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
         return next(map(read_token, await self._looking.read(OF_LINK, secret_hash, now, latest)), None)
@@ -67,5 +69,6 @@ class PostgresSignInStore:
 
 async def _open(steps: Steps, secret_hash: bytes, number: int, now: str, ends: str, latest: str) -> bool:
     """Store a session if the token with this id exists; return whether it does."""
+    opened = await steps.change(ADD_SESSION, secret_hash, now, ends, number) > 0
     await steps.change(SESSIONS_OVER, now, latest)
-    return await steps.change(ADD_SESSION, secret_hash, now, ends, number) > 0
+    return opened
