@@ -58,6 +58,7 @@ async def sign_in(
     found = await office.tokens.find(token.strip(), utc_now())
     if found is not None:
         introduce(request, found)
+        await _end_earlier(request)
         if cookie := await office.sign_ins.open(found, utc_now()):
             return _signed_in(request, found, cookie, then)
     await slow_down(request)
@@ -109,6 +110,7 @@ async def use_link(
     found = await office.sign_ins.find_link(code, utc_now())
     if found is not None:
         introduce(request, found)
+        await _end_earlier(request)
         if cookie := await office.sign_ins.open_by_link(code, utc_now()):
             return _signed_in(request, found, cookie, then)
     await slow_down(request)
@@ -133,6 +135,13 @@ def _link_page(request: Request, token: Token | None, code: str, then: str) -> R
     )
 
 
+async def _end_earlier(request: Request) -> None:
+    """End the session whose cookie the request has: the answer takes or replaces it, and no sign-out could end it."""
+    office: Office = request.app.state.office
+    if text := request.cookies.get(cookie_name(request)):
+        await office.sign_ins.close(text)
+
+
 def _signed_in(request: Request, found: Token, cookie: str, then: str) -> Response:
     """Return the answer that gives the cookie of a session of this token."""
     answer = RedirectResponse(page_for(found, then), 303)
@@ -150,10 +159,7 @@ def _signed_in(request: Request, found: Token, cookie: str, then: str) -> Respon
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
     """End the session and delete its cookie."""
-    office: Office = request.app.state.office
-    name = cookie_name(request)
-    if text := request.cookies.get(name):
-        await office.sign_ins.close(text)
+    await _end_earlier(request)
     answer = redirect(request, "/sign-in", "signed-out", signed_out=True)
-    answer.delete_cookie(name, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+    answer.delete_cookie(cookie_name(request), httponly=True, samesite="lax", secure=request.url.scheme == "https")
     return answer

@@ -101,6 +101,28 @@ async def test_a_sign_in_ends_no_other_session(site: Site) -> None:
     assert (await first.get("/tenants/acme/imports")).status_code == 200
 
 
+async def test_signing_in_again_ends_the_earlier_session_of_the_browser(site: Site) -> None:
+    """Else it would outlive the sign-out: no browser has its cookie any more."""
+    token = await site.office.tokens.find(site.tokens["owner"], datetime.now(UTC))
+    assert token
+    browser, thief = await site.browser("owner"), site.anybody()
+    for path, form in (
+        ("/sign-in", {"token": site.tokens["viewer"]}),
+        ("/sign-in/link", {"code": await site.office.sign_ins.make_link(token, datetime.now(UTC))}),
+    ):
+        thief.cookies = httpx.Cookies(browser.cookies)
+        assert (await browser.post(path, data=form)).status_code == 303
+        assert await is_in(browser)
+        assert not await is_in(thief), path
+
+
+async def test_a_refused_sign_in_ends_no_session(site: Site) -> None:
+    browser = await site.browser("owner")
+    for path, form in (("/sign-in", {"token": "hc_wrong"}), ("/sign-in/link", {"code": "wrong"})):
+        assert (await browser.post(path, data=form)).status_code in {401, 410}
+        assert await is_in(browser)
+
+
 async def test_a_session_does_not_outlive_its_token(site: Site) -> None:
     now = datetime.now(UTC)
     token, _ = await site.office.tokens.create("acme", Role.OWNER, (now + timedelta(hours=1)).isoformat())
