@@ -24,7 +24,7 @@ from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from engine.postgres.shared.keys import read_key
 from engine.shared.keys import Admission, StoredKey
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 
 WAIT_S = 0.3
 """The longest wait of a login for an answer."""
@@ -170,6 +170,8 @@ class _Line:
         try:
             with translating():
                 return self._read(statement, tenant=tenant)
+        except DatabaseDamaged:
+            raise  # the connection is fine
         except BaseException:
             self.__exit__()
             raise

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.shared.keys import Admission, AdmissionStore
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
 from server.files.contracts import TOGETHER, TenantLimits
 from server.seldom import Seldom
@@ -90,10 +90,18 @@ class StoredAccounts:
         self._together = min(TOGETHER, self._together + 1)
 
     async def _renew(self, names: Sequence[str]) -> bool:
-        """Read these accounts in one step. Return whether the database answered."""
+        """Read these accounts in one step. Return whether the database answered.
+
+        If rows are damaged, read them in smaller steps: then only the accounts of these rows are left to `account`.
+        """
         begun = self._clock()
         old = {name: self._known[name] for name in names if name in self._known}
-        if (found := await self._asked([*old])) is None:
+        try:
+            found = await self._asked([*old])
+        except DatabaseDamaged:
+            half = len(names) // 2
+            return not half or (await self._renew(names[:half]) and await self._renew(names[half:]))
+        if found is None:
             return False
         for name, before in old.items():
             if self._known.get(name) is before:  # else a login has read it meanwhile
@@ -101,9 +109,15 @@ class StoredAccounts:
         return True
 
     async def _asked(self, names: Sequence[str]) -> Mapping[str, Admission] | None:
-        """Ask for these accounts while the event loop goes on. Return None if the database does not answer."""
+        """Ask for these accounts while the event loop goes on. Return None if the database does not answer.
+
+        Raises DatabaseDamaged, which is an answer: it tells nothing of other accounts.
+        """
         try:
             found = await self._store.admissions(names)
+        except DatabaseDamaged:
+            self._failed = None
+            raise
         except (TryAgain, DatabaseUnusable) as error:
             self._note_failure(error)
             return None
@@ -197,6 +211,9 @@ class StoredAccounts:
             raise error.with_traceback(None)
         try:
             found = self._store.admission(name)
+        except DatabaseDamaged:  # an answer, which tells nothing of other accounts
+            self._failed = None
+            raise
         except (TryAgain, DatabaseUnusable) as error:
             self._note_failure(error)
             raise

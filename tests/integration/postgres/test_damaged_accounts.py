@@ -1,0 +1,82 @@
+"""Rows of one tenant that PostgreSQL cannot read: the accounts of the other tenants are read as before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.postgres.database import Database
+from engine.postgres.server.accounts import PostgresAccountStore
+from importer.folder import TenantFolder
+from server.tenants.shared.accounts import KNOWN_S, StoredAccounts
+from tests.support.clients import POSTGRES, needs
+from tests.support.waiting import DEADLINE_S
+
+pytestmark = needs(POSTGRES)
+
+NAMES = [f"tenant{number}" for number in range(7)]
+DAMAGE = """
+    CREATE FUNCTION sound(tenant bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+        IF tenant IN (SELECT id FROM damaged) THEN
+            RAISE 'missing chunk number 0 for toast value 1' USING ERRCODE = 'XX001';
+        END IF;
+        RETURN true;
+    END $$;
+    CREATE TABLE damaged AS SELECT id FROM tenants WHERE name = ANY ('{tenant2,tenant3}');
+    ALTER TABLE keys RENAME TO stored_keys;
+    CREATE VIEW keys AS SELECT * FROM stored_keys WHERE sound(tenant_id)"""
+
+
+class Clock:
+    """The clock of the accounts, in seconds."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def accounts(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterator[StoredAccounts]:
+    await database.change(
+        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", NAMES
+    )
+    await database.change(
+        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
+    )
+    store = PostgresAccountStore(database.url, DEADLINE_S)
+    opened = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    with closing(opened):
+        assert all(opened.account(name) for name in NAMES)
+        await database.change(DAMAGE)
+        yield opened
+
+
+@pytest.mark.logs("tenant_unreadable")
+async def test_damaged_rows_of_tenants_keep_no_others_from_being_read(
+    accounts: StoredAccounts, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither together with the others, nor one by one at a login."""
+
+    def sure() -> set[str]:
+        return {name for name in NAMES if accounts._known[name].account.sure_until > clock.now}
+
+    def is_sure(name: str) -> bool:
+        account = accounts.account(name)
+        return account is not None and account.sure_until > clock.now
+
+    for _ in range(2):
+        clock.now += KNOWN_S
+        assert sure() == set()
+        await accounts.renew(NAMES)
+        assert sure() == {*NAMES} - {"tenant2", "tenant3"}
+    clock.now += KNOWN_S
+    assert [is_sure(name) for name in NAMES] == [name not in {"tenant2", "tenant3"} for name in NAMES]
+    await accounts.check()
+    assert "Tenant tenant2 cannot be read" in caplog.messages[0]
+    assert "missing chunk number 0 for toast value 1" in caplog.messages[0]
