@@ -25,7 +25,7 @@ import psycopg
 
 from engine.postgres.connecting import WAIT_S, connect_blocking
 from engine.postgres.database import Database, Steps
-from engine.postgres.faults import translating
+from engine.postgres.faults import first_line, translating
 from engine.postgres.rows import Row
 from ground.threads import finish
 from importer.errors import Stopped, TryAgain
@@ -48,6 +48,8 @@ SURE_S = 4.0
 """A server is sure of its locks for so long after it was last answered."""
 UNHEARD_S = 12.0
 """A server that got no answer for so long is surely taken for gone: twice as long, so that no slow answer counts."""
+TOLD_S = 60.0
+"""Seconds without an answer until the log has the reason, and between two such lines: before, others tell it."""
 AGAIN_S = 0.2
 AGAIN_WITHIN_S = 2.0
 """The longest wait for a connection in place of one that was lost: then the next try. A start waits longer."""
@@ -101,6 +103,9 @@ class PostgresNode:
         self._connection: psycopg.Connection[Row] | None = None
         self._leads_from = math.inf
         self._answered_at = 0.0
+        self._told_at = 0.0
+        self._why = ""
+        """Why the locks are not held, in the words of PostgreSQL."""
         self._silent: dict[int, float] = {}
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="node", daemon=True)
@@ -128,7 +133,8 @@ class PostgresNode:
     def check(self) -> None:
         """Raise TryAgain if this server is surely taken for gone: its logins are refused. Does not wait."""
         if time.monotonic() - self._answered_at >= UNHEARD_S:
-            raise TryAgain("database_busy", f"the database has not heard of this server for {UNHEARD_S:g} seconds")
+            unheard = f"the database has not heard of this server for {UNHEARD_S:g} seconds"
+            raise TryAgain("database_busy", unheard, self._why)
 
     async def bury(self, patience_s: float) -> None:
         now = time.monotonic()
@@ -159,8 +165,10 @@ class PostgresNode:
 
     def _beat(self) -> None:
         while not self._ending.is_set():
-            with suppress(psycopg.Error):
+            try:
                 self._hold()
+            except psycopg.Error as error:
+                self._tell(first_line(error))
             self._leads_from = math.inf
             if self._connection and not self._connection.closed:
                 self._leave(self._connection)
@@ -168,6 +176,18 @@ class PostgresNode:
             self._ending.wait(AGAIN_S)
         if self._connection:  # it ended before the first beat
             self._leave(self._connection)
+
+    def _tell(self, why: str) -> None:
+        """Note why the locks are not held. Log it if that lasts, once in `TOLD_S`."""
+        self._why = why
+        now = time.monotonic()
+        if now - max(self._answered_at, self._told_at) >= TOLD_S:
+            self._told_at = now
+            log.error(
+                "This server cannot hold its lock in the database (%s); other servers take it for gone; retrying.",
+                why,
+                extra={"event": "server_lock_missing"},
+            )
 
     def _hold(self) -> None:
         """Hold the locks until the server stops. Raises psycopg.Error if they are lost."""
@@ -241,7 +261,7 @@ class PostgresNode:
             got, others = connection.execute(LEAD, (LEADER_LOCK, self.number)).fetchall()[0]
             if got:
                 self._leads_from = time.monotonic() + (SURE_S if others else 0)
-        self._answered_at = asked_at
+        self._answered_at, self._why = asked_at, ""
 
     def _leave(self, connection: psycopg.Connection[Row]) -> None:
         with suppress(psycopg.Error):

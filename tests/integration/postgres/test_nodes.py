@@ -145,6 +145,28 @@ async def test_a_server_that_was_taken_for_gone_goes_on_with_its_number(
     assert await numbers(database) == [first.number, second.number]
 
 
+@pytest.mark.logs("server_lock_missing")
+async def test_a_server_that_gets_no_lock_says_why(
+    others: list[PostgresNode],
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, _ = others
+    monkeypatch.setattr(node_module, "UNHEARD_S", 0.3)
+    monkeypatch.setattr(node_module, "TOLD_S", 0.3)
+    monkeypatch.setattr(first, "_url", f"{database.url}&options=-cnonsense%3D1")
+    await database.read(CUT, LOCK, first.number)
+    why = 'unrecognized configuration parameter "nonsense"); other servers take it for gone'
+    await eventually(lambda: any(why in each for each in caplog.messages))
+    with pytest.raises(TryAgain) as unheard:
+        first.check()
+    assert "nonsense" in unheard.value.in_full
+    assert "nonsense" not in unheard.value.message
+    monkeypatch.setattr(first, "_url", database.url)
+    await eventually(lambda: not first._why)
+
+
 async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_module, "FROZEN_S", 1)
     monkeypatch.setattr(node_module, "BEGIN", node_module.BEGIN.replace("'6s'", "'1s'"))
