@@ -8,6 +8,7 @@ with ServerProcess(tmp_path) as server:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from unittest.mock import patch
 
 import asyncssh
 import httpx
+from asyncssh.misc import async_context_manager
 
 from importer.folder import TenantFolder
 from server.sftp.auth import BUSY
@@ -36,7 +38,7 @@ from tests.support.waiting import DEADLINE_S, wait_until
 START_S = DEADLINE_S
 COMMAND_S = 120.0
 LOGINS = 6
-"""How often a client tries to log in, a second apart."""
+"""How often a client tries to log in, a second apart. A database on a busy machine may not answer a login in time."""
 
 
 class ServerProcess:
@@ -218,30 +220,28 @@ class ServerProcess:
     # Its clients
 
     def put(self, tenant: str, content: bytes, path: str = "/sync_users.csv") -> None:
-        """Send a file with OpenSSH's sftp; the server has acknowledged it when this returns.
-
-        On a busy machine, a database may not answer a login in time. Such a client tries again.
-        """
+        """Send a file with OpenSSH's sftp; the server has acknowledged it when this returns."""
         local = self.folder / f"{tenant}.upload"
         local.write_bytes(content)
-        for left in reversed(range(LOGINS)):
-            done = self.sftp(tenant, f'put "{local}" "{path}"')
-            if not left or BUSY not in done.stderr:
-                break
-            time.sleep(1)
+        done = self.sftp(tenant, f'put "{local}" "{path}"')
         assert done.returncode == 0, done.stderr
 
-    def sftp(self, tenant: str, *commands: str) -> subprocess.CompletedProcess[str]:
-        """Run a batch of commands in OpenSSH's sftp."""
+    def sftp(self, tenant: str, *commands: str, logins: int = LOGINS) -> subprocess.CompletedProcess[str]:
+        """Run a batch of commands in OpenSSH's sftp, with up to so many `logins` if the server is busy."""
         batch = "".join(f"{command}\n" for command in commands)
-        return subprocess.run(
-            [client("sftp"), *self.options(tenant), "-b", "-", f"{tenant}@127.0.0.1"],
-            input=batch,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        for left in reversed(range(logins)):
+            done = subprocess.run(
+                [client("sftp"), *self.options(tenant), "-b", "-", f"{tenant}@127.0.0.1"],
+                input=batch,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            if BUSY not in done.stderr or not left:
+                return done
+            time.sleep(1)
+        raise AssertionError("no login")
 
     def options(self, tenant: str) -> Sequence[str]:
         """Return the options of OpenSSH's clients to log in as `tenant`."""
@@ -259,15 +259,25 @@ class ServerProcess:
         return ["-F", "/dev/null", *(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))]
 
     def connect(self, tenant: str) -> Any:
-        """Return a client of asyncssh: `async with server.connect("acme") as connection`."""
-        return asyncssh.connect(
-            "127.0.0.1",
-            self.sftp_port,
-            username=tenant,
-            client_keys=[str(self.private_key(tenant))],
-            known_hosts=None,
-            config=None,
-        )
+        """Return a client of asyncssh: `async with server.connect("acme") as connection`. It tries as `sftp` does."""
+        return async_context_manager(self._connected)(tenant)
+
+    async def _connected(self, tenant: str) -> asyncssh.SSHClientConnection:
+        for left in reversed(range(LOGINS)):
+            try:
+                return await asyncssh.connect(
+                    "127.0.0.1",
+                    self.sftp_port,
+                    username=tenant,
+                    client_keys=[str(self.private_key(tenant))],
+                    known_hosts=None,
+                    config=None,
+                )
+            except asyncssh.DisconnectError as error:
+                if BUSY not in error.reason or not left:
+                    raise
+            await asyncio.sleep(1)
+        raise AssertionError("no login")
 
     # Helpers
 

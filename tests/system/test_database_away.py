@@ -71,7 +71,7 @@ def test_the_log_says_once_that_the_database_is_away_and_once_that_it_is_back(
     wait_until(lambda: not is_ready(server), 10, "the server to notice")
     assert time.monotonic() - begun < 6
     for _ in range(3):
-        login = server.sftp("acme", "ls /")
+        login = server.sftp("acme", "ls /", logins=1)
         assert "The server cannot accept a login now. Try again later." in login.stderr
     page = server.get("/api/v1/tenants/acme/imports", Authorization="Bearer nonsense")
     assert page.status_code == 503

@@ -118,7 +118,7 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(
             admin.execute(ended)
             use_up()
             server.thaw()
-            return LATER in server.sftp("acme", "ls /").stderr
+            return LATER in server.sftp("acme", "ls /", logins=1).stderr
 
         wait_until(is_refused, 8 * LOGIN_WAITS_S, "a refused login")
         shows(server, works=False)

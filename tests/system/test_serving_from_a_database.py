@@ -152,7 +152,7 @@ def test_a_server_outlives_its_database_and_takes_up_all_work_when_it_is_back(tm
         assert down in server.get("/metrics").text
         assert time.monotonic() - asked_at < 8.0  # a scrape of Prometheus waits for 10 seconds
         for _ in range(5):
-            assert server.sftp("acme", "ls /").returncode != 0
+            assert server.sftp("acme", "ls /", logins=1).returncode != 0
         assert "source_banned" not in server.events()
         lists = server.cli("import", "list", "acme", check=False)
         assert (lists.code, "Check that PostgreSQL runs" in lists.err) == (1, True)
