@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.clients import MISSING, needs
+from tests.support.prometheus import free_port
 from tests.support.steps import Step, files, section, steps
 from tests.support.waiting import wait_until
 from tests.support.wheels import build_wheel, write_constraints
@@ -34,9 +34,7 @@ class Reader:
 
     def __init__(self, folder: Path, constraints: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         outside = {name: value for name, value in os.environ.items() if not name.startswith(("HEADCOUNT_", "PYTHON"))}
         python = Path(sys.base_prefix, "bin")
         self.env = {
