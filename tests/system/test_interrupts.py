@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -46,12 +46,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def started(*command: str, stdin: int | None = None) -> subprocess.Popen[str]:
+def started(*command: str, stdin: int | None = None, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "headcount", *command],
         cwd=ROOT,
         stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         text=True,
         start_new_session=True,
         stdin=stdin,
@@ -75,6 +75,11 @@ def loaded(running: subprocess.Popen[str], part: str) -> bool:
         return True
 
 
+def copied_or_ended(running: subprocess.Popen[str], temporary: Path) -> bool:
+    """Return whether a check copies its file. Its copy is gone when it has ended."""
+    return running.poll() is not None or any(temporary.glob("*/upload.csv"))
+
+
 def moments(first: int, *command: str) -> Iterator[float]:
     """Yield a share of MOMENTS delays in seconds, from the start of a command to its end; its first is `first`."""
     began = time.monotonic()
@@ -82,6 +87,22 @@ def moments(first: int, *command: str) -> Iterator[float]:
         running.communicate(timeout=DEADLINE_S)
     lasted = time.monotonic() - began
     yield from (lasted * number / MOMENTS for number in range(first, MOMENTS, len(LINES)))
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """Yield a pipe to which a command writes nothing: it waits until the block is left."""
+    readable, writable = os.pipe()
+    try:
+        os.set_blocking(writable, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writable, bytes(4096))
+        os.set_blocking(writable, True)
+        yield writable
+    finally:
+        os.close(readable)
+        os.close(writable)
 
 
 def of_python(code: int, err: str) -> bool:
@@ -104,7 +125,13 @@ def test_an_interrupt_at_any_moment_ends_with_130_and_one_line(options: tuple[st
             if not of_python(*end):
                 ends.add(end)
     assert ends <= {(0, ""), (130, LINES[options])}
-    assert (130, LINES[options]) in ends
+
+
+@pytest.mark.parametrize("options", LINES)
+def test_a_command_that_cannot_print_can_be_interrupted(options: tuple[str, ...]) -> None:
+    with full_pipe() as pipe, started("tenant", "show", "acme", *options, stdout=pipe) as running:
+        wait_until(lambda: loaded(running, DRIVER), DEADLINE_S, "the command to be loaded")
+        assert interrupted(running) == (130, LINES[options])
 
 
 @pytest.mark.parametrize("options", LINES)
@@ -128,8 +155,10 @@ def test_any_number_of_interrupts_leaves_no_copy_of_the_users(
     file.write_text("email,first_name,last_name\n" + "".join(f"u{n}@e.com,Ann,Lee\n" for n in range(20_000)))
     codes = set()
     for number in range(ROUNDS):
-        with started("check", "acme", str(file)) as running:
-            wait_until(lambda: list(temporary.glob("*/upload.csv")), DEADLINE_S, "the file to be copied")
+        # The first one reads stdin, which has no end: so it is surely interrupted.
+        name, stdin = (str(file), subprocess.DEVNULL) if number else ("-", subprocess.PIPE)
+        with started("check", "acme", name, stdin=stdin) as running:
+            wait_until(lambda: copied_or_ended(running, temporary), DEADLINE_S, "the file to be copied")
             pause_s = number / 2 / ROUNDS
             while running.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
