@@ -11,7 +11,9 @@ from functools import partial
 import psycopg
 import pytest
 
+from engine.postgres.connecting import connect
 from engine.postgres.database import ON_NO_DISK, Database, Steps, alone, pooled
+from engine.postgres.pool import Pool
 from importer.errors import DatabaseAway, DatabaseFault, DatabaseUnusable, TryAgain
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
@@ -22,6 +24,12 @@ from tests.support.waiting import DEADLINE_S, eventually
 pytestmark = needs(POSTGRES)
 
 WRITE = "INSERT INTO notes VALUES (%s, %s)"
+HALT = "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'"
+GATE = (
+    f"CREATE FUNCTION halt() RETURNS trigger LANGUAGE plpgsql AS {HALT}",
+    "CREATE TRIGGER halts BEFORE UPDATE ON notes FOR EACH ROW WHEN (OLD.id = 1) EXECUTE FUNCTION halt()",
+)
+"""Let a change of row 1 wait with the lock of that row, while another transaction has the advisory lock 1."""
 
 
 async def written(database: Database) -> list[int]:
@@ -68,9 +76,13 @@ async def test_a_canceled_transaction_changes_nothing(database: Database) -> Non
 
 
 async def test_a_canceled_change_has_ended_before_its_caller_goes_on(database: Database) -> None:
-    task = asyncio.create_task(database.change("INSERT INTO notes SELECT 1 FROM pg_sleep(0.5)"))
-    await eventually(lambda: asleep(database))
-    task.cancel()
+    async with database.transaction() as steps:
+        await steps.rows("SELECT pg_advisory_xact_lock(1)")
+        task = asyncio.create_task(database.change("INSERT INTO notes SELECT 1 FROM pg_advisory_xact_lock(1)"))
+        await eventually(lambda: waiting(database, 1))
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+        assert not task.done()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await written(database) == [1]
@@ -192,6 +204,7 @@ async def test_a_change_whose_connection_is_lost_is_not_done_again(database: Dat
 
 
 async def test_work_waits_for_a_database_that_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 2 * DEADLINE_S)  # a start may take long
     with own_postgres() as postgres:
         async with pooled(postgres.url, most=2) as database:
             await database.change("CREATE TABLE notes (id integer PRIMARY KEY, text text)")
@@ -203,7 +216,7 @@ async def test_work_waits_for_a_database_that_restarts(monkeypatch: pytest.Monke
             await asyncio.gather(*waiting)
             assert len(await written(database)) == 6
             postgres.stop()
-            monkeypatch.setattr("engine.postgres.database.AWAY_S", 0.5)
+            monkeypatch.setattr("engine.postgres.database.AWAY_S", 2.0)
         async with pooled(postgres.url, most=2) as database:
             with pytest.raises(DatabaseAway, match=r"^the database cannot be reached$") as error:
                 await database.change(WRITE, 9, "a")
@@ -211,10 +224,13 @@ async def test_work_waits_for_a_database_that_restarts(monkeypatch: pytest.Monke
 
 
 async def test_a_wait_for_a_connection_in_use_ends_with_a_reason(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.postgres.database.AWAY_S", 0.5)
-    async with pooled(url, most=1) as database, database.transaction():
+    pool = Pool(lambda: connect(url), 1, DEADLINE_S)
+    database = Database(url, pool.lend)
+    async with database.transaction():
+        monkeypatch.setattr(pool, "_wait_s", 0.5)
         with pytest.raises(TryAgain, match="all 1 connections to the database are in use"):
             await database.read("SELECT 1")
+    await pool.close()
 
 
 async def test_a_connection_that_nothing_uses_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,26 +273,30 @@ async def test_connections_to_a_host_that_became_read_only_are_not_lent_again(da
     assert await written(database) == [1]
 
 
-async def test_reads_go_on_while_writers_wait_for_a_database_that_can_be_written(database: Database) -> None:
+async def test_reads_go_on_while_writers_wait_for_a_database_that_can_be_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More writers and readers than the pool has connections."""
     name = database.url.partition("?")[0].rpartition("/")[2]
-    async with database.transaction() as steps:
-        await steps.change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        await steps.change("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-    with pytest.raises(DatabaseAway, match="cannot be written now"):
-        await database.change(WRITE, 0, "a")
-    writing = [asyncio.create_task(database.change(WRITE, number, "a")) for number in range(10)]
-    async with asyncio.timeout(10):
-        for _ in range(5):
-            assert await asyncio.gather(*(written(database) for _ in range(10))) == [[]] * 10
-            await asyncio.sleep(0.1)
-    assert not any(task.done() for task in writing)
-    async with database.transaction({"transaction_read_only": "on"}) as steps:
-        assert await steps.rows("SELECT id FROM notes") == []
-    with psycopg.connect(f"{database.url}&options=-cdefault_transaction_read_only%3Doff", autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    await asyncio.gather(*writing)
-    assert await written(database) == [*range(10)]
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)  # all writers wait until the end
+    async with pooled(database.url, most=4) as crowded:
+        async with crowded.transaction() as steps:
+            await steps.change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            await steps.change("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        with pytest.raises(DatabaseAway, match="cannot be written now"):
+            await crowded.change(WRITE, 0, "a")
+        writing = [asyncio.create_task(crowded.change(WRITE, number, "a")) for number in range(10)]
+        async with asyncio.timeout(DEADLINE_S):
+            for _ in range(5):
+                assert await asyncio.gather(*(written(crowded) for _ in range(10))) == [[]] * 10
+                await asyncio.sleep(0.1)
+        assert not any(task.done() for task in writing)
+        async with crowded.transaction({"transaction_read_only": "on"}) as steps:
+            assert await steps.rows("SELECT id FROM notes") == []
+        with psycopg.connect(f"{database.url}&options=-cdefault_transaction_read_only%3Doff") as admin:
+            admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await asyncio.gather(*writing)
+        assert await written(crowded) == [*range(10)]
 
 
 async def test_an_old_connection_is_used_until_a_new_one_can_be_made(
@@ -329,22 +349,27 @@ async def test_a_connection_that_is_lost_in_many_changes_is_logged_by_no_library
     assert [each for each in caplog.records if each.name.startswith("psycopg")] == []
 
 
-async def test_a_statement_that_a_deadlock_ended_is_run_again(database: Database) -> None:
+async def test_a_statement_that_a_deadlock_ended_is_run_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.database.LOCK_S", 4 * DEADLINE_S)
     await database.change("INSERT INTO notes SELECT generate_series(1, 2)")
+    for statement in GATE:
+        await database.change(statement)
     async with database.transaction() as steps:
-        await steps.change("SET LOCAL deadlock_timeout = '60s'")  # so that the other one is ended
+        await steps.change("SET LOCAL deadlock_timeout = '120s'")
         await steps.change("UPDATE notes SET text = 'first' WHERE id = 2")
-        other = asyncio.create_task(
-            database.change("UPDATE notes SET text = 'other' WHERE id IN (SELECT id FROM notes ORDER BY id)")
-        )
-        await eventually(lambda: waits_for_a_row(database))
-        await steps.change("UPDATE notes SET text = 'first' WHERE id = 1")
+        async with database.transaction() as gate:
+            await gate.rows("SELECT pg_advisory_xact_lock(1)")
+            both = "UPDATE notes SET text = 'other' WHERE id IN (SELECT id FROM notes ORDER BY id)"
+            other = asyncio.create_task(database.change(both))
+            await eventually(lambda: waiting(database, 1))  # it has the first row
+            first = asyncio.create_task(steps.change("UPDATE notes SET text = 'first' WHERE id = 1"))
+            await eventually(lambda: waiting(database, 2))
+        # It closes the circle, and looks for one a second later. The first one has looked for none.
+        assert await first == 1
     assert await other == 2
     assert {row[0] for row in await database.read("SELECT text FROM notes")} == {"other"}
-
-
-async def waits_for_a_row(database: Database) -> bool:
-    return await waiting(database, 1)
 
 
 async def test_each_kind_of_fault_has_its_exception(database: Database) -> None:

@@ -12,6 +12,7 @@ from engine.postgres.database import Database, pooled
 from engine.postgres.server.hints import PostgresHints
 from tests.support.clients import POSTGRES, needs
 from tests.support.postgres import url as url_of
+from tests.support.waiting import DEADLINE_S
 
 pytestmark = needs(POSTGRES)
 
@@ -94,5 +95,5 @@ async def test_a_follower_sees_each_of_many_simultaneous_changes_once(url: str) 
         seen = list[int]()
         following = asyncio.create_task(follow(database, watch, seen, writers * each))
         await asyncio.gather(*(write(database, writer) for writer in range(writers)))
-        await asyncio.wait_for(following, 20)
+        await asyncio.wait_for(following, DEADLINE_S)
     assert sorted(seen) == list(range(writers * each))

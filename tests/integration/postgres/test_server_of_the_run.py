@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.clients import POSTGRES, needs
-from tests.support.postgres_server import VARIABLE
+from tests.support.postgres_server import STOP_S, VARIABLE
 from tests.support.waiting import wait_until
 
 pytestmark = needs(POSTGRES)
@@ -47,7 +47,7 @@ def test_the_processes_of_a_run_have_one_server_that_ends_with_the_run(how: str)
         if how == "killed":
             with psycopg.connect(f"postgresql://headcount@127.0.0.1:{int(port)}/postgres"):
                 run.kill()
-        run.wait(25)
+        run.wait(2 * STOP_S)
         wait_until(lambda: not any(folder in each for each in processes()))
         assert not os.path.exists(folder)
     finally:

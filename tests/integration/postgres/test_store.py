@@ -12,25 +12,30 @@ import psycopg
 import pytest
 
 from engine.postgres import database
-from engine.postgres.database import Database
 from engine.postgres.store import SERVERS_CONNECTIONS, PostgresStore, open_store
 from engine.tenants import Tenant
 from engine.tokens import Role, Token
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import SINCE
+from tests.support.postgres import waiting
 from tests.support.queues import promise
+from tests.support.waiting import DEADLINE_S, eventually
 
 pytestmark = needs(POSTGRES)
 
 
-async def test_a_reader_does_not_wait_while_every_connection_waits_for_a_write(url: str) -> None:
+async def test_a_reader_does_not_wait_while_every_connection_waits_for_a_write(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOCK_S", "AWAY_S"):
+        monkeypatch.setattr(f"engine.postgres.database.{name}", 4 * DEADLINE_S)  # none of the writes gives up
     async with open_store(url, serving=True) as store:
         await store.tenants().add(Tenant("acme", SINCE, 0))
         with psycopg.connect(url) as other:
             other.execute("SELECT 1 FROM tenants FOR UPDATE")
             writes = [asyncio.create_task(promise(store.imports())) for _ in range(SERVERS_CONNECTIONS)]
-            async with asyncio.timeout(8):
-                await until_wait(store, SERVERS_CONNECTIONS)
+            async with asyncio.timeout(2 * DEADLINE_S):
+                await eventually(lambda: waiting(store.looking().database, SERVERS_CONNECTIONS))
                 await read_all(store.looking())
                 await read_all(store)
             assert not any(each.done() for each in writes)
@@ -88,9 +93,9 @@ async def test_a_change_of_a_token_and_a_sign_in_end_without_a_deadlock(
     """The token is changed first: then nothing is stored for the token that was read before."""
     async with held(store, token):
         changing = asyncio.create_task(change(store, token))
-        await until_wait(store, 1)
+        await eventually(lambda: waiting(store.looking().database, 1))
         signing = asyncio.create_task(sign_in(store, token))
-        await until_wait(store, 2)
+        await eventually(lambda: waiting(store.looking().database, 2))
     await changing
     assert not await signing
 
@@ -103,13 +108,6 @@ async def held(store: PostgresStore, token: Token) -> AsyncIterator[None]:
         yield
 
 
-async def until_wait(store: PostgresStore, number: int) -> None:
-    """Wait until so many connections wait for a lock."""
-    async with asyncio.timeout(30):
-        while await waiting(store.looking().database) < number:
-            await asyncio.sleep(0.05)
-
-
 async def read_all(store: PostgresStore) -> None:
     """Read what a request is checked with, or shown."""
     assert [each.name for each in await store.tenants().list()] == ["acme"]
@@ -119,11 +117,3 @@ async def read_all(store: PostgresStore) -> None:
     assert await store.bans().sources() == set()
     async with store.hints().watch() as watch:
         assert await watch.newest() == 0
-
-
-async def waiting(through: Database) -> int:
-    """Return how many connections wait for a lock."""
-    ((number,),) = await through.read(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return int(number)

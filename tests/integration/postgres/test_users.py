@@ -22,6 +22,7 @@ from importer.users.invitations import Asked
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import people
 from tests.support.postgres_company import TENANT, PostgresCompany
+from tests.support.waiting import DEADLINE_S
 
 pytestmark = needs(POSTGRES)
 
@@ -69,13 +70,16 @@ async def test_a_write_waits_for_a_running_import_and_then_gives_up(company: Pos
             await invitations.withdraw()
 
 
-async def test_writers_that_wait_for_an_import_leave_the_connections_to_others(company: PostgresCompany) -> None:
+async def test_writers_that_wait_for_an_import_leave_the_connections_to_others(
+    company: PostgresCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.tenant.writing.LOCK_S", 4 * DEADLINE_S)  # all wait until the end
     await company.run(people("ann"))
     async with pooled(company.url, most=2) as database:
         users = PostgresUsers(company.url, TENANT, database)
         async with running_import(company):
             writes = [asyncio.create_task(users.set_protected("ann@example.com", True, BY_ADDRESS)) for _ in range(9)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE_S):
                 for _ in range(9):
                     assert await users.count_by_state() == {"active": 1, "deactivated": 0}
             assert not any(write.done() for write in writes)
