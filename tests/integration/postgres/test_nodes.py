@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -53,6 +54,40 @@ async def others(database: Database) -> AsyncIterator[list[PostgresNode]]:
         yield [await stack.enter_async_context(joined(database.url, database)) for _ in range(2)]
 
 
+class Ice(threading.Event):
+    """Ends a server, and holds its thread until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.holds.set()
+        return super().wait()
+
+
+def freeze(node: PostgresNode) -> None:
+    """Hold the thread of a server between two beats until the server ends."""
+    node._ending = ice = Ice()
+    assert ice.holds.wait(DEADLINE_S)
+
+
+@contextmanager
+def kept_away(node: PostgresNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a server make no connection in the block: it is surely silent for long enough to be looked for."""
+    may_connect, connect = threading.Event(), node._connect
+
+    def late(timeout_s: float) -> psycopg.Connection[Row]:
+        may_connect.wait(DEADLINE_S)
+        return connect(timeout_s)
+
+    monkeypatch.setattr(node, "_connect", late)
+    try:
+        yield
+    finally:
+        may_connect.set()
+
+
 async def numbers(database: Database) -> list[int]:
     return [row[0] for row in await database.read("SELECT number FROM nodes ORDER BY number")]
 
@@ -73,7 +108,8 @@ async def test_a_server_is_known_while_it_runs_and_not_after_it(database: Databa
 
 async def test_one_server_leads_and_another_one_after_it(others: list[PostgresNode], database: Database) -> None:
     first, second = others
-    assert (first.leads(), second.leads()) == (True, False)
+    await eventually(first.leads)
+    assert not second.leads()
     first.end()
     await eventually(second.leads)
     assert not first.leads()
@@ -132,14 +168,14 @@ async def test_a_server_that_was_taken_for_gone_goes_on_with_its_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, second = others
-    monkeypatch.setattr(node_module, "AGAIN_S", 0.5)  # it is away for long enough to be looked for
-    await database.read(CUT, LOCK, first.number)
+    with kept_away(first, monkeypatch):
+        await database.read(CUT, LOCK, first.number)
 
-    async def is_gone() -> bool:
-        await second.bury(0)
-        return await numbers(database) == [second.number]
+        async def is_gone() -> bool:
+            await second.bury(0)
+            return await numbers(database) == [second.number]
 
-    await eventually(is_gone)
+        await eventually(is_gone)
 
     await eventually(lambda: "had not heard of this server" in caplog.text)
     assert await numbers(database) == [first.number, second.number]
@@ -171,15 +207,14 @@ async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkey
     monkeypatch.setattr(node_module, "FROZEN_S", 1)
     monkeypatch.setattr(node_module, "BEGIN", node_module.BEGIN.replace("'6s'", "'1s'"))
     monkeypatch.setattr(node_module, "SURE_S", 0.3)
-    monkeypatch.setattr(node_module, "BEAT_S", 3.0)  # as if it was frozen
     async with joined(database.url, database) as first:
-        monkeypatch.setattr(node_module, "BEAT_S", 0.02)
+        freeze(first)
         async with joined(database.url, database) as second:
             led_by_both = False
 
             def has_changed() -> bool:
                 nonlocal led_by_both
-                led_by_both = led_by_both or (first.leads() and second.leads())
+                led_by_both = led_by_both or (second.leads() and first.leads())
                 return second.leads()
 
             await eventually(has_changed)
@@ -191,21 +226,19 @@ async def test_no_other_server_leads_while_one_that_was_cut_off_is_sure(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_module, "SURE_S", 1.0)
-    monkeypatch.setattr(node_module, "BEAT_S", 3.0)  # it does not notice yet
-    async with joined(database.url, database) as first:
-        monkeypatch.setattr(node_module, "BEAT_S", 0.02)
-        async with joined(database.url, database) as second:
-            assert first.leads()
-            await database.read(CUT, LEADER_LOCK, 0)
-            led_by_both = False
+    async with joined(database.url, database) as first, joined(database.url, database) as second:
+        await eventually(first.leads)
+        freeze(first)  # it does not notice
+        await database.read(CUT, LEADER_LOCK, 0)
+        led_by_both = False
 
-            def has_changed() -> bool:
-                nonlocal led_by_both
-                led_by_both = led_by_both or (first.leads() and second.leads())
-                return second.leads()
+        def has_changed() -> bool:
+            nonlocal led_by_both
+            led_by_both = led_by_both or (second.leads() and first.leads())
+            return second.leads()
 
-            await eventually(has_changed)
-            assert not led_by_both
+        await eventually(has_changed)
+        assert not led_by_both
 
 
 async def test_a_connection_that_hangs_is_made_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,13 +249,14 @@ async def test_a_connection_that_hangs_is_made_again(database: Database, monkeyp
         joined(between.url, database) as first,
         joined(database.url, database) as second,
     ):
-        between.hang(node_module.NAME)
+        with kept_away(first, monkeypatch):
+            between.hang(node_module.NAME)
 
-        async def is_gone() -> bool:
-            await second.bury(0)
-            return await numbers(database) == [second.number]
+            async def is_gone() -> bool:
+                await second.bury(0)
+                return await numbers(database) == [second.number]
 
-        await eventually(is_gone)
+            await eventually(is_gone)
 
         async def is_back() -> bool:
             return await numbers(database) == [first.number, second.number]
