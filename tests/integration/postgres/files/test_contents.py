@@ -23,6 +23,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [needs(POSTGRES), BOTH]
 
+AN_HOUR_LATER = "UPDATE contents SET unneeded_at = unneeded_at - interval '1 hour'"
 LENGTHS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, AT_ONCE * CHUNK, AT_ONCE * CHUNK + 7, BLOCK + 1)
 
 
@@ -171,11 +172,13 @@ async def test_a_content_that_is_read_is_not_deleted(
 ) -> None:
     number = await put(b"read")
     where = "chunks" if isinstance(contents, PostgresContents) else "s3"
-    patient = contents_of(database, tmp_path, where, unneeded_s=0.2)
+    patient = contents_of(database, tmp_path, where, unneeded_s=3600)
     for _ in range(4):
+        await database.change(AN_HOUR_LATER)
         assert await patient.keep_for_reader("acme", number)
         assert await patient.collect(9) == 0
-    await eventually(lambda: patient.collect(9))
+    await database.change(AN_HOUR_LATER)
+    assert await patient.collect(9) == 1
     assert not await patient.keep_for_reader("acme", number)
 
 

@@ -42,16 +42,27 @@ def between() -> Iterator[FaultyStorage]:
 
 
 @pytest.fixture
-async def contents(
-    database: Database, tmp_path: Path, between: FaultyStorage, monkeypatch: pytest.MonkeyPatch
-) -> ObjectContents:
-    """Return contents behind the proxy. A request waits for its answer for a second only."""
-    for name, seconds in (("ANSWER_S", 1.0), ("WITHIN_S", 3.0)):
-        monkeypatch.setattr(s3, name, seconds)
+async def contents(database: Database, tmp_path: Path, between: FaultyStorage) -> ObjectContents:
+    """Return contents behind the proxy."""
     await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now'), ('globex', 'now')")
     found = ObjectContents(database, objects_of(tmp_path, between.url), unneeded_s=0)
     await found.check()
     return found
+
+
+@pytest.fixture
+def hurried(
+    contents: ObjectContents,
+    database: Database,
+    tmp_path: Path,
+    between: FaultyStorage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ObjectContents:
+    """Return the same contents. Their requests wait for an answer for a second only."""
+    with monkeypatch.context() as patch:
+        for name, seconds in (("ANSWER_S", 1.0), ("WITHIN_S", 3.0)):
+            patch.setattr(s3, name, seconds)
+        return ObjectContents(database, objects_of(tmp_path, between.url), owner=contents._owner)
 
 
 def needed_by(database: Database) -> PostgresKeptFiles:
@@ -96,17 +107,20 @@ async def test_a_request_that_fails_once_is_sent_again(
 @pytest.mark.parametrize("fault", LASTING)
 async def test_a_storage_that_fails_is_away_and_nothing_refers_to_the_file(
     contents: ObjectContents,
+    hurried: ObjectContents,
     between: FaultyStorage,
     database: Database,
     put: Put,
+    fd: int,
     tmp_path: Path,
     fault: Fault,
     length: int,
 ) -> None:
+    os.pwrite(fd, some(length), 0)
     between.always(fault)
     begun = time.monotonic()
     with pytest.raises(FilesAway) as away:
-        await put(some(length))
+        await hurried.store("acme", fd, length)
     assert time.monotonic() - begun < 20
     assert str(away.value) == "the storage of files cannot be used"
     assert "cannot be used: " in away.value.in_full
