@@ -12,6 +12,7 @@ from server.files.contracts import Metrics
 from server.files.disk import Disk
 from server.files.hooks import Hook, HookTable, HookView
 from server.files.paths import ClientPath, check_writable, is_fixed
+from server.seldom import Seldom
 
 WhyNotStored = Callable[[str], str | None]
 
@@ -41,6 +42,8 @@ class BaseFiles(ABC):
         self._sessions = 0
         self._left_at = time.monotonic()
         self._retired = False
+        self.refused = Seldom()
+        """How often the log has an upload that could not begin."""
 
     @property
     @abstractmethod

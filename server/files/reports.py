@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ground.moments import utc_now
-from importer.errors import Refused, TryAgain
+from importer.errors import DatabaseAway, Refused, TryAgain
 from importer.model import Written
 from importer.requests import Sender
 from server.files.base import BaseFiles
 from server.files.hooks import HookRefused, Origin, Upload
 from server.files.paths import ClientPath
-from server.trouble import tell
+from server.trouble import OF_THE_DISK, tell
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,27 @@ async def report_aborted(files: BaseFiles, upload: Upload, reason: str) -> None:
             await hook.aborted(upload, reason)
         except Exception as error:
             tell(log, "An interrupted upload could not be recorded", error, _failed_hook(files))
+
+
+@contextmanager
+def reporting_refusal(files: BaseFiles, path: ClientPath) -> Iterator[None]:
+    """Count and log an upload to `path` that the block cannot begin for want of space or storage.
+
+    Most clients send no byte then, so there is nothing to interrupt. Other errors are about the path, and the client
+    knows what it does. While the whole database is away, its own line says so.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OF_THE_DISK and not isinstance(error, NotLanded):
+            files.house.metrics.upload(files.tenant, "refused")
+            if not isinstance(error.__cause__, DatabaseAway) and (times := files.refused.again(time.monotonic())):
+                log.warning(
+                    "An upload of %r could not begin: %s.",
+                    *(str(path), reason_of(error)),
+                    extra={"event": "upload_refused", "tenant": files.tenant, "times": times},
+                )
+        raise
 
 
 def report_completed(files: BaseFiles, upload: Upload) -> None:

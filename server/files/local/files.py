@@ -26,6 +26,7 @@ from server.files.local.records import Memory
 from server.files.local.space import LocalHouse, Space
 from server.files.local.tree import Tree
 from server.files.paths import ClientPath
+from server.files.reports import reporting_refusal
 
 
 class LocalFiles(Space):
@@ -53,7 +54,8 @@ class LocalFiles(Space):
     async def begin(
         self, path: ClientPath, limits: Limits, *, truncate: bool, create: bool, exclusive: bool
     ) -> Draft:
-        return await uploads.begin(self, path, limits, truncate=truncate, create=create, exclusive=exclusive)
+        with reporting_refusal(self, path):
+            return await uploads.begin(self, path, limits, truncate=truncate, create=create, exclusive=exclusive)
 
     async def begin_apart(self, path: ClientPath, limits: Limits) -> Draft:
         return await uploads.begin_apart(self, path, limits)

@@ -22,6 +22,7 @@ from server.files.drafts import Draft
 from server.files.files import Gone, Limits, Room, Times, Writing
 from server.files.hooks import Hook, HookTable, Upload
 from server.files.paths import ClientPath
+from server.files.reports import reporting_refusal
 from server.files.sentences import check_regular
 from server.files.shared import changes, uploads
 from server.files.shared.facts import Facts, facts_of
@@ -64,7 +65,8 @@ class SharedFiles(Space):
     async def begin(
         self, path: ClientPath, limits: Limits, *, truncate: bool, create: bool, exclusive: bool
     ) -> Spooled:
-        return await uploads.begin(self, path, limits, truncate=truncate, create=create, exclusive=exclusive)
+        with reporting_refusal(self, path):
+            return await uploads.begin(self, path, limits, truncate=truncate, create=create, exclusive=exclusive)
 
     async def begin_apart(self, path: ClientPath, limits: Limits) -> Spooled:
         return await uploads.begin_apart(self, path, limits)

@@ -143,6 +143,26 @@ async def test_files_and_folders_are_limited_in_number_but_a_file_can_be_replace
         await put(sftp, "three", b"3")
 
 
+@pytest.mark.logs("upload_refused")
+async def test_uploads_that_cannot_begin_for_want_of_space_are_counted_and_logged(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their clients send no byte, and no import would tell the operator of them."""
+    await house.limit(quota_files=2)
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        await sftp.mkdir("other")
+        for path, kind in (("sync_users.csv", "quota"), ("sync_users.csv", "quota"), ("folder/a/b", "No such file")):
+            with pytest.raises(asyncssh.SFTPError, match=kind):
+                await sftp.open(path, "wb")
+    assert house.metrics.uploads == [("acme", "refused")] * 2
+    logged = [each for each in caplog.records if getattr(each, "event", None) == "upload_refused"]
+    assert logged[0].getMessage() == (
+        "An upload of '/sync_users.csv' could not begin: "
+        "quota exceeded: at most 2 files and folders are allowed; delete some."
+    )
+
+
 async def test_changed_limits_apply_to_open_sessions_within_seconds(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", b"x" * 100)
