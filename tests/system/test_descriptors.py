@@ -10,15 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pytest
 
+from server.sftp.auth import BUSY
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 pytestmark = needs("sftp")
 
@@ -29,8 +29,8 @@ EACH = 40
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server with few descriptors, and the tenants acme and umbrella."""
-    env = {"NARROW_TO": str(DESCRIPTORS), "HEADCOUNT_LOGIN_GRACE_S": "60"}
+    """A server with few descriptors without bans, and the tenants acme and umbrella."""
+    env = {"NARROW_TO": str(DESCRIPTORS), "HEADCOUNT_LOGIN_GRACE_S": "60", "HEADCOUNT_PENALTY_NO_LOGIN_S": "0"}
     with ServerProcess(tmp_path, entry="tests.support.narrow_server", env=env) as running:
         running.add_tenant("acme")
         running.add_tenant("umbrella")
@@ -51,7 +51,7 @@ def crowd(server: ServerProcess, stack: ExitStack, each: int = EACH) -> list[soc
         for _ in range(each):
             client = stack.enter_context(socket.socket())
             client.bind((source, 0))
-            client.settimeout(10)
+            client.settimeout(DEADLINE_S)  # a server that is late makes it try again after 1, 3, 7 and 15 seconds
             client.connect(("127.0.0.1", server.sftp_port))
             found.append(client)
     return found
@@ -123,7 +123,8 @@ def test_a_server_without_descriptors_logs_it_once_a_second_and_recovers(server:
     with ExitStack() as stack:
         for _ in range(60):
             client = stack.enter_context(socket.socket())
-            client.connect(("127.0.0.1", server.sftp_port))
+            client.setblocking(False)  # most of them wait until they are accepted
+            client.connect_ex(("127.0.0.1", server.sftp_port))
         wait_until(lambda: server.events().count("shortage") >= 3, what="the shortage to be logged again")
         more, seconds = len(server.lines()) - lines, time.monotonic() - began
         assert more <= 2 * seconds + 5
@@ -159,18 +160,24 @@ def test_a_connection_beyond_the_descriptors_gets_no_details(server: ServerProce
     with ExitStack() as stack:
         clients = crowd(server, stack, each=3)
         heard = asyncio.run(_all_heard(clients))
-    assert any(b"The server cannot accept a login now. Try again later." in each for each in heard)
+    assert any(BUSY.encode() in each for each in heard)
     assert all(each.startswith(b"SSH-2.0-Headcount\r\n") for each in heard if each)
 
 
 async def _all_heard(clients: list[socket.socket]) -> list[bytes]:
-    async def first(client: socket.socket) -> Any:
-        client.setblocking(False)
-        heard = b""
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(2):
-                while data := await asyncio.get_running_loop().sock_recv(client, 65536):
-                    heard += data
-        return heard
+    """Return what each has heard, once all of them were greeted or turned away."""
+    heard = [b""] * len(clients)
 
-    return list(await asyncio.gather(*map(first, clients)))
+    async def listen(number: int, client: socket.socket) -> None:
+        client.setblocking(False)
+        with suppress(OSError):
+            while data := await asyncio.get_running_loop().sock_recv(client, 65536):
+                heard[number] += data
+
+    tasks = [asyncio.create_task(listen(*each)) for each in enumerate(clients)]
+    await eventually(lambda: all(text or task.done() for text, task in zip(heard, tasks, strict=True)))
+    await eventually(lambda: any(BUSY.encode() in each for each in heard), what="a client to be turned away")
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return heard
