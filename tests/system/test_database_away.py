@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncssh
+import httpx
 import pytest
 
 from tests.support.clients import POSTGRES, needs
@@ -35,11 +36,20 @@ def server(postgres: OwnPostgres, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def is_ready(server: ServerProcess) -> bool:
-    """Ask /readyz; it never takes long."""
-    begun = time.monotonic()
-    answer = server.get("/readyz")
-    assert time.monotonic() - begun < 2
-    return answer.status_code == 200
+    return server.get("/readyz").status_code == 200
+
+
+def quick(server: ServerProcess, path: str) -> httpx.Response:
+    """Ask until an answer takes less than 2 s: a busy machine delays some, a wait for the database delays all."""
+
+    def asked() -> httpx.Response | None:
+        begun = time.monotonic()
+        answer = server.get(path)
+        return answer if time.monotonic() - begun < 2 else None
+
+    answer = wait_until(asked, what=f"a quick answer of {path}")
+    assert answer
+    return answer
 
 
 async def test_an_upload_and_a_session_outlive_a_restart_of_the_database(
@@ -67,9 +77,7 @@ def test_the_log_says_once_that_the_database_is_away_and_once_that_it_is_back(
 ) -> None:
     before = len(server.lines())
     postgres.stop()
-    begun = time.monotonic()
-    wait_until(lambda: not is_ready(server), 10, "the server to notice")
-    assert time.monotonic() - begun < 6
+    wait_until(lambda: not is_ready(server), DEADLINE_S, "the server to notice")
     for _ in range(3):
         login = server.sftp("acme", "ls /", logins=1)
         assert "The server cannot accept a login now. Try again later." in login.stderr
@@ -95,9 +103,8 @@ def test_a_scrape_does_not_wait_for_a_database_that_is_away(server: ServerProces
     postgres.stop()
     try:
         wait_until(lambda: not is_ready(server), DEADLINE_S, "the server to notice")
-        begun = time.monotonic()
-        shown = server.get("/metrics").text.splitlines()
-        assert time.monotonic() - begun < 2
+        assert quick(server, "/readyz").status_code == 503
+        shown = quick(server, "/metrics").text.splitlines()
     finally:
         postgres.start()
     assert users in shown

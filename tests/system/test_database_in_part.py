@@ -80,9 +80,9 @@ async def test_a_database_that_becomes_read_only_makes_an_upload_wait_and_reads_
                 server.get, "/api/v1/tenants/acme/imports", Authorization=f"Bearer {token}"
             )
             assert [each["state"] for each in listed.json()["imports"]] == ["completed"]
-            async with reader.open("/sync_users.csv", "rb") as before, asyncio.timeout(10):
+            async with reader.open("/sync_users.csv", "rb") as before:
                 assert await before.read() == people("ann")
-            assert not closing.done()
+            assert not closing.done()  # so nothing waited for what this waits for
             admin.execute(WRITABLE)
             admin.execute("SELECT pg_reload_conf()")
             await closing
@@ -113,7 +113,7 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(
                     used.enter_context(psycopg.connect(postgres.url))
 
         def is_refused() -> bool:
-            use_up()
+            use_up()  # most of them before: PostgreSQL takes a server for gone that is frozen for long
             server.freeze()  # it would take a connection again before they are used up
             admin.execute(ended)
             use_up()
@@ -122,7 +122,7 @@ def test_a_server_whose_logins_get_no_connection_is_not_ready(
 
         wait_until(is_refused, 8 * LOGIN_WAITS_S, "a refused login")
         shows(server, works=False)
-        assert server.get("/readyz").json()["reasons"] == {"database": why}
+        wait_until(lambda: server.get("/readyz").json().get("reasons") == {"database": why}, DEADLINE_S, why)
     shows(server, works=True)
     assert server.sftp("acme", "ls /").returncode == 0
 
@@ -142,7 +142,7 @@ def test_an_upload_for_which_the_database_has_no_disk_is_counted_and_all_else_wo
         assert server.get("/readyz").status_code == 200
         assert read(server, "/sync_users.csv") == people("ann")
         counted = 'headcount_uploads_total{result="aborted",tenant="acme"} 1.0'
-        assert counted in server.get("/metrics").text.splitlines()
+        wait_until(lambda: counted in server.get("/metrics").text.splitlines(), what="the upload to be counted")
         (line,) = [each["message"] for each in server.lines() if each["event"] == "upload_aborted"]
         assert "the storage of the server is full" in line
         admin.execute("ALTER TABLE chunks SET TABLESPACE pg_default")

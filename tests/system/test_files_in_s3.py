@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,10 +179,8 @@ async def test_an_upload_to_a_slow_storage_lands_and_holds_no_other_session(
         await file.write(people("bob"))
         closing = asyncio.create_task(file.close())
         await eventually(lambda: len(between.asked) > asked)
-        begun = time.monotonic()
         assert await asyncio.to_thread(read, server, "/sync_users.csv") == people("ann")
-        assert time.monotonic() - begun < 5
-        assert not closing.done()
+        assert not closing.done()  # so the other session did not wait for what this one waits for
         between.heal()
         await closing
     assert await asyncio.to_thread(read, server, "/sync_users.csv") == people("bob")
