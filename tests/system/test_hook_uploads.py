@@ -18,6 +18,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = needs("sftp")
 
+ENDS = ("completed", "aborted")
+
 MODULE = """
 import os, time
 from pathlib import Path
@@ -67,6 +69,11 @@ class Scanning:
         notes = self.folder / "delivered"
         return notes.read_text().splitlines() if notes.exists() else []
 
+    def ran(self, *delivered: str) -> None:
+        """Wait until these files were delivered, and all runs have ended: a kill or stop before would repeat one."""
+        wait_until(lambda: self.delivered() == list(delivered), what="the delivery")
+        wait_until(lambda: all(state in ENDS for _, state, _ in self.runs()), what="the end of the run")
+
     def begin(self, *commands: str) -> subprocess.Popen[bytes]:
         """Let OpenSSH's sftp begin, and return when the hook decides on its file."""
         (self.folder / "hold").touch()
@@ -99,7 +106,7 @@ def scanning(tmp_path: Path) -> Iterator[Scanning]:
 def test_a_server_killed_while_a_hook_decides_keeps_the_old_file(scanning: Scanning, way: str) -> None:
     server = scanning.server
     server.put("acme", b"old", "/scans/a")
-    wait_until(lambda: scanning.delivered() == ["/scans/a old"], what="the delivery")
+    scanning.ran("/scans/a old")
     local = scanning.folder / "new"
     local.write_bytes(b"new")
     commands = {"close": (f'put "{local}" /scans/a',), "rename": (f'put "{local}" /part', "rename /part /scans/a")}
@@ -143,7 +150,7 @@ def test_imports_land_while_a_hook_decides_on_another_file(scanning: Scanning) -
 def test_a_module_that_no_longer_loads_refuses_uploads_until_it_does(scanning: Scanning) -> None:
     server = scanning.server
     server.put("acme", b"one", "/scans/a")
-    wait_until(lambda: scanning.delivered() == ["/scans/a one"], what="the delivery")
+    scanning.ran("/scans/a one")
     server.stop()
     scanning.module.write_text("import not_there_at_all\n")
     server.start()
