@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 HEADCOUNT = (sys.executable, "-m", "server")
 TENANT = "acme"
-START_S = 20.0
+START_S = 60.0
 STOP_S = 15.0
 
 SSH_CONFIG = """\

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 NAMES = [f"user{number}" for number in range(20)]
@@ -48,12 +49,13 @@ def test_every_answer_is_as_the_document_says(
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("--config-file", str(CONFIG), "run", f"http://127.0.0.1:{server.http_port}/api/v1/openapi.json"),
             *("--header", f"Authorization: Bearer {text}", "--seed", "1", "--no-color", *how),
+            *("--request-timeout", str(DEADLINE_S)),
         ],
         cwd=server.folder,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:]
     assert "39 selected / 42 total" in ran.stdout

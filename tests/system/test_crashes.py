@@ -143,7 +143,7 @@ def test_a_stop_without_grace_time_leaves_the_import_for_the_next_start(server: 
     assert server.state("acme", 2) == "queued"
     assert server.stored.applied("acme") == [(1, 2)]
     server.start()
-    server.reaches("acme", 2, "completed")
+    assert server.wait("acme", 2)["state"] == "completed"
     assert server.stored.applied("acme") == [(1, 2), (2, 60_000)]
 
 
@@ -232,7 +232,7 @@ def test_a_second_signal_stops_the_server_at_once(server: ServerProcess) -> None
     assert "stopping_at_once" in server.events()
     assert server.state("acme", 2) == "queued"
     server.start()
-    server.reaches("acme", 2, "completed")
+    assert server.wait("acme", 2)["state"] == "completed"
     assert server.stored.applied("acme") == [(1, 2), (2, 60_000)]
 
 

@@ -20,7 +20,7 @@ def test_the_demo_shows_a_correct_a_changed_and_a_held_import(tmp_path: Path) ->
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

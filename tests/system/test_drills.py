@@ -16,7 +16,7 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.webhost import WebHost
 from tests.support.writing import by_hand
 
@@ -159,7 +159,7 @@ def test_a_server_that_runs_is_silenced_by_a_command_and_sends_later(world: Worl
         wait_until(lambda: has_looked(source), 60, "the stale feed to be found")
         assert (world.mail.tries, world.web.calls) == (0, [])
         source.cli("notify", "on", "--send-owed")
-        wait_until(lambda: "cy@example.com" in {to for to, _ in world.mailed}, 60, "the invitation")
+        wait_until(lambda: "cy@example.com" in {to for to, _ in world.mailed}, 90, "the invitation")
         wait_until(lambda: any("import 3 " in subject for _, subject in world.mailed), 60, "the import")
 
 
@@ -170,7 +170,7 @@ def test_a_drill_sends_the_sign_in_link_that_a_person_requests(world: World) -> 
         wait_until(lambda: has_looked(drill), 60, "the stale feed to be found")
         same = {"sec-fetch-site": "same-origin"}
         url = f"http://127.0.0.1:{drill.http_port}/sign-in/request-link"
-        assert httpx.post(url, data={"email": HR}, headers=same).status_code in {200, 303}
+        assert httpx.post(url, data={"email": HR}, headers=same, timeout=DEADLINE_S).status_code in {200, 303}
         wait_until(lambda: world.mail.mails, 60, "the link")
         assert world.mailed == {(HR, "your sign-in link")}
 
