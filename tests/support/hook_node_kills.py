@@ -132,19 +132,20 @@ class HookGame:
         """Check that so many faults as it had attempts came between the upload and the end of each of these runs."""
         assert self.faults
         now = time.time() - time.monotonic()
-        faults = [now + at for at, _ in self.faults.happened]
+        faults = [(now + fault.began, now + fault.ended) for fault in self.faults.interruptions()]
         for error, attempts, *moments in runs:
             assert (error, attempts) == (STOPPED, ATTEMPTS)
             uploaded, ended = (from_rfc3339(each).timestamp() for each in moments)
-            assert sum(uploaded - ROUNDED_S <= at <= ended + ROUNDED_S for at in faults) >= ATTEMPTS
+            meanwhile = [began <= ended + ROUNDED_S and uploaded - ROUNDED_S <= over for began, over in faults]
+            assert sum(meanwhile) >= ATTEMPTS
 
     def check_repeated(self, times: dict[str, list[float]]) -> None:
         """Check that each file was delivered again only where a fault may have interrupted its run."""
         assert self.faults
-        faults = [at for at, _ in self.faults.happened]
+        faults = self.faults.interruptions()
         for sha256, delivered in times.items():
             for first, again in itertools.pairwise(delivered):
-                interrupted = any(first - FROZEN_S <= at <= again for at in faults)
+                interrupted = any(each.began <= again and first - FROZEN_S <= each.ended for each in faults)
                 assert interrupted, f"{sha256} was delivered again, and nothing had happened"
 
 

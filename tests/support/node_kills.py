@@ -39,7 +39,7 @@ RENAMED = 0.2
 """The share of files that are sent under another name, and renamed."""
 SEND_S = 30.0
 """The longest wait of a client; longer than any freeze."""
-QUIET_S = 90.0
+QUIET_S = 180.0
 """The longest wait for the end of all imports after the last fault."""
 
 NOT_ENDED = "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
