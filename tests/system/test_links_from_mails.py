@@ -105,6 +105,7 @@ async def test_a_form_in_a_webmail_changes_nothing_for_a_user_who_is_signed_in(
         async with page.expect_response(lambda answer: answer.request.method == "POST") as refused:
             await page.get_by_role("button", name=button).click()
         assert (await refused.value).status == 403
+        await page.wait_for_url(f"{url(server)}/**")  # else the answer may interrupt the next page
         await page.goto(HELD)
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Import #2")
         assert server.cli("import", "show", "acme", "2", "--json").json["state"] == "held"

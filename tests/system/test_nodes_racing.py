@@ -17,7 +17,7 @@ from tests.support.clients import POSTGRES, needs
 from tests.support.importing import people
 from tests.support.node_kills import IMPORTS, NOT_ENDED
 from tests.support.postgres import url_of_new
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_for_none
 
 pytestmark = needs(POSTGRES, "haproxy", "sftp")
 
@@ -109,7 +109,7 @@ async def test_files_racing_on_servers_for_one_path_leave_the_one_that_landed_la
             shown = [await read(client, "/sync_users.csv") for client in clients]
             assert len(set(shown)) == 1
             seen.append(hashlib.sha256(shown[0]).hexdigest())
-    await eventually(lambda: number_of(db, NOT_ENDED) == 0, what="the imports to end")
+    await asyncio.to_thread(wait_for_none, lambda: number_of(db, NOT_ENDED), "the imports to end")
     mine = [row for row in db.execute(IMPORTS) if row[0] == "path"]
     assert [row[2] for row in mine] == ["completed"] * len(sent)
     assert {row[1] for row in mine} == sent
