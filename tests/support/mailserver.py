@@ -21,6 +21,8 @@ from typing import Any
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.support.ports import free_port
+
 
 class MailHost:
     """Received mails are in `mails`, in order. `answer` returns the answer to a mail: None accepts it, "" sends none.
@@ -38,7 +40,7 @@ class MailHost:
         self.dies_at_data = False
         self.refuses: dict[str, str] = {}
         self.ca = folder / "ca.pem"
-        self.port = port
+        self.port = port or free_port()  # it stays free while the host is away
         self._tls = tls
         self._login = login
         self._context: ssl.SSLContext | None = None
@@ -84,7 +86,6 @@ class MailHost:
         self._server = await self._loop.create_server(
             self._protocol, "127.0.0.1", self.port, ssl=self._context if self._tls == "smtps" else None
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def hang_up(self) -> None:
         if self._server:

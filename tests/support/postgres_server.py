@@ -14,7 +14,6 @@ import secrets
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 
 from tests.support import ROOT
 from tests.support.clients import postgres_programs
+from tests.support.ports import free_port as free_port
 
 VARIABLE = "POSTGRES_OF_TESTS"
 """The environment variable of a run and its processes: the process that began it, and the folder of its server."""
@@ -82,11 +82,6 @@ def server() -> tuple[str, int]:
 def pristine() -> Path:
     """Return the data of a new server, to copy: faster than initdb."""
     return Path(server()[0], PRISTINE)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def as_postgres() -> dict[str, Any]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from secrets import randbelow
 from types import TracebackType
 from typing import Any
 
@@ -17,19 +14,11 @@ import httpx
 import yaml
 
 from tests.support.clients import client
+from tests.support.ports import free_port as free_port
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 
 INTERVAL = "1s"
-
-
-def free_port() -> int:
-    """Return a free port below those that Linux gives out, so that no other program gets it before it is used."""
-    while True:
-        port = 20_000 + randbelow(12_000)
-        with socket.socket() as found, suppress(OSError):
-            found.bind(("127.0.0.1", port))
-            return port
 
 
 class Prometheus:

@@ -21,6 +21,7 @@ import trustme
 
 from tests.support import ROOT
 from tests.support.clients import client
+from tests.support.ports import free_ports as free_ports
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -132,15 +133,6 @@ def listening(
             process.wait(5)
         process.kill()
         process.wait()
-
-
-def free_ports(number: int) -> list[int]:
-    """Return so many ports that were free just now."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def replaced(text: str, changes: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mailserver import MailHost
+from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
 
 NAMES = (f"acme{number}" for number in count(1))
@@ -38,8 +38,7 @@ def mail(tmp_path: Path) -> Iterator[MailHost]:
 @pytest.fixture
 def mailing(tmp_path: Path, mail: MailHost) -> Iterator[ServerProcess]:
     """Start a server with mails that link to it, and the company acme."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     env = {
         "HEADCOUNT_HTTP_PORT": str(port),
         "HEADCOUNT_HTTP_PUBLIC_URL": f"http://127.0.0.1:{port}",
