@@ -21,6 +21,7 @@ from tests.support.hooked import gate_of, hooked, run_of
 from tests.support.keypairs import public_line
 from tests.support.screens import faults_on_screens
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S
 
 SAMPLES = ROOT / "deploy" / "demo"
 PICTURES = os.environ.get("SCREENSHOTS")
@@ -90,6 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
             f"http://127.0.0.1:{started.http_port}/api/v1/tenants/acme/imports?dry_run=true",
             content=(SAMPLES / "tuesday.csv").read_bytes(),
             headers=headers,
+            timeout=DEADLINE_S,
         )
         assert answer.status_code == 202, answer.text
         started.reaches("acme", 5, "completed", "completed_with_errors", "unchanged", "held")

@@ -14,7 +14,7 @@ from tests.support.browser import open_page, token, url
 from tests.support.clients import needs
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 ADA, STRANGER = "ada@acme.example", "stranger@acme.example"
 
@@ -57,7 +57,8 @@ async def test_a_link_from_a_mail_signs_in_once_by_its_button(
         assert await page.content() == answer, "the same answer for an address that no token has"
         link = await newest(mail, 1)
         for _ in range(2):
-            assert httpx.get(link).status_code == 200, "a program that checks mails opens the link"
+            opened = httpx.get(link, timeout=DEADLINE_S)
+            assert opened.status_code == 200, "a program that checks mails opens the link"
             await page.goto(link)
             await expect(page.get_by_role("main").get_by_role("button")).to_have_count(1)
             await expect(page.get_by_role("main")).to_contain_text("You sign in to acme as Grace (owner, token")
