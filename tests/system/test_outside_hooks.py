@@ -169,6 +169,14 @@ def test_a_command_ends_with_the_server_and_its_file_is_delivered_again(tmp_path
     assert [line.split()[1] for line in starts()] == ["1", "1" if sign is signal.SIGTERM else "2"]
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process has not ended, whether or not its parent knows."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def test_a_stop_of_all_processes_of_the_server_counts_no_attempt(tmp_path: Path) -> None:
     """As `systemctl stop` does by default."""
     started = tmp_path / "started"
@@ -179,11 +187,14 @@ def test_a_stop_of_all_processes_of_the_server_counts_no_attempt(tmp_path: Path)
         assert server.process
         program = int(started.read_text().split()[0])
         keeper = int(Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[1])
-        # The server last: it may see the end of the program first. The keeper may have seen it, too.
+        # The server last: it may see the end of the program first. The keeper may have seen it, too. The server waits
+        # a second for its own signal, so it is frozen until that is there.
+        server.freeze()
         os.kill(program, signal.SIGTERM)
         with suppress(ProcessLookupError):
             os.kill(keeper, signal.SIGTERM)
-        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not runs(program) and not runs(keeper), what="both to end")
+        server.thaw(signal.SIGTERM)
         assert server.process.wait() == 0
         Path(f"{started}.go").touch()
         server.start()
