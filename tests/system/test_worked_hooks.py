@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,17 +26,23 @@ SIGNATURE = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test\n"
 VIRUS = "The file contains a virus. Clean the computer that it comes from."
 
 
+def accepts(path: Path) -> bool:
+    """Return whether a program listens on the socket at `path`: it is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as trying:
+        return trying.connect_ex(str(path)) == 0
+
+
 @pytest.fixture(scope="module")
 def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield the configuration of a running clamd."""
     folder = tmp_path_factory.mktemp("clamd")
     (folder / "signatures").mkdir()
     (folder / "signatures" / "eicar.hdb").write_text(SIGNATURE)
-    config, socket = folder / "clamd.conf", folder / "clamd.socket"
-    config.write_text(f"LocalSocket {socket}\nDatabaseDirectory {folder / 'signatures'}\nForeground yes\n")
+    config, place = folder / "clamd.conf", folder / "clamd.socket"
+    config.write_text(f"LocalSocket {place}\nDatabaseDirectory {folder / 'signatures'}\nForeground yes\n")
     with subprocess.Popen([client("clamd"), "--config-file", config], stdout=subprocess.DEVNULL) as daemon:
         try:
-            wait_until(socket.exists, 60, "clamd to listen")
+            wait_until(lambda: accepts(place), 60, "clamd to listen")
             yield config
         finally:
             daemon.kill()
@@ -105,4 +112,5 @@ def ended(server: ServerProcess, run: int, state: str, attempt: int = 0) -> Any:
         reports = server.cli("hook", "runs", "acme", "--json").json
         return next((r for r in reports if r["id"] == run and r["state"] == state and r["attempt"] >= attempt), None)
 
-    return wait_until(found, 60, f"run {run} to be {state}")
+    # The second attempt comes after ten seconds, the third a minute later.
+    return wait_until(found, 150, f"run {run} to be {state}")
