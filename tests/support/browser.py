@@ -11,11 +11,12 @@ async def test_...(browser):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.support.clients import client
 from tests.support.server_process import ServerProcess
@@ -83,6 +84,27 @@ def _note(complaints: Complaints, message: Any) -> None:
     # The console also logs answers with an error status; the test itself checks those.
     if message.type == "error" and "the server responded with a status of" not in message.text:
         complaints.append(message.text)
+
+
+@asynccontextmanager
+async def staying(page: Page) -> AsyncIterator[None]:
+    """Let the page that follows a form stay in the block, which opens no link.
+
+    Without a script, a page whose import runs reloads itself after some seconds. Its notice is shown only once.
+    """
+    over = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if route.request.is_navigation_request() and route.request.method == "GET":
+            await over.wait()
+        await route.continue_()
+
+    await page.route("**/*", hold)
+    try:
+        yield
+    finally:
+        over.set()
+        await page.unroute("**/*", hold)
 
 
 async def sign_in(page: Page, token: str) -> None:

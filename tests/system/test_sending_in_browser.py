@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.browser import open_page, sign_in
+from tests.support.browser import open_page, sign_in, staying
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
@@ -62,8 +62,9 @@ async def test_an_owner_sends_the_tested_file_with_one_click(
         await sign_in(page, token(server, tenant))
         await choose(page, tmp_path, people(*MANY, "zoe", "yan"))
         assert len(server.users(tenant)) == 20
-        await page.get_by_role("button", name="Send this file: create 2 users").click()
-        await expect(page.locator(".notice")).to_have_text("File sent. Its import is queued.")
+        async with staying(page):
+            await page.get_by_role("button", name="Send this file: create 2 users").click()
+            await expect(page.locator(".notice")).to_have_text("File sent. Its import is queued.")
         await expect(page.get_by_text("2 users created.", exact=True)).to_be_visible()
         await expect(page.get_by_text("Grace", exact=True)).to_be_visible()
         await page.get_by_role("link", name="Import #2").click()
@@ -80,8 +81,9 @@ async def test_a_double_click_sends_the_file_once(
     async with open_page(browser, url(server), javascript=javascript) as page:
         await sign_in(page, token(server, tenant))
         await choose(page, tmp_path, people(*MANY, "zoe"))
-        await page.get_by_role("button", name="Send this file: create 1 user").dblclick(no_wait_after=True)
-        await expect(page.locator(".notice")).to_have_text("File sent. Its import is queued.")
+        async with staying(page):
+            await page.get_by_role("button", name="Send this file: create 1 user").dblclick(no_wait_after=True)
+            await expect(page.locator(".notice")).to_have_text("File sent. Its import is queued.")
         await expect(page.get_by_role("heading", name="Import #3")).to_be_visible()
         await expect(page.get_by_text("1 user created.", exact=True)).to_be_visible()
     assert server.state(tenant, 4) is None

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from server.tenants.setting_texts import SETTING_TEXTS
-from tests.support.browser import open_page, sign_in, token, url
+from tests.support.browser import open_page, sign_in, staying, token, url
 from tests.support.clients import needs
 from tests.support.importing import crowd, sheet
 from tests.support.server_process import ServerProcess
@@ -46,8 +46,9 @@ async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it_in_two_s
         await page.get_by_text("Approve: deactivate 15 users").click()
         await expect(page.get_by_text("The approval deactivates 15 users.")).to_be_visible()
         assert server.report(tenant, 2)["state"] == "held", "the first step only asks"
-        await sure.click()
-        await expect(page.locator(".notice")).to_contain_text("Approved")
+        async with staying(page):
+            await sure.click()
+            await expect(page.locator(".notice")).to_contain_text("Approved")
         await expect(page.locator(".badge.completed")).to_be_visible()
     report = server.report(tenant, 2)
     assert (report["state"], report["counts"]["deactivated"]) == ("completed", 15)

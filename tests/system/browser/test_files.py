@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.support.browser import open_page, sign_in, token, url
+from tests.support.browser import open_page, sign_in, staying, token, url
 from tests.support.clients import needs
 from tests.support.hooked import gate_of, hooked
 from tests.support.server_process import ServerProcess
@@ -97,7 +97,8 @@ async def test_an_owner_runs_a_failed_file_again_in_a_browser(
         await expect(page.locator(".outcome")).to_contain_text("This is bad: <bad>")
         await expect(page.get_by_text("5 of 5")).to_be_visible()
         gate.write_text("mended")
-        await page.get_by_role("button", name="Run again").click()
-        await expect(page.locator(".notice")).to_contain_text("Queued again")
+        async with staying(page):
+            await page.get_by_role("button", name="Run again").click()
+            await expect(page.locator(".notice")).to_contain_text("Queued again")
         await expect(page.locator(".outcome")).to_contain_text("The hook has read <bad>.")
         await expect(page.get_by_text("1 of 5")).to_be_visible()

@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support import ROOT
-from tests.support.browser import open_page, url
+from tests.support.browser import open_page, staying, url
 from tests.support.clients import client, needs
 from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
@@ -89,6 +89,12 @@ class Person:
         else:
             await self.main.get_by_role("button", name=label, exact=True).click()
         self.met.append(name)
+
+    async def sends(self, name: str, notice: str, *, of: str = "") -> None:
+        """Press the button of a form, and read its notice."""
+        async with staying(self.page):
+            await self.presses(name, of=of)
+            await self.reads(notice)
 
     async def fills(self, label: str, text: str) -> None:
         await self.main.get_by_label(label, exact=True).fill(text)
@@ -188,8 +194,8 @@ async def fits_the_settings(person: Person) -> None:
 async def sends_the_file(person: Person) -> None:
     await person.tests_file(export(USERS))
     await person.reads("24 users would be created.")
-    await person.presses("Send this file", of=": create 24 users")
-    await person.reads("File sent. Its import is queued.", "24 users created.")
+    await person.sends("Send this file", "File sent. Its import is queued.", of=": create 24 users")
+    await person.reads("24 users created.")
     assert "Import 4 of nordwind was applied" in await person.newest_mail("import 4 was applied")
     await person.goes_to("Users")
     await person.reads("24 active", "Jörg Müller")
@@ -268,8 +274,8 @@ async def approves_leavers(person: Person) -> None:
     await person.sees("Users to deactivate")
     await person.presses("Approve", of=": deactivate 8 users", kind="part")
     await person.reads("The approval deactivates 8 users. Check the list of these users below first.")
-    await person.presses("Deactivate 8 users")
-    await person.reads("Approved and queued.", "8 users deactivated.")
+    await person.sends("Deactivate 8 users", "Approved and queued.")
+    await person.reads("8 users deactivated.")
     await person.goes_to("Users")
     await person.reads("15 active, 9 deactivated")
 
@@ -286,8 +292,8 @@ async def undoes_a_mistake(person: Person) -> None:
     await person.presses("#9", kind="link")
     await person.presses("Undo this import", kind="part")
     await person.reads("The undo sets back 15 updated users.")
-    await person.presses("Undo import #9")
-    await person.reads("The undo is queued.", "Undone by Hanna (owner, token")
+    await person.sends("Undo import #9", "The undo is queued.")
+    await person.reads("Undone by Hanna (owner, token")
     assert await person.users() == before
 
 
