@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +152,7 @@ class EmbeddedInstallation:
         raise NotImplementedError
 
     def unfinished(self, tenant: str) -> list[int]:
-        return [file.stat().st_size for file in self.folder(tenant).staging.iterdir() if file.exists()]
+        return sizes_of(self.folder(tenant).staging.iterdir())
 
     def noted(self, tenant: str) -> int:
         return sum(self.unfinished(tenant))
@@ -323,6 +329,15 @@ class EmbeddedInstallation:
 
     def _server_database(self) -> Path:
         return self.data / "headcount.db"
+
+
+def sizes_of(files: Iterable[Path]) -> list[int]:
+    """Return the sizes of files, without those that a thread of the server removes meanwhile."""
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):
+            found.append(file.stat().st_size)
+    return found
 
 
 def _content(file: Path) -> bytes | None:

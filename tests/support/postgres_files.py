@@ -16,6 +16,7 @@ import psycopg
 from engine.postgres.database import alone
 from engine.postgres.store import PostgresStore
 from engine.shared.files import Names, Place
+from tests.support.embedded import sizes_of
 from tests.support.postgres import connected
 
 ID = "(SELECT id FROM tenants WHERE name = %s)"
@@ -119,8 +120,7 @@ class FilesInPostgres:
 
     def unfinished(self, tenant: str) -> list[int]:
         places = [*_scratch_folders({os.getpid(), *self._server()})]
-        staged = [file for each in places for file in (each / "tenants" / tenant / "staging").glob("*")]
-        return [file.stat().st_size for file in staged if file.exists()]
+        return sizes_of(file for each in places for file in (each / "tenants" / tenant / "staging").glob("*"))
 
     def noted(self, tenant: str) -> int:
         query = f"SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM drafts WHERE tenant_id = {ID}"

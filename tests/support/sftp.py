@@ -25,7 +25,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.tenants import Tenants
 from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.clients import client
-from tests.support.installation import Installation, installation
+from tests.support.installation import Installation, accounts_of, installation
 from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually
 
@@ -153,6 +153,15 @@ class Counted:
         self.uploads.append((tenant, result))
 
 
+class BanClock:
+    """The clock of bans: time passes only when a test lets it, however slow the machine is."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class SftpHouse:
     """The server, its tenant `acme`, and clients for it."""
 
@@ -164,7 +173,7 @@ class SftpHouse:
         self.stored = stored
         self.work = work
         self.settings = stored.settings(sftp_host=HOST, sftp_port=0, **settings)
-        self.accounts: Any = place_of(self.settings).accounts(tenants, None)  # type: ignore[arg-type]
+        self.accounts: Any = accounts_of(place_of(self.settings), tenants)
         self.metrics = Counted()
         numbers = itertools.count(1)
         self.real = HeardHook(tenants, self.stored, numbers)
@@ -223,6 +232,16 @@ class SftpHouse:
             return account is not None and all(getattr(account.limits, name) == limits[name] for name in limits)
 
         await eventually(known, what="the new limits")
+
+    def stop_clock_of_bans(self) -> BanClock:
+        """Let no penalty expire by itself; return the clock that says when it does."""
+        clock = self.listener.gate._clock = BanClock()
+        return clock
+
+    def stop_watching(self) -> None:
+        """Let the listener no more look at sessions and copies once a second."""
+        for watcher in self.listener._watchers:
+            watcher.cancel()
 
     async def counts_truly(self) -> bool:
         """Return whether the running total of the quota equals a new measurement of the visible files."""

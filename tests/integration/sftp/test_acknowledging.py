@@ -11,34 +11,47 @@ from server.sftp.wire import acknowledge_at_once
 from tests.support.sftp import sftp_house
 from tests.support.waiting import eventually
 
-TURNS = 8
-"""After so many questions and answers the kernel delays acknowledgments, because answers carry them."""
 
+class Asked:
+    """The socket of a connection, and what it was asked to do."""
 
-class Connection(asyncio.Protocol):
-    """The part of the library's connection that matters here: it answers every message."""
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.options: list[tuple[int, int, int]] = []
 
-    def __init__(self) -> None:
-        self._auth_complete = False
-        self.received = 0
-        self.at_once = False
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes, datatype: None = None) -> None:
-        self.received += 1
-        if self.received <= TURNS:
-            self._transport.write(data)
+    def setsockopt(self, *option: int) -> None:
+        self.options.append(option)  # type: ignore[arg-type]
+        self._sock.setsockopt(*option)
 
     @property
     def acknowledges_at_once(self) -> bool:
-        sock = self._transport.get_extra_info("socket")
-        return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+        return bool(self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+
+
+class Connection(asyncio.Protocol):
+    """The part of the library's connection that matters here: it answers every message but the last one."""
+
+    def __init__(self) -> None:
+        self._auth_complete = False
+        self._transport: Any = self
+        self.answers = True
+        self.ended = self.at_once = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.socket = Asked(transport.get_extra_info("socket"))
+        self.write = transport.write
+
+    def get_extra_info(self, name: str) -> object:
+        return {"socket": self.socket}[name]
+
+    def data_received(self, data: bytes, datatype: None = None) -> None:
+        self.ended = not self.answers
+        if self.answers:
+            self.write(data)
 
 
 async def conversation(*, logged_in: bool) -> Connection:
-    """Return a connection after `TURNS` turns and one message without an answer."""
+    """Return a connection after questions with answers and one message without an answer."""
     made: list[Connection] = []
 
     def accepted() -> Connection:
@@ -48,28 +61,34 @@ async def conversation(*, logged_in: bool) -> Connection:
     server = await asyncio.get_running_loop().create_server(accepted, "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        for _ in range(TURNS):
+
+        async def delays() -> bool:
+            """Ask once more. Soon the kernel delays acknowledgments, because answers that come at once carry them."""
             writer.write(b"?")
             await reader.readexactly(1)
+            return not made[0].socket.acknowledges_at_once
+
+        await eventually(delays, what="the kernel to delay acknowledgments")
         connection = made[0]
-        assert not connection.acknowledges_at_once
         acknowledge_at_once(connection)
-        connection._auth_complete = logged_in
+        connection._auth_complete, connection.answers = logged_in, False
         writer.write(b"?")
-        while connection.received == TURNS:
+        while not connection.ended:
             await asyncio.sleep(0)
-        connection.at_once = connection.acknowledges_at_once
+        connection.at_once = connection.socket.acknowledges_at_once
         writer.close()
     return connection
 
 
 async def test_data_before_the_login_is_acknowledged_at_once() -> None:
-    assert (await conversation(logged_in=False)).at_once
+    connection = await conversation(logged_in=False)
+    assert connection.socket.options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+    assert connection.at_once
 
 
 async def test_data_after_the_login_is_acknowledged_when_the_kernel_decides() -> None:
     connection = await conversation(logged_in=True)
-    assert not connection.at_once
+    assert connection.socket.options == []
     assert "data_received" not in vars(connection), "the check of each packet has ended"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -40,6 +40,25 @@ async def answer(house: SftpHouse, *sent: bytes, source: str = BALANCER) -> byte
         writer.close()
 
 
+class Stands:
+    """The time of an event loop that stands still."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+
+@contextmanager
+def standing_time() -> Iterator[Stands]:
+    """Let time stand still for the event loop, except when the block sets it. No sleep ends by itself."""
+    loop = asyncio.get_running_loop()
+    stands = Stands(loop.time())
+    loop.time = lambda: stands.now  # type: ignore[method-assign]
+    try:
+        yield stands
+    finally:
+        del loop.time  # type: ignore[method-assign]
+
+
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if getattr(r, "event", "") == "proxy_header_refused"]
 
@@ -47,6 +66,7 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
     async with sftp_house(tmp_path, trusted_balancers=BALANCER, penalty_no_login_s=20) as house:
+        house.stop_clock_of_bans()
         yield house
 
 
@@ -162,14 +182,9 @@ async def test_the_client_is_known_from_headers_of_both_families_and_with_additi
 async def test_unusable_headers_are_logged_at_most_once_a_second(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
-    loop = asyncio.get_running_loop()
-    now = loop.time()
-    loop.time = lambda: now  # type: ignore[method-assign]  # time stands still
-    try:
+    with standing_time():
         for _ in range(20):
             assert await answer(house, b"SSH-2.0-mine\r\n") == b""
-    finally:
-        del loop.time  # type: ignore[method-assign]
     assert len(refusals(caplog)) == 1
 
 
@@ -189,10 +204,13 @@ async def test_a_connection_without_a_header_ends_at_the_grace_time(
     async with sftp_house(tmp_path, trusted_balancers=BALANCER, login_grace_s=0.2) as house:
         assert await answer(house, SIGNATURE[:5]) == b""
         assert "in time" in refusals(caplog)[0]
-        reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BALANCER, 0))
-        writer.write(header(CLIENT))
-        with suppress(ConnectionError):
-            await reader.read()  # ends by itself: the login has the rest of the grace time
+        with standing_time() as stands:
+            reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BALANCER, 0))
+            writer.write(header(CLIENT))
+            assert await reader.readline() == GREETING
+            stands.now += 0.2
+            with suppress(ConnectionError):
+                await reader.read()  # ends by itself: the login has the rest of the grace time
         writer.close()
         assert len(refusals(caplog)) == 1
 
@@ -215,6 +233,7 @@ async def haproxy(house: SftpHouse, folder: Path) -> AsyncIterator[int]:
         config = folder / "haproxy.cfg"
         config.write_text(
             "defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 60s\n  timeout server 60s\n"
+            "  timeout check 60s\n"
             f"listen sftp\n  bind fd@{listening.fileno()}\n"
             f"  server one {HOST}:{house.port} source {BALANCER} send-proxy-v2 check inter 100ms\n"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ async def test_a_client_that_does_not_answer_keepalives_is_disconnected(tmp_path
         inside._transport.abort()
 
 
-async def test_connections_without_a_login_are_limited_in_all(tmp_path: Path) -> None:
+async def test_connections_without_a_login_are_limited_in_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entrance, "SLOW_LOGIN_S", math.inf)  # a slow machine gives the place of none to another
     async with sftp_house(tmp_path, max_handshakes=3) as house, AsyncExitStack() as stack:
         for number in range(3):
             assert await _greeted(stack, house, f"127.0.6.{1 + number}")

@@ -424,5 +424,5 @@ async def test_the_hooks_hear_nothing_of_the_uploads_of_a_removed_tenant(
             if closed:
                 await file.close()
             await eventually(lambda: not house.listener._sessions.tasks, what="the session to end")
+    await house.nothing_open()
     assert house.real.events == house.other.events == []
-    assert house.staged() == []

@@ -19,7 +19,7 @@ from server.tenants.tenants import Tenants
 from tests.support.clients import client, needs
 from tests.support.installation import Installation, accounts_of, installation
 from tests.support.keypairs import keypair, public_line
-from tests.support.waiting import eventually, wait_until
+from tests.support.waiting import DEADLINE_S, eventually, wait_until
 
 MAX_TRIES = 6
 
@@ -125,7 +125,7 @@ async def test_a_key_offered_without_a_signature_is_not_a_login(house: House) ->
     def probe() -> None:
         transport = paramiko.Transport(("127.0.0.1", house.port))
         try:
-            transport.start_client(timeout=10)
+            transport.start_client(timeout=DEADLINE_S)
             with pytest.raises(paramiko.SSHException):
                 transport.auth_publickey("acme", _Unwilling(keypair().export_private_key("openssh").decode()))
         finally:
@@ -153,7 +153,7 @@ async def test_passwords_count_as_login_attempts(house: House) -> None:
     def keep_guessing() -> None:
         transport = paramiko.Transport(("127.0.0.1", house.port))
         try:
-            transport.start_client(timeout=10)
+            transport.start_client(timeout=DEADLINE_S)
             with pytest.raises(paramiko.BadAuthenticationType):
                 transport.auth_password("acme", "the first", fallback=False)
             for _ in range(MAX_TRIES - 2):

@@ -120,7 +120,7 @@ async def test_nothing_is_left_of_connections_without_a_login(
     await _meets(house, meeting, EACH)
     await eventually(lambda: not _more_than(objects, OF_THE_SERVER), what="the server's objects to be freed")
     await eventually(lambda: not _one_each(_more_than(objects, OF_A_CONNECTION)), what="all objects to be freed")
-    assert len(os.listdir("/proc/self/fd")) <= descriptors
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, what="all descriptors to be closed")
     entrance = house.listener._sessions.entrance
     assert entrance.handshakes._open == {}
     assert entrance._lingering == set()

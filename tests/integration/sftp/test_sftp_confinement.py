@@ -15,6 +15,7 @@ import pytest
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_READ, FXF_TRUNC, FXF_WRITE
 
 from tests.support.sftp import SftpHouse
+from tests.support.waiting import DEADLINE_S
 
 on_a_disk = pytest.mark.only_on("sqlite", "no other engine has links, or folders around those of a tenant")
 
@@ -228,7 +229,7 @@ async def test_only_regular_files_are_opened(house: SftpHouse) -> None:
     async with house.client() as sftp:
         for mode in ("rb", "wb", "ab"):
             with pytest.raises(asyncssh.SFTPError):
-                await asyncio.wait_for(sftp.open("fifo", mode), 5)
+                await asyncio.wait_for(sftp.open("fifo", mode), DEADLINE_S)
 
 
 @on_a_disk

@@ -137,6 +137,7 @@ async def test_many_copies_of_visible_files_are_measured_again_when_one_is_remov
     runs, folder = house.tenants.store.runs(), house.tenants.folder("acme")
     folder.runs.mkdir(exist_ok=True)
     waiting = [await put_in_line(runs) for _ in range(FEW_COPIES + 1)]
+    house.stop_watching()  # it measures the copies, too
     async with house.client() as sftp:
         await put(sftp, b"x", path="a")
         os.link(house.files / "a", folder.run_copy(waiting[0]))
@@ -191,6 +192,7 @@ async def test_a_copy_counts_as_soon_as_a_rename_replaces_its_file(house: SftpHo
 async def test_copies_of_removed_files_count_for_uploads_that_were_open_before(house: SftpHouse) -> None:
     for number in (1, 2, 3):
         set_state(house, number, "queued")
+    house.stop_watching()  # it counts the copies, too
     async with house.client() as sftp:
         uploads = [await sftp.open("sync_users.csv", "wb") for _ in range(4)]
         # The copies are counted again at each landing, or also at each other change.

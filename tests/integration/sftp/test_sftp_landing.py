@@ -28,7 +28,7 @@ from tests.support.chosen import EMBEDDED, chosen_engine
 from tests.support.disk import DiskLog
 from tests.support.keypairs import public_line
 from tests.support.sftp import SftpHouse, answer_to
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 ONE = b"email\nada@example.org\n"
 TWO = b"email\ngrace@example.org\nada@example.org\n"
@@ -489,12 +489,13 @@ ON_DISK = [
 ]
 
 
-def slow_flushes(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Let a flush of `file` take longer than all other steps of its landing."""
+def slow_flushes(monkeypatch: pytest.MonkeyPatch, disk: DiskLog, file: Path) -> None:
+    """Let a flush of `file` end after the hook was told, and take longer than the other steps of its landing."""
     inode, real = file.stat().st_ino, os.fsync
 
     def fsync(fd: int) -> None:
         if os.fstat(fd).st_ino == inode:
+            wait_until(lambda: ("arriving", None) in disk.steps, what="the hook to be told")
             time.sleep(0.2)
         real(fd)
 
@@ -522,8 +523,8 @@ async def test_a_short_file_is_on_disk_before_its_copy(house: SftpHouse, monkeyp
         file = await sftp.open("sync_users.csv", "wb")
         await file.write(TWO)
         (staged,) = house.folder.staging.iterdir()
-        slow_flushes(monkeypatch, staged)
         disk = DiskLog(monkeypatch, house.real)
+        slow_flushes(monkeypatch, disk, staged)
         await file.close()
         steps = disk.of(file=house.files / "sync_users.csv", uploads=house.folder.uploads, files=house.files)
         assert steps == ["arriving", "fsync file", *ON_DISK[2:]]
@@ -539,8 +540,8 @@ async def test_a_refused_short_file_is_closed_after_its_flush(
         await file.write(TWO)
         (staged,) = house.folder.staging.iterdir()
         inode = staged.stat().st_ino
-        slow_flushes(monkeypatch, staged)
         disk = DiskLog(monkeypatch, house.real)
+        slow_flushes(monkeypatch, disk, staged)
         with pytest.raises(asyncssh.SFTPFailure, match="too many wait"):
             await file.close()
         assert ("fsync", inode) in disk.steps
@@ -554,8 +555,8 @@ async def test_a_stop_closes_a_short_file_after_its_flush(house: SftpHouse, monk
     async with house.connect() as connection:
         sftp = await connection.start_sftp_client()
         await put(sftp, "part", ONE)
-        slow_flushes(monkeypatch, house.files / "part")
         disk = DiskLog(monkeypatch, house.real)
+        slow_flushes(monkeypatch, disk, house.files / "part")
         renaming = asyncio.ensure_future(sftp.rename("part", "sync_users.csv"))
         await house.real.arrived.wait()
         await house.listener.close(0)
