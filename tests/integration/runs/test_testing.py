@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -161,9 +162,10 @@ def test_two_servers_run_beside_each_other() -> None:
         assert other.put("acme", "/notes/a.txt", b"2").id == 1
 
 
-def test_a_server_leaves_no_folder_and_no_thread() -> None:
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("headcount-*"))
+def test_a_server_leaves_no_folder_and_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # that of the machine has those of other tests, too
     with running(hooks=[notes]) as server:
         server.put("acme", "/notes/a.txt", b"")
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("headcount-*")) <= before
+        assert [*tmp_path.iterdir()] != []
+    assert [*tmp_path.iterdir()] == []
     assert "headcount" not in {thread.name for thread in threading.enumerate()}
