@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
-from importer.worker import decisions
+from importer.worker import advising, decisions
 from importer.worker.advising import Advising
 from importer.worker.attempt import Later, Starter, known_end
 from importer.worker.closing import Closing
@@ -105,6 +106,13 @@ class Process:
         path = self.house.folder.said(number)
         await self.house.archive.fetch(self.house.folder, path)
         return [str(each["code"]) for each in messages_in(path)[0]]
+
+
+@pytest.fixture(autouse=True)
+def _advice_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each import wait for the advice on its file, however slow the machine is."""
+    for limit in ("QUICK_S", "AT_ONCE_S"):
+        monkeypatch.setattr(advising, limit, 60.0)
 
 
 @pytest.fixture
@@ -235,7 +243,7 @@ async def test_expired_imports_lose_their_files(process: Process) -> None:
     for content in (ONE_BAD, people("ann", "cy"), people("ann", "cy", "di")):
         await process.run(content)
     await process.keep(house.folder.said(9), b"of no import")
-    late = utc_now().replace(year=utc_now().year + 1)
+    late = utc_now() + timedelta(days=365)
     await prune(process.queue, "acme", house.folder, house.users, retention_days=1, now=late, archive=house.archive)
     assert await process.kept() == {"uploads": ["3.csv"], "messages": ["9.jsonl", "last.advice.json"]}
 

@@ -24,7 +24,7 @@ from server.web.live import Event, Key, Live, as_stream, as_text
 from tests.support.engines import OpenStore
 from tests.support.queues import House, enqueue, open_house, promise, run_to
 from tests.support.runs import end_in, put_in_line
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 
 class Scene:
@@ -60,7 +60,7 @@ class Scene:
 
     async def end(self) -> None:
         await self.live.close()
-        await asyncio.wait_for(asyncio.gather(*self._tasks), 5)
+        await asyncio.wait_for(asyncio.gather(*self._tasks), DEADLINE_S)
 
 
 @pytest.fixture
@@ -270,23 +270,29 @@ async def test_events_are_sent_over_http_at_once_and_a_stop_waits_for_no_followe
     monkeypatch.setattr(listener_module, "CLOSE_S", 3600)  # for a follower that the stop would wait for
     listener = served(scene.live)
     host, port = await listener.start()
-    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
+    async with (
+        httpx.AsyncClient(timeout=DEADLINE_S) as client,
+        client.stream("GET", f"http://{host}:{port}/") as answer,
+    ):
         lines = answer.aiter_lines()
         assert await anext(lines) == "retry: 2000"
         await scene.joined()
         await enqueue(scene.queue)
         data = ""
         while not data.startswith("data: "):
-            data = await asyncio.wait_for(anext(lines), 5)
+            data = await asyncio.wait_for(anext(lines), DEADLINE_S)
         assert json.loads(data.removeprefix("data: "))["state"] == "queued"
         await scene.live.close()
-        await asyncio.wait_for(listener.close(), 10)
+        await asyncio.wait_for(listener.close(), DEADLINE_S)
 
 
 async def test_a_browser_that_disconnects_leaves_no_follower(scene: Scene) -> None:
     listener = served(scene.live)
     host, port = await listener.start()
-    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
+    async with (
+        httpx.AsyncClient(timeout=DEADLINE_S) as client,
+        client.stream("GET", f"http://{host}:{port}/") as answer,
+    ):
         lines = answer.aiter_lines()
         await anext(lines)
         await scene.joined()

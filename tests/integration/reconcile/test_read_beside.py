@@ -105,16 +105,20 @@ async def test_a_hanging_reader_is_replaced_by_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     started: list[Beside] = []
+    program = tmp_path / "hangs"
+    program.write_text("#!/bin/sh\nexec /bin/sleep 100000\n")
+    program.chmod(0o700)
 
-    def stopped(*given: object) -> Beside | None:
-        reading = start(*given)  # type: ignore[arg-type]
+    def hanging(*given: object) -> Beside | None:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", str(program))
+            reading = start(*given)  # type: ignore[arg-type]
         assert reading is not None
-        os.kill(reading._process.pid, signal.SIGSTOP)
         started.append(reading)
         return reading
 
     start = Beside.start
-    monkeypatch.setattr(Beside, "start", stopped)
+    monkeypatch.setattr(Beside, "start", hanging)
     monkeypatch.setattr(beside, "PATIENCE_S", 0.2)
     company = company_in(tmp_path, 5, beside_bytes=0)
     if when == "hangs":
