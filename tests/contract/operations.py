@@ -23,6 +23,7 @@ from tests.support.engines import COMPANIES, ENGINES
 from tests.support.importing import Company, people
 from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
 from tests.support.runs import arrive, end_in, ended, put_in_line, start
+from tests.support.waiting import DEADLINE_S
 
 AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T13:00:00.000Z"
 NOTICES = [Notice("acme", channel, "import 1", "{}") for channel in Channel]
@@ -104,9 +105,9 @@ class UsersOperation:
             seen += [effects, await memory.imports_with_history()]
         async with kept.history(BY_ADDRESS) as history:
             seen += [await history.page_of_import(each) for each in range(9)]
-        async with kept.invitations(1.0) as invitations:
+        async with kept.invitations(DEADLINE_S) as invitations:
             seen += [await invitations.waiting(), await invitations.due(NOW, MOST)]
-        return told([*seen, kept.take_stock(1.0), await kept.settings_changes(MOST)])
+        return told([*seen, kept.take_stock(DEADLINE_S), await kept.settings_changes(MOST)])
 
 
 def told(seen: object) -> str:
@@ -320,7 +321,7 @@ async def numbered(company: Company) -> None:
 
 
 async def begin_invitation(company: Company) -> None:
-    async with company.kept.invitations(1.0) as invitations:
+    async with company.kept.invitations(DEADLINE_S) as invitations:
         assert await invitations.begin(1, NOW, lambda _: NOW.waits[0] + 60)
 
 

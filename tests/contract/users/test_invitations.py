@@ -12,7 +12,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = Asked(NOON, (NOON.timestamp(), NOON.timestamp() + 3600), on_hire_date=False)
 ON_HIRE_DATE = Asked(NOON, NOW.waits, on_hire_date=True)
 INVITING: dict[str, Any] = {"invitations": "immediately"}
-WAIT_S = 1.0
+WAIT_S = 30.0
 MOST = 10
 
 

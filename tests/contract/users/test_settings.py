@@ -9,7 +9,7 @@ from importer.rules.identity import Identity
 from importer.users.settled import SettingChange, Settled, Texts
 from tests.support.importing import Company, people, sheet
 
-SOON_S = 1.0
+WAIT_S = 30.0
 
 
 def change(number: int) -> SettingChange:
@@ -26,8 +26,8 @@ async def test_changed_settings_are_read_as_decided(company: Company) -> None:
     for _ in range(2):
         await company.kept.change_settings(decide)
     assert shown == [{}, {"delimiter": '";"'}]
-    assert company.kept.read_settings(SOON_S) == ({"delimiter": '";"'}, False)
-    assert await company.kept.prepare() == company.kept.take_stock(SOON_S).settings == {"delimiter": '";"'}
+    assert company.kept.read_settings(WAIT_S) == ({"delimiter": '";"'}, False)
+    assert await company.kept.prepare() == company.kept.take_stock(WAIT_S).settings == {"delimiter": '";"'}
 
 
 async def test_changes_of_settings_come_newest_first_in_pages(company: Company) -> None:
@@ -43,7 +43,7 @@ async def test_a_refused_identifier_leaves_all_settings_as_they_were(company: Co
     kept = {"identifier": '"number"', "delimiter": '";"'}
     with pytest.raises(Refused, match="Ann Smith"):
         await company.kept.change_settings(lambda _: Settled(kept, [change(1)], Identity("number")))
-    assert company.kept.read_settings(SOON_S) == ({}, False)
+    assert company.kept.read_settings(WAIT_S) == ({}, False)
     assert await company.kept.settings_changes(10) == ([], None)
 
 
@@ -63,7 +63,7 @@ async def test_users_are_identified_by_the_chosen_field(company: Company) -> Non
 async def test_a_stock_counts_users_by_state(company: Company) -> None:
     await company.run(people("ann", "ben"), invitations="immediately")
     await company.run(people("ben", deactivate="1"))
-    stock = company.kept.take_stock(SOON_S)
+    stock = company.kept.take_stock(WAIT_S)
     assert (stock.active, stock.deactivated, stock.inviting) == (1, 1, True)
 
 

@@ -40,7 +40,7 @@ def local(house: SftpHouse) -> Path:
 
 async def landed(house: SftpHouse, times: int, content: bytes = CONTENT) -> None:
     """Wait for the last of `times` uploads: sshfs closes a file after cp has ended."""
-    await eventually(lambda: len(house.real.events) >= 2 * times, what="the upload to land")
+    await eventually(lambda: len(house.real.events) >= 2 * times and not house.staged(), what="the upload to land")
     assert house.real.events == ["arriving", "landed"] * times
     landed_whole(house, content)
 
