@@ -13,6 +13,7 @@ import pytest
 from engine.sqlite.database import Inline, open_database, put_away, transaction
 from importer import apart as apart_module
 from importer.apart import apart
+from tests.support.waiting import DEADLINE_S
 
 
 async def test_work_apart_runs_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ async def test_remaining_work_is_done_after_the_caller_has_its_result() -> None:
 
     assert await apart(work, "work", afterwards) == 7
     answered.set()
-    assert await asyncio.to_thread(done.wait, 10)
+    assert await asyncio.to_thread(done.wait, DEADLINE_S)
 
 
 async def test_a_connection_that_is_put_away_empties_the_log(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> No
     (tmp_path / "users.db").touch()
     with pytest.raises(DatabaseUnusable):
         asyncio.run(open_database(tmp_path / "users.db", "tenant"))
-    wait_until(lambda: set(threading.enumerate()) <= before, 10, "the thread to end")
+    wait_until(lambda: set(threading.enumerate()) <= before, what="the thread to end")
 
 
 async def test_a_canceled_opening_has_ended_before_the_cancellation_goes_on(tmp_path: Path) -> None:
@@ -41,4 +41,4 @@ async def test_a_canceled_opening_has_ended_before_the_cancellation_goes_on(tmp_
         other.execute("ROLLBACK")
         with pytest.raises(asyncio.CancelledError):
             await opening
-    wait_until(lambda: set(threading.enumerate()) <= before, 10, "the thread to end")
+    wait_until(lambda: set(threading.enumerate()) <= before, what="the thread to end")

@@ -34,7 +34,7 @@ async def main():
     facts = dict.fromkeys(("tenant", "hook", "path", "sha256"), "x") | dict.fromkeys(("copy", "reports"), "/")
     facts |= {"run_id": 1, "size": 1, "attempt": 1, "settings": {}, "uploaded_at": "2026-03-31T10:00:00Z"}
     pool = Pool({})
-    print((await pool.deliver(Code("my_hooks", "invoices"), facts, 60, print)).message)
+    print((await pool.deliver(Code("my_hooks", "invoices"), facts, 240, print)).message)
     await pool.close()
 
 asyncio.run(main())
@@ -75,7 +75,7 @@ def test_the_help_of_a_wheel_is_rendered(unpacked: Path) -> None:
         cwd=unpacked,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split()[:-1] == list(TOPICS)
@@ -89,7 +89,7 @@ def test_a_hook_of_the_current_folder_runs_with_a_wheel(unpacked: Path, tmp_path
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
     found = [str(unpacked / name / "__init__.py") for name in ("headcount", "server", "ground")]

@@ -9,6 +9,7 @@ import pytest
 from importer.errors import TryAgain
 from server import rounds
 from server.rounds import LEAD_S, LONGEST_REST_S, again, insist, led, rest_s, set_within
+from tests.support.waiting import DEADLINE_S
 
 BUSY = TryAgain("database_busy", "the database is busy")
 
@@ -71,7 +72,7 @@ async def test_the_end_does_not_wait_for_the_next_round() -> None:
     rounds_ = asyncio.create_task(again(work, to_failed, ending))
     await asyncio.sleep(0)
     ending.set()
-    await asyncio.wait_for(rounds_, 5)
+    await asyncio.wait_for(rounds_, DEADLINE_S)
 
 
 async def test_a_round_begins_early_when_it_is_woken() -> None:
@@ -89,10 +90,10 @@ async def test_a_round_begins_early_when_it_is_woken() -> None:
     rounds_ = asyncio.create_task(again(work, to_failed, ending, wake=wake))
     await asyncio.sleep(0)
     wake.set()
-    assert await set_within(second, 5)
+    assert await set_within(second, DEADLINE_S)
     ending.set()
     wake.set()
-    await asyncio.wait_for(rounds_, 5)
+    await asyncio.wait_for(rounds_, DEADLINE_S)
 
 
 async def test_a_write_is_repeated_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,7 +184,7 @@ async def test_a_child_that_is_gone_leaves_no_descriptor_open() -> None:
     for _ in range(3):
         await spawn(["true"], env=ENV).wait()
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # objects of earlier tests may close theirs meanwhile
 
 
 async def test_a_program_gets_the_descriptors_it_shall_have_and_only_those() -> None:

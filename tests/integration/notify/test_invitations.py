@@ -25,7 +25,7 @@ from tests.support.importing import people, sheet
 from tests.support.installation import company_in
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 QUICK = Retries(Growing(0.02, 0.05), tries=200)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -82,7 +82,7 @@ class Office:
         try:
             yield inviter
         finally:
-            await inviter.stop(5)
+            await inviter.stop(DEADLINE_S)  # a mail that has arrived is noted
 
     async def is_off(self) -> bool:
         return self.off
@@ -417,8 +417,8 @@ async def test_a_stop_during_a_visit_ends_at_once(office: Office) -> None:
     inviter = office.make_inviter(round_s=1000)
     inviter.start()
     await asyncio.sleep(0)  # it is opening the tenant's database now
-    async with asyncio.timeout(10):
-        await inviter.stop(100)
+    async with asyncio.timeout(DEADLINE_S):
+        await inviter.stop(10 * DEADLINE_S)
 
 
 async def test_no_invitation_is_sent_while_an_import_locks_the_database(office: Office) -> None:

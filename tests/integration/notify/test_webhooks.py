@@ -59,10 +59,8 @@ async def test_a_receiver_that_hangs_is_given_up_after_the_timeout() -> None:
 
 
 async def test_a_receiver_that_cannot_be_reached_is_a_failure() -> None:
-    with WebHost() as host:
-        pass
     with pytest.raises(WebhookFailed, match="cannot be reached"):
-        await send(host.url)
+        await send("http://127.0.0.1:1/")
     with pytest.raises(WebhookFailed, match="cannot be reached"):
         await send("http://no-such-host.invalid/")
 
@@ -113,7 +111,7 @@ def test_a_slow_name_lookup_does_not_delay_the_stop() -> None:
         "import asyncio, sys, time\n"
         "from server import guarded\n"
         "from server.notify import webhooks\n"
-        "guarded._addresses_of = lambda name, port: time.sleep(60)\n"
+        "guarded._addresses_of = lambda name, port: time.sleep(600)\n"
         "hooks = webhooks.Webhooks(allow_private=True, timeout_s=0.2)\n"
         "try:\n"
         "    asyncio.run(hooks.send('http://slow.example/', sys.argv[1], 'a', {}))\n"
@@ -121,7 +119,7 @@ def test_a_slow_name_lookup_does_not_delay_the_stop() -> None:
         "    print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, SECRET], timeout=30, check=True, capture_output=True, text=True
+        [sys.executable, "-c", script, SECRET], timeout=120, check=True, capture_output=True, text=True
     )
     assert "did not answer within 0.2 seconds" in done.stdout
 

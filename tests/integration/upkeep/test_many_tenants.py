@@ -71,7 +71,7 @@ async def test_regular_work_opens_no_database_of_idle_tenants(tmp_path: Path) ->
                 await many.rounds()
             await many.tenants.store.ledger.db.set_trace_callback(None)  # type: ignore[arg-type]
             assert opened == []
-            assert len(os.listdir("/proc/self/fd")) == held
+            assert len(os.listdir("/proc/self/fd")) <= held  # objects of earlier tests may close theirs meanwhile
             statements[count] = len(asked)
     assert statements[2] == statements[9]
 

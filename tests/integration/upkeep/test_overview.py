@@ -107,8 +107,15 @@ async def test_the_disk_usage_of_a_tenant_counts_a_file_with_two_names_once(desk
     added = await desk.tenants.home.bytes_of("acme") - before
     assert 1_000_000 <= added < 1_100_000
     disk = DiskUsage(desk.tenants.home.bytes_of)
-    assert await disk.usage(["acme"]) == {"acme": before + added}
-    assert (await desk.line()).disk_bytes
+
+    async def is_measured() -> bool:
+        return await disk.usage(["acme"]) == {"acme": before + added}
+
+    async def is_shown() -> bool:
+        return bool((await desk.line()).disk_bytes)
+
+    await eventually(is_measured)
+    await eventually(is_shown)
 
 
 async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(

@@ -8,6 +8,7 @@ import pytest
 
 from server.upkeep import gauges
 from server.upkeep.gauges import SILENT_S, Counts, Parts
+from tests.support.waiting import DEADLINE_S
 
 
 async def works() -> bool:
@@ -86,10 +87,10 @@ async def test_a_scrape_does_not_wait_for_counts_that_began_before_the_database_
         begun.set()
         await asyncio.Event().wait()
 
-    counts = Counts(count, is_away=lambda: away, late_s=60)
+    counts = Counts(count, is_away=lambda: away, late_s=10 * DEADLINE_S)
     waiting = asyncio.create_task(counts.renew())
     await begun.wait()
     away = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE_S):
         await counts.renew()
     waiting.cancel()
