@@ -13,6 +13,7 @@ from tests.integration.test_versions import DUMPS, FIXTURES
 from tests.support.backups import saved
 from tests.support.doctoring import diagnosed, is_well, obey, places, restore_part
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 from tests.support.writing import by_hand
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
@@ -132,7 +133,7 @@ def test_a_database_of_an_older_headcount_is_a_notice_until_the_server_was_start
     assert (finding["tenant"], finding["severity"]) == ("bolt", "notice")
     assert finding["do"].endswith(f": headcount --data-dir {server.data} serve")
     server.start()
-    assert is_well(server)
+    wait_until(lambda: is_well(server), what="the work of the start")
 
 
 @pytest.mark.parametrize(("kind", "schema"), DUMPS)
@@ -154,7 +155,7 @@ def test_a_damaged_search_index_is_removed_beside_a_running_server(server: Serve
         server.files("acme").search_db.write_bytes(b"not a database" * 1000)
         for each in diagnosed(server):
             obey(server, each["do"])
-        assert is_well(server)
+        wait_until(lambda: is_well(server), what="the end of the work on the index")
 
 
 def test_a_damaged_search_index_is_found_and_well_when_removed(server: ServerProcess) -> None:

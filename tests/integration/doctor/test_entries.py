@@ -20,6 +20,7 @@ from tests.support.backups import content, rows
 from tests.support.clients import TMPFS, needs
 from tests.support.doctoring import OTHER, diagnosed, is_well, obey, of_another_user, places, restore_part
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
 
@@ -163,7 +164,7 @@ def test_lost_host_keys_are_found_and_well_when_restored_or_made(server: ServerP
     assert is_well(server)
     shutil.rmtree(server.data / "host_keys")
     server.start()
-    assert is_well(server)
+    wait_until(lambda: is_well(server), what="the work of the start")
 
 
 def test_a_lost_ed25519_key_is_found_and_well_when_restored(server: ServerProcess, backup: Path) -> None:
@@ -192,7 +193,9 @@ def test_a_link_in_the_place_of_a_database_is_replaced_with_all_that_was_written
     with server:
         server.cli("tenant", "set", "acme", "paused_until=")
         assert server.wait("acme", 2)["state"] == "completed"
-        (finding,) = diagnosed(server)
+        findings = wait_until(lambda: len(found := diagnosed(server)) == 1 and found, what="the end of its work")
+        assert findings
+        (finding,) = findings
         assert (finding["file"], finding["severity"]) == (str(database), "warning")
         server.kill()
     before = _write_and_die(away)
@@ -203,7 +206,7 @@ def test_a_link_in_the_place_of_a_database_is_replaced_with_all_that_was_written
     with server:
         assert len(server.users("acme")) == 3
         assert server.report("acme")["state"] == "completed"
-        assert is_well(server)
+        wait_until(lambda: is_well(server), what="the work of the start")
 
 
 def _write_and_die(database: Path) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from tests.support.doctoring import OTHER, diagnosed, is_well, obey, places, res
 from tests.support.importing import people
 from tests.support.run_house import open_run_house
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 from tests.support.writing import BYTES_STORED, by_hand
 
 pytestmark = pytest.mark.only_on("sqlite", "no other engine has a data folder to examine")
@@ -195,4 +196,4 @@ def test_a_headcount_db_older_than_its_tenants_is_found_and_well_at_the_end(
         server.put("acme", people("ann", "bob", "cy", "dee", "eve"))
         assert server.wait("acme")["counts"]["created"] == 1
         assert server.report("acme")["id"] > 3
-        assert is_well(server)
+        wait_until(lambda: is_well(server), what="the end of its work")
