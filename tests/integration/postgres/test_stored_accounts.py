@@ -176,15 +176,27 @@ async def test_accounts_with_many_keys_are_read_in_smaller_steps(door: Door, mon
         " FROM tenants, generate_series(1, 200) AS number WHERE name LIKE 'many%'"
     )
     assert all(door.accounts.account(name) for name in names)
-    monkeypatch.setattr(door.store, "_wait_s", 0.1)
+    steps, read = list[int](), door.store.admissions
+
+    async def noted(asked: list[str]) -> dict[str, Admission]:
+        steps.append(len(asked))
+        return await read(asked)
 
     async def all_are_read() -> bool:
         door.now += 1
         await door.accounts.renew(names)
         return all(door.accounts._known[name].read_at == door.now for name in names)
 
-    assert not await all_are_read()
-    await eventually(all_are_read)
+    monkeypatch.setattr(door.store, "admissions", noted)
+    for _ in range(3):
+        monkeypatch.setattr(door.store, "_wait_s", 0.001)  # too short for so many keys
+        assert not await all_are_read()
+        await eventually(door.store._late.done, what="the late answer")
+    monkeypatch.setattr(door.store, "_wait_s", DEADLINE_S)
+    assert await all_are_read()
+    first, *further = steps
+    assert further[:2] == [first // 2, first // 4]
+    assert max(further[2:]) == first // 8
 
 
 @pytest.mark.logs("tenant_unreadable")
