@@ -58,7 +58,7 @@ from server.web.office import Office
 from tests.support.installation import Installation, installation
 from tests.support.queues import Watching
 from tests.support.runs import end_in, put_in_line
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 FILE = "sync_users.csv"
 FROM_OURS = {"sec-fetch-site": "same-origin"}
@@ -163,7 +163,7 @@ class Site:
 
     def anybody(self, **headers: str) -> httpx.AsyncClient:
         """Return a client without token or session."""
-        client = httpx.AsyncClient(base_url=self.url, headers=headers)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=DEADLINE_S)
         self._clients.push_async_callback(client.aclose)
         return client
 

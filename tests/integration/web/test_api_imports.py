@@ -15,7 +15,7 @@ from importer.model import ImportState
 from server.web.api import models
 from tests.support.importing import people, sheet
 from tests.support.site import Site, open_site
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 IMPORTS = "/api/v1/tenants/acme/imports"
 NAMES = [f"user{number}" for number in range(20)]
@@ -285,7 +285,7 @@ async def test_events_follow_the_states_of_imports(site: Site) -> None:
         number = await site.imported(people("ann"))
         heard = []
         while "completed" not in heard:
-            line = await asyncio.wait_for(anext(lines), 10)
+            line = await asyncio.wait_for(anext(lines), DEADLINE_S)
             if line.startswith("data: "):
                 event = json.loads(line.removeprefix("data: "))
                 assert (event["tenant"], event["import"]) == ("acme", number)

@@ -19,7 +19,7 @@ import pytest
 from server.web import downloads
 from tests.support.importing import people, sheet
 from tests.support.site import Site, open_site
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 USERS = "/api/v1/tenants/acme/users"
 ODD = ["a/b", "/", "50%", "%2F", "a b+c", "Zoë/Ø", "history", "a/history", "?x=1#;", "users.csv", "a%00b"]
@@ -136,7 +136,7 @@ async def test_a_download_that_the_client_interrupts_ends_its_work(
     async with site.api("viewer").stream("GET", f"{USERS}.csv") as answer:
         await anext(answer.aiter_raw())
         assert not ended.is_set()
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), DEADLINE_S)
 
 
 async def test_a_download_whose_client_stops_reading_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ async def test_a_download_whose_client_stops_reading_is_ended(site: Site, monkey
 
     monkeypatch.setattr("server.web.exports.users_as_csv", lambda *_: endless())
     async with site.api("viewer").stream("GET", f"{USERS}.csv"):
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), DEADLINE_S)
     assert made < 1000
 
 

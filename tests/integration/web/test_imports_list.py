@@ -18,6 +18,7 @@ from server.web.pages import events as events_module
 from tests.support.importing import people, sheet
 from tests.support.pages import IMPORTS, listed, page, seen, settings
 from tests.support.site import Site, open_site
+from tests.support.waiting import DEADLINE_S
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ async def test_a_page_gets_all_events_since_it_was_made(site: Site) -> None:
     assert after
     await site.upload(people("ann"))
     await site.upload(people("ann"), "other")
-    async with following(site, f"{IMPORTS}/events?after={after[1]}") as events, asyncio.timeout(10):
+    async with following(site, f"{IMPORTS}/events?after={after[1]}") as events, asyncio.timeout(DEADLINE_S):
         first = await anext(events)
         assert (first["event"], first["tenant"], first["import"], first["state"]) == ("state", "acme", 1, "queued")
         await site.run()
@@ -214,21 +215,21 @@ async def test_a_page_gets_all_events_since_it_was_made(site: Site) -> None:
             if event["state"] == "completed":
                 break
     number = {"last-event-id": first["id"]}
-    async with following(site, **number) as events, asyncio.timeout(10):
+    async with following(site, **number) as events, asyncio.timeout(DEADLINE_S):
         assert (await anext(events))["state"] != "queued", "the browser has received that event"
 
 
 async def test_the_operator_gets_the_events_of_all_tenants(site: Site) -> None:
     await site.upload(people("ann"))
     await site.upload(people("ann"), "other")
-    async with following(site, "/tenants/events?after=0", "operator") as events, asyncio.timeout(10):
+    async with following(site, "/tenants/events?after=0", "operator") as events, asyncio.timeout(DEADLINE_S):
         assert {(await anext(events))["tenant"] for _ in range(2)} == {"acme", "other"}
 
 
 async def test_a_sign_out_ends_the_event_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "BEAT_S", 0.05)
     client = await site.browser("owner")
-    async with client.stream("GET", f"{IMPORTS}/events") as answer, asyncio.timeout(10):
+    async with client.stream("GET", f"{IMPORTS}/events") as answer, asyncio.timeout(DEADLINE_S):
         await client.post("/sign-out")
         async for _ in answer.aiter_lines():
             pass

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from server.logs import set_up
 from server.web import lingering
 from server.web.listener import WebListener
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 CHUNKED = b"POST %b HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
 NO_CHUNK = b"zz\r\n"
@@ -87,7 +87,7 @@ async def scene() -> AsyncIterator[Scene]:
 async def all_heard(reader: asyncio.StreamReader) -> bytes:
     heard = b""
     with suppress(ConnectionError):
-        while data := await asyncio.wait_for(reader.read(65536), 30):
+        while data := await asyncio.wait_for(reader.read(65536), 2 * DEADLINE_S):
             heard += data
     return heard
 
@@ -115,7 +115,10 @@ LONG = 4 * 1024**2
     ],
     ids=["400", "413"],
 )
-async def test_a_client_that_keeps_sending_receives_the_refusal(scene: Scene, begun: bytes, answer: bytes) -> None:
+async def test_a_client_that_keeps_sending_receives_the_refusal(
+    scene: Scene, begun: bytes, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lingering, "LINGER_S", DEADLINE_S)
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
     writer.write(begun)
     for _ in range(LONG // 65536):

@@ -19,6 +19,7 @@ from server import process
 from server.web.access import bearer
 from server.web.health import Check, Health, MayRead
 from server.web.listener import WebListener
+from tests.support.waiting import DEADLINE_S
 
 
 async def up() -> bool:
@@ -45,7 +46,7 @@ async def served(may_read: MayRead | None = None, **checks: Check) -> AsyncItera
     listener = WebListener(Starlette(routes=Health(checks, numbers, may_read or allow_all).routes()), "127.0.0.1", 0)
     host, port = await listener.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=DEADLINE_S) as client:
             yield client
     finally:
         await listener.close()
@@ -117,7 +118,7 @@ async def test_only_trusted_proxies_set_the_client_address(
     listener = WebListener(Starlette(routes=[Route("/", whoami)]), "127.0.0.1", 0, networks)
     host, port = await listener.start()
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
             assert (await client.get(f"http://{host}:{port}/", headers=sent)).text == seen
     finally:
         await listener.close()

@@ -22,7 +22,7 @@ from server.web.door import caller_of
 from server.web.downloads import Streamed
 from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.listener import WebListener, _listening
-from tests.support.waiting import eventually
+from tests.support.waiting import DEADLINE_S, eventually
 
 ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 LONG = 32 * 1024 * 1024
@@ -45,15 +45,15 @@ class Client:
         self._writer.write(text)
 
     async def hears(self, text: bytes) -> None:
-        await asyncio.wait_for(self._reader.readuntil(text), 5)
+        await asyncio.wait_for(self._reader.readuntil(text), DEADLINE_S)
 
     async def takes(self, count: int) -> None:
-        await asyncio.wait_for(self._reader.readexactly(count), 5)
+        await asyncio.wait_for(self._reader.readexactly(count), DEADLINE_S)
 
     async def is_disconnected(self) -> None:
         """Read until the connection ends."""
         with suppress(ConnectionError):
-            await asyncio.wait_for(self._reader.read(), 5)
+            await asyncio.wait_for(self._reader.read(), DEADLINE_S)
 
     async def go(self) -> None:
         self._writer.close()
@@ -343,7 +343,7 @@ async def test_a_client_that_does_not_read_is_disconnected_at_the_stop(
     where = await listener.start()
     with socket.create_connection(where) as silent, caplog.at_level(logging.INFO):
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
-        await asyncio.wait_for(listener.close(), 5)
+        await asyncio.wait_for(begun.wait(), DEADLINE_S)
+        await asyncio.wait_for(listener.close(), DEADLINE_S)
     assert ended.is_set()
     assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
