@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 INTERRUPTED = 130
+UNFLUSHED = 120
+"""The exit code of Python itself if its last output cannot be written."""
 SHOW_CURSOR = "\x1b[?25h"
 """A progress bar hides the cursor."""
 _AS_JSON = '{"severity": "error", "code": "interrupted", "message": "interrupted"}'
@@ -60,4 +64,22 @@ def run_to_exit(run: Callable[[], int]) -> NoReturn:
         with suppress(OSError):
             os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{line}\n".encode())
         os._exit(INTERRUPTED)
+    if "obstore" in sys.modules:
+        _end_beside_threads(code)
     sys.exit(code)
+
+
+def _end_beside_threads(code: int) -> NoReturn:
+    """Do what Python does at the end of a process, but for taking itself apart.
+
+    obstore has threads of its own. One that still lets go of what it got from Python, or asks it for something, would
+    abort the process then.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads of Python
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except OSError:
+        code = code or UNFLUSHED
+    os._exit(code)
