@@ -140,7 +140,7 @@ def test_a_mail_that_is_refused_for_good_fires_for_a_while(
     mail.answer = lambda _: "550 5.1.1 no such user"
     server.add_tenant("unread", notify_email="grace@unread.example")
     server.put("unread", b"")
-    prometheus.fires("HeadcountMessagesGivenUp", channel="mail")
+    prometheus.fired("HeadcountMessagesGivenUp", channel="mail")
     prometheus.clears("HeadcountMessagesGivenUp")
 
 
@@ -168,7 +168,7 @@ def test_a_backup_that_is_missing_or_old_fires_until_one_is_made(
 def test_the_first_failed_run_of_a_hook_fires_for_a_while(server: ServerProcess, prometheus: Prometheus) -> None:
     server.add_tenant("filing")
     server.put("filing", b"1", "/filed/a")
-    prometheus.fires("HeadcountHookRunsFailing", hook="filed", tenant="filing")
+    prometheus.fired("HeadcountHookRunsFailing", hook="filed", tenant="filing")
     prometheus.clears("HeadcountHookRunsFailing")
 
 
