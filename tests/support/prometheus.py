@@ -94,7 +94,8 @@ class Prometheus:
         """Wait until this alert has fired, even if it does no more: for one that fires for some seconds only."""
         wanted = {"alertname": alert, "alertstate": "firing", **labels}
         chosen = ",".join(f'{name}="{value}"' for name, value in wanted.items())
-        wait_until(lambda: self.query(f"last_over_time(ALERTS{{{chosen}}}[1h])"), what=f"{alert} to have fired")
+        ever = f"last_over_time(ALERTS{{{chosen}}}[1h])"
+        wait_until(lambda: self.query(ever), 2 * DEADLINE_S, f"{alert} to have fired")
 
     def clears(self, alert: str) -> None:
         wait_until(lambda: alert not in self.firing(), what=f"{alert} to clear")
