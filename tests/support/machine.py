@@ -24,8 +24,9 @@ BOOT = Path(__file__).with_name("machine_boot.py")
 SYSTEMD = ("/lib/systemd/systemd", "--unit=sysinit.target", "--log-target=journal")
 """Not the default target: the services of this machine stay stopped."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BOOT_S = 60
-COMMAND_S = 300
+BOOT_S = 180
+COMMAND_S = 900
+"""Long on purpose: a busy machine boots slowly, and a slow network brings packages slowly."""
 OF_PACKAGES = (
     "PIP_",
     "SSL_CERT_FILE",

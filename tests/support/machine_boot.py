@@ -27,7 +27,7 @@ PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 OF_THE_NETWORK = ("etc/hosts", "etc/resolv.conf")
 """Files that may be mounts or links into /run, which the copy does not have."""
-END_S = 10
+END_S = 60
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 

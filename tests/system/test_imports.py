@@ -229,16 +229,19 @@ def test_metrics_count_imports_rows_users_and_uploads(server: ServerProcess, ten
     server.wait(tenant)
     server.put(tenant, people("ann"), "/test/sync_users.csv")
     server.wait(tenant, 2)
-    lines = server.get("/metrics").text.splitlines()
-    assert f'headcount_imports_total{{state="completed",tenant="{tenant}"}} 1.0' in lines
-    assert f'headcount_import_rows_total{{outcome="created",tenant="{tenant}"}} 2.0' in lines
-    assert f'headcount_users{{state="active",tenant="{tenant}"}} 2.0' in lines
-    assert f'headcount_uploads_total{{result="completed",tenant="{tenant}"}} 2.0' in lines
+    expected = {
+        f'headcount_imports_total{{state="completed",tenant="{tenant}"}} 1.0',
+        f'headcount_import_rows_total{{outcome="created",tenant="{tenant}"}} 2.0',
+        f'headcount_users{{state="active",tenant="{tenant}"}} 2.0',
+        f'headcount_uploads_total{{result="completed",tenant="{tenant}"}} 2.0',
+    }
+    wait_until(lambda: expected <= set(server.get("/metrics").text.splitlines()), what="the metrics")
 
 
 def test_a_removed_tenant_is_not_in_the_metrics(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people("ann"))
     server.wait(tenant)
     server.cli("tenant", "remove", tenant, "--yes")
-    assert f'headcount_users{{state="active",tenant="{tenant}"}}' not in server.get("/metrics").text
+    users = f'headcount_users{{state="active",tenant="{tenant}"}}'
+    wait_until(lambda: users not in server.get("/metrics").text, what="the metrics of the tenant to end")
     assert server.cli("import", "list", tenant, check=False).code == 1

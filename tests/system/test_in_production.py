@@ -32,7 +32,7 @@ HEADCOUNT = "sudo -u headcount headcount --data-dir /var/lib/headcount"
 HARDENED = "umask 077\n"
 """Root may have such a mask. The server and the others still have to read what is theirs."""
 PEOPLE = "first_name,last_name,email\nAnn,Ash,ann@acme.example\nBen,Birch,ben@acme.example\n"
-START_S = 60
+START_S = 180
 
 
 def commands() -> dict[str, str]:

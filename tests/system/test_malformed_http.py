@@ -4,19 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.wrong_requests import damaged, owners, strangers
 
 DAMAGED = 600
 AT_ONCE = 30
 GIVES_UP_S = 1.0
 """A client waits this long for an answer, because some requests are incomplete and get none."""
+LATE_S, LONGEST_S = 0.5, 10.0
+"""A server that takes longer to say that it lives had no time for its clients: they go on waiting, but not longer."""
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+async def is_late(port: int) -> bool:
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(HEALTH)
+        await asyncio.wait_for(reader.read(), DEADLINE_S)
+    finally:
+        writer.close()
+    return time.monotonic() - began > LATE_S
+
+
+async def answer(reader: asyncio.StreamReader, port: int) -> bytes:
+    """Return the start of an answer. Raises TimeoutError if there is none, although the server is not late."""
+    async with asyncio.timeout(LONGEST_S):
+        coming = asyncio.ensure_future(reader.read(300))
+        try:
+            while not (await asyncio.wait([coming], timeout=GIVES_UP_S))[0]:
+                if not await is_late(port):
+                    raise TimeoutError
+            return await coming
+        finally:
+            coming.cancel()
 
 
 async def send_all(port: int, requests: list[bytes]) -> list[bytes]:
@@ -33,7 +61,7 @@ async def send_all(port: int, requests: list[bytes]) -> list[bytes]:
                     writer.write(request)
                     if turn % 3 == 0:
                         writer.write_eof()
-                    heard.append(await asyncio.wait_for(reader.read(300), GIVES_UP_S))
+                    heard.append(await answer(reader, port))
                 finally:
                     writer.close()
 
