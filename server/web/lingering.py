@@ -43,8 +43,12 @@ class Lingering:
             self._transport.close()
             return
         self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
-        self._transport.write_eof()
-        self._transport.resume_reading()
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection, and the event loop does not know yet
+            self._transport.close()
+        else:
+            self._transport.resume_reading()
 
     def drop(self, count: int) -> None:
         """Count `count` dropped bytes. Above LINGER_BYTES, read no more: a proxy that cannot send then reads."""
