@@ -156,7 +156,7 @@ def test_a_dry_run_reports_what_would_happen_and_changes_nothing(server: ServerP
     assert (report["state"], report["dry_run"], report["counts"]["created"]) == ("completed", True, 2)
     assert server.users(tenant) == {}
     assert server.result(tenant, 1) == report
-    assert server.stored.copy(tenant, 1) is None
+    wait_until(lambda: server.stored.copy(tenant, 1) is None, what="the copy to be deleted")
 
 
 def test_lists_of_changes_all_run_in_the_order_of_upload(server: ServerProcess, tenant: str) -> None:

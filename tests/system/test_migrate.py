@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,8 +248,7 @@ def test_a_frozen_server_keeps_its_database_from_being_moved_or_stops(moved: Ins
     """PostgreSQL takes it for gone. When it continues, its clients must get no OK in a place that was left."""
     moved.move()
     with moved.there as server:
-        assert server.process
-        server.process.send_signal(signal.SIGSTOP)
+        server.freeze()
         here = "application_name = 'headcount node' AND datname = current_database()"
         runs = f"SELECT count(*) FROM pg_stat_activity WHERE {here}"
         wait_until(lambda: stored(moved, runs) == [(0,)], 30, "PostgreSQL to take the server for gone")
@@ -259,7 +257,7 @@ def test_a_frozen_server_keeps_its_database_from_being_moved_or_stops(moved: Ins
         with psycopg.connect(moved.url) as database:  # as another server does after a while
             database.execute("DELETE FROM nodes")
         moved.move_back()
-        server.process.send_signal(signal.SIGCONT)
+        server.thaw()
         server.died()
         assert "server_moved" in server.events()
 
