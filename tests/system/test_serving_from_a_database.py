@@ -80,7 +80,8 @@ async def test_a_file_is_imported_shown_undone_and_all_is_there_after_a_restart(
     answer = server.get("/api/v1/tenants/acme/imports", **bearer).json()
     assert [each["state"] for each in answer["imports"]] == ["completed", "completed"]
     assert server.get("/readyz").status_code == 200
-    assert 'headcount_users{state="active",tenant="acme"} 2.0' in server.get("/metrics").text
+    two = 'headcount_users{state="active",tenant="acme"} 2.0'
+    wait_until(lambda: two in server.get("/metrics").text, DEADLINE_S, "the users to be counted")
 
     assert server.cli("import", "undo", "acme", "--json").json["state"] == "undone"
     assert states(server) == {
