@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ground.access import may, no_access
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseUnusable, TryAgain
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
@@ -30,12 +30,20 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
 
 
 def read_all(path: Path) -> None:
-    """Read every page of the database at `path`. Raises DatabaseUnusable unless all are sound."""
+    """Read every page of the database at `path`. Raises DatabaseUnusable unless all are sound.
+
+    Raises TryAgain if SQLite cannot open it, although the file is fine.
+    """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        raise DatabaseUnusable(damaged(path, error)) from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in SHUT:
+            raise DatabaseUnusable(damaged(path, error)) from error
+        if why := shut(path):
+            raise DatabaseUnusable(why) from error
+        # SQLite could not create the files it needs beside it: the disk is full or read-only.
+        raise TryAgain("disk_error", "the disk could not be read or written") from error
     if found != "ok":
         raise DatabaseUnusable(damaged(path, str(found).splitlines()[-1]))
 

@@ -31,8 +31,8 @@ from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness, TenantBroken
 from server.tenants.tenants import Tenants, open_tenants
 from tests.support import ROOT
-from tests.support.clients import TMPFS, needs
-from tests.support.disks import fill, small_disk
+from tests.support.clients import EXT4, TMPFS, needs
+from tests.support.disks import ext4_disk, fail, fill, small_disk
 from tests.support.keypairs import public_line
 from tests.support.queues import enqueue
 from tests.support.waiting import eventually
@@ -434,3 +434,15 @@ async def test_settings_are_read_again_only_after_a_change(tenants: Tenants, mon
         for _ in range(3):
             assert (await soundness.settings("acme")).max_sessions == sessions
     assert len(reads) == 3
+
+
+@needs(EXT4)
+async def test_a_tenant_on_a_disk_that_became_read_only_is_not_damaged(tmp_path: Path) -> None:
+    """SQLite cannot create the files beside users.db, and the error is the same as that for a lost file."""
+    with ext4_disk(tmp_path / "data") as data:
+        async with open_tenants(data) as opened:
+            await opened.add("acme", [public_line()])
+            soundness = Soundness(opened, opened.store.imports())
+            fail(data)
+            error = DatabaseDamaged("the database cannot be used: unable to open database file")
+            assert await soundness.look("acme", error) is None
