@@ -159,8 +159,9 @@ async def test_a_company_cannot_crowd_out_another_one_or_write_into_the_mail(sit
     html = mail.mails[-1].get_body(("html",))
     assert html
     for part in (text_in(mail), str(html.get_content())):
-        assert "evil" not in part
-        assert "Ann" not in part.replace(ANN, "")
+        words = re.sub(r"code=[\w-]+", "", part)  # a secret may have any letters
+        assert "evil" not in words
+        assert "Ann" not in words.replace(ANN, "")
 
 
 async def test_an_address_gets_at_most_5_mails_an_hour(site: Site, mail: MailHost) -> None:
