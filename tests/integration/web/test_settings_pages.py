@@ -141,8 +141,8 @@ async def test_a_form_of_unknown_settings_is_shown_again(site: Site, owner: http
 async def test_a_form_is_kept_while_an_import_locks_the_users(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site.stored.impatient(monkeypatch, 0.05)
     form = await form_of(owner)
+    site.stored.impatient(monkeypatch, 0.05)
     with site.stored.writing_users("acme"):
         answer = await owner.post(SETTINGS, data=form.but(max_sessions="7"))
     assert answer.status_code == 503
@@ -154,11 +154,11 @@ async def test_a_form_is_kept_while_an_import_locks_the_users(
 async def test_a_locked_history_is_answered_with_when_to_retry(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
     async with open_users(site.office.tenants.folder("acme")) as db:
         await db.execute("PRAGMA locking_mode=EXCLUSIVE")
         async with transaction(db):
             await db.execute("UPDATE meta SET revision = revision")
+        monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
         page = await owner.get(f"{SETTINGS}/history")
         answer = await site.api("owner").get(f"/api/v1{SETTINGS}/history")
     assert (page.status_code, answer.status_code) == (503, 503)

@@ -227,10 +227,10 @@ async def test_a_file_whose_connection_is_lost_again_and_again_changes_nothing(h
 async def test_a_landing_that_goes_no_further_holds_other_processes_for_a_limited_time(
     house: FileHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.postgres.database.IDLE_S", 1.0)
     other = another(house)
     for each in (house, other):
         await each.put(AT, b"old")
+    monkeypatch.setattr("engine.postgres.database.IDLE_S", 1.0)
     house.hook.landing.clear()
     house.hook.may_land.clear()
     landing = asyncio.create_task(house.put(AT, b"newer"))
