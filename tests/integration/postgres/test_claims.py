@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.postgres.database import Database
+from engine.postgres.server import node as node_module
+from engine.postgres.server.node import PostgresNode
 from engine.postgres.store import PostgresStore, open_store
 from engine.postgres.tenant.users import PostgresUsers
 from importer.errors import Stopped, TryAgain
@@ -20,6 +22,7 @@ from importer.queue.entry import Entry
 from importer.rules.identity import BY_ADDRESS
 from importer.users.importing.importing import Importing
 from server.runs.recovery import recover_runs
+from tests.integration.postgres.test_nodes import freeze
 from tests.support.clients import POSTGRES, needs
 from tests.support.engines import add_tenants
 from tests.support.postgres import waiting
@@ -35,6 +38,11 @@ NEXT_NUMBERS_TAKEN = (
 """Lets the next sessions wait for the end of a transaction when they have counted the others."""
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "BEAT_S", 0.02)
+
+
 @pytest.fixture
 async def stores(url: str) -> AsyncIterator[list[PostgresStore]]:
     """Yield the stores of two servers."""
@@ -45,7 +53,9 @@ async def stores(url: str) -> AsyncIterator[list[PostgresStore]]:
 
 
 async def bury(database: Database, store: PostgresStore) -> None:
-    """Let other servers take this one for gone."""
+    """Let other servers take this one for gone. It is frozen: else it would soon be back."""
+    assert isinstance(store.node, PostgresNode)
+    freeze(store.node)
     await database.change("DELETE FROM nodes WHERE number = %s", store.node_number)
 
 
