@@ -61,7 +61,7 @@ async def test_a_database_from_a_backup_brings_no_older_file_back(scene: Accepti
     data = scene.house.folder.root.parent.parent
     await scene.house.listener.close(0)
     for file in data.glob("headcount.db*"):
-        file.unlink()
+        file.unlink(missing_ok=True)
     shutil.copy(restored / "headcount.db", data)
     await scene.after_a_start()
     assert (scene.house.at(AT), scene.house.at(OTHER)) == (NEWEST, None)

@@ -25,7 +25,7 @@ def _users(server: ServerProcess) -> Path:
 
 def _without(database: Path) -> Path:
     for path in database.parent.glob(f"{database.name}*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
     return database
 
 

@@ -55,7 +55,7 @@ def soundness(tenants: Tenants) -> Soundness:
 
 def take_away(path: Path) -> None:
     for each in path.parent.glob(f"{path.name}*"):
-        each.unlink()
+        each.unlink(missing_ok=True)
 
 
 def damage_inside(database: Path) -> None:

@@ -79,7 +79,7 @@ async def test_a_tenant_that_cannot_be_indexed_is_logged_once_and_blocks_no_othe
 ) -> None:
     broken, folder = tenants.folder("globex"), tenants.folder("acme")
     for path in broken.root.glob("users.db*"):
-        path.unlink()
+        path.unlink(missing_ok=True)
     broken.users_db.write_bytes(b"not a database" * 100)
     for _ in range(2):
         row = rename(folder)

@@ -74,7 +74,7 @@ async def test_the_page_of_a_broken_company_leads_the_operator_to_the_server(sit
     root = site.office.tenants.folder("acme").root
     if broken.startswith("users.db"):
         for each in root.glob("users.db*"):
-            each.unlink()
+            each.unlink(missing_ok=True)
     else:
         shutil.rmtree(root)
     owner, operator = await site.browser("owner"), await site.browser("operator")
