@@ -55,7 +55,7 @@ from server.web.health import Check, Health
 from server.web.listener import WebListener
 from server.web.live import Live
 from server.web.office import Office
-from tests.support.installation import Installation, installation
+from tests.support.installation import Installation, accounts_of, installation
 from tests.support.queues import Watching
 from tests.support.runs import end_in, put_in_line
 from tests.support.waiting import DEADLINE_S, eventually
@@ -199,7 +199,7 @@ async def open_site(
             await opened.add(name)
         settings = stored.settings(**chosen)
         place = place_of(settings)
-        accounts: Any = place.accounts(opened, None)  # type: ignore[arg-type]
+        accounts: Any = accounts_of(place, opened)
         stack.callback(accounts.close)
         store, looking = opened.store, opened.store.looking()
         queue, listing = store.imports(), looking.imports()
