@@ -16,6 +16,8 @@ from importer.errors import DatabaseDamaged, DatabaseFault, DatabaseUnusable, Tr
 FULL_OR_BUSY = {
     sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
     sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
+    # It could not write the index of the log: the disk is read-only, or too many processes open the database at once.
+    sqlite3.SQLITE_PROTOCOL: ("disk_error", "the disk could not be read or written"),
     sqlite3.SQLITE_READONLY: ("disk_error", "the database is read-only for the server"),
     sqlite3.SQLITE_BUSY: ("database_busy", "another process holds the database"),
 }

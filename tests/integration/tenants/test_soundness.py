@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.database import open_database
-from engine.sqlite.faults import translating
+from engine.sqlite.faults import translated, translating
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
@@ -446,3 +446,12 @@ async def test_a_tenant_on_a_disk_that_became_read_only_is_not_damaged(tmp_path:
             fail(data)
             error = DatabaseDamaged("the database cannot be used: unable to open database file")
             assert await soundness.look("acme", error) is None
+
+
+def test_a_log_without_an_index_does_not_mean_a_damaged_database(tmp_path: Path) -> None:
+    """SQLite tries for ten seconds before it says so."""
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+    meant = translated(error, tmp_path / "users.db")
+    assert isinstance(meant, TryAgain)
+    assert meant.code == "disk_error"
