@@ -11,7 +11,6 @@ async def test_...(browser):
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -88,23 +87,27 @@ def _note(complaints: Complaints, message: Any) -> None:
 
 @asynccontextmanager
 async def staying(page: Page) -> AsyncIterator[None]:
-    """Let the page that follows a form stay in the block, which opens no link.
+    """Let the page that follows a form stay in the block, which opens no link; reload it afterwards if it was due.
 
     Without a script, a page whose import runs reloads itself after some seconds. Its notice is shown only once.
     """
-    over = asyncio.Event()
+    due = False
 
-    async def hold(route: Route) -> None:
+    async def decline(route: Route) -> None:
+        nonlocal due
         if route.request.is_navigation_request() and route.request.method == "GET":
-            await over.wait()
-        await route.continue_()
+            due = True
+            await route.fulfill(status=204)  # the browser stays where it is
+        else:
+            await route.continue_()
 
-    await page.route("**/*", hold)
+    await page.route("**/*", decline)
     try:
         yield
     finally:
-        over.set()
-        await page.unroute("**/*", hold)
+        await page.unroute_all(behavior="wait")
+    if due:
+        await page.reload()
 
 
 async def sign_in(page: Page, token: str) -> None:
