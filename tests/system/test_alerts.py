@@ -23,6 +23,7 @@ RULES = ROOT / "deploy" / "alerts.yaml"
 SHORT = {
     "headcount_import_held_since_timestamp_seconds > 24 * 3600": "headcount_import_held_since_timestamp_seconds > 1",
     "[6h] offset 26h": "[10s]",
+    "[5m:15s]": "[3s:1s]",
     "[15m]": "[10s]",
     "[1h]": "[10s]",
     "offset 1h": "offset 10s",
