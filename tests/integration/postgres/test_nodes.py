@@ -203,6 +203,19 @@ async def test_a_server_that_gets_no_lock_says_why(
     await eventually(lambda: not first._why)
 
 
+async def takes_over(second: PostgresNode, first: PostgresNode) -> None:
+    """Wait until the second server leads. The first one does not, while the second does."""
+    led_by_both = False
+
+    def has_changed() -> bool:
+        nonlocal led_by_both
+        led_by_both = led_by_both or (second.leads() and first.leads())
+        return second.leads()
+
+    await eventually(has_changed)
+    assert not led_by_both
+
+
 async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_module, "FROZEN_S", 1)
     monkeypatch.setattr(node_module, "BEGIN", node_module.BEGIN.replace("'6s'", "'1s'"))
@@ -210,15 +223,7 @@ async def test_a_frozen_leader_does_not_lead_any_more(database: Database, monkey
     async with joined(database.url, database) as first:
         freeze(first)
         async with joined(database.url, database) as second:
-            led_by_both = False
-
-            def has_changed() -> bool:
-                nonlocal led_by_both
-                led_by_both = led_by_both or (second.leads() and first.leads())
-                return second.leads()
-
-            await eventually(has_changed)
-            assert not led_by_both
+            await takes_over(second, first)
             assert not first.leads()
 
 
@@ -230,15 +235,7 @@ async def test_no_other_server_leads_while_one_that_was_cut_off_is_sure(
         await eventually(first.leads)
         freeze(first)  # it does not notice
         await database.read(CUT, LEADER_LOCK, 0)
-        led_by_both = False
-
-        def has_changed() -> bool:
-            nonlocal led_by_both
-            led_by_both = led_by_both or (second.leads() and first.leads())
-            return second.leads()
-
-        await eventually(has_changed)
-        assert not led_by_both
+        await takes_over(second, first)
 
 
 async def test_a_connection_that_hangs_is_made_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
