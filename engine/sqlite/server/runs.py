@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
@@ -61,6 +62,10 @@ HEADS = (
 
 MOVED = "INSERT INTO moves (tenant, import_id, run_id) VALUES (?, 0, ?)"
 COPIES_NEEDED = "SELECT id, size FROM runs WHERE tenant = ? AND state IN ('queued', 'running')"
+COUNTS = (
+    "SELECT tenant, hook, count(*) FROM runs WHERE state = 'queued' GROUP BY tenant, hook"
+    " UNION ALL SELECT tenant, hook, 1 FROM runs WHERE state = 'running'"  # at most one a hook of a tenant
+)
 
 
 class SqliteRunStore:
@@ -238,10 +243,10 @@ class SqliteRunStore:
         return await self._runs("state = 'failed' ORDER BY sequence DESC LIMIT ?", limit)
 
     async def counts(self) -> dict[tuple[str, str], int]:
-        found = await self._ledger.read(
-            f"SELECT tenant, hook, count(*) FROM runs WHERE {WAITS} AND state <> 'arriving' GROUP BY tenant, hook"  # noqa: S608
-        )
-        return {(row[0], row[1]): row[2] for row in found}
+        found = Counter[tuple[str, str]]()
+        for tenant, hook, count in await self._ledger.read(COUNTS):
+            found[tenant, hook] += count
+        return dict(found)
 
     async def remember(self, module: str, hooks: Iterable[tuple[str, str]]) -> None:
         rows = [(module, name, path) for name, path in hooks]

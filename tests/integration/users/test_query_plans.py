@@ -209,6 +209,7 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
     "one": lambda runs: runs.get("acme", 1),
     "those that are next": lambda runs: runs.heads(),
     "those cut off": lambda runs: runs.cut_off(),
+    "how many wait": lambda runs: runs.counts(),
     "the tenants whose files landed just now": lambda runs: runs.with_landed_files(),
     "the files that landed just now": lambda runs: runs.landed_files("acme"),
     "the copies that are needed": lambda runs: runs.copies_needed("acme"),
@@ -226,7 +227,7 @@ LOOKS_AT_RUNS: dict[str, Callable[[RunStore], Awaitable[Any]]] = {
     "a landing": lambda runs: put_in_line(runs),
 }
 OF_FEW_RUNS = re.compile(
-    "SCAN (runs USING INDEX runs_(unpublished|failed|waiting)|head|CONSTANT ROW)$"
+    "SCAN (runs USING INDEX runs_(unpublished|failed|waiting|one_running)|head|CONSTANT ROW)$"
     "|SCAN runs USING (COVERING )?INDEX runs_in_line$|(SETUP|RECURSIVE STEP|CO-ROUTINE head|MATERIALIZE head)"
     "|SCAN landed_files$"
 )
