@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any
 
+import psycopg
+
 from engine.postgres.connecting import blocking
 from engine.postgres.faults import translating
 from engine.postgres.rows import Row
@@ -24,7 +26,7 @@ from engine.postgres.server.listing import COPIES_NEEDED
 from engine.postgres.server.runs import COPIES_NEEDED as RUN_COPIES_NEEDED
 from engine.postgres.shared.keys import read_key
 from engine.shared.keys import Admission, StoredKey
-from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
 
 WAIT_S = 0.3
 """The longest wait of a login for an answer."""
@@ -170,8 +172,12 @@ class _Line:
         try:
             with translating():
                 return self._read(statement, tenant=tenant)
-        except DatabaseDamaged:
-            raise  # the connection is fine
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            if not (isinstance(error, DatabaseDamaged | DatabaseFault) and _answers(error.__cause__)):
+                self.__exit__()
             raise
+
+
+def _answers(cause: BaseException | None) -> bool:
+    """Return whether PostgreSQL itself gave this error, so that the connection is fine."""
+    return isinstance(cause, psycopg.Error) and cause.sqlstate is not None

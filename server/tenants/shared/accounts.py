@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.shared.keys import Admission, AdmissionStore
-from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
 from server.files.contracts import TOGETHER, TenantLimits
 from server.seldom import Seldom
@@ -36,6 +36,9 @@ AGAIN_S = 0.25
 """Seconds until the database is asked again after it did not answer, for any tenant: each question may take long."""
 LOGGED_EVERY_S = 60.0
 UNREAD = "the database cannot be used"
+OF_ROWS = (DatabaseDamaged, DatabaseFault)
+"""Answers of the database about the rows that were asked for: they tell nothing of other accounts."""
+UNREADABLE = (TryAgain, DatabaseUnusable, DatabaseFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,13 @@ class StoredAccounts:
     async def _renew(self, names: Sequence[str]) -> bool:
         """Read these accounts in one step. Return whether the database answered.
 
-        If rows are damaged, read them in smaller steps: then only the accounts of these rows are left to `account`.
+        If rows cannot be read, read in smaller steps: then only the accounts of these rows are left to `account`.
         """
         begun = self._clock()
         old = {name: self._known[name] for name in names if name in self._known}
         try:
             found = await self._asked([*old])
-        except DatabaseDamaged:
+        except OF_ROWS:
             half = len(names) // 2
             return not half or (await self._renew(names[:half]) and await self._renew(names[half:]))
         if found is None:
@@ -111,11 +114,11 @@ class StoredAccounts:
     async def _asked(self, names: Sequence[str]) -> Mapping[str, Admission] | None:
         """Ask for these accounts while the event loop goes on. Return None if the database does not answer.
 
-        Raises DatabaseDamaged, which is an answer: it tells nothing of other accounts.
+        Raises those of OF_ROWS.
         """
         try:
             found = await self._store.admissions(names)
-        except DatabaseDamaged:
+        except OF_ROWS:
             self._failed = None
             raise
         except (TryAgain, DatabaseUnusable) as error:
@@ -152,7 +155,7 @@ class StoredAccounts:
         """
         try:
             known = self._renewed(name, self._known.get(name))
-        except (TryAgain, DatabaseUnusable) as error:
+        except UNREADABLE as error:
             if name not in self._known and isinstance(error, TryAgain):
                 raise
             if name not in self._known:
@@ -176,7 +179,7 @@ class StoredAccounts:
         known = self._known.get(name)
         try:
             now = self._renewed(name, known)
-        except (TryAgain, DatabaseUnusable) as error:
+        except UNREADABLE as error:
             account = known.account if known else _unknown(name)
             if self._clock() >= account.sure_until:
                 self._tell(name, error, "logins are refused")
@@ -211,7 +214,7 @@ class StoredAccounts:
             raise error.with_traceback(None)
         try:
             found = self._store.admission(name)
-        except DatabaseDamaged:  # an answer, which tells nothing of other accounts
+        except OF_ROWS:
             self._failed = None
             raise
         except (TryAgain, DatabaseUnusable) as error:

@@ -21,13 +21,15 @@ NAMES = [f"tenant{number}" for number in range(7)]
 DAMAGE = """
     CREATE FUNCTION sound(tenant bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
         IF tenant IN (SELECT id FROM damaged) THEN
-            RAISE 'missing chunk number 0 for toast value 1' USING ERRCODE = 'XX001';
+            RAISE 'missing chunk number 0 for toast value 1' USING ERRCODE = '{state}';
         END IF;
         RETURN true;
     END $$;
-    CREATE TABLE damaged AS SELECT id FROM tenants WHERE name = ANY ('{tenant2,tenant3}');
+    CREATE TABLE damaged AS SELECT id FROM tenants WHERE name IN ('tenant2', 'tenant3');
     ALTER TABLE keys RENAME TO stored_keys;
     CREATE VIEW keys AS SELECT * FROM stored_keys WHERE sound(tenant_id)"""
+STATES = {"XX001": "rows", "XX000": "internal error", "58P01": "lost file"}
+"""SQLSTATEs by which PostgreSQL may report damage."""
 
 
 class Clock:
@@ -41,8 +43,10 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def accounts(database: Database, tmp_path: Path, clock: Clock) -> AsyncIterator[StoredAccounts]:
+@pytest.fixture(params=STATES, ids=STATES.get)
+async def accounts(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, clock: Clock
+) -> AsyncIterator[StoredAccounts]:
     await database.change(
         "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", NAMES
     )
@@ -53,18 +57,18 @@ async def accounts(database: Database, tmp_path: Path, clock: Clock) -> AsyncIte
     opened = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
     with closing(opened):
         assert all(opened.account(name) for name in NAMES)
-        await database.change(DAMAGE)
+        await database.change(DAMAGE.format(state=request.param))
         yield opened
 
 
 @pytest.mark.logs("tenant_unreadable")
 async def test_damaged_rows_of_tenants_keep_no_others_from_being_read(
-    accounts: StoredAccounts, clock: Clock, caplog: pytest.LogCaptureFixture
+    accounts: StoredAccounts, database: Database, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither together with the others, nor one by one at a login."""
+    """Neither together with the others, nor one by one at a login. A repaired or removed tenant is seen as such."""
 
     def sure() -> set[str]:
-        return {name for name in NAMES if accounts._known[name].account.sure_until > clock.now}
+        return {name for name, known in accounts._known.items() if known.account.sure_until > clock.now}
 
     def is_sure(name: str) -> bool:
         account = accounts.account(name)
@@ -80,3 +84,9 @@ async def test_damaged_rows_of_tenants_keep_no_others_from_being_read(
     await accounts.check()
     assert "Tenant tenant2 cannot be read" in caplog.messages[0]
     assert "missing chunk number 0 for toast value 1" in caplog.messages[0]
+    await database.change("DELETE FROM damaged")
+    await database.change("DELETE FROM tenants WHERE name = 'tenant3'")
+    clock.now += KNOWN_S
+    await accounts.renew(NAMES)
+    assert sure() == {*NAMES} - {"tenant3"}
+    assert accounts.account("tenant3") is None
