@@ -32,13 +32,16 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
 def read_all(path: Path) -> None:
     """Read every page of the database at `path`. Raises DatabaseUnusable unless all are sound.
 
-    Raises TryAgain if SQLite cannot open it, although the file is fine.
+    Raises TryAgain if SQLite cannot open it, although the file is fine, or if another process holds it.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in SHUT:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_BUSY:
+            raise TryAgain("database_busy", "another process holds the database") from error
+        if code not in SHUT | {sqlite3.SQLITE_PROTOCOL}:
             raise DatabaseUnusable(damaged(path, error)) from error
         if why := shut(path):
             raise DatabaseUnusable(why) from error

@@ -19,6 +19,7 @@ import pytest
 from engine.sqlite.database import open_database
 from engine.sqlite.faults import translated, translating
 from engine.sqlite.tenant.users import SqliteUsers
+from engine.sqlite.unusable import read_all
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.users import Users
@@ -455,3 +456,16 @@ def test_a_log_without_an_index_does_not_mean_a_damaged_database(tmp_path: Path)
     meant = translated(error, tmp_path / "users.db")
     assert isinstance(meant, TryAgain)
     assert meant.code == "disk_error"
+
+
+def test_a_database_that_another_process_holds_is_not_damaged(tmp_path: Path) -> None:
+    """A look at a tenant that seemed damaged may meet it, and would tell the operator to move the file away."""
+    path = tmp_path / "users.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as holding:
+        for each in ("journal_mode = wal", "locking_mode = exclusive"):
+            holding.execute(f"PRAGMA {each}")
+        holding.execute("CREATE TABLE users (id)")
+        with pytest.raises(TryAgain) as refused:
+            read_all(path)
+    assert refused.value.code == "database_busy"
+    read_all(path)
