@@ -232,7 +232,7 @@ class Server:
                 *(self.tenants, self._queue, self._closing, self._sftp.files, self._why_not_stored),
                 sendable=self._sendable,
             ),
-            sending=Sending(self.tenants, self._queue, self._sftp.files, self._sendable, self._why_not_stored),
+            sending=Sending(self.tenants, self._queue, self._sftp.files, self._sendable),
             live=self._live,
             key_uses=self._key_uses,
             outbox=self._outbox,

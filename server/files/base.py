@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from importer.errors import TryAgain
 from server.files.contracts import Metrics
 from server.files.disk import Disk
 from server.files.hooks import Hook, HookTable, HookView
@@ -57,7 +58,8 @@ class BaseFiles(ABC):
         """Raise OSError (ENOSPC) with a message for the client if nothing can be stored now."""
         why = self.house.why_not_stored(self.tenant)
         if why:
-            raise OSError(errno.ENOSPC, f"{why}, so no upload can be stored now; try again later")
+            full = TryAgain("disk_full", why)
+            raise OSError(errno.ENOSPC, f"{why}, so no upload can be stored now; try again later") from full
 
     @property
     def hooks(self) -> HookView:

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from ground.refusals import Refusal
 from ground.threads import finish
-from importer.errors import Refused, TryAgain
+from importer.errors import Refused
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from importer.requests import Sender
 from importer.worker.turns import is_correction
-from server.files.base import WhyNotStored, never_refused
 from server.files.files import Files, Writing
 from server.files.paths import ClientPath
 from server.hooks.admission import refuse_if_full, settings_differ
@@ -46,13 +45,11 @@ class Sending:
         queue: Queue,
         files_of: FilesOf,
         sendable: SendableFiles,
-        why_not_stored: WhyNotStored = never_refused,
     ) -> None:
         self._tenants = tenants
         self._queue = queue
         self._files_of = files_of
         self._sendable = sendable
-        self._why_not_stored = why_not_stored
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of_file(
@@ -136,10 +133,7 @@ class Sending:
         return folder.copy(tested.id)
 
     async def _admit(self, tenant: str, settings: TenantSettings) -> None:
-        """Raise Refused or TryAgain if no file can land now, before one is received."""
-        why = self._why_not_stored(tenant)
-        if why:
-            raise TryAgain("disk_full", why)
+        """Raise Refused if too many files wait, before one is received."""
         refuse_if_full(await self._queue.queued(tenant), settings, dry_run=False)
 
     async def _copy(self, tested: Entry, draft: Writing, settings: TenantSettings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import httpx
 import pytest
 
 from tests.support.clients import TMPFS, needs
@@ -127,6 +128,24 @@ async def test_a_disk_that_fills_up_refuses_uploads_and_serves_downloads(server:
     server.put("acme", people("ann", "bob"))
     assert server.wait("acme")["state"] == "completed"
     assert no_traceback(server)
+
+
+def test_an_upload_over_http_that_the_full_disk_refuses_is_logged_and_counted(server: ServerProcess) -> None:
+    """As one over SFTP is: the alert about uploads looks at both."""
+    bearer = {"Authorization": f"Bearer {server.cli('token', 'create', 'acme', '--role', 'owner').text.strip()}"}
+    fill(server.data)
+    wait_until(lambda: full(server), SOON_S, "the full disk to be noticed")
+    answer = httpx.post(
+        f"http://127.0.0.1:{server.http_port}/api/v1/tenants/acme/imports?dry_run=false",
+        content=people("ann"),
+        headers={**bearer, "Content-Type": "text/csv"},
+        timeout=DEADLINE_S,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    assert "the disk of the server is full. Nothing was changed" in answer.json()["detail"]
+    assert answer.headers["retry-after"]
+    assert 'headcount_uploads_total{result="refused",tenant="acme"} 1.0' in server.get("/metrics").text
+    assert server.events().count("upload_refused") == 1
 
 
 def test_a_start_without_space_or_reserve_waits_for_space(server: ServerProcess) -> None:
