@@ -103,11 +103,12 @@ class TokenStore(Protocol):
     async def with_email(self, email: str) -> Sequence[Token]:
         """Return the tokens with this address, of all tenants and of operators, oldest first."""
 
-    async def edit(self, number: int, edit: Edit) -> Token | None:
+    async def edit(self, number: int, edit: Edit, *, kept: bytes | None = None) -> Token | None:
         """Store the comment, role and address that `edit` returns for the token with this id; None if there is none.
 
-        `edit` is called in the same transaction: if it raises, nothing changes. A new address ends the links of the
-        token.
+        `edit` is called in the same transaction: if it raises, nothing changes. A new address, or none, ends the
+        links of the token. If it had one before, its sessions end, too, but for that with the hash `kept`: a link
+        may have opened them.
         """
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

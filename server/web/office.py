@@ -225,10 +225,19 @@ class Visit:
         return made, text
 
     async def change_token(
-        self, tenant: str | None, number: int, *, comment: str | None, role: Role | None, email: str | None
+        self,
+        tenant: str | None,
+        number: int,
+        *,
+        comment: str | None,
+        role: Role | None,
+        email: str | None,
+        session: str | None = None,
     ) -> Token:
         """Change a token as `Tokens.edit` does, and log who did it. Raises TenantRefused, TryAgain."""
-        changed = await self.office.tokens.edit(self.token, tenant, number, comment=comment, role=role, email=email)
+        changed = await self.office.tokens.edit(
+            self.token, tenant, number, comment=comment, role=role, email=email, session=session
+        )
         whose = changed.tenant or "operators"
         log.info(
             "Token %d (%s) of %s was changed by %s.",

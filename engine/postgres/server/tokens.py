@@ -58,7 +58,7 @@ class PostgresTokenStore:
     async def with_email(self, email: str) -> list[Token]:
         return _read(await self._looking.read(f"{TOKENS} WHERE email = %s ORDER BY tokens.id", email))
 
-    async def edit(self, number: int, edit: Edit) -> Token | None:
+    async def edit(self, number: int, edit: Edit, *, kept: bytes | None = None) -> Token | None:
         async with self._database.transaction() as steps:
             token, others = await _with_siblings(steps, number)
             if token is None:
@@ -69,7 +69,11 @@ class PostgresTokenStore:
                 *(edited.comment, edited.role.value, edited.email, number),
             )
             if edited.email != token.email:
+                # First the links: one that is used just now has opened its session then, or finds that it is gone.
                 await steps.change("DELETE FROM sign_in_links WHERE token_id = %s", number)
+                if token.email:
+                    ended = "DELETE FROM sessions WHERE token_id = %s AND hash IS DISTINCT FROM %s"
+                    await steps.change(ended, number, kept)
         return edited
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

@@ -51,7 +51,7 @@ class SqliteTokenStore:
     async def with_email(self, email: str) -> list[Token]:
         return _read(await self._looking.read("SELECT * FROM tokens WHERE email = ? ORDER BY id", email))
 
-    async def edit(self, number: int, edit: Edit) -> Token | None:
+    async def edit(self, number: int, edit: Edit, *, kept: bytes | None = None) -> Token | None:
         async with self._ledger.transaction():
             token, others = await self._with_siblings(number)
             if token is None:
@@ -63,6 +63,9 @@ class SqliteTokenStore:
             )
             if edited.email != token.email:
                 await self._ledger.db.execute("DELETE FROM sign_in_links WHERE token_id = ?", (number,))
+                if token.email:
+                    ended = "DELETE FROM sessions WHERE token_id = ? AND hash IS NOT ?"
+                    await self._ledger.db.execute(ended, (number, kept))
         return edited
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

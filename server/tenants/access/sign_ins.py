@@ -1,7 +1,8 @@
 """Page sessions: signing in with a token opens a session, which a cookie names.
 
 A session is random and stored only as SHA-256. It ends after `SESSION_S`, at sign-out, and with its token: when the
-token is revoked or expires, or its tenant is removed.
+token is revoked or expires, or its tenant is removed. It also ends when the address of its token changes, but for
+that of the browser in which it is changed.
 
 A link opens a session without the token, once. It is as secret as the token, but ends after `LINK_S`.
 """

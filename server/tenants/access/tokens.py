@@ -95,11 +95,13 @@ class Tokens:
         comment: str | None = None,
         role: Role | None = None,
         email: str | None = None,
+        session: str | None = None,
     ) -> Token:
         """Change the facts that are not None of one of the tokens `of(tenant)`; return it. Raises TenantRefused.
 
-        An empty `email` removes the address. A new address ends the links that were sent to the earlier one. Only
-        the operator may change the role of the last valid owner's token.
+        An empty `email` removes the address. A new address ends the links that were sent to the earlier one, and if
+        there was one, the sessions of the token but for that with the text `session`: people who have mistyped their
+        own address can correct it. Only the operator may change the role of the last valid owner's token.
         """
         now = utc_now()
         changes: dict[str, Any] = {
@@ -119,7 +121,7 @@ class Tokens:
                 _check_owner_stays(by, token, others, now)
             return after
 
-        found = await self._store.edit(number, edited)
+        found = await self._store.edit(number, edited, kept=secret_hash(session) if session else None)
         if found is None:
             raise _unknown(tenant, number)
         return found

@@ -13,7 +13,7 @@ from engine.tokens import Role, Token
 from ground.moments import CLOCKS_S
 from importer.errors import DatabaseFault
 from server.tenants.access.sign_ins import SESSION_S, SignIns
-from server.tenants.access.tokens import Tokens
+from server.tenants.access.tokens import Tokens, secret_hash
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -100,6 +100,38 @@ async def test_a_token_revoked_meanwhile_gets_no_session_and_no_link(
     assert other.id != token.id
     assert await sign_ins.open(token, NOW) is None
     assert await sign_ins.make_link(token, NOW) is None
+
+
+@pytest.mark.parametrize("address", ["bo@acme.example", None])
+async def test_a_new_address_of_a_token_ends_its_sessions(
+    store: Store, sign_ins: SignIns, token: Token, address: str | None
+) -> None:
+    """A link to the earlier address may have opened them. Before the first address, none can have."""
+    tokens = store.tokens()
+    other, _ = await Tokens(tokens).create("acme", Role.OWNER, email="ann@acme.example")
+    mine, others, kept = [await opened(sign_ins, each) for each in (token, other, token)]
+    for change in ({"email": "ann@acme.example"}, {"comment": "Ann"}, {"role": Role.VIEWER}):
+        changed = await tokens.edit(token.id, lambda found, _, change=change: replace(found, **change))
+        assert await sign_ins.find(mine, NOW) == changed
+    changed = await tokens.edit(token.id, lambda found, _: replace(found, email=address), kept=secret_hash(kept))
+    assert changed
+    assert [await sign_ins.find(each, NOW) for each in (mine, others, kept)] == [None, other, changed]
+    assert await tokens.edit(token.id, lambda found, _: replace(found, email="eve@acme.example"))
+    assert (await sign_ins.find(kept, NOW) is None) == (address is not None)
+
+
+async def test_a_link_used_while_the_address_changes_leaves_no_session(store: Store, token: Token) -> None:
+    kept, tokens = store.sign_ins(), store.tokens()
+    address = "ann@acme.example"
+    for number in range(10):
+        token = await tokens.edit(token.id, lambda found, _: replace(found, email=address)) or token
+        secret, hashed = f"link {number}".encode(), f"session {number}".encode()
+        assert await kept.add_link(secret, token, now=AT, ends=END, latest=END)
+        await asyncio.gather(
+            kept.open_by_link(secret, hashed, now=AT, link_latest=END, ends=LATE, latest=LATE),
+            tokens.edit(token.id, lambda found, _: replace(found, email=None)),
+        )
+        assert await kept.find(hashed, now=AT, latest=LATE) is None
 
 
 async def test_signing_out_ends_one_session(sign_ins: SignIns, token: Token) -> None:
