@@ -238,6 +238,13 @@ def drop_invitations(path: Path) -> None:
     _change(path, "UPDATE invitations SET state = 'given_up', error = ? WHERE state = 'waiting'", DROPPED)
 
 
+def end_sign_ins(path: Path) -> None:
+    """Remove all sessions of browsers and all links from a headcount.db that no process uses."""
+    for table in ("sign_in_links", "sessions"):
+        if _has_table(path, table):
+            _change(path, f"DELETE FROM {table}")  # noqa: S608 - constants
+
+
 def _change(path: Path, statement: str, *values: str) -> None:
     with _translating(path), closing(_connect(path, "rw")) as db:
         db.execute(statement, values)
@@ -255,6 +262,12 @@ def _known(db: sqlite3.Connection) -> dict[str, Known]:
         for tenant, number in db.execute("SELECT tenant, run_id FROM landed_files"):
             found[tenant].runs[number] = None  # a start places it again
     return found
+
+
+def _has_table(path: Path, name: str) -> bool:
+    """Return whether a database that no process uses has this table: an older version may not have made it."""
+    with _translating(path), closing(_connect(path, "ro", immutable=True)) as db:
+        return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone())
 
 
 def _has_landed(db: sqlite3.Connection) -> bool:

@@ -24,6 +24,7 @@ from engine.sqlite.backup import (
     check,
     drop_invitations,
     drop_owed,
+    end_sign_ins,
     facts_of,
     invitations_owed_by,
     owed_by,
@@ -79,7 +80,8 @@ def restore(
 ) -> Restored:
     """Restore the backup in `folder` into `data_dir`, which is empty or absent; it is on disk when this returns.
 
-    With `drop`, no message that waits is sent any more, and sending is off (`server.tenants.sending`). With
+    All sessions of browsers and all sign-in links end: the backup has those that were ended or used since. With
+    `drop`, no message that waits is sent any more, and sending is off (`server.tenants.sending`). With
     `without_damaged`, files that are damaged or missing in the backup are left out, but for headcount.db. Blocks.
     Raises BackupUnusable, TenantRefused, process.InUse, OSError; then `data_dir` is as empty as before.
     """
@@ -153,6 +155,7 @@ class _Restoring:
         files = [entry for entry in files if self._is_made(entry)]
         databases = [entry for entry in files if entry.database]
         owed = self._owed(databases, rfc3339(now), drop=drop)
+        end_sign_ins(self.place / HEADCOUNT_DB)  # some may have been signed out since, or their tokens revoked
         known = facts_of(self.place / HEADCOUNT_DB)
         self._check_needed(known)
         for entry in files:  # all at the end: the disk writes many at once

@@ -25,6 +25,8 @@ from server.places import place_of
 from server.settings import load_settings
 from server.tenants.local.folder import server_database
 
+BACK = "Tenants, tokens and keys that were removed or revoked since the backup are back"
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -93,6 +95,8 @@ def restore(folder: Path, drop_owed: bool, without_damaged: bool, as_json: bool)
     nothing is restored. The server sends the messages that wait when it starts. With --drop-owed these are dropped,
     and it sends nothing until you run headcount notify on: use it for a drill.
 
+    All sign-ins end. Tenants, tokens and keys that were removed or revoked since the backup are back.
+
     With --without-damaged, damaged files are listed, and all others are restored: exits with 1 if there are any.
     """
     data_dir = target_of_restore(load_settings())
@@ -123,6 +127,8 @@ def _print_restored(data_dir: Path, restored: Restored, *, dropped: bool) -> Non
     )
     click.echo(_owed_line(restored, dropped=dropped))
     click.echo(f"Imports and runs that wait or need a decision: {restored.waiting:,}")
+    click.echo("Ended all sign-ins and sign-in links of the backup")
+    click.echo(f"{BACK}. To find them: headcount tenant list, headcount token list, headcount key list TENANT")
     if restored.sending_off:
         click.echo("Sending is off: no mail, webhook or invitation is sent. To turn it on: headcount notify on")
     for name, why in restored.manifest.broken.items():

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncssh
+import httpx
 import pytest
 
 from tests.support import ROOT
@@ -139,6 +140,10 @@ def users(server: ServerProcess) -> list[str]:
 
 
 def test_a_database_that_the_page_set_up_is_backed_up_and_restored(operator: Operator, server: ServerProcess) -> None:
+    token = server.cli("token", "create", "acme", "--role", "owner").text.strip()
+    form, ours = f"http://127.0.0.1:{server.http_port}/sign-in", {"sec-fetch-site": "same-origin"}
+    cookies = httpx.post(form, data={"token": token}, headers=ours).cookies
+    assert status_of_page(server, cookies) == 200
     operator.command(BACKUP["A dump"])
     server.put("acme", people("ann", "bob", "carl"))
     assert server.wait("acme")["counts"]["created"] == 1
@@ -149,9 +154,15 @@ def test_a_database_that_the_page_set_up_is_backed_up_and_restored(operator: Ope
     assert "Found well" in operator.command(BACKUP["Restore"]).stdout
     server.start()
     assert users(server) == ["ann", "bob"]
+    assert status_of_page(server, cookies) == 303, "the dump has the sign-in"
     server.put("acme", people("ann", "dora"))
     assert server.wait("acme", 2)["counts"]["created"] == 1
     assert server.stop() == 0
+
+
+def status_of_page(server: ServerProcess, cookies: httpx.Cookies) -> int:
+    """Return the status of a page: 303 leads to the sign-in."""
+    return httpx.get(f"http://127.0.0.1:{server.http_port}/tenants/acme/imports", cookies=cookies).status_code
 
 
 async def test_a_secret_is_changed_and_the_host_keys_stay(operator: Operator, server: ServerProcess) -> None:
