@@ -38,5 +38,8 @@ class StoredTables(Protocol):
     async def is_empty(self) -> bool:
         """Return whether there are no tenants and no tokens."""
 
+    async def end_sign_ins(self) -> None:
+        """Remove all sessions of browsers and all links: both or neither."""
+
     async def fill(self, rows: RowsOf, counters: Counters) -> None:
         """Replace the rows that belong to no tenant, all of them or none. New numbers follow all that are here."""

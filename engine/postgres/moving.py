@@ -10,8 +10,10 @@ from psycopg.rows import tuple_row
 
 from engine.moving.stored import AT_ONCE, Batches, RowsOf
 from engine.moving.tables import (
+    LINKS,
     OF_ALL,
     OF_TENANT,
+    SESSIONS,
     TOKENS,
     Counters,
     Kind,
@@ -101,6 +103,11 @@ class PostgresTables:
 
     async def is_empty(self) -> bool:
         return bool((await self._database.read(EMPTY))[0][0])
+
+    async def end_sign_ins(self) -> None:
+        async with self._database.transaction() as steps:
+            for table in (LINKS, SESSIONS):
+                await steps.change(f"DELETE FROM {table.name}")  # noqa: S608 - constants
 
     async def fill(self, rows: RowsOf, counters: Counters) -> None:
         async with self._database.transaction(FILLING) as steps:

@@ -18,8 +18,10 @@ from engine.moving.stored import AT_ONCE, Batches, RowsOf
 from engine.moving.tables import (
     CHANGES,
     IMPORTS,
+    LINKS,
     OF_ALL,
     OF_TENANT,
+    SESSIONS,
     TOKENS,
     Counters,
     Kind,
@@ -102,6 +104,11 @@ class SqliteTables:
     async def is_empty(self) -> bool:
         with self._reading(self._server) as db:
             return bool(db.execute(EMPTY).fetchone()[0])
+
+    async def end_sign_ins(self) -> None:
+        with writing(self._server) as db:
+            for table in (LINKS, SESSIONS):
+                db.execute(f"DELETE FROM {table.name}")  # noqa: S608 - constants
 
     async def fill(self, rows: RowsOf, counters: Counters) -> None:
         with writing(self._server) as db:

@@ -164,6 +164,7 @@ async def _canceled(source: Side, target: Side, *, as_json: bool) -> int:
         if begun and begun.ended:
             only = "Changes since the move are only there. To keep them, see docs/moving.md (The way back)"
             click.echo(f"  {target.name} cannot. {only}")
+            click.echo("  All sign-ins have ended. Keys and tokens that were revoked since the move are valid again")
         if left:
             click.echo(f"  {target.name} keeps {left}. Delete them together with that database")
     else:

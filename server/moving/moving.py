@@ -185,7 +185,10 @@ def _older(source: str, target: str, what: str) -> TenantRefused:
 
 
 async def cancel(source: Side, target: Side) -> bool:
-    """Let the source be used again, and not the target. Return False if no move was begun. Raises TenantRefused."""
+    """Let the source be used again, and not the target. Return False if no move was begun. Raises TenantRefused.
+
+    After a move that has ended, the sign-ins of the source end.
+    """
     found, other = await marks_in(source.marks), await marks_in(target.marks)
     begun = found.source
     if begun is None:
@@ -217,6 +220,8 @@ async def cancel(source: Side, target: Side) -> bool:
             if other.target is None:
                 await target.marks.drop(TARGET)
             raise
+    if begun.ended:  # what was signed out, used or revoked in the target is still here
+        await source.tables.end_sign_ins()
     if not await swap_source(source.marks, begun, None):
         raise TenantRefused(
             "move_unfinished", f"another command has just changed the mark of {source.name}. Run this again"

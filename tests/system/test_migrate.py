@@ -222,7 +222,11 @@ def test_a_canceled_move_says_which_objects_are_left(moved: Installation, tmp_pa
 
 
 def test_a_canceled_move_leaves_the_source_as_it_was_before(moved: Installation) -> None:
+    """All but the sign-ins: they may have been ended in the target."""
     before = content_of(moved.here.data)
+    for table in ("sessions", "sign_in_links"):
+        assert before["headcount.db"][table]
+        before["headcount.db"][table] = []
     moved.move()
     moved.there.cli("tenant", "add", "later")
     assert "Changes since the move are only there" in moved.move("--cancel").text

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from engine.moving.tables import LINKS, SESSIONS
 from engine.sqlite.moving import SqliteTables
+from engine.store import Store
+from engine.tokens import Role
+from ground.moments import utc_now
 from importer.errors import DatabaseFault
 from server.doctor.findings import Finding
 from server.moving import moving
@@ -23,6 +27,8 @@ from server.moving.side import Side
 from server.places.database import DatabasePlace
 from server.places.folder import FolderPlace
 from server.settings import ServerSettings
+from server.tenants.access.sign_ins import SignIns
+from server.tenants.access.tokens import Tokens
 from server.tenants.local.home import open_folder
 from server.tenants.moves import TARGET, Marks, Move, marks_in
 from server.tenants.settings import TenantRefused
@@ -81,6 +87,42 @@ def before_the_end(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[
         return await compare(*values)
 
     monkeypatch.setattr(moving, "compare", compared)
+
+
+async def sign_ins_at(side: Side) -> int:
+    """Return how many sessions and links are stored there."""
+    return sum([len(batch) for table in (SESSIONS, LINKS) async for batch in side.tables.rows(table, "acme")])
+
+
+async def signed_in(store: Store) -> None:
+    """Store a session and a link of a token."""
+    token, _ = await Tokens(store.tokens()).create("acme", Role.OWNER)
+    sign_ins, now = SignIns(store.sign_ins()), utc_now()
+    assert await sign_ins.open(token, now)
+    assert await sign_ins.make_link(token, now)
+
+
+async def test_a_source_that_is_used_again_has_no_sign_ins_from_before_its_move(tmp_path: Path, source: Path) -> None:
+    """They may have been ended or used in the target meanwhile."""
+    async with folder_at(source) as here, database_at(tmp_path) as there, folder_at(tmp_path / "one") as one:
+        await signed_in(here._home.store)
+        await moved(here, there)
+        await moved(there, one)
+        assert [await sign_ins_at(each) for each in (here, there, one)] == [2, 2, 2]
+        for source_, target in ((there, one), (here, there)):
+            assert await cancel(source_, target)
+            assert await sign_ins_at(source_) == 0
+
+
+async def test_a_canceled_move_that_had_not_ended_keeps_the_sign_ins(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        await signed_in(here._home.store)
+        before_the_end(monkeypatch, lambda: cancel(here, there))
+        with pytest.raises(TenantRefused, match="another command canceled the move"):
+            await moved(here, there)
+        assert await sign_ins_at(here) == 2
 
 
 async def test_only_one_of_two_moves_of_a_database_on_two_machines_ends(
