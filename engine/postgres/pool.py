@@ -73,7 +73,7 @@ class Pool:
         try:
             yield lent.connection
         except BaseException as error:
-            if _is_read_only(error) and lent.made_at > self._refused_at:
+            if is_read_only(error) and lent.made_at > self._refused_at:
                 self._refused_at, self._refuses = _now(), True
             raise
         finally:
@@ -188,7 +188,7 @@ class Pool:
             await connection.close()
 
 
-def _is_read_only(error: BaseException) -> bool:
+def is_read_only(error: BaseException) -> bool:
     """Return whether PostgreSQL refused to write: it is a standby, or takes reads only."""
     return any(isinstance(each, psycopg.errors.ReadOnlySqlTransaction) for each in (error, error.__cause__))
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from engine.postgres.connecting import Connection, connect
 from engine.postgres.faults import translating
+from engine.postgres.pool import is_read_only
 from ground.threads import finish
 from importer.errors import DatabaseAway, TryAgain
 
@@ -31,11 +32,18 @@ class Pulse:
         self._heard = heard
         self._connection: Connection | None = None
         self._why: Exception | None = None
+        self._refuses = False
+        """Whether it has refused to write, and has not been written since."""
 
     def check(self) -> None:
         """Raise what keeps the database from being read and written, as of the newest answer. Does not wait."""
         if self._why:
             raise self._why.with_traceback(None)
+
+    def check_writes(self) -> None:
+        """Raise why the database refuses to write; nothing if it is only busy. Does not wait."""
+        if self._refuses:
+            self.check()
 
     @property
     def is_away(self) -> bool:
@@ -73,11 +81,13 @@ class Pulse:
                     self._connection = self._connection or await connect(self._url)
                     await self._connection.execute(ASK)
             except Exception as error:
+                self._refuses = self._refuses or is_read_only(error)
                 await self.close()
                 self._connection = None
                 if not is_known:
                     return error if isinstance(error, TryAgain) else DatabaseAway(str(error))
             else:
+                self._refuses = False
                 return None
         raise AssertionError
 

@@ -72,7 +72,8 @@ class PostgresStore:
         self._login_wait_s = login_wait_s
         self._queue = PostgresQueue(database, node=self.node_number)
         self._runs = PostgresRunStore(database, node=self.node_number)
-        self._sessions: SessionStore = PostgresSessionStore(database, node.number) if node else OWN_SESSIONS
+        check = pulse.check_writes if pulse else lambda: None
+        self._sessions: SessionStore = PostgresSessionStore(database, node.number, check) if node else OWN_SESSIONS
         self._looking = PostgresStore(looking, objects=objects) if looking else self
 
     def imports(self) -> PostgresQueue:

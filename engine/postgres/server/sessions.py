@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from engine.postgres.database import ON_NO_DISK, Database, Steps
@@ -31,10 +31,14 @@ TAKEN_FOR_GONE = "the other servers take this one for gone"
 
 
 class PostgresSessionStore:
-    """An `engine.sessions.SessionStore` of the server with the number `node`."""
+    """An `engine.sessions.SessionStore` of the server with the number `node`.
 
-    def __init__(self, database: Database, node: int) -> None:
+    `check` raises if the database refuses to write. No login waits for another primary then: it would take long.
+    """
+
+    def __init__(self, database: Database, node: int, check: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self._check = check
         self._node = node
         self._mine: dict[int, tuple[int, int]] = {}
         """The sessions of this server: the tenant of each number, and how many that may have."""
@@ -43,6 +47,7 @@ class PostgresSessionStore:
         """Whether a change may be stored or not: its answer was lost."""
 
     async def open(self, tenant: str, most: int) -> int | None:
+        self._check()
         with self._unsure_if_it_raises():
             async with self._database.transaction(ON_NO_DISK) as steps:
                 # Held before the statement begins, so that it sees what was opened while it waited.

@@ -14,8 +14,10 @@ from engine.postgres.database import alone
 from engine.postgres.migrations import migrate
 from engine.postgres.pulse import Pulse, feeling_pulse
 from engine.postgres.store import open_store
+from engine.tenants import Tenant
 from importer.errors import DatabaseAway, TryAgain
 from tests.support.clients import POSTGRES, needs
+from tests.support.engines import SINCE
 from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.waiting import DEADLINE_S, eventually
 
@@ -125,3 +127,39 @@ async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: Own
         await eventually(lambda: heard[-1] is None)
         await store.ask_to_write()
         assert not store.is_away()
+
+
+READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
+WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
+
+
+async def test_a_login_does_not_wait_for_a_database_that_refuses_to_write(
+    postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)  # a writer waits until the end
+    async with open_store(postgres.url, serving=True) as store:
+        await store.tenants().add(Tenant("acme", SINCE, 0))
+        url = f"{postgres.url}&options=-cdefault_transaction_read_only%3Doff"
+        with psycopg.connect(url, autocommit=True) as admin:
+            try:
+                for statement in (READ_ONLY, "SELECT pg_reload_conf()"):
+                    admin.execute(statement)
+                await eventually(store.is_away)
+                for _ in range(2):  # after the first refusal, a writer would wait for another host
+                    async with asyncio.timeout(DEADLINE_S):
+                        with pytest.raises(DatabaseAway, match=r"cannot be reached|cannot be written"):
+                            await store.sessions().open("acme", 1)
+            finally:
+                for statement in (WRITABLE, "SELECT pg_reload_conf()"):
+                    admin.execute(statement)
+            await eventually(lambda: not store.is_away())
+            assert await store.sessions().open("acme", 1) is not None
+
+
+async def test_a_login_is_not_refused_by_a_database_that_is_only_busy(postgres: OwnPostgres) -> None:
+    async with open_store(postgres.url, serving=True) as store:
+        await store.tenants().add(Tenant("bolt", SINCE, 0))
+        with psycopg.connect(postgres.url) as admin:
+            admin.execute("LOCK TABLE marks")  # the pulse waits for it
+            await eventually(store.is_away)
+            assert await store.sessions().open("bolt", 1) is not None
