@@ -12,6 +12,7 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.queues import promise
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 MANY = 400
 
@@ -32,7 +33,7 @@ def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
     server.add_tenant("acme")
     asyncio.run(queue_many(server, "acme", content))
     with server:
-        assert server.reaches("acme", 2, "unchanged")
+        wait_until(lambda: server.state("acme", 2) == "unchanged", 120, "the second import")
         assert server.process is not None
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         peak_kib = int(status.split("VmHWM:")[1].split()[0])

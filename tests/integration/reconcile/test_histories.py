@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from importer.rules.rows import CheckedRow, RowChecker
+from tests.support.chosen import random_cases
 from tests.support.histories import play
 
 
-@pytest.mark.parametrize("seed", range(28))
+@pytest.mark.parametrize("seed", range(random_cases(28)))
 async def test_a_file_compared_with_the_previous_one_gives_the_same_result(tmp_path: Path, seed: int) -> None:
     await play(seed, tmp_path)
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.model import ImportState
+from tests.support.chosen import random_cases
 from tests.support.importing import Company, passing_folder, sheet
 from tests.support.installation import company_in
 
@@ -25,7 +26,7 @@ NUMBERS = ("e1", "e2", "e3", "e4", "e5")
 ADDRESSES = ("a@e.com", "b@e.com", "c@e.com", "d@e.com", "e@e.com")
 HEADER = ("employee_id", "first_name", "last_name", "email", "deactivate")
 Row = tuple[str, str, str, str, str]
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=random_cases(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.model import ImportState, Outcome, Problem
+from tests.support.chosen import random_cases
 from tests.support.importing import Company, passing_folder, sheet
 from tests.support.installation import company_in
 from tests.support.reference import Model, Row
@@ -41,7 +42,7 @@ OPTIONAL = {
     "floor": ("", "1", "1.0", "2", "two", "#REF!"),
     "desk": ("", "none", "D1", "NULL", '="x"'),
 }
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=random_cases(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 batches = st.sampled_from([1, 2, 2000])

@@ -25,6 +25,7 @@ from importer.users.history import ChangesGone
 from importer.worker.pruning import prune
 from tests.integration.test_versions import DUMPS, restored
 from tests.support import ROOT
+from tests.support.chosen import random_cases
 from tests.support.importing import people, sheet
 from tests.support.installation import company_in
 from tests.support.site import Site, open_site
@@ -140,7 +141,7 @@ async def prune_all(site: Site) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(random_cases(3)))
 @pytest.mark.parametrize("identifier", ["email", "staff"])
 async def test_a_client_that_follows_changes_keeps_a_table_of_users_in_step(
     site: Site, tmp_path: Path, identifier: str, seed: int
