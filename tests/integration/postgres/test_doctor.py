@@ -81,6 +81,20 @@ def test_a_tenant_with_an_invalid_setting_is_an_error(place: str, change: Change
     assert "a setting in the database is not valid" in run_cli("tenant", "list", "--json").json[0]["broken"]
 
 
+@pytest.mark.parametrize("state", ["XX001", "XX000", "58P01"])
+def test_rows_that_cannot_be_read_are_an_error_of_their_tenant(place: str, change: Change, state: str) -> None:
+    """PostgreSQL reports some damage as its own internal error, or as a missing file."""
+    change(
+        "INSERT INTO settings SELECT id, 'max_sessions', '5' FROM tenants",
+        "CREATE FUNCTION sound() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE 'missing chunk number 0' USING ERRCODE = '{state}'; END $$",
+        "ALTER TABLE settings RENAME TO stored_settings",
+        "CREATE VIEW settings AS SELECT * FROM stored_settings WHERE sound()",
+    )
+    assert (the_only()["tenant"], the_only()["severity"]) == ("acme", "error")
+    assert "missing chunk number 0" in the_only()["what"]
+
+
 def test_a_database_of_another_version_is_told_and_nothing_else_is_read(place: str, change: Change) -> None:
     change("UPDATE schema_versions SET version = 0 WHERE kind = 'files'", "DROP TABLE kept_files")
     assert (the_only()["severity"], "older Headcount (schema files 0)" in the_only()["what"]) == ("notice", True)
