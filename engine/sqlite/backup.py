@@ -159,7 +159,7 @@ class View:
     def landed(self) -> list[Landed]:
         """Return the files that a start places again, those of a tenant in the order of their landing."""
         with _translating(self._path):
-            found = self._db.execute(LANDED) if _has_landed(self._db) else ()
+            found = self._db.execute(LANDED) if _has_table(self._db, "landed_files") else ()
             return [Landed(tenant, run, path, content, bool(needed)) for tenant, run, path, content, needed in found]
 
     def known(self) -> dict[str, Known]:
@@ -240,9 +240,10 @@ def drop_invitations(path: Path) -> None:
 
 def end_sign_ins(path: Path) -> None:
     """Remove all sessions of browsers and all links from a headcount.db that no process uses."""
-    for table in ("sign_in_links", "sessions"):
-        if _has_table(path, table):
-            _change(path, f"DELETE FROM {table}")  # noqa: S608 - constants
+    with _translating(path), closing(_connect(path, "rw")) as db:
+        for table in ("sign_in_links", "sessions"):
+            if _has_table(db, table):
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 
 def _change(path: Path, statement: str, *values: str) -> None:
@@ -258,20 +259,15 @@ def _known(db: sqlite3.Connection) -> dict[str, Known]:
         found[tenant].imports[number] = size
     for tenant, number, size in db.execute(NEEDED_RUNS):
         found[tenant].runs[number] = size
-    if _has_landed(db):
+    if _has_table(db, "landed_files"):
         for tenant, number in db.execute("SELECT tenant, run_id FROM landed_files"):
             found[tenant].runs[number] = None  # a start places it again
     return found
 
 
-def _has_table(path: Path, name: str) -> bool:
-    """Return whether a database that no process uses has this table: an older version may not have made it."""
-    with _translating(path), closing(_connect(path, "ro", immutable=True)) as db:
-        return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone())
-
-
-def _has_landed(db: sqlite3.Connection) -> bool:
-    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'landed_files'").fetchone())  # since schema 9
+def _has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Return whether the database has this table: an older version may not have made it."""
+    return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone())
 
 
 def _begun(path: Path, patience_s: float, *, immutable: bool = False) -> sqlite3.Connection:

@@ -36,7 +36,7 @@ class PostgresSessionStore:
     `check` raises if the database refuses to write. No login waits for another primary then: it would take long.
     """
 
-    def __init__(self, database: Database, node: int, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, database: Database, node: int, check: Callable[[], None]) -> None:
         self._database = database
         self._check = check
         self._node = node
