@@ -108,10 +108,15 @@ def bearer(header: str | None) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
+def session_text(request: Request) -> str | None:
+    """Return the text of the session that the browser sent, which may have ended; None if it sent none."""
+    return request.cookies.get(cookie_name(request))
+
+
 async def session_of(request: Request) -> Token | None:
     """Return the token of the session; None without a session, or after its end."""
     office: Office = request.app.state.office
-    text = request.cookies.get(cookie_name(request))
+    text = session_text(request)
     return await office.sign_ins.find(text, utc_now()) if text else None
 
 

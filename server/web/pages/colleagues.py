@@ -15,7 +15,7 @@ from ground.moments import utc_now
 from ground.words import as_sentence
 from server.tenants.access.tokens import is_last_owner
 from server.tenants.settings import TenantRefused
-from server.web.access import Operating, Owning, cookie_name
+from server.web.access import Operating, Owning, session_text
 from server.web.forms_once import new_form
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
@@ -135,7 +135,7 @@ async def _change(request: Request, visit: Visit, number: int, typed: Mapping[st
             comment=typed["comment"],
             role=role,
             email=typed["email"],
-            session=request.cookies.get(cookie_name(request)),
+            session=session_text(request),
         )
     except TenantRefused as error:
         if error.code == "unknown_token":

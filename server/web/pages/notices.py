@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from server.web.access import cookie_name
+from server.web.access import cookie_name, session_text
 from server.web.pages.words import NOTICES
 from server.web.segments import routed
 
@@ -65,7 +65,7 @@ def notice_cookie(request: Request) -> str:
 
 
 def _session(request: Request) -> str:
-    return request.cookies.get(cookie_name(request), "")
+    return session_text(request) or ""
 
 
 def _seal(session: str, path: str, code: str) -> str:

@@ -18,7 +18,7 @@ from engine.tokens import Token
 from ground.addresses import source_of
 from ground.moments import utc_now
 from server.tenants.access.sign_ins import LINK_S, SESSION_S
-from server.web.access import Looking, address_of, cookie_name, introduce, session_of, slow_down
+from server.web.access import Looking, address_of, cookie_name, introduce, session_of, session_text, slow_down
 from server.web.http_problem import HttpProblem
 from server.web.office import Office
 from server.web.pages.leading import further, home_of, page_for, page_of_site, sign_in_for
@@ -138,7 +138,7 @@ def _link_page(request: Request, token: Token | None, code: str, then: str) -> R
 async def _end_earlier(request: Request) -> None:
     """End the session whose cookie the request has: the answer takes or replaces it, and no sign-out could end it."""
     office: Office = request.app.state.office
-    if text := request.cookies.get(cookie_name(request)):
+    if text := session_text(request):
         await office.sign_ins.close(text)
 
 
