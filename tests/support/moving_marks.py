@@ -34,11 +34,17 @@ class Marks(dict[str, str]):
         self.pop(name, None)
 
 
+@dataclass
 class Tables:
-    """An `engine.moving.stored.StoredTables` without tenants, as far as marks are concerned."""
+    """An `engine.moving.stored.StoredTables` without tenants, as far as marks and sign-ins are concerned."""
+
+    signed_in: bool = True
 
     async def tenants(self) -> list[Tenant]:
         return []
+
+    async def end_sign_ins(self) -> None:
+        self.signed_in = False
 
 
 @dataclass

@@ -36,6 +36,14 @@ async def test_a_canceled_move_marks_its_target_and_not_its_source() -> None:
     assert (list(source.marks), list(target.marks)) == ([], [TARGET])
 
 
+async def test_a_move_canceled_after_its_end_ends_the_sign_ins_of_its_source_and_no_others() -> None:
+    """Otherwise a browser that signed out in the target since would be signed in again."""
+    for begun, signed_in in ((BEGUN, True), (BEGUN.end(), False)):
+        source, target = Place(HERE).marked(source=begun), Place(THERE, empty=False).marked(target=FROM)
+        assert await canceled(source, target)
+        assert (source.tables.signed_in, target.tables.signed_in) == (signed_in, True)
+
+
 async def test_a_move_whose_target_has_lost_its_data_is_not_canceled() -> None:
     """The data may be in a folder of this name on another machine, or on a disk that is not mounted."""
     assert await refused(Place(HERE).marked(source=BEGUN.end()), Place(THERE)) == "moved"
