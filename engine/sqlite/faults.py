@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from engine.sqlite.unusable import in_words, is_damage
+from engine.sqlite.unusable import damaged, in_words, is_damage
 from ground.access import is_on_read_only_disk
 from importer.errors import DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
 
@@ -44,6 +44,15 @@ def translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
         return TryAgain("disk_error", "the disk of the server is read-only")
     # The file itself can be opened: SQLite could not create the files it needs beside it (disk, descriptors).
     return TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
+
+
+def translated_read(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Map an error of a right statement that reads the database at `path` to TryAgain or DatabaseUnusable.
+
+    An error of which SQLite says no more is damage then, such as a file whose format it does not know.
+    """
+    meant = translated(error, path)
+    return DatabaseUnusable(damaged(path, error)) if isinstance(meant, DatabaseFault) else meant
 
 
 @contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from ground.access import may, no_access
-from importer.errors import DatabaseUnusable, TryAgain
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
@@ -27,28 +25,6 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
         return damaged(path, error)
     return shut(path)
-
-
-def read_all(path: Path) -> None:
-    """Read every page of the database at `path`. Raises DatabaseUnusable unless all are sound.
-
-    Raises TryAgain if SQLite cannot open it, although the file is fine, or if another process holds it.
-    """
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_BUSY:
-            raise TryAgain("database_busy", "another process holds the database") from error
-        if code not in SHUT | {sqlite3.SQLITE_PROTOCOL}:
-            raise DatabaseUnusable(damaged(path, error)) from error
-        if why := shut(path):
-            raise DatabaseUnusable(why) from error
-        # SQLite could not create the files it needs beside it: the disk is full or read-only.
-        raise TryAgain("disk_error", "the disk could not be read or written") from error
-    if found != "ok":
-        raise DatabaseUnusable(damaged(path, str(found).splitlines()[-1]))
 
 
 def damaged(path: Path, why: object) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path
 import aiosqlite
 
 from engine.sqlite.database import check_version, newest_version, transaction
-from engine.sqlite.faults import fetch, translated, translating
+from engine.sqlite.faults import fetch, translated_read, translating
 from engine.sqlite.tenant.switching import switch_identity
-from engine.sqlite.unusable import damaged
-from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
+from importer.errors import TryAgain
 from importer.users.settled import SettingChange, Settled, Texts
 
 SELECT = "SELECT key, value FROM settings"
@@ -73,8 +72,7 @@ def _read(database: Path, options: str, timeout_s: float) -> tuple[Texts, bool]:
             check_version(database, "tenant", version)
             return dict(db.execute(SELECT)), version < newest_version("tenant")
     except sqlite3.DatabaseError as error:
-        meant = translated(error, database)
-        raise (DatabaseUnusable(damaged(database, error)) if isinstance(meant, DatabaseFault) else meant) from error
+        raise translated_read(error, database) from error
 
 
 def _at_rest(database: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The facts of a users.db that periodic tasks and metrics need, read in one go."""
+"""The facts of a users.db that periodic tasks and metrics need, and whether all of it can be read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.sqlite.database import check_version
-from engine.sqlite.faults import translating
+from engine.sqlite.faults import translated_read, translating
 from engine.sqlite.tenant.settings import SELECT
+from engine.sqlite.unusable import damaged
+from importer.errors import DatabaseUnusable
 from importer.users.users import Stock
 
 COUNTS = """
@@ -25,3 +27,18 @@ def take_stock(database: Path, timeout_s: float) -> Stock:
         check_version(database, "tenant", version)
         total, deactivated, inviting, logged = db.execute(COUNTS).fetchone()
         return Stock(total - deactivated, deactivated, bool(inviting), logged, dict(db.execute(SELECT)))
+
+
+def read_all(database: Path) -> None:
+    """Read every page of the users.db at `database`; blocks.
+
+    Raises DatabaseUnusable unless all are sound, and TryAgain if they cannot be read now: another process holds them,
+    or SQLite cannot create the files that it needs beside them on a full or read-only disk.
+    """
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise translated_read(error, database) from error
+    if found != "ok":
+        raise DatabaseUnusable(damaged(database, str(found).splitlines()[-1]))

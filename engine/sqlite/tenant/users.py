@@ -22,10 +22,10 @@ from engine.sqlite.tenant.invitations import SqliteInvitations
 from engine.sqlite.tenant.memory import SqliteMemory
 from engine.sqlite.tenant.search import attach_index
 from engine.sqlite.tenant.search_index import catch_up
-from engine.sqlite.tenant.stock import take_stock
+from engine.sqlite.tenant.stock import read_all, take_stock
 from engine.sqlite.tenant.switching import refuse_switched
 from engine.sqlite.tenant.undoing import SqliteUndoing
-from engine.sqlite.unusable import read_all, shut
+from engine.sqlite.unusable import shut
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX, Outcome
 from importer.rules.identity import BY_ADDRESS, Identity

@@ -18,8 +18,8 @@ import pytest
 
 from engine.sqlite.database import open_database
 from engine.sqlite.faults import translated, translating
+from engine.sqlite.tenant.stock import read_all
 from engine.sqlite.tenant.users import SqliteUsers
-from engine.sqlite.unusable import read_all
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.users.users import Users
@@ -417,6 +417,16 @@ async def test_settings_are_read_on_a_full_disk(tenants: Tenants, tmp_path: Path
         with pytest.raises(TryAgain, match="the disk"):
             await open_database(database, "tenant", readonly=True)
         assert read_settings(SqliteUsers(TenantFolder(disk))).max_sessions == 7
+
+
+@needs(TMPFS)
+def test_a_database_on_a_full_disk_is_not_damaged(tenants: Tenants, tmp_path: Path) -> None:
+    """SQLite cannot create the files beside it. The advice for damage would take the newest users away."""
+    with small_disk(tmp_path / "disk", 1) as disk:
+        database = Path(shutil.copy(tenants.folder("acme").users_db, disk))
+        fill(disk)
+        with pytest.raises(TryAgain, match="the disk"):
+            read_all(database)
 
 
 async def test_settings_are_read_again_only_after_a_change(tenants: Tenants, monkeypatch: pytest.MonkeyPatch) -> None:
