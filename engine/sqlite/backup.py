@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.sqlite.database import BUSY_TIMEOUT_S, VERSION, check_version
 from engine.sqlite.faults import translated
-from engine.sqlite.unusable import damaged, is_damage
+from engine.sqlite.unusable import damaged, is_corrupt
 from importer.errors import DatabaseUnusable
 
 NEEDED_IMPORTS = (
@@ -299,12 +299,12 @@ def _look_at_rest(path: Path) -> Look | None:
 
 
 def _check(path: Path, named: Path, pragma: str) -> None:
-    """Check every page of the file at `path`. Raises DatabaseUnusable, in words about `named`."""
+    """Check every page of the file at `path`. Raises DatabaseUnusable, in words about `named`, and sqlite3.Error."""
     try:
         with closing(_connect(path, "ro", immutable=True)) as db:
             (found,) = db.execute(f"PRAGMA {pragma}").fetchone()
     except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+        if not is_corrupt(error):
             raise
         raise DatabaseUnusable(damaged(named, error)) from error
     if found != "ok":

@@ -12,6 +12,11 @@ DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Return whether `error` is about the content of the database, not about its file or the disk."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether `error` means that the database cannot be used, whatever the statement was."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED | SHUT
@@ -22,7 +27,7 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
 
     None if the file is fine: then the cause is elsewhere, such as a full disk.
     """
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+    if is_corrupt(error):
         return damaged(path, error)
     return shut(path)
 

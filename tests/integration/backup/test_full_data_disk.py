@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite import backup as engine_backup
-from engine.sqlite.backup import View, still
+from engine.sqlite.backup import View, check, still
 from importer.errors import DatabaseUnusable, TryAgain
 from tests.support.backups import brought_back, content, saved
 from tests.support.clients import TMPFS, needs
@@ -94,3 +95,20 @@ def test_a_database_with_a_log_is_never_read_without_it(source: ServerProcess) -
         fill(source.folder)
         with suppress(TryAgain), closing(View(users.with_name("users.copy"), "tenant")) as view:
             assert view.fetch("SELECT * FROM newest") == []
+
+
+def test_a_copy_that_cannot_be_opened_for_want_of_descriptors_is_not_damaged(tmp_path: Path) -> None:
+    source = ServerProcess(tmp_path)
+    source.add_tenant("acme")
+    with still(source.data / "headcount.db") as view:
+        view.copy(tmp_path / "copy")
+    next_free = os.open("/", os.O_RDONLY)
+    os.close(next_free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, hard))
+    try:
+        with pytest.raises(TryAgain):
+            check(tmp_path / "copy", "server")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    check(tmp_path / "copy", "server")
