@@ -34,14 +34,17 @@ _LINES: dict[str, Any] = {
 }
 
 
-async def connect(url: str) -> Connection:
-    """Return a new connection. Raises psycopg.Error; DatabaseUnusable if `url` is none or the server is too old."""
+async def connect(url: str, **lines: Any) -> Connection:
+    """Return a new connection; `lines` have parameters of libpq that are not as for all others.
+
+    Raises psycopg.Error; DatabaseUnusable if `url` is none or the server is too old.
+    """
     try:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         # The reason that libpq gives may quote the password.
         raise DatabaseUnusable(f"the URL of the database is not valid; it has the form {FORM}") from None
-    connection: Connection = await psycopg.AsyncConnection.connect(url, **_arguments(url))
+    connection: Connection = await psycopg.AsyncConnection.connect(url, **{**_arguments(url), **lines})
     if (version := connection.info.server_version) < OLDEST * 10_000:
         await connection.close()
         raise DatabaseUnusable(f"the database is PostgreSQL {version // 10_000}; Headcount needs {OLDEST} or newer")

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import psycopg
+
 from engine.postgres.connecting import Connection, connect
 from engine.postgres.faults import translating
 from engine.postgres.pool import is_read_only
+from engine.postgres.urls import each_host
 from ground.threads import finish
 from importer.errors import DatabaseAway, TryAgain
 
@@ -16,6 +19,8 @@ BEAT_S = 0.5
 """Seconds between two questions."""
 SILENT_S = 1.5
 """A database that has not answered for so many seconds is away."""
+REFUSAL_S = 2
+"""The longest wait for each host that is asked why it takes no connection, in seconds. libpq waits no shorter."""
 
 ASK = "UPDATE marks SET text = text WHERE false; SELECT pg_current_xact_id()"
 """Changes nothing, and needs no disk. A database that is read-only refuses the first, a standby both."""
@@ -32,8 +37,6 @@ class Pulse:
         self._heard = heard
         self._connection: Connection | None = None
         self._why: Exception | None = None
-        self._refuses = False
-        """Whether it has refused to write, and has not been written since."""
 
     def check(self) -> None:
         """Raise what keeps the database from being read and written, as of the newest answer. Does not wait."""
@@ -41,8 +44,8 @@ class Pulse:
             raise self._why.with_traceback(None)
 
     def check_writes(self) -> None:
-        """Raise why the database refuses to write; nothing if it is only busy. Does not wait."""
-        if self._refuses:
+        """Raise the newest answer if the database refused to write; nothing if it is only busy. Does not wait."""
+        if self._why and is_read_only(self._why):
             self.check()
 
     @property
@@ -81,13 +84,12 @@ class Pulse:
                     self._connection = self._connection or await connect(self._url)
                     await self._connection.execute(ASK)
             except Exception as error:
-                self._refuses = self._refuses or is_read_only(error)
                 await self.close()
                 self._connection = None
                 if not is_known:
-                    return error if isinstance(error, TryAgain) else DatabaseAway(str(error))
+                    refusal = await _refusal(self._url) if _is_unexplained(error) else None
+                    return refusal or (error if isinstance(error, TryAgain) else DatabaseAway(str(error)))
             else:
-                self._refuses = False
                 return None
         raise AssertionError
 
@@ -95,6 +97,32 @@ class Pulse:
         before, self._why = self._why, why
         if (before is None) != (why is None):
             self._heard(why)
+
+
+def _is_unexplained(error: Exception) -> bool:
+    """Return whether a connection was refused without a state, as libpq does if the host cannot be written."""
+    cause = error.__cause__
+    return isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+
+
+async def _refusal(url: str) -> Exception | None:
+    """Return how the database at `url` refuses to write; None if it does not.
+
+    Each host has to refuse: one that is away may be the primary, which is back in a moment.
+    """
+    refusal: Exception | None = None
+    for host in each_host(url):
+        try:
+            with translating():
+                async with await connect(host, target_session_attrs="any", connect_timeout=REFUSAL_S) as connection:
+                    await connection.execute(ASK)
+        except Exception as error:
+            if not is_read_only(error):
+                return None
+            refusal = error
+        else:
+            return None
+    return refusal
 
 
 @asynccontextmanager

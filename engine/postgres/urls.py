@@ -1,9 +1,9 @@
-"""The URL of a database in words: never with its password."""
+"""The URL of a database: in words, which never have its password, and its hosts."""
 
 from __future__ import annotations
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 FREE = (
     "End programs that keep connections open, or raise the limit: max_connections, CONNECTION LIMIT of the user or "
@@ -37,6 +37,15 @@ def in_words(url: str) -> str:
     where = facts.get("host") or facts.get("hostaddr")
     port = f":{facts['port']}" if where and facts.get("port") else ""
     return f"{name} on {where}{port}" if where else name
+
+
+def each_host(url: str) -> list[str]:
+    """Return, with its password, what to connect to for each host that the URL names, one at a time."""
+    facts = conninfo_to_dict(url)
+    lists = {name: str(facts[name]).split(",") for name in ("host", "hostaddr", "port") if facts.get(name)}
+    count = max((len(each) for each in lists.values()), default=1)
+    alone = [{name: values[number % len(values)] for name, values in lists.items()} for number in range(count)]
+    return [make_conninfo(url, **each) for each in alone]
 
 
 def what_to_do(said: str) -> str:

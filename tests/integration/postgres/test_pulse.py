@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.postgres.database import alone
 from engine.postgres.migrations import migrate
 from engine.postgres.pulse import Pulse, feeling_pulse
 from engine.postgres.store import open_store
+from engine.postgres.urls import each_host
 from engine.tenants import Tenant
 from importer.errors import DatabaseAway, TryAgain
 from tests.support.clients import POSTGRES, needs
@@ -111,6 +115,12 @@ async def test_a_database_that_is_silent_is_away_until_it_answers(
     assert heard[-1] is None
 
 
+@pytest.fixture
+def waiting_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer wait for a connection until the test has failed."""
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)
+
+
 @pytest.mark.usefixtures("patient")
 async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: OwnPostgres, heard: Heard) -> None:
     async with open_store(postgres.url, serving=True, heard=heard) as store:
@@ -131,35 +141,149 @@ async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: Own
 
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
 WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
+RELOAD = "SELECT pg_reload_conf()"
+STANDBY = "standby.signal"
+"""The file with which PostgreSQL starts as a standby."""
 
 
-async def test_a_login_does_not_wait_for_a_database_that_refuses_to_write(
-    postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)  # a writer waits until the end
+def writing(postgres: OwnPostgres) -> psycopg.Connection[Any]:
+    """Return a connection that may write although the database refuses that by default."""
+    url = f"{postgres.url}&options=-cdefault_transaction_read_only%3Doff"
+    return psycopg.connect(url, autocommit=True)
+
+
+def configure(postgres: OwnPostgres, *statements: str) -> None:
+    with writing(postgres) as admin:
+        for statement in statements:
+            admin.execute(statement.encode())
+
+
+def restart_read_only(postgres: OwnPostgres) -> None:
+    configure(postgres, READ_ONLY)
+    postgres.stop()
+    postgres.start()
+
+
+def restart_as_standby(postgres: OwnPostgres) -> None:
+    postgres.stop()
+    (postgres.data / STANDBY).touch()
+    postgres.start()
+
+
+DEMOTIONS: dict[str, Callable[[OwnPostgres], None]] = {
+    "reload": lambda postgres: configure(postgres, READ_ONLY, RELOAD),
+    "restart": restart_read_only,
+    "standby": restart_as_standby,
+}
+
+
+@contextmanager
+def demoted(postgres: OwnPostgres, how: str = "reload") -> Iterator[None]:
+    """Let the database refuse to write in the block."""
+    try:
+        DEMOTIONS[how](postgres)
+        yield
+    finally:
+        if (postgres.data / STANDBY).exists():
+            postgres.stop()
+            (postgres.data / STANDBY).unlink()
+            postgres.start()
+        configure(postgres, WRITABLE, RELOAD)
+
+
+def refuses(pulse: Pulse | None) -> bool:
+    """Return whether the newest answer was a refusal to write."""
+    assert pulse
+    try:
+        pulse.check_writes()
+    except DatabaseAway:
+        return True
+    return False
+
+
+@pytest.mark.usefixtures("patient", "waiting_long")
+@pytest.mark.parametrize("how", DEMOTIONS)
+async def test_a_login_does_not_wait_for_a_database_that_refuses_to_write(postgres: OwnPostgres, how: str) -> None:
     async with open_store(postgres.url, serving=True) as store:
-        await store.tenants().add(Tenant("acme", SINCE, 0))
-        url = f"{postgres.url}&options=-cdefault_transaction_read_only%3Doff"
-        with psycopg.connect(url, autocommit=True) as admin:
+        await store.tenants().add(Tenant(how, SINCE, 0))
+        with demoted(postgres, how):
+            await eventually(lambda: refuses(store._pulse))
+            for _ in range(2):  # after the first refusal, a writer would wait for another host
+                async with asyncio.timeout(DEADLINE_S):
+                    with pytest.raises(DatabaseAway, match="cannot be written"):
+                        await store.sessions().open(how, 1)
+        await eventually(lambda: not store.is_away())
+        assert await store.sessions().open(how, 1) is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql://", [{}]),
+        ("postgresql://u:s%40@one/d", [{"host": "one"}]),
+        ("postgresql://u:s%40@one:1,[::2]:2/d", [{"host": "one", "port": "1"}, {"host": "::2", "port": "2"}]),
+        ("postgresql://u:s%40@one,two/d?port=7", [{"host": "one", "port": "7"}, {"host": "two", "port": "7"}]),
+        ("hostaddr=::1,::2 user=u password=s@ dbname=d", [{"hostaddr": "::1"}, {"hostaddr": "::2"}]),
+    ],
+)
+def test_each_host_of_a_url_is_one_to_connect_to(url: str, hosts: list[dict[str, str]]) -> None:
+    same = {"user": "u", "password": "s@", "dbname": "d"} if hosts != [{}] else {}
+    assert [conninfo_to_dict(each) for each in each_host(url)] == [{**same, **host} for host in hosts]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_database_of_two_hosts_refuses_to_write_only_if_both_do(postgres: OwnPostgres, heard: Heard) -> None:
+    """One that is away may be the primary, which is back in a moment."""
+    with own_postgres() as other:
+        await make_tables(other.url)
+        facts = [conninfo_to_dict(each.url) for each in (postgres, other)]
+        url = make_conninfo(postgres.url, **{key: f"{facts[0][key]},{facts[1][key]}" for key in ("host", "port")})
+        with demoted(postgres):
+            async with feeling_pulse(url, heard) as pulse:
+                other.stop()
+                assert "cannot be reached" in await eventually(lambda: why_away(pulse))
+                assert not refuses(pulse)
+                with demoted(other, "standby"):
+                    await eventually(lambda: refuses(pulse))
+                await eventually(lambda: why_away(pulse) is None)
+
+
+@pytest.mark.usefixtures("patient", "waiting_long")
+async def test_a_login_waits_for_a_database_that_refused_to_write_before_its_restart(postgres: OwnPostgres) -> None:
+    async with open_store(postgres.url, serving=True) as store:
+        await store.tenants().add(Tenant("cord", SINCE, 0))
+        with demoted(postgres):
+            await eventually(lambda: refuses(store._pulse))
+            configure(postgres, WRITABLE)
+            postgres.stop()
             try:
-                for statement in (READ_ONLY, "SELECT pg_reload_conf()"):
-                    admin.execute(statement)
-                await eventually(store.is_away)
-                for _ in range(2):  # after the first refusal, a writer would wait for another host
-                    async with asyncio.timeout(DEADLINE_S):
-                        with pytest.raises(DatabaseAway, match=r"cannot be reached|cannot be written"):
-                            await store.sessions().open("acme", 1)
+                await eventually(lambda: not refuses(store._pulse))
+                opening = asyncio.create_task(store.sessions().open("cord", 1))
+                await asyncio.sleep(0)  # it waits now, or has been refused
             finally:
-                for statement in (WRITABLE, "SELECT pg_reload_conf()"):
-                    admin.execute(statement)
-            await eventually(lambda: not store.is_away())
-            assert await store.sessions().open("acme", 1) is not None
+                postgres.start()
+            assert await opening is not None
 
 
 async def test_a_login_is_not_refused_by_a_database_that_is_only_busy(postgres: OwnPostgres) -> None:
     async with open_store(postgres.url, serving=True) as store:
         await store.tenants().add(Tenant("bolt", SINCE, 0))
-        with psycopg.connect(postgres.url) as admin:
+        with writing(postgres) as admin, admin.transaction():
             admin.execute("LOCK TABLE marks")  # the pulse waits for it
             await eventually(store.is_away)
             assert await store.sessions().open("bolt", 1) is not None
+
+
+async def test_a_login_waits_for_a_database_that_refused_to_write_and_is_only_busy_now(
+    postgres: OwnPostgres,
+) -> None:
+    async with open_store(postgres.url, serving=True) as store:
+        await store.tenants().add(Tenant("dahl", SINCE, 0))
+        with demoted(postgres):
+            await eventually(lambda: refuses(store._pulse))
+            with writing(postgres) as admin, admin.transaction():
+                admin.execute("LOCK TABLE marks")
+                configure(postgres, WRITABLE, RELOAD)
+                await eventually(lambda: not refuses(store._pulse))
+                assert store.is_away()
+                assert await store.sessions().open("dahl", 1) is not None
