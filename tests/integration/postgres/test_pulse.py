@@ -121,14 +121,14 @@ def waiting_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)
 
 
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("patient", "waiting_long")
 async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: OwnPostgres, heard: Heard) -> None:
     async with open_store(postgres.url, serving=True, heard=heard) as store:
         await store.ask_to_write()
         postgres.stop()
         try:
             await eventually(lambda: heard)
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(DEADLINE_S):
                 with pytest.raises(DatabaseAway):
                     await store.ask_to_write()
             assert store.is_away()
