@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.tenants import Tenant
+from importer.errors import TryAgain
 from server.tenants.moves import SOURCE, TARGET, Move
 
 
@@ -36,14 +37,20 @@ class Marks(dict[str, str]):
 
 @dataclass
 class Tables:
-    """An `engine.moving.stored.StoredTables` without tenants, as far as marks and sign-ins are concerned."""
+    """An `engine.moving.stored.StoredTables` without tenants, as far as marks and sign-ins are concerned.
+
+    On a `full` disk, no sign-in can be ended.
+    """
 
     signed_in: bool = True
+    full: bool = False
 
     async def tenants(self) -> list[Tenant]:
         return []
 
     async def end_sign_ins(self) -> None:
+        if self.full:
+            raise TryAgain("disk_full", "the disk of the server is full")
         self.signed_in = False
 
 

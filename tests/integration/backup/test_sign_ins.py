@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.tokens import Role
 from ground.moments import utc_now
+from server.backup import restoring
+from server.backup.moving import RESTORING, move
 from server.tenants.access.sign_ins import SignIns
 from server.tenants.access.tokens import Tokens
 from server.tenants.tenants import open_tenants
@@ -49,6 +52,28 @@ async def test_a_restore_ends_all_sign_ins_and_links_and_keeps_the_tokens(
         assert await sign_ins.find_link(link, now) is None
         assert await sign_ins.open_by_link(link, now) is None
         assert await Tokens(opened.store.tokens()).find(secret, now) == token
+
+
+async def test_a_restore_ends_the_sign_ins_before_the_data_can_be_used(
+    source: ServerProcess, backup: Path, second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a kill after its end, the same restore would not begin again."""
+
+    def copied_and_moved(data_dir: Path) -> None:
+        shutil.copytree(data_dir / RESTORING, tmp_path / "copy")
+        move(data_dir)
+
+    monkeypatch.setattr(restoring, "move", copied_and_moved)
+    async with open_tenants(source.data) as opened:
+        token, _ = await Tokens(opened.store.tokens()).create("acme", Role.OWNER)
+        sign_ins, now = SignIns(opened.store.sign_ins()), utc_now()
+        assert await sign_ins.open(token, now)
+        assert await sign_ins.make_link(token, now)
+        saved(source.data, backup)
+    brought_back(backup, second)
+    before, ended = rows(source.data / "headcount.db"), rows(tmp_path / "copy" / "headcount.db")
+    for table in ("sessions", "sign_in_links"):
+        assert (len(before[table]), ended[table]) == (1, [])
 
 
 def test_a_backup_from_before_there_were_sign_ins_is_restored(

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from importer.errors import TryAgain
 from server.moving.moving import cancel
 from server.moving.side import Side
 from server.tenants.moves import SOURCE, TARGET, Move
@@ -42,6 +43,18 @@ async def test_a_move_canceled_after_its_end_ends_the_sign_ins_of_its_source_and
         source, target = Place(HERE).marked(source=begun), Place(THERE, empty=False).marked(target=FROM)
         assert await canceled(source, target)
         assert (source.tables.signed_in, target.tables.signed_in) == (signed_in, True)
+
+
+async def test_a_source_is_not_used_again_before_its_sign_ins_have_ended() -> None:
+    """At a kill after that, the next cancel would find no move, and would end none."""
+    source, target = Place(HERE).marked(source=BEGUN.end()), Place(THERE, empty=False)
+    source.tables.full = True
+    with pytest.raises(TryAgain, match="disk"):
+        await canceled(source, target)
+    assert (Move.from_text(source.marks[SOURCE]), list(target.marks)) == (BEGUN.end(), [TARGET])
+    source.tables.full = False
+    assert await canceled(source, target)
+    assert (list(source.marks), source.tables.signed_in) == ([], False)
 
 
 async def test_a_move_whose_target_has_lost_its_data_is_not_canceled() -> None:
