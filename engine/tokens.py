@@ -106,9 +106,9 @@ class TokenStore(Protocol):
     async def edit(self, number: int, edit: Edit, *, kept: bytes | None = None) -> Token | None:
         """Store the comment, role and address that `edit` returns for the token with this id; None if there is none.
 
-        `edit` is called in the same transaction: if it raises, nothing changes. A new address, or none, ends the
-        links of the token. If it had one before, its sessions end, too, but for that with the hash `kept`: a link
-        may have opened them.
+        `edit` is called in the same transaction: if it raises, nothing changes. A change of the address ends the
+        links of the token, and its sessions but for that with the hash `kept`: a link may have opened them. The first
+        address does so, too, since the token may have had another one before, and lost it while `kept` stayed.
         """
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

@@ -71,9 +71,8 @@ class PostgresTokenStore:
             if edited.email != token.email:
                 # First the links: one that is used just now has opened its session then, or finds that it is gone.
                 await steps.change("DELETE FROM sign_in_links WHERE token_id = %s", number)
-                if token.email:
-                    ended = "DELETE FROM sessions WHERE token_id = %s AND hash IS DISTINCT FROM %s"
-                    await steps.change(ended, number, kept)
+                ended = "DELETE FROM sessions WHERE token_id = %s AND hash IS DISTINCT FROM %s"
+                await steps.change(ended, number, kept)
         return edited
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

@@ -63,9 +63,8 @@ class SqliteTokenStore:
             )
             if edited.email != token.email:
                 await self._ledger.db.execute("DELETE FROM sign_in_links WHERE token_id = ?", (number,))
-                if token.email:
-                    ended = "DELETE FROM sessions WHERE token_id = ? AND hash IS NOT ?"
-                    await self._ledger.db.execute(ended, (number, kept))
+                ended = "DELETE FROM sessions WHERE token_id = ? AND hash IS NOT ?"
+                await self._ledger.db.execute(ended, (number, kept))
         return edited
 
     async def remove(self, number: int, check: Check = accept) -> Token | None:

@@ -99,9 +99,9 @@ class Tokens:
     ) -> Token:
         """Change the facts that are not None of one of the tokens `of(tenant)`; return it. Raises TenantRefused.
 
-        An empty `email` removes the address. A new address ends the links that were sent to the earlier one, and if
-        there was one, the sessions of the token but for that with the text `session`: people who have mistyped their
-        own address can correct it. Only the operator may change the role of the last valid owner's token.
+        An empty `email` removes the address. A change of the address ends the links that were sent to the earlier
+        one, and the sessions of the token but for that with the text `session`: people who have mistyped their own
+        address can correct it. Only the operator may change the role of the last valid owner's token.
         """
         now = utc_now()
         changes: dict[str, Any] = {

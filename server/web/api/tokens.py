@@ -67,8 +67,8 @@ async def change_token(
 ) -> dict[str, Any]:
     """Change the comment, role or address of a token. Earlier decisions keep the earlier comment and role.
 
-    A new address ends the sign-in links that were sent to the earlier one. It also ends the page sessions of the
-    token, if that had an address before. Only the operator may make the last owner a viewer.
+    A change of the address ends the sign-in links that were sent to the earlier one, and the page sessions of the
+    token. Only the operator may make the last owner a viewer.
     """
     changes = sent.model_dump(exclude_unset=True)
     role = Role(changes["role"]) if "role" in changes else None

@@ -102,22 +102,39 @@ async def test_a_token_revoked_meanwhile_gets_no_session_and_no_link(
     assert await sign_ins.make_link(token, NOW) is None
 
 
+@pytest.mark.parametrize("earlier", ["ann@acme.example", None])
 @pytest.mark.parametrize("address", ["bo@acme.example", None])
 async def test_a_new_address_of_a_token_ends_its_sessions(
-    store: Store, sign_ins: SignIns, token: Token, address: str | None
+    store: Store, sign_ins: SignIns, earlier: str | None, address: str | None
 ) -> None:
-    """A link to the earlier address may have opened them. Before the first address, none can have."""
+    """A link to an earlier address may have opened them."""
     tokens = store.tokens()
+    token, _ = await Tokens(tokens).create("acme", Role.OWNER, email=earlier)
     other, _ = await Tokens(tokens).create("acme", Role.OWNER, email="ann@acme.example")
     mine, others, kept = [await opened(sign_ins, each) for each in (token, other, token)]
-    for change in ({"email": "ann@acme.example"}, {"comment": "Ann"}, {"role": Role.VIEWER}):
+    for change in ({"email": earlier}, {"comment": "Ann"}, {"role": Role.VIEWER}):
         changed = await tokens.edit(token.id, lambda found, _, change=change: replace(found, **change))
         assert await sign_ins.find(mine, NOW) == changed
     changed = await tokens.edit(token.id, lambda found, _: replace(found, email=address), kept=secret_hash(kept))
     assert changed
-    assert [await sign_ins.find(each, NOW) for each in (mine, others, kept)] == [None, other, changed]
-    assert await tokens.edit(token.id, lambda found, _: replace(found, email="eve@acme.example"))
-    assert (await sign_ins.find(kept, NOW) is None) == (address is not None)
+    ended = None if address != earlier else changed
+    assert [await sign_ins.find(each, NOW) for each in (mine, others, kept)] == [ended, other, changed]
+
+
+async def test_a_session_that_stayed_when_its_address_was_removed_ends_with_the_next_one(
+    store: Store, sign_ins: SignIns
+) -> None:
+    """The token is given to another person then: the session was opened by a link to the first one."""
+    tokens = Tokens(store.tokens())
+    eve, _ = await tokens.create("acme", Role.OWNER, email="eve@acme.example")
+    link = await sign_ins.make_link(eve, NOW)
+    assert link
+    session = await sign_ins.open_by_link(link, NOW)
+    assert session
+    removed = await tokens.edit(eve, "acme", eve.id, email="", session=session)
+    assert await sign_ins.find(session, NOW) == removed
+    await tokens.edit(eve, "acme", eve.id, email="bob@acme.example")
+    assert await sign_ins.find(session, NOW) is None
 
 
 async def test_a_link_used_while_the_address_changes_leaves_no_session(store: Store, token: Token) -> None:
