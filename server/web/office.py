@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,7 @@ from server.settings import ServerSettings
 from server.tenants.access.bans import BanBook
 from server.tenants.access.key_uses import KeyUses
 from server.tenants.access.sign_ins import SignIns
-from server.tenants.access.tokens import Tokens
+from server.tenants.access.tokens import NOTHING, Tokens
 from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import Soundness
@@ -233,10 +233,11 @@ class Visit:
         role: Role | None,
         email: str | None,
         session: str | None = None,
+        shown: Mapping[str, object] = NOTHING,
     ) -> Token:
         """Change a token as `Tokens.edit` does, and log who did it. Raises TenantRefused, TryAgain."""
         changed = await self.office.tokens.edit(
-            self.token, tenant, number, comment=comment, role=role, email=email, session=session
+            self.token, tenant, number, comment=comment, role=role, email=email, session=session, shown=shown
         )
         whose = changed.tenant or "operators"
         log.info(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,21 @@ LASTING = timedelta(days=30)
 """An owner's token that expires sooner does not count as another one."""
 TOKENS_MOST = 100
 """The most tokens of one tenant."""
+NOTHING: Mapping[str, object] = {}
+
+
+class FormOutdated(TenantRefused):
+    """A form would overwrite facts of a token that changed after it showed them.
+
+    `now` is the token as it is stored. `changed` are the names of the facts that the form changes, and `overwritten`
+    those of them that it must not.
+    """
+
+    def __init__(self, now: Token, changed: Collection[str], overwritten: Collection[str]) -> None:
+        super().__init__("form_outdated", f"token {now.id} changed after the form showed it. Nothing was changed")
+        self.now = now
+        self.changed = changed
+        self.overwritten = overwritten
 
 
 class Tokens:
@@ -96,9 +111,12 @@ class Tokens:
         role: Role | None = None,
         email: str | None = None,
         session: str | None = None,
+        shown: Mapping[str, object] = NOTHING,
     ) -> Token:
         """Change the facts that are not None of one of the tokens `of(tenant)`; return it. Raises TenantRefused.
 
+        `shown` are facts as the user saw them, by name. One that is as shown is not changed. If one that is not was
+        changed by another request meanwhile, to another value, nothing is changed: raises FormOutdated.
         An empty `email` removes the address. A change of the address ends the links that were sent to the earlier
         one, and the sessions of the token but for that with the text `session`: people who have mistyped their own
         address can correct it. Only the operator may change the role of the last valid owner's token.
@@ -115,8 +133,8 @@ class Tokens:
         }
 
         def edited(token: Token, others: Sequence[Token]) -> Token:
-            after = replace(token, **changes)
             _check_owned(token, tenant, number)
+            after = replace(token, **_wanted(token, changes, shown))
             if after.role is not token.role:
                 _check_owner_stays(by, token, others, now)
             return after
@@ -162,6 +180,16 @@ def is_last_owner(token: Token, others: Sequence[Token], now: datetime) -> bool:
         return each.role is Role.OWNER and each.is_valid(at)
 
     return works(token, now) and not any(works(each, now + LASTING) for each in others)
+
+
+def _wanted(token: Token, changes: Mapping[str, Any], shown: Mapping[str, object]) -> dict[str, Any]:
+    """Return the changes of facts that are not as shown. Raises FormOutdated if one overwrites a newer change."""
+    wanted = {name: value for name, value in changes.items() if name not in shown or value != shown[name]}
+    seen = {name: value for name, value in wanted.items() if name in shown}
+    overwritten = [name for name, value in seen.items() if getattr(token, name) not in (shown[name], value)]
+    if overwritten:
+        raise FormOutdated(token, wanted, overwritten)
+    return wanted
 
 
 def _check_owned(token: Token, tenant: str | None, number: int) -> None:

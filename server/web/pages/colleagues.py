@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.tokens import Role, Token
 from ground.moments import utc_now
 from ground.words import as_sentence
-from server.tenants.access.tokens import is_last_owner
+from server.tenants.access.tokens import FormOutdated, is_last_owner
 from server.tenants.settings import TenantRefused
 from server.web.access import Operating, Owning, session_text
 from server.web.forms_once import new_form
@@ -32,16 +32,33 @@ NOTHING: Mapping[str, str] = {}
 ABOUT = {"bad_email": "email", "bad_expiry": "expires", "bad_role": "role", "last_owner": "role"}
 """The field that is wrong, by the code of a refusal. Other codes are about the name."""
 
+NAMES = {"comment": "name", "role": "role", "email": "email address"}
+"""The fields of the form that changes a token, as its sentences call them."""
+
 Number = Annotated[int, Form()]
 Text = Annotated[str, Form()]
 
 
+async def _shown(request: Request) -> Mapping[str, str]:
+    """Return the values that the form showed before the user typed, by field. One that was not sent is left out."""
+    form = await request.form()  # not by parameters: for FastAPI, an empty value is one that was not sent
+    sent = {name: form.get(f"shown_{name}") for name in NAMES}
+    return {name: value for name, value in sent.items() if isinstance(value, str)}
+
+
+Shown = Annotated[Mapping[str, str], Depends(_shown)]
+
+
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """The form of the token `number` as it was sent, with the errors by field."""
+    """The form of the token `number` as it is shown again: with the errors by field.
+
+    `shown` are the values that the next save compares with those that are stored; missing ones are as stored.
+    """
 
     number: int
     typed: Mapping[str, str]
+    shown: Mapping[str, str]
     wrong: Mapping[str, str]
 
 
@@ -66,10 +83,16 @@ async def add_colleague(
 
 @router.post(f"{COMPANY}/change")
 async def change_colleague(
-    request: Request, visit: Owning, number: Number = 0, role: Text = "", comment: Text = "", email: Text = ""
+    request: Request,
+    visit: Owning,
+    shown: Shown,
+    number: Number = 0,
+    role: Text = "",
+    comment: Text = "",
+    email: Text = "",
 ) -> Response:
-    """Change the facts of a token. If that is refused, show its form with the error."""
-    return await _change(request, visit, number, {"role": role, "comment": comment, "email": email})
+    """Change the facts of a token that are not as shown. If that is refused, show its form with the error."""
+    return await _change(request, visit, number, {"role": role, "comment": comment, "email": email}, shown)
 
 
 @router.post(f"{COMPANY}/revoke")
@@ -94,9 +117,9 @@ async def add_operator(
 
 @router.post(f"{OPERATORS}/change")
 async def change_operator(
-    request: Request, visit: Operating, number: Number = 0, comment: Text = "", email: Text = ""
+    request: Request, visit: Operating, shown: Shown, number: Number = 0, comment: Text = "", email: Text = ""
 ) -> Response:
-    return await _change(request, visit, number, {"role": "operator", "comment": comment, "email": email})
+    return await _change(request, visit, number, {"role": "operator", "comment": comment, "email": email}, shown)
 
 
 @router.post(f"{OPERATORS}/revoke")
@@ -127,7 +150,9 @@ def _role(visit: Visit, chosen: str) -> Role:
     raise TenantRefused("bad_role", "choose a role: owner or viewer")
 
 
-async def _change(request: Request, visit: Visit, number: int, typed: Mapping[str, str]) -> Response:
+async def _change(
+    request: Request, visit: Visit, number: int, typed: Mapping[str, str], shown: Mapping[str, str]
+) -> Response:
     try:
         role = _role(visit, typed["role"])
         changed = await visit.change_token(
@@ -136,15 +161,36 @@ async def _change(request: Request, visit: Visit, number: int, typed: Mapping[st
             role=role,
             email=typed["email"],
             session=session_text(request),
+            shown={name: value or None if name == "email" else value for name, value in shown.items()},
         )
+    except FormOutdated as error:
+        return await _page(request, visit, edited=_merged(error, typed), status=409)
     except TenantRefused as error:
         if error.code == "unknown_token":
             raise
         wrong = {ABOUT.get(error.code, "comment"): as_sentence(error.message)}
-        return await _page(request, visit, edited=Edited(number, typed, wrong), status=as_http_problem(error).status)
+        edited = Edited(number, typed, shown, wrong)
+        return await _page(request, visit, edited=edited, status=as_http_problem(error).status)
     if number == visit.token.id and changed.role is Role.VIEWER:
         return redirect(request, f"/tenants/{visit.tenant}/imports", "token-changed")
     return _back(request, visit, "token-changed")
+
+
+def _merged(error: FormOutdated, typed: Mapping[str, str]) -> Edited:
+    """Return the form with the changes of its user, and the newer values of all other fields. Pure."""
+    now = _fields(error.now)
+    wrong = {name: _changed_meanwhile(name, now[name]) for name in error.overwritten}
+    return Edited(error.now.id, {**now, **{name: typed[name] for name in error.changed}}, now, wrong)
+
+
+def _changed_meanwhile(name: str, now: str) -> str:
+    to = f"changed to “{ROLES[Role(now)] if name == 'role' else now}”" if now else "was removed"
+    return f"The {NAMES[name]} {to} while this form was open. Nothing was saved. Check it and save again."
+
+
+def _fields(token: Token) -> Mapping[str, str]:
+    """Return the values of the form that changes a token."""
+    return {"role": token.role.value, "comment": token.comment, "email": token.email or ""}
 
 
 async def _revoke(request: Request, visit: Visit, number: int) -> Response:
@@ -177,6 +223,7 @@ async def _page(
         status=status,
         here=_here(visit),
         tokens=[(token, token.is_valid(now), token.id in kept) for token in tokens],
+        fields_of=_fields,
         roles=ROLES,
         typed=typed,
         wrong=wrong,

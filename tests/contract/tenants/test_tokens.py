@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from engine.store import Store
 from engine.tenants import Tenant
 from engine.tokens import Role, Token, TooMany
-from server.tenants.access.tokens import TOKENS_MOST, Tokens, is_last_owner
+from server.tenants.access.tokens import TOKENS_MOST, FormOutdated, Tokens, is_last_owner
 from server.tenants.settings import TenantRefused
 
 NOW = datetime.now(UTC)
@@ -126,6 +127,43 @@ async def test_a_token_is_changed_within_its_tenant(store: Store, tokens: Tokens
         with pytest.raises(TenantRefused):
             await tokens.edit(operator, "acme", token.id, **wrong)
     assert await tokens.list() == before
+
+
+async def test_a_fact_that_is_as_shown_keeps_the_newer_change(tokens: Tokens) -> None:
+    operator, _ = await tokens.create(None, Role.OPERATOR)
+    token, _ = await tokens.create("acme", Role.VIEWER, comment="Ann", email="old@acme.example")
+    shown = {"comment": "Ann", "role": "viewer", "email": "old@acme.example"}
+    form: dict[str, Any] = {"comment": "Ann", "role": Role.VIEWER, "email": "Old@acme.example", "shown": shown}
+    newer = await tokens.edit(operator, "acme", token.id, role=Role.OWNER, email="new@acme.example")
+    assert await tokens.edit(operator, "acme", token.id, **form) == newer
+    assert await tokens.edit(operator, "acme", token.id, **form | {"comment": "Bo"}) == replace(newer, comment="Bo")
+
+
+@pytest.mark.parametrize(
+    ("newer", "typed"),
+    [
+        ({"comment": "Ann Lee"}, {"comment": "Bo"}),
+        ({"comment": ""}, {"comment": "Bo", "email": "bo@acme.example"}),
+        ({"email": "new@acme.example"}, {"email": "bo@acme.example"}),
+        ({"email": "new@acme.example"}, {"email": ""}),
+        ({"email": ""}, {"email": "bo@acme.example"}),
+    ],
+)
+async def test_a_newer_change_of_a_fact_is_not_overwritten_unseen(
+    tokens: Tokens, newer: dict[str, Any], typed: dict[str, Any]
+) -> None:
+    operator, _ = await tokens.create(None, Role.OPERATOR)
+    token, _ = await tokens.create("acme", Role.OWNER, comment="Ann", email="old@acme.example")
+    shown = {"comment": "Ann", "role": "owner", "email": "old@acme.example"}
+    now = await tokens.edit(operator, "acme", token.id, **newer)
+    with pytest.raises(FormOutdated) as caught:
+        await tokens.edit(operator, "acme", token.id, **typed, shown=shown)
+    assert (caught.value.now, [*caught.value.changed], [*caught.value.overwritten]) == (now, [*typed], [*newer])
+    assert await tokens.show("acme", token.id) == now
+    assert await tokens.edit(operator, "acme", token.id, **newer, shown=shown) == now, "both typed the same"
+    seen = {"comment": now.comment, "role": now.role.value, "email": now.email}
+    changed = await tokens.edit(operator, "acme", token.id, **typed, shown=seen)
+    assert changed == replace(now, **{name: value or None for name, value in typed.items()})
 
 
 async def test_only_the_operator_makes_the_last_owner_a_viewer(tokens: Tokens) -> None:

@@ -102,6 +102,39 @@ async def test_an_owner_changes_the_name_of_a_colleague_and_revokes_the_token_in
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
+async def test_two_users_do_not_overwrite_each_others_change_of_a_token(
+    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
+) -> None:
+    async with (
+        open_page(browser, url(server), javascript=javascript) as page,
+        open_page(browser, url(server), javascript=javascript) as other,
+    ):
+        await sign_in(page, token(server, tenant))
+        await page.goto(f"/tenants/{tenant}/colleagues")
+        await create(page, "Viewer", "Ada")
+        await sign_in(other, server.cli("token", "create", "--operator").text.strip())
+        for each in (page, other):
+            await each.goto(f"/tenants/{tenant}/colleagues")
+            await card(each, "Ada").locator("summary", has_text="Change").click()
+        address = card(other, "Ada").get_by_label("Email address", exact=True)
+        await address.fill("new@acme.example")
+        await card(other, "Ada").get_by_role("button", name="Save changes").click()
+        await expect(card(other, "Ada")).to_contain_text("new@acme.example")
+        await card(page, "Ada").get_by_label("Name", exact=True).fill("Ada Lovelace")
+        await card(page, "Ada").get_by_role("button", name="Save changes").click()
+        await expect(card(page, "Ada Lovelace")).to_contain_text("new@acme.example")
+        await card(other, "Ada").locator("summary", has_text="Change").click()
+        await card(other, "Ada").get_by_label("Name", exact=True).fill("Ada L")
+        await card(other, "Ada").get_by_role("button", name="Save changes").click()
+        name = card(other, "Ada Lovelace").get_by_label("Name", exact=True)
+        await expect(other.get_by_role("alert")).to_contain_text("The name changed to “Ada Lovelace” while this form")
+        await expect(name).to_be_focused()
+        await expect(name).to_have_value("Ada L")
+        await card(other, "Ada Lovelace").get_by_role("button", name="Save changes").click()
+        await expect(card(other, "Ada L")).to_contain_text("new@acme.example")
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
 async def test_the_last_owner_reads_why_their_token_cannot_be_revoked(
     server: ServerProcess, browser: Browser, tenant: str, javascript: bool
 ) -> None:

@@ -118,6 +118,14 @@ async def states_of_tokens(page: Page) -> AsyncIterator[str]:
         await page.get_by_role("button", name="Create this token").click()
         await expect(page.get_by_role("alert")).to_be_visible()
         yield f"{path} refused"
+        await page.goto(path)
+        await page.evaluate(SPREAD, "")
+        form = page.locator(f'form[action="{path}/change"]').last
+        await form.locator("[name=shown_comment]").evaluate("field => field.value = 'the name before'")
+        await form.get_by_label("Name").fill("another name")
+        await form.get_by_role("button", name="Save changes").click()
+        await expect(page.get_by_role("alert")).to_contain_text("while this form was open")
+        yield f"{path} changed meanwhile"
 
 
 async def states_of_companies(page: Page) -> AsyncIterator[str]:
