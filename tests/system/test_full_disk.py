@@ -15,6 +15,7 @@ from tests.support.clients import TMPFS, needs
 from tests.support.disks import fill, small_disk
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+from tests.support.site import FROM_OURS
 from tests.support.waiting import DEADLINE_S, wait_until
 from tests.support.writing import by_hand
 
@@ -146,6 +147,29 @@ def test_an_upload_over_http_that_the_full_disk_refuses_is_logged_and_counted(se
     assert answer.headers["retry-after"]
     assert 'headcount_uploads_total{result="refused",tenant="acme"} 1.0' in server.get("/metrics").text
     assert server.events().count("upload_refused") == 1
+
+
+def test_a_tested_file_that_the_full_disk_refuses_is_logged_counted_and_sent_later(server: ServerProcess) -> None:
+    bearer = server.cli("token", "create", "acme", "--role", "owner").text.strip()
+    url = f"http://127.0.0.1:{server.http_port}"
+    with httpx.Client(base_url=url, headers=FROM_OURS, timeout=DEADLINE_S) as browser:
+        assert browser.post("/sign-in", data={"token": bearer}).status_code == 303
+        file = {"file": ("march.csv", people("ann", "bob"), "text/csv")}
+        tested = browser.post("/tenants/acme/try", files=file).headers["location"].partition("?")[0]
+        assert server.wait("acme", 2)["state"] == "completed"
+        filler = fill(server.data)
+        wait_until(lambda: full(server), SOON_S, "the full disk to be noticed")
+        answer = browser.post(f"{tested}/send")
+        assert answer.status_code == 507
+        assert "the disk of the server is full. Nothing was changed" in answer.text
+        assert 'headcount_uploads_total{result="refused",tenant="acme"} 1.0' in server.get("/metrics").text
+        assert server.events().count("upload_refused") == 1
+        filler.unlink()
+        wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be usable")
+        sent = browser.post(f"{tested}/send").headers["location"].partition("?")[0]
+    report = server.wait("acme", int(sent.rpartition("/")[2]))
+    assert (report["state"], report["counts"]["created"]) == ("completed", 1)
+    assert no_traceback(server)
 
 
 def test_a_start_without_space_or_reserve_waits_for_space(server: ServerProcess) -> None:
