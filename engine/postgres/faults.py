@@ -22,6 +22,11 @@ BUSY_CLASSES = {"40", "53"}
 AWAY = ("08", "57P")
 """The start of the SQLSTATEs of a connection that is lost, and of a database that stops or starts."""
 DAMAGED = {"XX001", "XX002"}
+MAYBE_DAMAGED = {"XX000", "58P01"}
+"""SQLSTATE: an internal error, such as a length in a row that makes no sense, and a file that is missing.
+
+Neither has to be damage. A look at all rows tells.
+"""
 WRONG = {"3D000", "3F000", "42P01", "42501"}
 """SQLSTATE: no such database, schema or table, or no right to it."""
 WRONG_CLASSES = {"28"}
@@ -48,6 +53,8 @@ def translated(error: psycopg.Error) -> Exception:
         return TryAgain("disk_error", "the database could not read or write its disk", said)
     if state in DAMAGED:
         return DatabaseDamaged(f"the database is damaged: {said}")
+    if state in MAYBE_DAMAGED:
+        return DatabaseDamaged(f"the database reports an internal error: {said}")
     if state is None:
         # Without a state, the connection could not be made or was lost.
         if isinstance(error, psycopg.OperationalError):

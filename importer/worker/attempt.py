@@ -327,7 +327,14 @@ def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
     if isinstance(error, Refused):  # something changed after the request
         return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
     passing = isinstance(error, OSError) and error.errno in PASSING
-    if passing or isinstance(error, DatabaseUnusable):  # the tenant was just found sound: the cause is over
+    if passing or isinstance(error, DatabaseUnusable):  # the tenant was just found sound: the cause may be over
+        if isinstance(error, DatabaseDamaged):
+            log.error(
+                "Import %d of %s was not applied (%s), although all rows can be read; retrying.",
+                *(entry.id, entry.tenant, error),
+                exc_info=error,
+                extra={"event": "import_unsound", "tenant": entry.tenant, "import_id": entry.id},
+            )
         return Later(f"Not yet: {UNUSABLE}. The server tries again.")
     log.error(
         "Import %d of %s failed: internal error.",

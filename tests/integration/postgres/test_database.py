@@ -14,7 +14,7 @@ import pytest
 from engine.postgres.connecting import connect
 from engine.postgres.database import ON_NO_DISK, Database, Steps, alone, pooled
 from engine.postgres.pool import Pool
-from importer.errors import DatabaseAway, DatabaseFault, DatabaseUnusable, TryAgain
+from importer.errors import DatabaseAway, DatabaseDamaged, DatabaseFault, DatabaseUnusable, TryAgain
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
 from tests.support.postgres import url as url_of
@@ -379,7 +379,9 @@ async def test_each_kind_of_fault_has_its_exception(database: Database) -> None:
         ("SELECT * FROM unknown", DatabaseUnusable),
         ("DO $$ BEGIN RAISE 'no room' USING ERRCODE = '53100'; END $$", TryAgain),
         ("DO $$ BEGIN RAISE 'in recovery' USING ERRCODE = '57P03'; END $$", TryAgain),
-        ("DO $$ BEGIN RAISE 'damaged' USING ERRCODE = 'XX001'; END $$", DatabaseUnusable),
+        ("DO $$ BEGIN RAISE 'damaged' USING ERRCODE = 'XX001'; END $$", DatabaseDamaged),
+        ("DO $$ BEGIN RAISE 'invalid size' USING ERRCODE = 'XX000'; END $$", DatabaseDamaged),
+        ("DO $$ BEGIN RAISE 'no such file' USING ERRCODE = '58P01'; END $$", DatabaseDamaged),
     ):
         with pytest.raises(kind):
             await database.change(statement)
