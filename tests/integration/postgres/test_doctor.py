@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from engine.postgres.server.node import NAME
+from engine.postgres.tenant.stock import OTHER_TABLES, TABLES
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import POSTGRES, needs
 from tests.support.own_postgres import own_postgres
@@ -93,6 +94,31 @@ def test_rows_that_cannot_be_read_are_an_error_of_their_tenant(place: str, chang
     )
     assert (the_only()["tenant"], the_only()["severity"]) == ("acme", "error")
     assert "missing chunk number 0" in the_only()["what"]
+
+
+@pytest.mark.parametrize("table", ["keys"])
+def test_damage_beside_the_users_is_an_error_of_the_tenant(place: str, change: Change, table: str) -> None:
+    """Without its keys, say, no login of the tenant succeeds."""
+    change(
+        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) VALUES ({t}, 'ssh-rsa', '', '', 'now')",
+        "INSERT INTO names (tenant_id, folder_id, name, accessed, modified) VALUES ({t}, 0, 'a', 0, 0)",
+        "CREATE FUNCTION sound(tenant bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        " IF tenant = {t} THEN RAISE 'missing chunk number 0' USING ERRCODE = 'XX001'; END IF; RETURN true; END $$",
+        f"ALTER TABLE {table} RENAME TO stored_rows",
+        f"CREATE VIEW {table} AS SELECT * FROM stored_rows WHERE sound(tenant_id)",
+    )
+    assert (the_only()["tenant"], the_only()["severity"]) == ("acme", "error")
+    assert "missing chunk number 0" in the_only()["what"]
+
+
+def test_a_look_at_a_tenant_reads_all_tables_that_it_needs(place: str) -> None:
+    needless = {"chunks", "figures", "key_uses", "meta", "moves", "open_sessions", "outbox"}
+    with psycopg.connect(place) as database:
+        found = database.execute(
+            "SELECT table_name FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND column_name = 'tenant_id'"
+        ).fetchall()
+    assert {*TABLES, *OTHER_TABLES} == {name for (name,) in found} - needless
 
 
 def test_a_database_of_another_version_is_told_and_nothing_else_is_read(place: str, change: Change) -> None:
