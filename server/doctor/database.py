@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.examined import FileFacts, Needed, ObjectFacts, OpenTransaction, ServerFacts, StoredFile
 from ground.moments import CLOCKS_S
 from ground.words import counted
+from importer.errors import DatabaseAway, DatabaseDamaged, DatabaseFault, TryAgain
 from server.doctor.findings import Finding, Severity
 
 FEW = 10
@@ -70,6 +71,20 @@ def judge_objects(facts: ObjectFacts, where: str) -> list[Finding]:
         do = "Let the access key and any proxy before the storage put objects with the header If-Match"
         found.append(Finding(None, facts.where, Severity.WARNING, what, do))
     return found
+
+
+def judge_unread(error: Exception, part: str, where: str, tenant: str | None = None) -> Finding:
+    """Return the finding for a `part` of the database `where` whose rows gave this error. The part may be a tenant's.
+
+    Raises the error again if it is not about these rows alone.
+    """
+    if isinstance(error, DatabaseAway) or not isinstance(error, TryAgain | DatabaseDamaged | DatabaseFault):
+        raise error
+    if isinstance(error, TryAgain):
+        what, do = f"{part} cannot be read now ({error.in_full})", "Run this again: headcount doctor"
+    else:
+        what, do = f"{part} cannot be read: {error}", f"Restore what is damaged from a backup of {where}"
+    return Finding(tenant, where, Severity.ERROR, what, do)
 
 
 def judge_secrets(reasons: Sequence[str], where: str) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import nan
 from pathlib import Path
@@ -20,7 +20,7 @@ from engine.postgres.urls import in_words, what_to_do
 from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
-from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server
+from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server, judge_unread
 from server.doctor.findings import Finding, Severity, in_order
 from server.doctor.move import of_move
 from server.files.base import WhyNotStored
@@ -143,13 +143,29 @@ class DatabasePlace:
                 found += moved
                 if is_target:
                     return found
-                found += await self._examined_files(database)
+                found += await self._or_unread("the files of tenants", self._examined_files(database))
         async with self._marked() as home:  # a move names doctor for the files that it cannot read
-            found += judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
-            named = [each.name for each in await home.store.tenants().list()]
-            faults = [(name, (await home.inspect(name, whole=True)).why) for name in named]
+            found += await self._or_unread("what is sealed", self._examined_secrets(home))
+            for name in [each.name for each in await home.store.tenants().list()]:
+                found += await self._or_unread("a part of the tenant", self._examined_tenant(home, name), name)
+        return found
+
+    async def _or_unread(
+        self, part: str, examined: Awaitable[list[Finding]], tenant: str | None = None
+    ) -> list[Finding]:
+        """Return the findings about a part, or the only one that it cannot be read: the other parts follow."""
+        try:
+            return await examined
+        except Exception as error:
+            return [judge_unread(error, part, self.name, tenant)]
+
+    async def _examined_tenant(self, home: DatabaseHome, name: str) -> list[Finding]:
+        why = (await home.inspect(name, whole=True)).why
         do = f"Restore the rows of this tenant from a backup of {self.name}"
-        return [*found, *(Finding(name, self.name, Severity.ERROR, why, do) for name, why in faults if why)]
+        return [Finding(name, self.name, Severity.ERROR, why, do)] if why else []
+
+    async def _examined_secrets(self, home: DatabaseHome) -> list[Finding]:
+        return judge_secrets(await unopened(home.store.secrets(), self._secret_file), self.name)
 
     async def _examined_files(self, database: Database) -> list[Finding]:
         if self._objects is None:

@@ -96,19 +96,45 @@ def test_rows_that_cannot_be_read_are_an_error_of_their_tenant(place: str, chang
     assert "missing chunk number 0" in the_only()["what"]
 
 
-@pytest.mark.parametrize("table", ["keys"])
-def test_damage_beside_the_users_is_an_error_of_the_tenant(place: str, change: Change, table: str) -> None:
-    """Without its keys, say, no login of the tenant succeeds."""
+def break_rows(change: Change, table: str, state: str) -> None:
+    """Let PostgreSQL report this state for a row of acme in the table. Give another tenant an invalid setting."""
+    run_cli("tenant", "add", "bolt")
     change(
+        "INSERT INTO settings SELECT id, 'max_sessions', '5' FROM tenants",
+        "INSERT INTO settings SELECT id, 'quota_files', '\"lots\"' FROM tenants WHERE name = 'bolt'",
         "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) VALUES ({t}, 'ssh-rsa', '', '', 'now')",
         "INSERT INTO names (tenant_id, folder_id, name, accessed, modified) VALUES ({t}, 0, 'a', 0, 0)",
+        "INSERT INTO secrets VALUES ({t}, 'a', '')",
         "CREATE FUNCTION sound(tenant bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
-        " IF tenant = {t} THEN RAISE 'missing chunk number 0' USING ERRCODE = 'XX001'; END IF; RETURN true; END $$",
+        f" IF tenant = {{t}} THEN RAISE 'no chunk' USING ERRCODE = '{state}'; END IF; RETURN true; END $$",
         f"ALTER TABLE {table} RENAME TO stored_rows",
         f"CREATE VIEW {table} AS SELECT * FROM stored_rows WHERE sound(tenant_id)",
     )
-    assert (the_only()["tenant"], the_only()["severity"]) == ("acme", "error")
-    assert "missing chunk number 0" in the_only()["what"]
+
+
+@pytest.mark.parametrize("table", ["keys", "names", "secrets"])
+def test_damage_beside_the_users_is_an_error_of_the_tenant(place: str, change: Change, table: str) -> None:
+    """Without its keys, say, no login of the tenant succeeds. The parts of all tenants that lack a row follow."""
+    break_rows(change, table, "XX001")
+    findings = found()
+    assert [each["what"] for each in findings if each["tenant"] == "acme"] == ["the database is damaged: no chunk"]
+    assert "bolt" in {each["tenant"] for each in findings}
+    parts = [each["what"] for each in findings if each["tenant"] is None]
+    assert len(parts) == (table != "keys")
+    assert all("cannot be read: the database is damaged: no chunk" in each for each in parts)
+
+
+@pytest.mark.parametrize(
+    ("table", "state"), [("settings", "58030"), ("names", "53200"), ("settings", "57014"), ("names", "22021")]
+)
+def test_rows_that_fail_in_another_way_end_no_examination(place: str, change: Change, table: str, state: str) -> None:
+    """An error of the disk, a lack of memory, a statement that took too long, and bytes that do not mean text."""
+    break_rows(change, table, state)
+    findings = found()
+    (of_acme,) = [each for each in findings if each["tenant"] == "acme"]
+    assert "bolt" in {each["tenant"] for each in findings}
+    assert ("cannot be read now" in of_acme["what"]) == (state != "22021")
+    assert (of_acme["do"] == "Run this again: headcount doctor") == (state != "22021")
 
 
 def test_a_look_at_a_tenant_reads_all_tables_that_it_needs(place: str) -> None:
