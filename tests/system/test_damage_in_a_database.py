@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.support.clients import POSTGRES, needs
 from tests.support.importing import people
-from tests.support.own_postgres import own_postgres
+from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.postgres import url_of_new
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
@@ -34,16 +35,38 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
         yield started
 
 
+def lose(postgres: OwnPostgres, admin: psycopg.Connection[Any], table: str) -> Path:
+    """Take the file of a table away; return its path. `lost` beside it has its bytes."""
+    path = admin.execute("SELECT pg_relation_filepath(%s)", (table,)).fetchone()
+    assert path
+    admin.execute("CHECKPOINT")
+    file = postgres.data / path[0]
+    file.rename(file.with_name("lost"))
+    admin.execute(OTHERS)  # a new connection has to open it
+    return file
+
+
+def test_a_server_is_not_ready_while_the_table_of_keys_has_lost_its_file(tmp_path: Path) -> None:
+    with own_postgres() as postgres, server_on(postgres.url, tmp_path) as server:
+        server.add_tenant("acme")
+        assert server.sftp("acme", "ls").returncode == 0
+        with psycopg.connect(postgres.url, autocommit=True) as admin:
+            file = lose(postgres, admin, "keys")
+            wait_until(lambda: server.sftp("acme", "ls", logins=1).returncode, DEADLINE_S, "no login to succeed")
+            wait_until(lambda: server.get("/readyz").status_code == 503, DEADLINE_S, "the server to be not ready")
+            assert server.get("/readyz").json()["database"] is False
+            assert "tenant_unreadable" in server.events()
+
+            file.with_name("lost").rename(file)
+            wait_until(lambda: server.get("/readyz").status_code == 200, DEADLINE_S, "the server to be ready")
+            assert server.sftp("acme", "ls").returncode == 0
+
+
 def test_an_import_waits_while_a_table_has_lost_its_file(tmp_path: Path) -> None:
     with own_postgres() as postgres, server_on(postgres.url, tmp_path) as server:
         server.add_tenant("acme")
         with psycopg.connect(postgres.url, autocommit=True) as admin:
-            path = admin.execute("SELECT pg_relation_filepath('users')").fetchone()
-            assert path
-            admin.execute("CHECKPOINT")
-            file = postgres.data / path[0]
-            file.rename(file.with_name("lost"))
-            admin.execute(OTHERS)  # a new connection has to open it
+            file = lose(postgres, admin, "users")
             server.put("acme", people("ann"))
             waits = wait_until(lambda: admin.execute(WAITS).fetchone(), DEADLINE_S, "the import to wait")
         assert "as soon as the operator has fixed it" in waits[0]

@@ -5,6 +5,9 @@ of many open sessions in one step, while the event loop goes on: one question ea
 database does not answer, what was read less than `KNOWN_S` ago still holds. After that the account is not sure any
 more: no login succeeds, and open sessions only wait. So nothing happens by a key that was revoked more than `KNOWN_S`
 ago, although sessions outlive a database that is away for a moment.
+
+Rows of a tenant that cannot be read say nothing of others. But if the table of keys has lost its file, say, no
+account can be read. That counts as no answer: few questions are asked, and the server is not ready.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +41,9 @@ AGAIN_S = 0.25
 LOGGED_EVERY_S = 60.0
 UNREAD = "the database cannot be used"
 OF_ROWS = (DatabaseDamaged, DatabaseFault)
-"""Answers of the database about the rows that were asked for: they tell nothing of other accounts."""
+"""Answers of the database about the rows that were asked for: one tells nothing of other accounts."""
+FEW = 5
+"""If so many accounts that were chosen at random cannot be read, one by one, none can."""
 UNREADABLE = (TryAgain, DatabaseUnusable, DatabaseFault)
 
 
@@ -65,8 +71,10 @@ class StoredAccounts:
         self._soundness = soundness
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._failed: tuple[float, TryAgain | DatabaseUnusable] | None = None
-        """When the database did not answer the newest question, and why."""
+        self._failed: tuple[float, TryAgain | DatabaseUnusable | DatabaseFault] | None = None
+        """When the database did not answer the newest question, or no account could be read, and why."""
+        self._doubted = False
+        """Whether an account could not be read since the newest check: maybe none can."""
         self._failed_since = 0.0
         """When it did not answer the first one of those in a row."""
         self._together = TOGETHER
@@ -95,15 +103,50 @@ class StoredAccounts:
     async def _renew(self, names: Sequence[str]) -> bool:
         """Read these accounts in one step. Return whether the database answered.
 
-        If rows cannot be read, read in smaller steps: then only the accounts of these rows are left to `account`.
+        If rows cannot be read, read in smaller steps: then only the accounts of these rows are left to `account`. But
+        if no account can be read, that is noted as no answer is.
         """
+        try:
+            return await self._read_together(names)
+        except OF_ROWS:
+            if why := await self._why_none_can_be_read():
+                self._note_failure(why)
+                return True
+        return await self._read_halves(names)
+
+    async def _read_halves(self, names: Sequence[str]) -> bool:
+        """Read accounts that could not be read in one step. Return whether the database answered."""
+        half = len(names) // 2
+        for some in (names[:half], names[half:]) if half else ():
+            try:
+                answers = await self._read_together(some)
+            except OF_ROWS:
+                answers = await self._read_halves(some)
+            if not answers:
+                return False
+        return True
+
+    async def _why_none_can_be_read(self) -> DatabaseDamaged | DatabaseFault | None:
+        """Ask for a few known accounts, one by one; return why none can be read, None if one can.
+
+        None too if the database does not answer.
+        """
+        why: DatabaseDamaged | DatabaseFault | None = None
+        names = random.sample([*self._known], min(FEW, len(self._known)))
+        for some in [[name] for name in names] or [[]]:
+            try:
+                await self._read_together(some)
+            except OF_ROWS as error:
+                why = error
+            else:
+                return None
+        return why
+
+    async def _read_together(self, names: Sequence[str]) -> bool:
+        """Read these accounts in one step. Return whether the database answered. Raises those of OF_ROWS."""
         begun = self._clock()
         old = {name: self._known[name] for name in names if name in self._known}
-        try:
-            found = await self._asked([*old])
-        except OF_ROWS:
-            half = len(names) // 2
-            return not half or (await self._renew(names[:half]) and await self._renew(names[half:]))
+        found = await self._asked([*old])
         if found is None:
             return False
         for name, before in old.items():
@@ -118,8 +161,8 @@ class StoredAccounts:
         """
         try:
             found = await self._store.admissions(names)
-        except OF_ROWS:
-            self._failed = None
+        except OF_ROWS as error:
+            self._note_fault(error)
             raise
         except (TryAgain, DatabaseUnusable) as error:
             self._note_failure(error)
@@ -127,21 +170,31 @@ class StoredAccounts:
         self._failed = None
         return found
 
-    def _note_failure(self, error: TryAgain | DatabaseUnusable) -> None:
+    def _note_fault(self, error: DatabaseDamaged | DatabaseFault) -> None:
+        """Note that an account cannot be read: an answer, but as before if no account could be read before."""
+        self._doubted = True
+        if self._failed and isinstance(self._failed[1], OF_ROWS):
+            self._note_failure(error)
+        else:
+            self._failed = None
+
+    def _note_failure(self, error: TryAgain | DatabaseUnusable | DatabaseFault) -> None:
         now = self._clock()
         if not self._failed:
             self._failed_since = now
         self._failed = now, error
 
     async def check(self) -> None:
-        """Check that logins get answers. If the newest did not, the database is asked again as a login asks.
+        """Check that logins get answers. If one did not, the database is asked again as a login asks.
 
-        So one late answer does not count. Raises why there is no answer.
+        So neither one late answer nor the damage of one tenant counts. Raises why there is no answer.
         """
         if self._failed:
             await asyncio.sleep(self._failed[0] + AGAIN_S - self._clock())
-        if self._failed and not self._why_not_ask():
-            await self._asked([])
+        if (self._failed or self._doubted) and not self._why_not_ask():
+            self._doubted = False
+            if why := await self._why_none_can_be_read():
+                self._note_failure(why)
         if self._failed:
             error = self._failed[1]
             if self._lasts():  # no login may come that tells it: a balancer takes away what is not ready
@@ -205,17 +258,18 @@ class StoredAccounts:
         now = self._known[name] = _Known(replace(account, sure_until=begun + KNOWN_S), begun, admission)
         return now
 
-    def _why_not_ask(self) -> TryAgain | DatabaseUnusable | None:
+    def _why_not_ask(self) -> TryAgain | DatabaseUnusable | DatabaseFault | None:
         """Return why the database is not asked again yet; None if it is."""
         return self._failed[1] if self._failed and self._clock() - self._failed[0] < AGAIN_S else None
 
     def _admission(self, name: str) -> Admission | None:
-        if error := self._why_not_ask():
+        error = self._why_not_ask()
+        if error and (name in self._known or not isinstance(error, OF_ROWS)):  # one that is not known may be sound
             raise error.with_traceback(None)
         try:
             found = self._store.admission(name)
-        except OF_ROWS:
-            self._failed = None
+        except OF_ROWS as fault:
+            self._note_fault(fault)
             raise
         except (TryAgain, DatabaseUnusable) as error:
             self._note_failure(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import pytest
 
 from engine.postgres.database import Database
 from engine.postgres.server.accounts import PostgresAccountStore
+from engine.shared.keys import Admission
+from importer.errors import DatabaseDamaged, DatabaseFault
 from importer.folder import TenantFolder
-from server.tenants.shared.accounts import KNOWN_S, StoredAccounts
+from server.tenants.shared.accounts import AGAIN_S, FEW, KNOWN_S, StoredAccounts
 from tests.support.clients import POSTGRES, needs
 from tests.support.waiting import DEADLINE_S
 
@@ -90,3 +92,100 @@ async def test_damaged_rows_of_tenants_keep_no_others_from_being_read(
     await accounts.renew(NAMES)
     assert sure() == {*NAMES} - {"tenant3"}
     assert accounts.account("tenant3") is None
+
+
+class Counted(PostgresAccountStore):
+    """A store that counts the questions."""
+
+    asked = 0
+
+    def admission(self, tenant: str) -> Admission | None:
+        self.asked += 1
+        return super().admission(tenant)
+
+    async def admissions(self, tenants: Sequence[str]) -> dict[str, Admission]:
+        self.asked += 1
+        return await super().admissions(tenants)
+
+
+MANY = [f"many{number}" for number in range(200)]
+LOST = {
+    "lost file": "ALTER TABLE keys RENAME TO stored_keys;"
+    " CREATE FUNCTION sound() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+    " RAISE 'could not open file' USING ERRCODE = '58P01'; END $$;"
+    " CREATE VIEW keys AS SELECT * FROM stored_keys WHERE sound()",
+    "missing column": "ALTER TABLE keys RENAME TO stored_keys;"
+    " CREATE VIEW keys AS SELECT tenant_id, number, kind, blob, comment FROM stored_keys",
+}
+FOUND = "DROP VIEW keys; ALTER TABLE stored_keys RENAME TO keys"
+
+
+@pytest.mark.logs("tenant_unreadable")
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+async def test_few_questions_are_asked_while_no_account_can_be_read(
+    database: Database, tmp_path: Path, clock: Clock, lost: str
+) -> None:
+    """Neither together nor by the sessions, which wait. The server is not ready, and works again by itself."""
+    await database.change(
+        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", MANY
+    )
+    await database.change(
+        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
+    )
+    store = Counted(database.url, DEADLINE_S)
+    accounts = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    with closing(accounts):
+        assert all(accounts.account(name) for name in MANY)
+        await database.change(lost)
+        for _ in range(2):
+            clock.now += KNOWN_S
+            store.asked = 0
+            await accounts.renew(MANY)
+            assert store.asked <= 1 + FEW
+            assert not any(accounts.account(name).sure_until > clock.now for name in MANY)
+            assert store.asked <= 1 + FEW  # and none by the sessions
+
+            clock.now += AGAIN_S
+            assert accounts.account(MANY[0])
+            store.asked = 0
+            assert all(accounts.account(name) for name in MANY)
+            accounts.account("other")
+            assert store.asked == 1  # of that one nothing is known
+            clock.now += AGAIN_S
+            with pytest.raises((DatabaseDamaged, DatabaseFault)):
+                await accounts.check()
+
+        await database.change(FOUND)
+        clock.now += AGAIN_S
+        await accounts.check()
+        await accounts.renew(MANY)
+        assert all(accounts.account(name).sure_until > clock.now for name in MANY)
+
+
+@pytest.mark.logs("tenant_unreadable")
+@pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+async def test_a_login_that_meets_damage_makes_the_check_of_health_look_for_all(
+    database: Database, tmp_path: Path, clock: Clock, lost: str, known: bool
+) -> None:
+    """No session may be open that lets accounts be read together."""
+    await database.change("INSERT INTO tenants (name, created_at) VALUES ('acme', 'now')")
+    await database.change(
+        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
+    )
+    store = PostgresAccountStore(database.url, DEADLINE_S)
+    accounts = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    with closing(accounts):
+        if known:
+            assert accounts.account("acme")
+        await accounts.check()
+        await database.change(lost)
+        clock.now += KNOWN_S
+        assert accounts.account("acme")
+        if known or "sound" not in lost:
+            with pytest.raises((DatabaseDamaged, DatabaseFault)):
+                await accounts.check()
+        await database.change(FOUND)
+        clock.now += AGAIN_S
+        await accounts.check()
+        assert accounts.account("acme").sure_until > clock.now
