@@ -13,7 +13,7 @@ import pytest
 from engine.postgres.files import objects
 from engine.sqlite.store import store_file
 from ground.moments import utc_now
-from importer.errors import DatabaseUnusable, ImporterError
+from importer.errors import DatabaseUnusable, ImporterError, TryAgain
 from importer.model import Written
 from server.files.local.records import put_record
 from server.moving.checking import Report, compare
@@ -128,6 +128,25 @@ async def test_a_file_that_cannot_be_stored_is_named_with_its_tenant(
 
 async def _nothing() -> None:
     pass
+
+
+@pytest.mark.parametrize("state", ["XX001", "XX000", "58P01"])
+async def test_a_file_whose_bytes_in_the_database_are_damaged_is_named(
+    tmp_path: Path, source: Path, state: str
+) -> None:
+    """PostgreSQL reports damage also as an internal error, or as a missing file."""
+    async with folder_at(source) as here, database_at(tmp_path) as there:
+        assert (await moved(here, there)).differences == []
+        database = connected(url_of_new(tmp_path))
+        database.execute(
+            "CREATE FUNCTION sound() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+            f" RAISE 'no such chunk' USING ERRCODE = '{state}'; END $$"
+        )
+        database.execute("ALTER TABLE chunks RENAME TO stored_chunks")
+        database.execute("CREATE VIEW chunks AS SELECT * FROM stored_chunks WHERE sound()")
+        (file,) = [each for each in await there.facts("acme") if each.path == b"a/b"]
+        with pytest.raises(TryAgain, match="the visible file “a/b” of acme cannot be read"):
+            await there.digest("acme", file)
 
 
 @pytest.mark.parametrize(
