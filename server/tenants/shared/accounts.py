@@ -129,11 +129,11 @@ class StoredAccounts:
     async def _why_none_can_be_read(self) -> DatabaseDamaged | DatabaseFault | None:
         """Ask for a few known accounts, one by one; return why none can be read, None if one can.
 
-        None too if the database does not answer.
+        If fewer are known, they tell nothing of the others: ask for none, which reads the tables all the same. None
+        too if the database does not answer.
         """
         why: DatabaseDamaged | DatabaseFault | None = None
-        names = random.sample([*self._known], min(FEW, len(self._known)))
-        for some in [[name] for name in names] or [[]]:
+        for some in [[name] for name in random.sample([*self._known], FEW)] if len(self._known) >= FEW else [[]]:
             try:
                 await self._read_together(some)
             except OF_ROWS as error:
