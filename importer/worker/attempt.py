@@ -330,7 +330,7 @@ def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
     if passing or isinstance(error, DatabaseUnusable):  # the tenant was just found sound: the cause may be over
         if isinstance(error, DatabaseDamaged):
             log.error(
-                "Import %d of %s was not applied (%s), although all rows can be read; retrying.",
+                "Import %d of %s was not applied (%s); retrying.",
                 *(entry.id, entry.tenant, error),
                 exc_info=error,
                 extra={"event": "import_unsound", "tenant": entry.tenant, "import_id": entry.id},

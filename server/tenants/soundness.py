@@ -57,6 +57,11 @@ TakeUp = Callable[[str], Awaitable[None]]
 """Finishes the work that the last stop left of a tenant. An exception makes the tenant broken."""
 
 
+def _is_recent(seen: tuple[Signature, float] | None, signature: Signature) -> bool:
+    """Return whether users with this signature were read whole a short time ago. Damage may come without a change."""
+    return seen is not None and seen[0] == signature and time.monotonic() < seen[1]
+
+
 class TenantBroken(Refusal):
     """An operation is refused because the tenant is broken. Its sentence names no file, so any client may read it."""
 
@@ -79,7 +84,7 @@ class Soundness:
         self._why: dict[str, str] = {}
         self._sound: dict[str, Signature] = {}
         self._damaged: dict[str, tuple[Signature, float]] = {}
-        self._whole: dict[str, Signature] = {}
+        self._whole: dict[str, tuple[Signature, float]] = {}
         self._settings: dict[str, tuple[str, TenantSettings]] = {}
         self._owed: set[str] = set()
         self._pending: deque[str] = deque()
@@ -218,9 +223,9 @@ class Soundness:
     async def _look(self, tenant: str, *, suspect: bool = False) -> str | None:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             signature = (await self._looks.signatures([tenant]))[tenant]
-            if self._still_damaged(tenant, signature):
+            if _is_recent(self._damaged.get(tenant), signature):
                 return self._why.get(tenant)
-            whole = tenant in self._damaged or (suspect and self._whole.get(tenant) != signature)
+            whole = tenant in self._damaged or (suspect and not _is_recent(self._whole.get(tenant), signature))
             try:
                 found = await self._looks.inspect(tenant, whole=whole, noting=True)
             except TryAgain as error:
@@ -238,11 +243,6 @@ class Soundness:
             else:
                 self._can_be_used(tenant, signature, whole=whole)
             return why
-
-    def _still_damaged(self, tenant: str, signature: Signature) -> bool:
-        """Return whether users.db was found damaged a short time ago and has not changed since."""
-        seen, until = self._damaged.get(tenant, (None, 0.0))
-        return seen == signature and time.monotonic() < until
 
     async def _unusable_copy(self, tenant: str) -> str | None:
         needed = await self._imports.copies_needed(tenant)
@@ -286,7 +286,7 @@ class Soundness:
 
     def _can_be_used(self, tenant: str, signature: Signature, *, whole: bool) -> None:
         if whole:
-            self._whole[tenant] = signature
+            self._whole[tenant] = signature, time.monotonic() + LOOK_S
         self._damaged.pop(tenant, None)
         self._sound[tenant] = signature
         self.figures.note_sound(tenant, signature)

@@ -20,7 +20,7 @@ from engine.postgres.together import forget_proofs
 from engine.shared.objects import Objects
 from engine.tenants import Tenant
 from ground.moments import rfc3339, utc_now
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseFault, DatabaseUnusable
 from importer.folder import TenantFolder
 from keys.errors import KeyRefused
 from server.tenants.home import Found, Glance, Look, Signature
@@ -81,7 +81,7 @@ class DatabaseLooks:
                 users.read_all()
         except (TenantRefused, ValueError) as error:
             return f"a setting in the database is not valid ({error})"
-        except DatabaseUnusable as error:
+        except (DatabaseUnusable, DatabaseFault) as error:  # such as bytes that do not mean text
             return str(error)
         return None
 

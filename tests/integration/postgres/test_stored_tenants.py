@@ -12,7 +12,7 @@ import pytest
 
 from engine.postgres.database import alone
 from engine.postgres.tenant.holding import try_to_hold
-from importer.errors import TryAgain
+from importer.errors import DatabaseDamaged, TryAgain
 from server.tenants import soundness as soundness_module
 from server.tenants.settings import TenantRefused
 from server.tenants.shared.home import KEPT_DAYS, DatabaseHome, open_home
@@ -110,6 +110,27 @@ async def test_a_tenant_with_an_invalid_setting_is_broken_until_it_is_set(
     finally:
         await soundness.stop()
     assert "other" in taken
+
+
+@pytest.mark.logs("tenant_broken")
+@pytest.mark.parametrize("state", ["XX001", "XX000", "22021"], ids=["damage", "internal error", "no text"])
+async def test_rows_that_get_damaged_after_a_sound_look_are_found(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Damage does not change how the users look. Bytes that do not mean text are an error of another kind."""
+    soundness, error = Soundness(tenants, tenants.store.imports()), DatabaseDamaged("the database is damaged")
+    assert await soundness.look("other", error) is None
+    monkeypatch.setattr(soundness_module, "LOOK_S", 0.0)
+    assert await soundness.look("acme", error) is None
+    database = home_of(tenants).store.database
+    await database.change(
+        "CREATE FUNCTION sound() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE 'no chunk' USING ERRCODE = '{state}'; END $$"
+    )
+    await database.change("ALTER TABLE keys RENAME TO stored_rows")
+    await database.change("CREATE VIEW keys AS SELECT * FROM stored_rows WHERE sound()")
+    assert await soundness.look("other", error) is None  # not read again so soon
+    assert "no chunk" in (await soundness.look("acme", error) or "")
 
 
 async def test_a_tenant_is_added_once_by_two_at_the_same_time(tenants: Tenants, url: str) -> None:
