@@ -73,6 +73,11 @@ def judge_objects(facts: ObjectFacts, where: str) -> list[Finding]:
     return found
 
 
+def restore_rows(rows: str, where: str) -> str:
+    """Return what to do about rows that cannot be read. PostgreSQL may have had another reason than damage."""
+    return f"See the log of PostgreSQL, and run this again. If it stays, restore {rows} from a backup of {where}"
+
+
 def judge_unread(error: Exception, part: str, where: str, tenant: str | None = None) -> Finding:
     """Return the finding for a `part` of the database `where` whose rows gave this error. The part may be a tenant's.
 
@@ -83,7 +88,7 @@ def judge_unread(error: Exception, part: str, where: str, tenant: str | None = N
     if isinstance(error, TryAgain):
         what, do = f"{part} cannot be read now ({error.in_full})", "Run this again: headcount doctor"
     else:
-        what, do = f"{part} cannot be read: {error}", f"Restore what is damaged from a backup of {where}"
+        what, do = f"{part} cannot be read: {error}", restore_rows("what is damaged", where)
     return Finding(tenant, where, Severity.ERROR, what, do)
 
 

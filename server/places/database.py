@@ -20,7 +20,14 @@ from engine.postgres.urls import in_words, what_to_do
 from engine.shared.objects import Objects
 from importer.errors import DatabaseUnusable, TryAgain
 from server.data_disk import DataDisk, Disk
-from server.doctor.database import judge_files, judge_objects, judge_secrets, judge_server, judge_unread
+from server.doctor.database import (
+    judge_files,
+    judge_objects,
+    judge_secrets,
+    judge_server,
+    judge_unread,
+    restore_rows,
+)
 from server.doctor.findings import Finding, Severity, in_order
 from server.doctor.move import of_move
 from server.files.base import WhyNotStored
@@ -161,7 +168,7 @@ class DatabasePlace:
 
     async def _examined_tenant(self, home: DatabaseHome, name: str) -> list[Finding]:
         why = (await home.inspect(name, whole=True)).why
-        do = f"Restore the rows of this tenant from a backup of {self.name}"
+        do = restore_rows("the rows of this tenant", self.name)
         return [Finding(name, self.name, Severity.ERROR, why, do)] if why else []
 
     async def _examined_secrets(self, home: DatabaseHome) -> list[Finding]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
+
 from engine.examined import OpenTransaction, ServerFacts
-from server.doctor.database import judge_server
+from importer.errors import DatabaseAway, DatabaseDamaged
+from server.doctor.database import judge_server, judge_unread
 
 NEWEST = {"server": 1}
 
@@ -26,3 +29,11 @@ def test_a_clock_that_differs_by_more_than_a_minute_is_a_warning() -> None:
     for ahead_s, words in ((61.0, "61 seconds ahead of"), (-7200.0, "7,200 seconds behind")):
         (finding,) = judge_server(ServerFacts(NEWEST, "UTF8", {}, ahead_s, 0, 97), NEWEST, "the database")
         assert words in finding.what
+
+
+def test_a_database_that_goes_away_ends_the_examination_and_damage_does_not() -> None:
+    """A finding for each tenant would say the same a thousand times."""
+    with pytest.raises(DatabaseAway):
+        judge_unread(DatabaseAway("the server closed the connection"), "a part of the tenant", "the database", "acme")
+    found = judge_unread(DatabaseDamaged("no chunk"), "a part of the tenant", "the database", "acme")
+    assert found.what == "a part of the tenant cannot be read: no chunk"
