@@ -55,7 +55,7 @@ def test_a_server_is_not_ready_while_the_table_of_keys_has_lost_its_file(tmp_pat
             wait_until(lambda: server.sftp("acme", "ls", logins=1).returncode, DEADLINE_S, "no login to succeed")
             wait_until(lambda: server.get("/readyz").status_code == 503, DEADLINE_S, "the server to be not ready")
             assert server.get("/readyz").json()["database"] is False
-            assert "tenant_unreadable" in server.events()
+            wait_until(lambda: "tenant_unreadable" in server.events(), DEADLINE_S, "the reason in the log")
 
             file.with_name("lost").rename(file)
             wait_until(lambda: server.get("/readyz").status_code == 200, DEADLINE_S, "the server to be ready")
