@@ -84,6 +84,7 @@ PACKAGES: dict[str, str | None] = {
     "clamdscan": None,
     "man": "man-db",
     "promtool": "prometheus",
+    "psql": "postgresql",
     "sshd": "openssh-server",
     **dict.fromkeys(("systemctl", "systemd-analyze"), "systemd"),
     CURL: "curl",

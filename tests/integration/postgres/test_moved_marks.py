@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,12 +34,9 @@ from server.tenants.moves import TARGET, Marks, Move, marks_in
 from server.tenants.settings import TenantRefused
 from tests.integration.postgres.test_doctor import OF_TESTS
 from tests.integration.postgres.test_moved_files import database_at, folder_at, moved
-from tests.support import ROOT
 from tests.support.clients import POSTGRES, needs
 from tests.support.keypairs import public_line
 from tests.support.postgres import connected
-from tests.support.steps import section
-from tests.support.waiting import DEADLINE_S
 
 pytestmark = [needs(POSTGRES), pytest.mark.only_on("sqlite", "it uses both engines")]
 
@@ -128,30 +123,6 @@ async def test_a_canceled_move_that_had_not_ended_keeps_the_sign_ins(
         with pytest.raises(TenantRefused, match="another command canceled the move"):
             await moved(here, there)
         assert await sign_ins_at(here) == 2
-
-
-def free_by_hand(folder: Path, url: str) -> None:
-    """Run the lines of docs/moving.md that free a source, for this data folder and this database."""
-    page = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")
-    lines = [line[4:] for line in section(page, "The way back").splitlines() if line.startswith("    ")]
-    script = "\n".join(lines).replace("/var/lib/headcount", str(folder))
-    for user in ("sudo -u headcount ", "as_headcount "):
-        script = script.replace(user, "")
-    env = {**os.environ, "HEADCOUNT_DATABASE_URL": url}
-    subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=env, check=True, timeout=DEADLINE_S)
-
-
-async def test_sources_that_the_page_frees_by_hand_are_used_again_without_sign_ins(
-    tmp_path: Path, source: Path
-) -> None:
-    async with folder_at(source) as here, database_at(tmp_path) as there, folder_at(tmp_path / "one") as one:
-        await signed_in(here._home.store)
-        await moved(here, there)
-        await moved(there, one)
-        assert [await is_used(each) for each in (here, there, one)] == [False, False, True]
-        free_by_hand(source, there.tables._database.url)
-        assert [await is_used(each) for each in (here, there, one)] == [True, True, True]
-        assert [await sign_ins_at(each) for each in (here, there, one)] == [0, 0, 2]
 
 
 async def test_only_one_of_two_moves_of_a_database_on_two_machines_ends(
