@@ -20,7 +20,7 @@ BEAT_S = 0.5
 SILENT_S = 1.5
 """A database that has not answered for so many seconds is away."""
 REFUSAL_S = 2
-"""The longest wait for each host that is asked why it takes no connection, in seconds. libpq waits no shorter."""
+"""The longest wait for the hosts, which are asked at the same time why they take no connection, in seconds."""
 
 ASK = "UPDATE marks SET text = text WHERE false; SELECT pg_current_xact_id()"
 """Changes nothing, and needs no disk. A database that is read-only refuses the first, a standby both."""
@@ -108,21 +108,30 @@ def _is_unexplained(error: Exception) -> bool:
 async def _refusal(url: str) -> Exception | None:
     """Return how the database at `url` refuses to write; None if it does not.
 
-    Each host has to refuse: one that is away may be the primary, which is back in a moment.
+    Each host has to refuse in time: one that is away or silent may be the primary, which is back in a moment.
     """
+    asking = [asyncio.create_task(_refusal_of(host), name="asking a host") for host in each_host(url)]
     refusal: Exception | None = None
-    for host in each_host(url):
-        try:
-            with translating():
-                async with await connect(host, target_session_attrs="any", connect_timeout=REFUSAL_S) as connection:
-                    await connection.execute(ASK)
-        except Exception as error:
-            if not is_read_only(error):
+    try:
+        for answer in asyncio.as_completed(asking, timeout=REFUSAL_S):
+            if (refusal := await answer) is None:
                 return None
-            refusal = error
-        else:
-            return None
+    except TimeoutError:
+        return None
+    finally:
+        for each in asking:
+            each.cancel()  # and is not awaited: a host that is silent does not hear that soon
     return refusal
+
+
+async def _refusal_of(host: str) -> Exception | None:
+    try:
+        with translating():
+            async with await connect(host, target_session_attrs="any") as connection:
+                await connection.execute(ASK)
+    except Exception as error:
+        return error if is_read_only(error) else None
+    return None
 
 
 @asynccontextmanager

@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from engine.postgres.connecting import Connection, connect
 from engine.postgres.database import alone
 from engine.postgres.migrations import migrate
-from engine.postgres.pulse import Pulse, feeling_pulse
+from engine.postgres.pool import is_read_only
+from engine.postgres.pulse import Pulse, _refusal, feeling_pulse
 from engine.postgres.store import open_store
 from engine.postgres.urls import each_host
 from engine.tenants import Tenant
@@ -231,13 +233,27 @@ def test_each_host_of_a_url_is_one_to_connect_to(url: str, hosts: list[dict[str,
     assert [conninfo_to_dict(each) for each in each_host(url)] == [{**same, **host} for host in hosts]
 
 
+async def refusal(url: str) -> Exception:
+    """Return how the database refuses to write."""
+    found = await _refusal(url)
+    assert found
+    return found
+
+
+def of_both(*hosts: OwnPostgres) -> str:
+    """Return the URL of a database with these hosts."""
+    facts = [conninfo_to_dict(each.url) for each in hosts]
+    return make_conninfo(
+        hosts[0].url, **{key: ",".join(str(each[key]) for each in facts) for key in ("host", "port")}
+    )
+
+
 @pytest.mark.usefixtures("patient")
 async def test_a_database_of_two_hosts_refuses_to_write_only_if_both_do(postgres: OwnPostgres, heard: Heard) -> None:
     """One that is away may be the primary, which is back in a moment."""
     with own_postgres() as other:
         await make_tables(other.url)
-        facts = [conninfo_to_dict(each.url) for each in (postgres, other)]
-        url = make_conninfo(postgres.url, **{key: f"{facts[0][key]},{facts[1][key]}" for key in ("host", "port")})
+        url = of_both(postgres, other)
         with demoted(postgres):
             async with feeling_pulse(url, heard) as pulse:
                 other.stop()
@@ -246,6 +262,38 @@ async def test_a_database_of_two_hosts_refuses_to_write_only_if_both_do(postgres
                 with demoted(other, "standby"):
                     await eventually(lambda: refuses(pulse))
                 await eventually(lambda: why_away(pulse) is None)
+
+
+async def test_both_hosts_are_asked_at_the_same_time_whether_they_refuse_to_write(
+    postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, slow connections would look like silence at each beat."""
+    both = asyncio.Barrier(2)
+
+    async def connect_with_the_other(host: str, **lines: Any) -> Connection:
+        async with asyncio.timeout(DEADLINE_S):
+            await both.wait()
+        return await connect(host, **lines)
+
+    monkeypatch.setattr("engine.postgres.pulse.connect", connect_with_the_other)
+    monkeypatch.setattr("engine.postgres.pulse.REFUSAL_S", 2 * DEADLINE_S)
+    with own_postgres() as other:
+        await make_tables(other.url)
+        with demoted(postgres), demoted(other):
+            assert is_read_only(await refusal(of_both(postgres, other)))
+
+
+async def test_a_host_that_is_silent_does_not_refuse_to_write(
+    postgres: OwnPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.postgres.pulse.REFUSAL_S", 0.2)
+    with demoted(postgres):
+        with writing(postgres) as admin, admin.transaction():
+            admin.execute("LOCK TABLE marks")  # the question waits for it
+            async with asyncio.timeout(DEADLINE_S):
+                assert await _refusal(postgres.url) is None
+        monkeypatch.setattr("engine.postgres.pulse.REFUSAL_S", DEADLINE_S)
+        assert is_read_only(await refusal(postgres.url))
 
 
 @pytest.mark.usefixtures("patient", "waiting_long")
