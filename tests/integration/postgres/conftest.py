@@ -10,6 +10,7 @@ import pytest
 from engine.postgres.database import Database, pooled
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import database_for, url_of_new
+from tests.support.waiting import DEADLINE_S
 
 CONNECTIONS = 2
 
@@ -42,3 +43,15 @@ def through(url: str) -> Iterator[str]:
     """Start pgbouncer with two connections to the database of the test; yield the URL through it."""
     with pgbouncer(url, CONNECTIONS) as between:
         yield between.url
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no slow answer count as silence."""
+    monkeypatch.setattr("engine.postgres.pulse.SILENT_S", DEADLINE_S)
+
+
+@pytest.fixture
+def waiting_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer wait for a connection until the test has failed."""
+    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import psycopg
@@ -14,16 +13,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.postgres.connecting import Connection, connect
-from engine.postgres.database import alone
-from engine.postgres.migrations import migrate
 from engine.postgres.pool import is_read_only
 from engine.postgres.pulse import Pulse, _refusal, feeling_pulse
 from engine.postgres.store import open_store
 from engine.postgres.urls import each_host
-from engine.tenants import Tenant
 from importer.errors import DatabaseAway, TryAgain
 from tests.support.clients import POSTGRES, needs
-from tests.support.engines import SINCE
+from tests.support.demoting import demoted, make_tables, refuses, writing
 from tests.support.own_postgres import OwnPostgres, own_postgres
 from tests.support.waiting import DEADLINE_S, eventually
 
@@ -44,20 +40,9 @@ def postgres() -> Iterator[OwnPostgres]:
         yield started
 
 
-async def make_tables(url: str) -> None:
-    async with alone(url) as database:
-        await migrate(database)
-
-
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no slow answer count as silence."""
-    monkeypatch.setattr("engine.postgres.pulse.SILENT_S", DEADLINE_S)
 
 
 @pytest.fixture
@@ -117,12 +102,6 @@ async def test_a_database_that_is_silent_is_away_until_it_answers(
     assert heard[-1] is None
 
 
-@pytest.fixture
-def waiting_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a writer wait for a connection until the test has failed."""
-    monkeypatch.setattr("engine.postgres.database.AWAY_S", 4 * DEADLINE_S)
-
-
 @pytest.mark.usefixtures("patient", "waiting_long")
 async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: OwnPostgres, heard: Heard) -> None:
     async with open_store(postgres.url, serving=True, heard=heard) as store:
@@ -139,83 +118,6 @@ async def test_a_server_learns_without_a_wait_that_it_cannot_write(postgres: Own
         await eventually(lambda: heard[-1] is None)
         await store.ask_to_write()
         assert not store.is_away()
-
-
-READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
-WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
-RELOAD = "SELECT pg_reload_conf()"
-STANDBY = "standby.signal"
-"""The file with which PostgreSQL starts as a standby."""
-
-
-def writing(postgres: OwnPostgres) -> psycopg.Connection[Any]:
-    """Return a connection that may write although the database refuses that by default."""
-    url = f"{postgres.url}&options=-cdefault_transaction_read_only%3Doff"
-    return psycopg.connect(url, autocommit=True)
-
-
-def configure(postgres: OwnPostgres, *statements: str) -> None:
-    with writing(postgres) as admin:
-        for statement in statements:
-            admin.execute(statement.encode())
-
-
-def restart_read_only(postgres: OwnPostgres) -> None:
-    configure(postgres, READ_ONLY)
-    postgres.stop()
-    postgres.start()
-
-
-def restart_as_standby(postgres: OwnPostgres) -> None:
-    postgres.stop()
-    (postgres.data / STANDBY).touch()
-    postgres.start()
-
-
-DEMOTIONS: dict[str, Callable[[OwnPostgres], None]] = {
-    "reload": lambda postgres: configure(postgres, READ_ONLY, RELOAD),
-    "restart": restart_read_only,
-    "standby": restart_as_standby,
-}
-
-
-@contextmanager
-def demoted(postgres: OwnPostgres, how: str = "reload") -> Iterator[None]:
-    """Let the database refuse to write in the block."""
-    try:
-        DEMOTIONS[how](postgres)
-        yield
-    finally:
-        if (postgres.data / STANDBY).exists():
-            postgres.stop()
-            (postgres.data / STANDBY).unlink()
-            postgres.start()
-        configure(postgres, WRITABLE, RELOAD)
-
-
-def refuses(pulse: Pulse | None) -> bool:
-    """Return whether the newest answer was a refusal to write."""
-    assert pulse
-    try:
-        pulse.check_writes()
-    except DatabaseAway:
-        return True
-    return False
-
-
-@pytest.mark.usefixtures("patient", "waiting_long")
-@pytest.mark.parametrize("how", DEMOTIONS)
-async def test_a_login_does_not_wait_for_a_database_that_refuses_to_write(postgres: OwnPostgres, how: str) -> None:
-    async with open_store(postgres.url, serving=True) as store:
-        await store.tenants().add(Tenant(how, SINCE, 0))
-        with demoted(postgres, how):
-            await eventually(lambda: refuses(store._pulse))
-            for _ in range(2):  # after the first refusal, a writer would wait for another host
-                async with asyncio.timeout(DEADLINE_S):
-                    with pytest.raises(DatabaseAway, match="cannot be written"):
-                        await store.sessions().open(how, 1)
-        await eventually(lambda: not store.is_away())
-        assert await store.sessions().open(how, 1) is not None
 
 
 @pytest.mark.parametrize(
@@ -294,44 +196,3 @@ async def test_a_host_that_is_silent_does_not_refuse_to_write(
                 assert await _refusal(postgres.url) is None
         monkeypatch.setattr("engine.postgres.pulse.REFUSAL_S", DEADLINE_S)
         assert is_read_only(await refusal(postgres.url))
-
-
-@pytest.mark.usefixtures("patient", "waiting_long")
-async def test_a_login_waits_for_a_database_that_refused_to_write_before_its_restart(postgres: OwnPostgres) -> None:
-    async with open_store(postgres.url, serving=True) as store:
-        await store.tenants().add(Tenant("cord", SINCE, 0))
-        with demoted(postgres):
-            await eventually(lambda: refuses(store._pulse))
-            configure(postgres, WRITABLE)
-            postgres.stop()
-            try:
-                await eventually(lambda: not refuses(store._pulse))
-                opening = asyncio.create_task(store.sessions().open("cord", 1))
-                await asyncio.sleep(0)  # it waits now, or has been refused
-            finally:
-                postgres.start()
-            assert await opening is not None
-
-
-async def test_a_login_is_not_refused_by_a_database_that_is_only_busy(postgres: OwnPostgres) -> None:
-    async with open_store(postgres.url, serving=True) as store:
-        await store.tenants().add(Tenant("bolt", SINCE, 0))
-        with writing(postgres) as admin, admin.transaction():
-            admin.execute("LOCK TABLE marks")  # the pulse waits for it
-            await eventually(store.is_away)
-            assert await store.sessions().open("bolt", 1) is not None
-
-
-async def test_a_login_waits_for_a_database_that_refused_to_write_and_is_only_busy_now(
-    postgres: OwnPostgres,
-) -> None:
-    async with open_store(postgres.url, serving=True) as store:
-        await store.tenants().add(Tenant("dahl", SINCE, 0))
-        with demoted(postgres):
-            await eventually(lambda: refuses(store._pulse))
-            with writing(postgres) as admin, admin.transaction():
-                admin.execute("LOCK TABLE marks")
-                configure(postgres, WRITABLE, RELOAD)
-                await eventually(lambda: not refuses(store._pulse))
-                assert store.is_away()
-                assert await store.sessions().open("dahl", 1) is not None
