@@ -37,6 +37,8 @@ class Pulse:
         self._heard = heard
         self._connection: Connection | None = None
         self._why: Exception | None = None
+        self._writing: set[asyncio.Timeout] = set()
+        """The limits that end the blocks of `writing`, which have no time yet."""
 
     def check(self) -> None:
         """Raise what keeps the database from being read and written, as of the newest answer. Does not wait."""
@@ -45,8 +47,29 @@ class Pulse:
 
     def check_writes(self) -> None:
         """Raise the newest answer if the database refused to write; nothing if it is only busy. Does not wait."""
-        if self._why and is_read_only(self._why):
+        if self._refuses:
             self.check()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Run the block, which waits for the database; end it when that refuses to write, and raise the refusal."""
+        self.check_writes()
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._writing.add(limit)
+                try:
+                    yield
+                finally:
+                    self._writing.discard(limit)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self.check()
+            raise DatabaseAway("it refused to write a moment ago") from None
+
+    @property
+    def _refuses(self) -> bool:
+        return self._why is not None and is_read_only(self._why)
 
     @property
     def is_away(self) -> bool:
@@ -95,6 +118,8 @@ class Pulse:
 
     def _tell(self, why: Exception | None) -> None:
         before, self._why = self._why, why
+        while self._refuses and self._writing:
+            self._writing.pop().reschedule(asyncio.get_running_loop().time())
         if (before is None) != (why is None):
             self._heard(why)
 

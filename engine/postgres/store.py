@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from engine.nodes import ONLY_NODE, Node
 from engine.postgres.database import Database, alone, pooled
@@ -72,8 +72,8 @@ class PostgresStore:
         self._login_wait_s = login_wait_s
         self._queue = PostgresQueue(database, node=self.node_number)
         self._runs = PostgresRunStore(database, node=self.node_number)
-        check = pulse.check_writes if pulse else lambda: None
-        self._sessions: SessionStore = PostgresSessionStore(database, node.number, check) if node else OWN_SESSIONS
+        writing = pulse.writing if pulse else nullcontext
+        self._sessions: SessionStore = PostgresSessionStore(database, node.number, writing) if node else OWN_SESSIONS
         self._looking = PostgresStore(looking, objects=objects) if looking else self
 
     def imports(self) -> PostgresQueue:

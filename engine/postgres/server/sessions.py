@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 from engine.postgres.database import ON_NO_DISK, Database, Steps
+from engine.postgres.rows import Row
 from engine.postgres.server.tenants import ID
 from importer.errors import TryAgain
 
@@ -33,12 +34,15 @@ TAKEN_FOR_GONE = "the other servers take this one for gone"
 class PostgresSessionStore:
     """An `engine.sessions.SessionStore` of the server with the number `node`.
 
-    `check` raises if the database refuses to write. No login waits for another primary then: it would take long.
+    `writing` ends a block that waits when the database refuses to write. No login waits for another primary then: it
+    would take long.
     """
 
-    def __init__(self, database: Database, node: int, check: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, node: int, writing: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
         self._database = database
-        self._check = check
+        self._writing = writing
         self._node = node
         self._mine: dict[int, tuple[int, int]] = {}
         """The sessions of this server: the tenant of each number, and how many that may have."""
@@ -47,12 +51,9 @@ class PostgresSessionStore:
         """Whether a change may be stored or not: its answer was lost."""
 
     async def open(self, tenant: str, most: int) -> int | None:
-        self._check()
-        with self._unsure_if_it_raises():
-            async with self._database.transaction(ON_NO_DISK) as steps:
-                # Held before the statement begins, so that it sees what was opened while it waited.
-                await _require_known(steps, HELD, LOCK, tenant, self._node)
-                found = await steps.rows(OPENED, tenant=tenant, node=self._node, most=most)
+        async with self._writing():
+            with self._unsure_if_it_raises():
+                found = await self._opened(tenant, most)
         for tenant_id, number in found:
             self._mine[number] = tenant_id, most
             return int(number)
@@ -77,6 +78,12 @@ class PostgresSessionStore:
                 await self._remove(sorted(both))
             self._ended = ended
         return over
+
+    async def _opened(self, tenant: str, most: int) -> list[Row]:
+        async with self._database.transaction(ON_NO_DISK) as steps:
+            # Held before the statement begins, so that it sees what was opened while it waited.
+            await _require_known(steps, HELD, LOCK, tenant, self._node)
+            return await steps.rows(OPENED, tenant=tenant, node=self._node, most=most)
 
     async def _write(self, lost: Collection[int]) -> set[int]:
         """Count sessions again that were lost, as far as there is room; return the others."""

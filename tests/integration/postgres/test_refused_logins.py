@@ -64,6 +64,30 @@ async def test_a_login_does_not_wait_for_a_database_that_refuses_to_write(postgr
 
 
 @pytest.mark.usefixtures("patient", "waiting_long")
+@pytest.mark.parametrize("how", ["restart", "standby"])
+async def test_a_login_that_waits_is_refused_when_the_database_refuses_to_write(
+    postgres: OwnPostgres, how: str
+) -> None:
+    """After a restart, logins come before the pulse has asked. One connection is tried at a time."""
+    name, other = f"wait-{how}", Tenant(f"late-{how}", SINCE, 0)
+    async with open_store(postgres.url, serving=True) as store:
+        await store.tenants().add(Tenant(name, SINCE, 0))
+        with demoted(postgres, how):
+            adding = asyncio.create_task(store.tenants().add(other))  # waits for a host that writes
+            opening = [asyncio.create_task(store.sessions().open(name, 1)) for _ in range(3)]
+            await asyncio.sleep(0)
+            assert not refuses(store._pulse)
+            async with asyncio.timeout(DEADLINE_S):
+                ended = await asyncio.gather(*opening, return_exceptions=True)
+            assert [type(each) for each in ended] == [DatabaseAway] * 3
+            assert all("cannot be written" in str(each) for each in ended)
+            assert not adding.done()
+        await adding
+        await eventually(lambda: not store.is_away())
+        assert await store.sessions().open(name, 1) is not None
+
+
+@pytest.mark.usefixtures("patient", "waiting_long")
 async def test_a_login_waits_after_a_refusal_that_the_pulse_has_not_heard(postgres: OwnPostgres) -> None:
     """Another host may take over."""
     async with open_store(postgres.url, serving=True) as store:
