@@ -45,18 +45,27 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=STATES, ids=STATES.get)
-async def accounts(
-    request: pytest.FixtureRequest, database: Database, tmp_path: Path, clock: Clock
-) -> AsyncIterator[StoredAccounts]:
+async def add(database: Database, names: Sequence[str]) -> None:
+    """Add tenants, each with a key."""
     await database.change(
-        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", NAMES
+        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", names
     )
     await database.change(
         "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
     )
+
+
+def opened_on(store: PostgresAccountStore, folder: Path, clock: Clock) -> StoredAccounts:
+    return StoredAccounts(store, lambda name: TenantFolder(folder / name), clock=lambda: clock.now)
+
+
+@pytest.fixture(params=STATES, ids=STATES.get)
+async def accounts(
+    request: pytest.FixtureRequest, database: Database, tmp_path: Path, clock: Clock
+) -> AsyncIterator[StoredAccounts]:
+    await add(database, NAMES)
     store = PostgresAccountStore(database.url, DEADLINE_S)
-    opened = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    opened = opened_on(store, tmp_path, clock)
     with closing(opened):
         assert all(opened.account(name) for name in NAMES)
         await database.change(DAMAGE.format(state=request.param))
@@ -142,14 +151,9 @@ async def test_few_questions_are_asked_while_no_account_can_be_read(
     database: Database, tmp_path: Path, clock: Clock, lost: str
 ) -> None:
     """Neither together nor by the sessions, which wait. The server is not ready, and works again by itself."""
-    await database.change(
-        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", MANY
-    )
-    await database.change(
-        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
-    )
+    await add(database, MANY)
     store = Counted(database.url, DEADLINE_S)
-    accounts = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    accounts = opened_on(store, tmp_path, clock)
     with closing(accounts):
         assert all(accounts.account(name) for name in MANY)
         await database.change(lost)
@@ -185,14 +189,9 @@ async def test_a_login_that_meets_damage_makes_the_check_of_health_look_for_all(
     database: Database, tmp_path: Path, clock: Clock, lost: str, known: int
 ) -> None:
     """No session may be open that lets accounts be read together."""
-    await database.change(
-        "INSERT INTO tenants (name, created_at) SELECT name, 'now' FROM unnest(%s::text[]) AS name", NAMES
-    )
-    await database.change(
-        "INSERT INTO keys (tenant_id, kind, blob, comment, added_at) SELECT id, 'ssh-rsa', '', '', 'now' FROM tenants"
-    )
+    await add(database, NAMES)
     store = PostgresAccountStore(database.url, DEADLINE_S)
-    accounts = StoredAccounts(store, lambda name: TenantFolder(tmp_path / name), clock=lambda: clock.now)
+    accounts = opened_on(store, tmp_path, clock)
     with closing(accounts):
         assert all(accounts.account(name) for name in NAMES[:known])
         await accounts.check()
